@@ -98,7 +98,9 @@ MAX_UNROLLED_COPIES = Limit(LAYERS, 1_000, "copies", "Copies of a layer that `Ti
 
 # -- files of other programs -----------------------------------------------------------------------------------------
 
-MAX_READ_BYTES = Limit(FOREIGN, 4 * GIB, "bytes", "Arrays and decompressed data of one file.")
+MAX_READ_BYTES = Limit(
+    FOREIGN, 4 * GIB, "bytes", "Data of one file that take memory: compressed ones, and arrays in another element type."
+)
 MAX_READ_OBJECTS = Limit(FOREIGN, 200_000, "objects", "Groups, arrays, attributes and archive members of one file.")
 MAX_READ_TEXT_BYTES = Limit(FOREIGN, 64 * MIB, "bytes", "JSON and names in one file.")
 MAX_READ_SECONDS = Limit(FOREIGN, 60, "seconds", "Reading one file, HDF5's separate process included.")
@@ -130,7 +132,6 @@ MAX_DATA_FILE_BYTES = Limit(
     "A data file, after decompression; the decoded images or recordings of a table or folder. Data whose samples are "
     "streamed may be larger.",
 )
-MAX_WEIGHT_FILE_BYTES = Limit(DATA, 8 * GIB, "bytes", "A `.safetensors` or `.npz` file with weights.")
 MAX_UNPACKED_BYTES = Limit(
     DATA,
     2 * GIB,

@@ -19,11 +19,12 @@ from ...core.reserved_names import (
     target_name,
 )
 from ...core.types import TensorType
-from ...interop.safetensors_file import safetensors_bytes
+from ...interop.safetensors_file import weights_parts
 from ...ir import Graph, Random, Value, with_vocabularies
 from ...lowering.check_augmentation import augmentation_calls
 from ...passes.canonicalize import canonicalize
 from ...passes.gelu_as_erf import write_gelu_as_erf
+from ...passes.training_steps.live_memory import ValueSizes
 from ...passes.training_steps.remat import rematerialize
 from ...runtime.providers.random import draw_initial_weights
 from ...runtime.training_plan import TrainingPlan
@@ -99,7 +100,7 @@ def write_training_folder(
     text = json.dumps(manifest(checked, plan) | target_entry, indent=2) + "\n"
     for file, writer in models.items():
         write_atomically(folder / file, writer.parts())
-    contents = (model.to_bytes(), safetensors_bytes(variables), text.encode())
+    contents = (model.to_bytes(), weights_parts(variables), text.encode())
     for file, content in zip(_OUTPUT_FILES[1:], contents, strict=True):
         write_atomically(folder / file, content)
 
@@ -118,7 +119,8 @@ def _without_unread_inputs(graph: Graph) -> Graph:
 
 def verified_step(plan: TrainingPlan, name: str) -> ModelWriter:
     """The training step as an ONNX model that passed the checks of the onnx package."""
-    graph = rematerialize(_without_unread_inputs(plan.train), plan.training.remat, plan.training.batch_size)
+    sizes = ValueSizes.of_batch(plan.training.batch_size)
+    graph = rematerialize(_without_unread_inputs(plan.train), plan.training.remat, sizes)
     return _verified(canonicalize(write_gelu_as_erf(graph)), name)
 
 

@@ -101,12 +101,13 @@ def plan_execution(
     `packs_weights` is the argument of `pack_weights`.
     """
     plan = replace(plan, train=with_outputs(plan.train, plan.fetched_names))
-    rewrites_step = fast and is_on_host(plan.train, provider) and plan.training.remat is None
+    rewrites_step = fast and is_on_host(plan.train, provider)
     is_bound_on_cpu = rewrites_step and provider.is_cpu and not has_string_inputs(plan.train)
     lazy_tables = find_lazy_tables(plan) if is_bound_on_cpu else None
     lazy_names = lazy_tables.variable_names if lazy_tables else frozenset()
     overwrites = rewrites_step and is_bound_on_cpu and bool(inplace_variables(plan.train, lazy_names))
-    sharded_graphs = plan_shards(plan, threads) if is_bound_on_cpu and not lazy_tables and not overwrites else None
+    can_be_sharded = is_bound_on_cpu and not lazy_tables and not overwrites and plan.training.remat is None
+    sharded_graphs = plan_shards(plan, threads) if can_be_sharded else None
     step = lazy_tables.graph if lazy_tables else sharded_graphs.combiner if sharded_graphs else plan.train
     packed_step, packed_vectors = pack_weights(step, packs_weights) if rewrites_step else (step, {})
     inplace = inplace_variables(packed_step, lazy_names) if overwrites else frozenset()
@@ -129,7 +130,7 @@ def plan_execution(
         inplace_variables=inplace,
         slices=slices,
         optimizes_for_cpu=optimizes_for_cpu,
-        keeps_order=optimizes_for_cpu and plan.training.remat is None,
+        keeps_order=optimizes_for_cpu,
         flushes_denormals=optimizes_for_cpu and can_flush_denormals(),
         depends_on_batch=has_convolutions or (optimizes_for_cpu and has_small_matmuls),
         can_own_arena=has_convolutions

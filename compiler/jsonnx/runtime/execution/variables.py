@@ -23,6 +23,7 @@ import numpy as np
 
 from ...core.diagnostics import CompileError, Diagnostic
 from ...core.reserved_names import rows_before_name, touched_rows_name
+from ...core.system.mapped_pages import release_pages
 from ...tuning.cpu.embeddings.lazy_updates import LazyTables
 from ...tuning.cpu.memory.pack_weights import PackedVectors
 from ...tuning.cpu.memory.split_updates import RowSlice
@@ -74,6 +75,12 @@ class Variables(Protocol):
 
     def read(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
         """Copies of the current values."""
+
+    def views(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+        """The current values, read-only, until a step or `write` changes them."""
+
+    def types(self) -> Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]:
+        """Element types and shapes."""
 
     def write(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Replaces the current values of some variables."""
@@ -141,10 +148,12 @@ class HostVariables:
             raise CompileError([Diagnostic("unusable-weights", self.damage, help=help)])
 
     def views(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
-        """The current values themselves, which the next step changes."""
         self.require_usable()
         current = self._arrays[self.current_set]
-        return {name: current[name] for name in (self._names if names is None else names)}
+        return {name: _read_only(current[name]) for name in (self._names if names is None else names)}
+
+    def types(self) -> Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]:
+        return {name: (self._arrays[0][name].dtype, self._arrays[0][name].shape) for name in self._names}
 
     def read(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
         return {name: array.copy() for name, array in self.views(names).items()}
@@ -155,6 +164,7 @@ class HostVariables:
         self.require_usable()
         for name, array in arrays.items():
             self._arrays[self.current_set][name][...] = array
+            release_pages(array)
 
     def rollback(self, steps: int) -> None:
         for _ in range(steps):
@@ -181,6 +191,12 @@ def _with_packed_vectors(arrays: dict[str, np.ndarray], packed_vectors: PackedVe
 def _rows(array: np.ndarray, rows: RowSlice) -> np.ndarray:
     """The view of some rows of an array."""
     return array.reshape(-1, array.shape[-1])[rows.start : rows.end]
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _aligned_copy(array: np.ndarray) -> np.ndarray:

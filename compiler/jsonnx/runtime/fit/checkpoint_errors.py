@@ -50,19 +50,19 @@ def _spec_errors(plan: TrainingPlan, state: Mapping[str, Any]) -> Iterator[str]:
 
 def array_errors(engine: Engine, values: Mapping[str, np.ndarray], best: Mapping[str, np.ndarray]) -> Iterator[str]:
     """Names, shapes and element types that differ from the engine's variables."""
-    expected = engine.state_dict()
-    if not expected.keys() <= values.keys():
-        expected = engine.state_dict(portable=True)
+    expected, lazy_tables = engine.state_types(), engine.execution.lazy_tables
+    if lazy_tables and not expected.keys() <= values.keys():  # the state of an eager step
+        expected = {name: type for name, type in expected.items() if name not in lazy_tables.extra_states}
     yield from (f"it lacks {name!r}" for name in expected if name not in values)
     yield from (f"it has an unknown array {name!r}" for name in values if name not in expected)
     for name, array in [*values.items(), *best.items()]:
         if name not in expected:
             continue
-        variable = expected[name]
-        has_any_size = name in engine.vocabularies and array.ndim == variable.ndim
-        shape = array.shape if has_any_size else variable.shape
-        if (array.shape, array.dtype) != (shape, variable.dtype):
-            expected_type = f"{variable.dtype}{list(variable.shape)}"
+        dtype, expected_shape = expected[name]
+        has_any_size = name in engine.vocabularies and array.ndim == len(expected_shape)
+        shape = array.shape if has_any_size else expected_shape
+        if (array.shape, array.dtype) != (shape, dtype):
+            expected_type = f"{dtype}{list(expected_shape)}"
             yield f"{name!r} is {array.dtype}{list(array.shape)}, here it is {expected_type}"
 
 

@@ -14,10 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from ...ir import Graph, Node
 from ...passes.canonicalize import fold_reshape_chains
-from ...passes.training_steps.remat import HEAVY_OPS
+from ...passes.training_steps.live_memory import ValueSizes, arena_bytes, live_bytes
+from ...passes.training_steps.remat import HEAVY_OPS, rematerialize
 from .memory.inplace_updates import with_ordered_writes
 from .target import Target
 
@@ -26,6 +28,14 @@ HEAVY_OR_BRANCHING_OPS = HEAVY_OPS | {"If"}
 MAX_HEAVY_TAIL = 2
 """Heavy operators on the longest path from a node of a weight's gradient to the results, that node included. Nodes of
 the backward pass have longer paths, except at the first layer."""
+
+
+def rematerialize_and_schedule(graph: Graph, target: Target) -> Graph:
+    """Orders the nodes, and recomputes results of the forward pass where the target wants it and memory is saved in
+    that order."""
+    sizes = ValueSizes.of_batch(target.usual_batch)
+    peak_bytes = arena_bytes if target.overwritten is None else live_bytes
+    return rematerialize(graph, target.remat, sizes, partial(schedule, target=target), peak_bytes)
 
 
 def schedule(graph: Graph, target: Target) -> Graph:
