@@ -31,9 +31,10 @@ def spec(time: int | str = "time", **training: Any) -> dict[str, Any]:
     return {
         "inputs": {"tokens": {"shape": [time], "dtype": "int32"}},
         "layers": [
-            {"type": "Embedding", "name": "embedded", "input_dim": VOCABULARY, "output_dim": 8},
+            {"type": "Embedding", "name": "embedded", "input_dim": VOCABULARY, "output_dim": 8, "mask_zero": True},
             {**heads, "name": "first"},
             {**heads, "name": "second", "from": ["first", "embedded"], "sliding_window": 3},
+            {**heads, "name": "third", "dropout": 0},
             {"type": "Dense", "name": "scores", "units": VOCABULARY},
         ],
         "training": {
@@ -132,7 +133,7 @@ def test_a_block_is_released_before_the_next() -> None:
     loader = trainer.plan_trainer.engine.loader
     graph = loader.optimize(step_graph(trainer), 4)
     regions = [node.region for node in graph.nodes if node.op == "Softmax" and node.region is not None]
-    assert len(regions) == len(set(regions)) == 2 * (4 + 4)
+    assert len(regions) == len(set(regions)) == 2 * (4 + 4 + 4)
     for region in regions:
         indices = [index for index, node in enumerate(graph.nodes) if node.region is region]
         between = [graph.nodes[index] for index in range(indices[0], indices[-1] + 1)]
