@@ -63,9 +63,10 @@ def rematerialize(
 ) -> Graph:
     """Reduces the peak memory of a training step for batches of these sizes; a mode of None changes nothing.
 
-    The peak is that of `peak_bytes`, of which each number has to be lower. The result went through `finish`, which may reorder the nodes; if not, they keep their order, and copies come just
-    before their first readers. No pass after it may eliminate common subexpressions: that would merge the copies with
-    the original nodes. A node belongs to the forward pass if the graph's outputs depend on it.
+    The peak is that of `peak_bytes`, of which each number has to be lower. The result went through `finish`, which may
+    reorder the nodes; if not, they keep their order, and copies come just before their first readers. No pass after it
+    may eliminate common subexpressions: that would merge the copies with the original nodes. A node belongs to the
+    forward pass if the graph's outputs depend on it.
     """
     best = finish(graph)
     if mode is None:
