@@ -132,7 +132,8 @@ class GraphLoader:
     def plans_memory(self, step: StepGraph) -> bool:
         """Whether onnxruntime plans the memory of a step."""
         return (
-            has_small_nodes(step.graph, self._execution.provider)
+            self._plan.training.remat is None
+            and has_small_nodes(step.graph, self._execution.provider)
             and live_bytes(step.graph, ValueSizes(step.sizes)) <= MAX_PLANNED_BYTES
         )
 
