@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import onnx
 from onnx import helper
 
@@ -18,6 +19,8 @@ from .model_writer import ModelWriter, split_tensor
 from .opset import lowest_opset
 
 PRODUCER_NAME = "jsonnx"
+MAX_HASHED_BYTES = 1 << 16
+"""Maximum size of a constant, in bytes, that is found by all of its elements; of larger ones by some."""
 DOMAIN_VERSIONS = {"ai.onnx.ml": 4}
 """The versions of domains other than ONNX's; 1 for a domain that is not listed."""
 
@@ -140,28 +143,54 @@ def _name_outputs(graph: Graph, results: Mapping[str, Value], names: ValueNames)
 
 def _initializers(graph: Graph, results, names: ValueNames):  # type: ignore[no-untyped-def]
     """The initializers and their arrays. Equal constants without a name share one."""
-    name_by_key: dict[tuple[Any, ...], str] = {}
+    unnamed = _UnnamedConstants()
     protos, arrays = [], []
     for value, scope in _value_uses(graph, results):
         if not isinstance(value, Constant) or value in names.by_value:
             continue
         if not value.name:
-            key = _constant_key(value)
-            if key in name_by_key:
-                names.by_value[value] = name_by_key[key]
+            equal = unnamed.find_or_add(value)
+            if equal is not value:
+                names.by_value[value] = names.by_value[equal]
                 continue
-            name_by_key[key] = names.unique(f"/{scope}/Constant")
-        names.by_value[value] = names.unique(value.name) if value.name else name_by_key[key]
+        names.by_value[value] = names.unique(value.name or f"/{scope}/Constant")
         proto, array = split_tensor(value.array, value.dtype, names.by_value[value])
         protos.append(proto)
         arrays.append(array)
     return protos, arrays
 
 
+class _UnnamedConstants:
+    """The first of each group of equal constants."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[Any, list[Constant]] = {}
+
+    def find_or_add(self, value: Constant) -> Constant:
+        """The first constant that is equal; the constant itself if there is none."""
+        known = self._by_key.setdefault(_constant_key(value), [])
+        equal = next((other for other in known if _is_equal(value.array, other.array)), value)
+        if equal is value:
+            known.append(value)
+        return equal
+
+
 def _constant_key(value: Constant) -> tuple[Any, ...]:
-    """A key that is equal for equal constants."""
-    text = value.dtype == "string"
-    return value.dtype, value.array.shape, repr(value.array.tolist()) if text else value.array.tobytes()
+    """A key that is the same for equal constants, and that seldom is for others."""
+    shape, dtype = value.array.shape, value.dtype
+    if dtype == "string":
+        return dtype, shape, repr(value.array.tolist())
+    is_small = value.array.nbytes <= MAX_HASHED_BYTES
+    sample = value.array if is_small else value.array[tuple(slice(None, None, -(-size // 4)) for size in shape)]
+    return dtype, shape, sample.tobytes()
+
+
+def _is_equal(array: np.ndarray, other: np.ndarray) -> bool:
+    """Whether constants with the same key have the same bytes."""
+    if array is other or array.dtype.hasobject or array.nbytes <= MAX_HASHED_BYTES:
+        return True
+    bits = np.dtype(f"u{array.dtype.itemsize}")
+    return np.array_equal(array.view(bits), other.view(bits))
 
 
 def _value_uses(graph: Graph, results) -> Iterator[tuple[Value, str]]:  # type: ignore[no-untyped-def]

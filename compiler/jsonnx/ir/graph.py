@@ -239,7 +239,8 @@ class Graph:
 
     `updates` are the next values of parameters and states; `losses` are terms that layers add to the loss; `masks` are,
     by output, the positions that count in a loss; `gradients` and `weight_updates` describe values and weights, for
-    passes that compute them in another way.
+    passes that compute them in another way; `releasing` values are computed at their position in the graph where its
+    order is kept, because much larger operands end there.
     """
 
     inputs: Mapping[str, Input]
@@ -256,6 +257,7 @@ class Graph:
     checked: tuple[Value, ...] = ()
     """Scalars besides the loss that are finite in every step that may update variables, such as a norm of all
     gradients."""
+    releasing: frozenset[Value] = frozenset()
 
     @cached_property
     def producers(self) -> dict[Value, Node]:
@@ -313,6 +315,7 @@ class Graph:
             },
             weight_updates={name: update.remapped(replacements) for name, update in self.weight_updates.items()},
             checked=tuple(replacements.get(value, value) for value in self.checked),
+            releasing=frozenset(replacements.get(value, value) for value in self.releasing),
         )
 
 

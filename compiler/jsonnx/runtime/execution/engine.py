@@ -203,7 +203,7 @@ class Engine:
         feeds[LEARNING_RATE] = self.constant_rate
         if self.plan.train.randoms:
             sizes = symbol_sizes(self.plan.inputs, feeds)
-            feeds |= step_randoms(self.plan.train.randoms, self.plan.seed, step, sizes)
+            feeds |= step_randoms(self.loader.sized_steps.randoms_for(feeds), self.plan.seed, step, sizes)
         return feeds
 
     def learning_rate(self) -> float:

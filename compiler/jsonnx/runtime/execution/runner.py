@@ -22,6 +22,7 @@ from ..providers.providers import (
     load_runtime,
     resolve_provider,
 )
+from ..providers.random import with_mask_types
 from ..providers.static_shapes import set_sizes
 from .variables import SET_COUNT, DonatedArrays, HostVariables, Variables, has_string_inputs
 
@@ -74,6 +75,8 @@ class Runner:
         self._run_bound: Callable[..., Any] = with_denormals_flushed(run_bound) if flushes else run_bound
         session_inputs = {value.name for value in session.get_inputs()}
         self.fed_names = [name for name in (*graph.inputs, *graph.randoms) if name in session_inputs]
+        self.randoms = graph.randoms
+        self._masks = {name: random for name, random in graph.randoms.items() if random.kind == "mask"}
         self._read_names = [name for name in (*graph.parameters, *graph.states) if name in session_inputs]
         self._fetched_names, self._updates = list(fetched_names), list(graph.updates)
         self._undo_outputs = list(undo_outputs)
@@ -102,6 +105,7 @@ class Runner:
     def __call__(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The fetched outputs. Updates become the variables' current values."""
         try:
+            feeds = with_mask_types(self._masks, feeds)
             outputs = self._call_bound(feeds) if self._is_bindable else self._call_unbound(feeds)
         except Exception as error:  # onnxruntime's exceptions have no base class of their own
             raise _step_failure(error) from error
@@ -144,7 +148,7 @@ class Runner:
         wrap = load_runtime().OrtValue.ortvalue_from_numpy
         result_values = {name: wrap(results[name]) for name in self._fetched_names}
         variables, run_bound, has_updates = self._variables, self._run_bound, bool(self._updates)
-        has_undo_outputs, overwrites = bool(self._undo_outputs), self._overwrites
+        has_undo_outputs, overwrites, masks = bool(self._undo_outputs), self._overwrites, self._masks
         bindings: list[Any] = [None] * SET_COUNT
 
         def bind(read_set: int) -> Any:
@@ -155,6 +159,7 @@ class Runner:
             return binding
 
         def run(further_feeds: Mapping[str, np.ndarray]) -> None:
+            further_feeds = with_mask_types(masks, further_feeds) if masks else further_feeds
             read_set = variables.current_set
             binding = bindings[read_set] or bind(read_set)
             for name in further_feeds:
@@ -273,9 +278,8 @@ def create_graph_session(
     quiet: bool = False,
     sizes: Mapping[str, int] = {},
 ) -> onnxruntime.InferenceSession:
-    """A session of a graph. Memory is planned only for graphs of many small operators: a plan makes each of them a
-    little faster, but can almost double the memory of a step of a convolutional network or of attention by blocks."""
-    is_unoptimized = len(graph.nodes) >= MIN_UNOPTIMIZED_NODES and provider.device == "cpu"
+    """A session of a graph."""
+    is_unoptimized = _is_unoptimized(graph, provider)
     model = to_model_proto(graph)
     if sizes:
         set_sizes(model, sizes)
@@ -285,6 +289,16 @@ def create_graph_session(
         threads,
         config,
         optimization="ORT_DISABLE_ALL" if is_unoptimized or config.keep_nodes else OPTIMIZATION_LEVEL,
-        memory_pattern=config.plan_memory and not (graph.is_compute_bound or graph.recomputes or is_unoptimized),
+        memory_pattern=config.plan_memory and has_small_nodes(graph, provider),
         quiet=quiet or config.keep_nodes,  # the check of the loss fails on purpose
     )
+
+
+def has_small_nodes(graph: Graph, provider: Provider) -> bool:
+    """Whether onnxruntime may plan the memory of a graph: a plan makes small operators a little faster, but can almost
+    double the memory of a step of a convolutional network or of attention by blocks."""
+    return not (graph.is_compute_bound or graph.recomputes or _is_unoptimized(graph, provider))
+
+
+def _is_unoptimized(graph: Graph, provider: Provider) -> bool:
+    return len(graph.nodes) >= MIN_UNOPTIMIZED_NODES and provider.device == "cpu"

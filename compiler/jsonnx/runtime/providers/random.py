@@ -153,14 +153,14 @@ class InferenceRandoms:
 
 
 def draw(random: Random, rng: np.random.Generator, sizes: Mapping[str, int]) -> np.ndarray:
-    """One draw: a mask of `scale` and 0, or `offset` plus `scale` times standard normal or uniform numbers.
+    """One draw: a mask of `scale` and 0 or, as bytes, of 1 and 0; else `offset` plus `scale` times standard normal or
+    uniform numbers.
 
     A mask's probability is rounded to a multiple of 1/65536.
     """
     shape = tuple(evaluate_size(size, sizes) for size in random.shape)
-    scale = np.float32(random.scale)
     if random.kind == "mask":
-        return _mask(shape, random.keep, scale, rng)
+        return _mask(shape, random, rng)
     return draw_numbers(random.distribution, shape, rng)
 
 
@@ -172,16 +172,31 @@ def draw_numbers(distribution: Distribution, shape: tuple[int, ...], rng: np.ran
     return values + np.float32(distribution.offset) if distribution.offset else values
 
 
-def _mask(shape: tuple[int, ...], keep: float, scale: np.float32, rng: np.random.Generator) -> np.ndarray:
-    count = int(np.prod(shape))
-    threshold = round(keep * MASK_PROBABILITY_STEPS)
+def _mask(shape: tuple[int, ...], random: Random, rng: np.random.Generator) -> np.ndarray:
+    count, is_bytes = prod(shape), random.dtype == "uint8"
+    scale = 1 if is_bytes else np.float32(random.scale)
+    threshold = round(random.keep * MASK_PROBABILITY_STEPS)
     if threshold >= MASK_PROBABILITY_STEPS:
-        return np.full(shape, scale, np.float32)
+        return np.full(shape, scale, numpy_dtype(random.dtype))
     words = np.atleast_1d(rng.bit_generator.random_raw(-(-count // 4)))
     halves = words.astype("<u8", copy=False).view("<u2")[:count]
+    if is_bytes:
+        return (halves < np.uint16(threshold)).view(np.uint8).reshape(shape)
     mask = np.empty(count, np.float32)
     np.multiply(halves < np.uint16(threshold), scale, out=mask)
     return mask.reshape(shape)
+
+
+def with_mask_types(masks: Mapping[str, Random], feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """The feeds with all masks in the types of a graph, which may have been built for batches of other sizes."""
+    drawn = {name: random for name, random in masks.items() if name in feeds and feeds[name].dtype != random.dtype}
+    return {**feeds, **{name: _converted(feeds[name], random) for name, random in drawn.items()}} if drawn else feeds
+
+
+def _converted(mask: np.ndarray, random: Random) -> np.ndarray:
+    if random.dtype == "uint8":
+        return (mask != 0).view(np.uint8)
+    return mask * np.float32(random.scale) if mask.dtype == np.uint8 else mask
 
 
 def symbol_sizes(types: Mapping[str, TensorType], feeds: Mapping[str, np.ndarray]) -> dict[str, int]:
