@@ -89,9 +89,12 @@ def _as_update(
 
 def _is_self_contained(update: ElementwiseUpdate, use_counts: Mapping[Value, int]) -> bool:
     """Whether only the update reads its slots and the results of its nodes."""
-    inner_use_counts = _use_counts(update.nodes)
-    values = [*update.slots.values(), *(node.outputs[0] for node in update.nodes)]
-    return all(inner_use_counts[x] == use_counts[x] for x in values)
+    outer_use_counts = {x: use_counts[x] for x in (*update.slots.values(), *[node.outputs[0] for node in update.nodes])}
+    for node in update.nodes:
+        for x in node.inputs:
+            if x in outer_use_counts:
+                outer_use_counts[x] -= 1
+    return not any(outer_use_counts.values())
 
 
 def _use_counts(nodes: Iterable[Node]) -> Counter[Value]:
