@@ -21,7 +21,8 @@ import numpy as np
 from ...core.reserved_names import rows_before_name, touched_rows_name
 from ...tuning.cpu.embeddings.lazy_updates import LazyTables
 from ...tuning.cpu.memory.pack_weights import PackedVectors
-from ..providers.providers import Provider, load_runtime
+from ..providers.host_tensors import host_tensor
+from ..providers.providers import Provider
 
 if TYPE_CHECKING:
     from ...ir import Graph
@@ -110,8 +111,7 @@ class HostVariables:
             for _ in range(SET_COUNT - 1)
         ]
         self._arrays = [first, *other_sets]
-        wrap = load_runtime().OrtValue.ortvalue_from_numpy  # shares the array's memory
-        self.sets = [{name: wrap(array) for name, array in arrays.items()} for arrays in self._arrays]
+        self.sets = [{name: host_tensor(array) for name, array in arrays.items()} for arrays in self._arrays]
 
     @property
     def next_set(self) -> int:

@@ -190,6 +190,8 @@ def _lazy_table(step: Graph, weight_name: str, other_graphs: Iterable[Graph], ex
     gradient_info, skipped_steps = step.gradients.get(update.gradient), update.optimizer.skipped_steps()
     if gradient_info is None or gradient_info.op != "Gather" or skipped_steps is None:
         return None
+    if update.optimizer.slot_dtype != "float32":  # skipped updates compute with slots as they are stored
+        return None
     elements = weight.type.elements
     if weight.rank != 2 or weight.dtype != "float32" or not isinstance(elements, int):
         return None
