@@ -19,10 +19,11 @@ class GraphDraft:
         self.masks: dict[str, Value] = {}
         self.gradients: dict[Value, GradientInfo] = {}
         self.weight_updates: dict[str, WeightUpdate] = {}
+        self.checked: list[Value] = []
 
     def copy_fields(self, graph: Graph) -> None:
         """Copies all fields of a finished graph but its outputs."""
-        self.nodes, self.losses = list(graph.nodes), list(graph.losses)
+        self.nodes, self.losses, self.checked = list(graph.nodes), list(graph.losses), list(graph.checked)
         self.inputs, self.parameters, self.states = dict(graph.inputs), dict(graph.parameters), dict(graph.states)
         self.randoms, self.updates, self.masks = dict(graph.randoms), dict(graph.updates), dict(graph.masks)
         self.gradients, self.weight_updates = dict(graph.gradients), dict(graph.weight_updates)
@@ -41,4 +42,5 @@ class GraphDraft:
             {name: mask for name, mask in self.masks.items() if name in outputs},
             dict(self.gradients),
             dict(self.weight_updates),
+            tuple(self.checked),
         )

@@ -6,7 +6,7 @@ package onnx_ir has similar classes, but importing it takes as long as compiling
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
@@ -234,6 +234,9 @@ class Graph:
     masks: Mapping[str, Value] = field(default_factory=dict)
     gradients: Mapping[Value, GradientInfo] = field(default_factory=dict)
     weight_updates: Mapping[str, WeightUpdate] = field(default_factory=dict)
+    checked: tuple[Value, ...] = ()
+    """Scalars besides the loss that are finite in every step that may update variables, such as a norm of all
+    gradients."""
 
     @cached_property
     def producers(self) -> dict[Value, Node]:
@@ -260,6 +263,7 @@ class Graph:
             *self.updates.values(),
             *(term.value for term in self.losses),
             *self.masks.values(),
+            *self.checked,
         ]
 
     @property
@@ -281,6 +285,7 @@ class Graph:
                 replacements.get(value, value): info.remapped(replacements) for value, info in self.gradients.items()
             },
             weight_updates={name: update.remapped(replacements) for name, update in self.weight_updates.items()},
+            checked=tuple(replacements.get(value, value) for value in self.checked),
         )
 
 
@@ -307,8 +312,11 @@ def reachable_nodes(nodes: Iterable[Node], roots: Iterable[Value]) -> list[Node]
     return kept[::-1]
 
 
-def topologically_sorted(nodes: Iterable[Node]) -> list[Node]:
-    """The nodes in topological order. A node moves forward only if an earlier node reads its outputs.
+def topologically_sorted(
+    nodes: Iterable[Node], further_dependencies: Mapping[Node, Sequence[Node]] = {}
+) -> list[Node]:
+    """The nodes in topological order. A node moves forward only if an earlier node depends on it: reads its outputs, or
+    has it among its further dependencies.
 
     Raises ValueError if the nodes form a cycle.
     """
@@ -322,6 +330,7 @@ def topologically_sorted(nodes: Iterable[Node]) -> list[Node]:
         while stack:
             node = stack[-1]
             missing = [p for x in node.inputs if x is not None and (p := producers.get(x)) and p not in done]
+            missing += [other for other in further_dependencies.get(node, ()) if other not in done]
             if missing and node not in done:
                 begun.add(node)
                 if not begun.isdisjoint(missing):

@@ -48,7 +48,7 @@ def test_members_of_a_packed_vector_are_views_of_it() -> None:
 
 
 def test_only_variables_that_are_updated_elsewhere_have_several_copies() -> None:
-    host = HostVariables(DonatedArrays(arrays()), ["a", "b"], {}, inplace_slots=["b"])
+    host = HostVariables(DonatedArrays(arrays()), ["a", "b"], {}, inplace_names=["b"])
     copies = {name: len({values[name].data_ptr() for values in host.sets}) for name in ("a", "b", "c")}
     assert copies == {"a": 3, "b": 1, "c": 1}
 

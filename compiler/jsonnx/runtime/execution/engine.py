@@ -29,14 +29,15 @@ from ..session.weight_files import validate_weights
 from ..training_plan import AugmentedInput, TrainingPlan
 from .adapt import adapted_states
 from .device_variables import DeviceVariables
-from .divergence import find_origin
+from .divergence import Origin, find_origin
 from .execution_plan import allocate_variables, find_lazy_tables, plan_execution
 from .graph_loader import GraphLoader
 from .history import History, MetricSums, Weights
 from .lazy_embeddings import LazyEmbeddings, with_eager_state
 from .prefetch import BatchSlot, PrefetchBuffer, PrefetchBuffers
+from .runner import LossNotFinite
 from .step_runners import StepRunnerCache
-from .variables import SET_COUNT, DonatedArrays
+from .variables import SET_COUNT, DonatedArrays, HostVariables
 from .worker_thread import WorkerThread
 
 
@@ -265,6 +266,8 @@ class Engine:
                         self.steps, self._unchecked_steps = self.steps + 1, self._unchecked_steps + 1
                         yield results
                         continue
+            except LossNotFinite:
+                raise self._diverged_before_update(batch) from None
             except BaseException:  # also Ctrl-C: slots overwritten in place may be newer than the weights
                 if self.execution.inplace_slots:
                     self._reset_optimizer()
@@ -316,7 +319,27 @@ class Engine:
             self._reset_optimizer()
         self.steps = self._kept_steps if self._is_on_device else self.steps - undone_steps
         self._undo_depth = self._unchecked_steps = 0
-        message = f"the loss became {loss} at step {step}" + (f": {origin.describe()}" if origin else "")
+        return self._diverged(f"the loss became {loss} at step {step}", origin)
+
+    def _diverged_before_update(self, batch: Mapping[str, np.ndarray] | BatchSlot) -> Diverged:
+        """The error of a step that found its loss not finite before it overwrote variables.
+
+        If the weights that it read are not finite either, they are unusable, since the update that led to them cannot
+        be undone.
+        """
+        assert isinstance(self._variables, HostVariables)
+        origin, feeds = None, batch.feeds | batch.extra_feeds if isinstance(batch, BatchSlot) else batch
+        with suppress(Exception):  # such as too little memory: the divergence is told without its origin
+            variables = self.variables() if self.execution.lazy_tables else self._variables.views()
+            origin = find_origin(self.plan.train, variables, self.vocabularies, feeds)
+        error = self._diverged(f"the loss or the norm of the gradients is not finite at step {self.steps + 1}", origin)
+        weights = self._variables.views(self.plan.train.parameters)
+        if not all(np.isfinite(array.sum()) for array in weights.values() if array.dtype.kind == "f"):
+            self._variables.damage = "the last step made weights NaN or infinite, which cannot be undone"
+        return error
+
+    def _diverged(self, message: str, origin: Origin | None) -> Diverged:
+        message += f": {origin.describe()}" if origin else ""
         help = "a smaller learning rate, `clipnorm` or scaled inputs may help"
         diagnostic = Diagnostic("diverged", message, "$.training", self.plan.source.file, help=help)
         if origin is not None and origin.node is not None and origin.node.path[:1] == ("layers",):

@@ -13,6 +13,7 @@ from ...tuning.cpu.embeddings.lazy_updates import LazyTables, make_tables_lazy
 from ...tuning.cpu.matmul.partition_rows import has_partitionable_matmuls
 from ...tuning.cpu.matmul.transpose_small import has_transposable_matmuls
 from ...tuning.cpu.memory.inplace_slots import inplace_slots
+from ...tuning.cpu.memory.inplace_updates import inplace_variables
 from ...tuning.cpu.memory.pack_weights import PackedVectors, pack_weights
 from ..providers.flush_denormals import can_flush_denormals
 from ..providers.providers import Provider
@@ -42,7 +43,9 @@ class ExecutionPlan:
     lazy_tables: LazyTables | None
     """The embeddings that are updated lazily; None if all updates are eager."""
     inplace_slots: frozenset[str]
-    """Optimizer slots that have one copy, which a step overwrites."""
+    """Optimizer slots that have one copy, which a step overwrites, although weights have several."""
+    inplace_variables: frozenset[str]
+    """Weights and slots that have one copy, which a large step overwrites after it has checked the loss."""
     optimizes_for_cpu: bool
     keeps_order: bool
     """Whether sessions run nodes in the order of the graph."""
@@ -64,6 +67,11 @@ class ExecutionPlan:
         """The weights and slots that are updated together with others."""
         return frozenset(name for names in self.packed_vectors.values() for name in names)
 
+    @property
+    def lazy_variables(self) -> frozenset[str]:
+        """The variables of lazily updated tables."""
+        return self.lazy_tables.variable_names if self.lazy_tables else frozenset()
+
     def zero_states(self) -> dict[str, np.ndarray]:
         """The initial values of the states that lazy updates add to a step."""
         states = self.lazy_tables.extra_states if self.lazy_tables else {}
@@ -78,7 +86,9 @@ def plan_execution(plan: TrainingPlan, provider: Provider, threads: int, fast: b
     rewrites_step = fast and is_on_host(plan.train, provider) and plan.training.remat is None
     is_bound_on_cpu = rewrites_step and provider.is_cpu and not has_string_inputs(plan.train)
     lazy_tables = find_lazy_tables(plan) if is_bound_on_cpu else None
-    sharded_graphs = plan_shards(plan, threads) if is_bound_on_cpu and not lazy_tables else None
+    lazy_names = lazy_tables.variable_names if lazy_tables else frozenset()
+    overwrites = rewrites_step and is_bound_on_cpu and bool(inplace_variables(plan.train, lazy_names))
+    sharded_graphs = plan_shards(plan, threads) if is_bound_on_cpu and not lazy_tables and not overwrites else None
     step = lazy_tables.graph if lazy_tables else sharded_graphs.combiner if sharded_graphs else plan.train
     packed_step, packed_vectors = pack_weights(step) if rewrites_step else (step, {})
     optimizes_for_cpu = fast and provider.is_cpu
@@ -93,7 +103,10 @@ def plan_execution(plan: TrainingPlan, provider: Provider, threads: int, fast: b
         packed_vectors=packed_vectors,
         sharded_graphs=sharded_graphs,
         lazy_tables=lazy_tables,
-        inplace_slots=inplace_slots(packed_step) if is_bound_on_cpu and not lazy_tables else frozenset(),
+        inplace_slots=inplace_slots(packed_step)
+        if is_bound_on_cpu and not lazy_tables and not overwrites
+        else frozenset(),
+        inplace_variables=inplace_variables(packed_step, lazy_names) if overwrites else frozenset(),
         optimizes_for_cpu=optimizes_for_cpu,
         keeps_order=optimizes_for_cpu and plan.training.remat is None,
         flushes_denormals=optimizes_for_cpu and can_flush_denormals(),
@@ -107,7 +120,11 @@ def allocate_variables(execution: ExecutionPlan, arrays: DonatedArrays) -> Varia
     graph = execution.unpacked_step
     if is_on_host(graph, execution.provider):
         return HostVariables(
-            arrays, graph.updates, execution.packed_vectors, execution.lazy_tables, execution.inplace_slots
+            arrays,
+            graph.updates,
+            execution.packed_vectors,
+            execution.lazy_tables,
+            execution.inplace_slots | execution.inplace_variables,
         )
     return DeviceVariables(graph, arrays.take_all(), graph.updates, execution.provider)
 

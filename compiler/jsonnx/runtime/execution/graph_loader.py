@@ -133,6 +133,8 @@ class GraphLoader:
                 usual_batch=batch_size or self._plan.training.batch_size,
                 expected_batch=batch_size,
                 keeps_order=self._execution.keeps_order,
+                inplace_variables=self._execution.inplace_variables,
+                lazy_variables=self._execution.lazy_variables,
             )
             graph = optimize_for_cpu(graph, target)
         return rematerialize(graph, remat, self._plan.training.batch_size)
@@ -155,6 +157,7 @@ class GraphLoader:
             no_spinning=no_spinning,
             own_arena=own_arena,
             keep_order=execution.keeps_order,
+            keep_nodes=is_step and bool(execution.inplace_variables),
             recorder=self._recorder if is_step else None,
         )
         arguments = graph, fetched_names, self._variables, execution.provider, threads or execution.threads

@@ -9,8 +9,9 @@ import numpy as np
 
 from ...backend import serialize, to_model_proto
 from ...core.numpy_types import numpy_dtype
-from ...core.reserved_names import next_name
+from ...core.reserved_names import LOSS, next_name
 from ...ir import with_vocabularies
+from ...tuning.cpu.memory.inplace_updates import LOSS_CHECK_SCOPE
 from ..providers.flush_denormals import with_denormals_flushed
 from ..providers.provider_errors import runtime_failure
 from ..providers.providers import (
@@ -38,6 +39,11 @@ number of nodes, and make a step little faster."""
 
 RunFunction = Callable[[Mapping[str, np.ndarray]], None]
 """Runs a graph over bound arrays and the further feeds that it is called with."""
+
+
+class LossNotFinite(Exception):
+    """The loss of a step that overwrites variables in place, or a norm of its gradients, is NaN or infinite. The
+    variables are unchanged."""
 
 
 class Runner:
@@ -68,6 +74,9 @@ class Runner:
         self._read_names = [name for name in (*graph.parameters, *graph.states) if name in session_inputs]
         self._fetched_names, self._updates = list(fetched_names), list(graph.updates)
         self._undo_outputs = list(undo_outputs)
+        self._overwrites = session_config.keep_nodes
+        self._loss = np.empty((), np.float32)
+        """The loss of a step that overwrites variables in place, if not all results have a fixed shape."""
         self._bindings: dict[int, Any] = {}
         self._result_arrays = self._allocate_results({name: graph.outputs[name].type for name in self._fetched_names})
         """Arrays for the fetched outputs, which stay bound; None if the shape of one differs from run to run."""
@@ -92,7 +101,7 @@ class Runner:
         try:
             outputs = self._call_bound(feeds) if self._is_bindable else self._call_unbound(feeds)
         except Exception as error:  # onnxruntime's exceptions have no base class of their own
-            raise runtime_failure(error) from error
+            raise _step_failure(error) from error
         return dict(zip(self._fetched_names, outputs, strict=False))
 
     def _call_unbound(self, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
@@ -110,10 +119,14 @@ class Runner:
             binding.bind_cpu_input(name, feeds[name])
         if self._result_arrays is None:
             for name in self._fetched_names:  # the output of the last run, still bound, may have another shape
-                binding.bind_output(name, "cpu")
+                if name != LOSS or not self._overwrites:
+                    binding.bind_output(name, "cpu")
         read_set = self._variables.current_set
         self._allocate_undo_outputs(binding)
-        self._run_bound(binding)
+        if self._overwrites:
+            self._overwrite(binding, self._loss if self._result_arrays is None else self._result_arrays[LOSS])
+        else:
+            self._run_bound(binding)
         self._store_undo_outputs(binding, read_set)
         if self._updates:
             self._variables.advance()
@@ -127,7 +140,7 @@ class Runner:
         wrap = load_runtime().OrtValue.ortvalue_from_numpy
         result_values = {name: wrap(results[name]) for name in self._fetched_names}
         variables, run_bound, has_updates = self._variables, self._run_bound, bool(self._updates)
-        has_undo_outputs = bool(self._undo_outputs)
+        has_undo_outputs, overwrites = bool(self._undo_outputs), self._overwrites
         bindings: list[Any] = [None] * SET_COUNT
 
         def bind(read_set: int) -> Any:
@@ -145,15 +158,37 @@ class Runner:
             if has_undo_outputs:
                 self._allocate_undo_outputs(binding)
             try:
-                run_bound(binding)
+                if overwrites:
+                    self._overwrite(binding, results[LOSS])
+                else:
+                    run_bound(binding)
             except Exception as error:  # onnxruntime's exceptions have no base class of their own
-                raise runtime_failure(error) from error
+                raise _step_failure(error) from error
             if has_undo_outputs:
                 self._store_undo_outputs(binding, read_set)
             if has_updates:
                 variables.current_set = (read_set + 1) % SET_COUNT  # as `advance`, without a call
 
         return run
+
+    def _overwrite(self, binding: Any, loss: np.ndarray) -> None:
+        """Runs a step that overwrites variables in place, and whose loss is bound to an array.
+
+        onnxruntime writes the loss before it overwrites a variable. So after an error, a loss that is not written tells
+        that the variables are unchanged.
+        """
+        variables = self._variables
+        assert isinstance(variables, HostVariables)
+        variables.require_usable()
+        loss.fill(np.nan)
+        variables.damage = "a training step failed after it had overwritten some weights and optimizer slots"
+        try:
+            self._run_bound(binding)
+        except Exception:
+            if np.isnan(loss):
+                variables.damage = None
+            raise
+        variables.damage = None
 
     def _allocate_undo_outputs(self, binding: Any) -> None:
         """Lets the next run allocate new undo outputs.
@@ -188,7 +223,9 @@ class Runner:
             wrap = load_runtime().OrtValue.ortvalue_from_numpy
             results = {name: wrap(array) for name, array in self._result_arrays.items()}
         for name in self._fetched_names:
-            if results is None:
+            if results is None and name == LOSS and self._overwrites:
+                binding.bind_ortvalue_output(name, load_runtime().OrtValue.ortvalue_from_numpy(self._loss))
+            elif results is None:
                 binding.bind_output(name, "cpu")
             else:
                 binding.bind_ortvalue_output(name, results[name])
@@ -197,16 +234,21 @@ class Runner:
         return binding
 
 
+def _step_failure(error: Exception) -> Exception:
+    """The error of a run: LossNotFinite if it comes from the check of the loss, else CompileError."""
+    return LossNotFinite() if f"/{LOSS_CHECK_SCOPE}/" in str(error) else runtime_failure(error)
+
+
 def runner_without_updates(
     graph: Graph,
     variables: Mapping[str, np.ndarray],
     vocabularies: Mapping[str, np.ndarray],
     config: SessionConfig = DEFAULT_CONFIG,
 ) -> Runner:
-    """A runner on the CPU of a graph that updates nothing, over copies of the variables that it reads."""
+    """A runner on the CPU of a graph that updates nothing, over the given arrays."""
     graph = with_vocabularies(graph, vocabularies)
     arrays = {name: variables[name] for name in (*graph.parameters, *graph.states) if name in variables}
-    host_variables = HostVariables(DonatedArrays(arrays), (), {})
+    host_variables = HostVariables(DonatedArrays(arrays), (), {}, copies=False)
     return Runner(graph, graph.outputs, host_variables, resolve_provider("cpu"), None, session_config=config)
 
 
@@ -230,7 +272,7 @@ def create_graph_session(
         provider,
         threads,
         config,
-        optimization="ORT_DISABLE_ALL" if is_unoptimized else OPTIMIZATION_LEVEL,
+        optimization="ORT_DISABLE_ALL" if is_unoptimized or config.keep_nodes else OPTIMIZATION_LEVEL,
         memory_pattern=not graph.is_compute_bound and not is_unoptimized,
-        quiet=quiet,
+        quiet=quiet or config.keep_nodes,  # the check of the loss fails on purpose
     )

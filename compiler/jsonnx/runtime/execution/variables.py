@@ -9,6 +9,9 @@ Large optimizer slots (`tuning.cpu.memory.inplace_slots`) and lazily updated tab
 (`tuning.cpu.embeddings.lazy_updates`) have one copy, which a step overwrites. A rollback restores the tables from the
 overwritten rows, which the step returns; overwritten slots cannot be restored. After a step that was interrupted, the
 contents of both are undefined.
+
+If the weights are large, they have one copy, too (`tuning.cpu.memory.inplace_updates`). Such a step checks its loss
+before it overwrites anything. If it fails later, variables cannot be read until all of them are written.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ...core.diagnostics import CompileError, Diagnostic
 from ...core.reserved_names import rows_before_name, touched_rows_name
 from ...tuning.cpu.embeddings.lazy_updates import LazyTables
 from ...tuning.cpu.memory.pack_weights import PackedVectors
@@ -92,17 +96,23 @@ class HostVariables:
         updated: Iterable[str],
         packed_vectors: PackedVectors,
         lazy_tables: LazyTables | None = None,
-        inplace_slots: Collection[str] = (),
+        inplace_names: Collection[str] = (),
+        *,
+        copies: bool = True,
     ) -> None:
+        """Without `copies`, the arrays themselves are the first set, which no step may write."""
         self.current_set = 0
+        self.damage: str | None = None
+        """Why the variables are unusable, such as a step that failed while it overwrote them; None if they are not."""
         self._names = arrays.names
         self._lazy_tables = lazy_tables.tables if lazy_tables else ()
         self.overwritten_rows: list[dict[str, Any]] = [{} for _ in range(SET_COUNT)]
         """By set: the undo outputs of the step that read the set, the indices and former contents of the rows
         written."""
-        inplace = {*inplace_slots, *(lazy_tables.variable_names if lazy_tables else ())}
+        self._inplace_names = inplace = {*inplace_names, *(lazy_tables.variable_names if lazy_tables else ())}
         rotating = set(updated) - inplace
-        first = _with_packed_vectors({name: _aligned_copy(arrays.take(name)) for name in self._names}, packed_vectors)
+        own = _aligned_copy if copies else np.ascontiguousarray
+        first = _with_packed_vectors({name: own(arrays.take(name)) for name in self._names}, packed_vectors)
         other_sets = [
             _with_packed_vectors(
                 {name: _aligned_copy(first[name]) if name in rotating else first[name] for name in self._names},
@@ -120,11 +130,25 @@ class HostVariables:
     def advance(self) -> None:
         self.current_set = self.next_set
 
-    def read(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+    def require_usable(self) -> None:
+        """Raises CompileError `unusable-weights` after a step that damaged them."""
+        if self.damage is not None:
+            help = "load a checkpoint, or create another Trainer"
+            raise CompileError([Diagnostic("unusable-weights", self.damage, help=help)])
+
+    def views(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+        """The current values themselves, which the next step changes."""
+        self.require_usable()
         current = self._arrays[self.current_set]
-        return {name: current[name].copy() for name in (self._names if names is None else names)}
+        return {name: current[name] for name in (self._names if names is None else names)}
+
+    def read(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+        return {name: array.copy() for name, array in self.views(names).items()}
 
     def write(self, arrays: Mapping[str, np.ndarray]) -> None:
+        if arrays.keys() >= self._inplace_names:
+            self.damage = None
+        self.require_usable()
         for name, array in arrays.items():
             self._arrays[self.current_set][name][...] = array
 

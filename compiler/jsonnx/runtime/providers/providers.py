@@ -223,6 +223,8 @@ class SessionConfig:
     keep_order: bool = False
     """Nodes run in the order of the model, except for Shape and Size, which run as soon as they can, and for nodes that
     onnxruntime creates, which run last."""
+    keep_nodes: bool = False
+    """onnxruntime rewrites nothing, so that nodes run exactly in the order of the model, if `keep_order` is set, too."""
     recorder: SessionRecorder | None = None
     """Records when each node runs."""
 

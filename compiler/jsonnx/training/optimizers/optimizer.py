@@ -167,7 +167,9 @@ class Optimizer(Component):
         if self.clipnorm is not None:
             return {w: g.Mul(d, clip_factor(g, square_sum(g, d), self.clipnorm)) for w, d in gradients.items()}
         if self.global_clipnorm is not None and gradients:
-            factor = clip_factor(g, g.Sum(*(square_sum(g, d) for d in gradients.values())), self.global_clipnorm)
+            squared = g.Sum(*(square_sum(g, d) for d in gradients.values()))
+            g.checked.append(squared)
+            factor = clip_factor(g, squared, self.global_clipnorm)
             return {w: g.Mul(d, factor) for w, d in gradients.items()}
         if self.clipvalue is not None:
             return {w: g.Clip(d, -self.clipvalue, self.clipvalue) for w, d in gradients.items()}

@@ -11,12 +11,13 @@ pass, backward pass, all updates. The schedule keeps the order of the two passes
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ...ir import Graph, Node
 from ...passes.canonicalize import fold_reshape_chains
 from ...passes.training_steps.remat import HEAVY_OPS
+from .memory.inplace_updates import with_ordered_writes
 from .target import Target
 
 HEAVY_OR_BRANCHING_OPS = HEAVY_OPS | {"If"}
@@ -34,7 +35,10 @@ def schedule(graph: Graph, target: Target) -> Graph:
     if not target.keeps_order:
         return graph
     graph = fold_reshape_chains(graph)
-    return replace(graph, nodes=tuple(_Scheduler(graph)))
+    further_dependencies: Mapping[Node, Sequence[Node]] = {}
+    if target.inplace_variables and graph.updates:
+        graph, further_dependencies = with_ordered_writes(graph, target.inplace_variables, target.lazy_variables)
+    return replace(graph, nodes=tuple(_Scheduler(graph, further_dependencies)))
 
 
 class _Scheduler:
@@ -44,14 +48,15 @@ class _Scheduler:
     have run. Other heavy nodes and nodes with small results keep their positions. All others run just before a reader.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, further_dependencies: Mapping[Node, Sequence[Node]]) -> None:
         producers = graph.producers
         self._nodes = graph.nodes
         self._dependencies: dict[Node, list[Node]] = {}
         self._dependents: dict[Node, list[Node]] = {node: [] for node in graph.nodes}
         for node in graph.nodes:
-            dependencies = (producers.get(x) for x in node.inputs if x is not None)
-            self._dependencies[node] = list(dict.fromkeys(other for other in dependencies if other is not None))
+            read = (producers.get(x) for x in node.inputs if x is not None)
+            dependencies = (*(other for other in read if other is not None), *further_dependencies.get(node, ()))
+            self._dependencies[node] = list(dict.fromkeys(dependencies))
             for dependency in self._dependencies[node]:
                 self._dependents[dependency].append(node)
         self._unmet_counts = {node: len(dependencies) for node, dependencies in self._dependencies.items()}
