@@ -159,7 +159,6 @@ OWNERS = {
     "h5py": {"interop"},
     "onnxruntime": {"runtime"},
     "jsonschema": {"frontend"},
-    "safetensors": {"data", "interop", "runtime"},
     "pyarrow": {"data"},
     "duckdb": {"data"},
     "fsspec": {"data"},

@@ -34,7 +34,7 @@ def import_(file: str, weights_file: str | None, output: str | None, weights: st
     WEIGHTS is a .weights.h5 file with the weights of a JSON model.
     """
     from ..core.files.files import refuse_overwrite, write_atomically
-    from ..interop.safetensors_file import safetensors_bytes
+    from ..interop.safetensors_file import weights_parts
     from ..pipeline.compile.keras_import import import_keras
 
     model = import_keras(Path(file), weights_file, fold=not flat)
@@ -45,7 +45,7 @@ def import_(file: str, weights_file: str | None, output: str | None, weights: st
     if model.notices:
         print_diagnostics(model.notices, "text")
     if weights and model.weights is not None:
-        write_atomically(weights, safetensors_bytes(model.weights))
+        write_atomically(weights, weights_parts(model.weights))
         print_status(f"wrote {weights}: {len(model.weights)} arrays")
     if output is None:
         print_document(model.text.rstrip("\n"))

@@ -130,7 +130,6 @@ MAX_DATA_FILE_BYTES = Limit(
     "A data file, after decompression; the decoded images or recordings of a table or folder. Data whose samples are "
     "streamed may be larger.",
 )
-MAX_WEIGHT_FILE_BYTES = Limit(DATA, 8 * GIB, "bytes", "A `.safetensors` or `.npz` file with weights.")
 MAX_UNPACKED_BYTES = Limit(
     DATA,
     2 * GIB,

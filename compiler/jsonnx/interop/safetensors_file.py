@@ -1,17 +1,26 @@
-"""Reads safetensors files, writes weights as one with digests, and verifies the digests of such a file."""
+"""Reads safetensors files, writes weights as one with digests, and verifies the digests of such a file.
+
+Neither direction has the bytes of a whole file in memory: files are written from parts, and large ones are mapped. The
+safetensors package does neither, and the order in which it writes several metadata entries varies.
+"""
 
 from __future__ import annotations
 
 import json
+import mmap
+import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
-from typing import Any
+from io import UnsupportedOperation
+from math import prod
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
 from ..core.diagnostics import Diagnostic
 from ..core.files.digests import ContentDigests, digest_errors, records_digests
+from ..core.system.mapped_pages import release_pages
 from .string_arrays import with_strings_as_bytes
 
 _DTYPE_NAMES = {
@@ -20,38 +29,88 @@ _DTYPE_NAMES = {
     **{f"uint{bits}": f"U{bits}" for bits in (8, 16, 32, 64)},
     "bool": "BOOL",
 }
-_DTYPES = {name: np.dtype(dtype).newbyteorder("<") for dtype, name in _DTYPE_NAMES.items()}
 _BFLOAT16 = "BF16"
+_DTYPES = {
+    **{name: np.dtype(dtype).newbyteorder("<") for dtype, name in _DTYPE_NAMES.items()},
+    _BFLOAT16: np.dtype("<u2"),
+}
+_METADATA_KEY = "__metadata__"
 _HEADER_ALIGNMENT_BYTES = 8
+MAX_HEADER_BYTES = 100_000_000
+"""The length of a header that the safetensors package accepts."""
+MIN_MAPPED_BYTES = 1 << 26
+"""Size of a file from which on it is mapped, in bytes: smaller ones are read, so that they may be overwritten."""
 
 
-def safetensors_arrays(data: bytes) -> dict[str, np.ndarray]:
-    """The arrays of a file in the order of their names, BF16 as float32. Raises ValueError for a malformed file."""
-    from safetensors import SafetensorError, deserialize
+class _Entry(NamedTuple):
+    """An array in a file; `start` is its offset from the end of the header."""
 
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+
+class SafetensorsFile:
+    """An open safetensors file. Raises ValueError for a malformed one, OSError if it cannot be read."""
+
+    metadata: Mapping[str, str]
+    names: tuple[str, ...]
+    """The names of the arrays, sorted."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._size = file, file.seek(0, os.SEEK_END)
+        header, self._start = _read_header(file, self._size)
+        self.metadata = _checked_metadata(header.pop(_METADATA_KEY, {}))
+        entries = {name: _checked_entry(name, entry) for name, entry in sorted(header.items())}
+        _check_offsets(entries, self._size - self._start)
+        self._entries, self.names = entries, tuple(entries)
+
+    def read(self, name: str) -> np.ndarray:
+        """One array, BF16 as float32, in memory of its own."""
+        entry = self._entries[name]
+        data = bytearray(entry.end - entry.start)
+        self._file.seek(self._start + entry.start)
+        if self._file.readinto(data) != len(data):  # type: ignore[attr-defined]
+            raise ValueError("it was shortened while it was read")
+        return _array(entry, data, 0)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All arrays by name, BF16 as float32. Those of a large file are views of its mapping, which cannot be
+        written; `release_pages` frees their memory."""
+        data = self._mapping_or_bytes()
+        return {name: _array(entry, data, self._start + entry.start) for name, entry in self._entries.items()}
+
+    def _mapping_or_bytes(self) -> mmap.mmap | bytearray:
+        if self._size >= MIN_MAPPED_BYTES:
+            try:
+                return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+            except UnsupportedOperation:  # it is in memory
+                pass
+        self._file.seek(0)
+        return bytearray(self._file.read())
+
+
+def _array(entry: _Entry, data: mmap.mmap | bytearray, offset: int) -> np.ndarray:
+    stored = np.frombuffer(data, _DTYPES[entry.dtype], prod(entry.shape), offset).reshape(entry.shape)
+    if entry.dtype == _BFLOAT16:  # the upper half of a float32
+        return (stored.astype(np.uint32) << 16).view(np.float32)
+    return stored.astype(stored.dtype.newbyteorder("="), copy=False)
+
+
+def _read_header(file: IO[bytes], size: int) -> tuple[dict[str, Any], int]:
+    """The header of a file, and its end."""
+    file.seek(0)
+    length = int.from_bytes(file.read(8), "little")
+    if size < 8 or length > min(MAX_HEADER_BYTES, size - 8):
+        raise ValueError("its header is longer than the file" if length > size - 8 else "its header is too long")
     try:
-        tensors = deserialize(data)  # type: ignore[no-untyped-call]
-    except SafetensorError as error:
-        raise ValueError(str(error)) from error
-    _header(data)
-    return {name: _array(name, **tensor) for name, tensor in sorted(tensors, key=lambda item: item[0])}
-
-
-def _array(name: str, dtype: str, shape: list[int], data: bytes) -> np.ndarray:
-    if dtype == _BFLOAT16:  # the upper half of a float32
-        return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32).reshape(shape)
-    if dtype not in _DTYPES:
-        known = ", ".join([*_DTYPES, _BFLOAT16])
-        raise ValueError(f"the array {name!r} has elements of type {dtype}, the types that are read are {known}")
-    return np.frombuffer(data, _DTYPES[dtype]).reshape(shape).astype(_DTYPES[dtype].newbyteorder("="), copy=False)
-
-
-def _header(data: bytes) -> dict[str, Any]:
-    """The header of a valid file. Raises ValueError if a key is there twice."""
-    header: dict[str, Any] = json.loads(
-        data[8 : 8 + int.from_bytes(data[:8], "little")], object_pairs_hook=_with_unique_keys
-    )
-    return header
+        header = json.loads(file.read(length), object_pairs_hook=_with_unique_keys)
+    except RecursionError:
+        header = None
+    if not isinstance(header, dict):
+        raise ValueError("its header is not a JSON object")
+    return header, 8 + length
 
 
 def _with_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -62,14 +121,49 @@ def _with_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-def safetensors_bytes(weights: Mapping[str, np.ndarray]) -> bytes:
-    """The bytes of a safetensors file, which depend only on the weights.
+def _checked_metadata(metadata: Any) -> dict[str, str]:
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise ValueError(f"the entry {_METADATA_KEY!r} of its header is malformed")
+    return metadata
 
-    String arrays are stored as bytes (`string_arrays`). The metadata have digests of the contents. The safetensors
-    package does not write the file, because the order in which it writes several metadata entries varies.
+
+def _checked_entry(name: str, entry: Any) -> _Entry:
+    """The entry of an array. Raises ValueError unless its type is known and its size is that of its shape."""
+    if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
+        raise ValueError(f"the entry {name!r} of its header is malformed")
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or not _are_sizes(shape) or not _are_sizes(offsets) or len(offsets) != 2:
+        raise ValueError(f"the entry {name!r} of its header is malformed")
+    if dtype not in _DTYPES:
+        known = ", ".join(_DTYPES)
+        raise ValueError(f"the array {name!r} has elements of type {dtype}, the types that are read are {known}")
+    size = prod(shape) * _DTYPES[dtype].itemsize
+    if offsets[1] - offsets[0] != size:
+        raise ValueError(f"the array {name!r} has {offsets[1] - offsets[0]:,} bytes, its shape needs {size:,}")
+    return _Entry(dtype, tuple(shape), *offsets)
+
+
+def _are_sizes(value: Any) -> bool:
+    return isinstance(value, list) and all(type(item) is int and item >= 0 for item in value)
+
+
+def _check_offsets(entries: Mapping[str, _Entry], size: int) -> None:
+    """Raises ValueError unless the arrays fill the file without a gap."""
+    end = 0
+    for name, entry in sorted(entries.items(), key=lambda item: item[1][2:]):
+        if entry.start != end:
+            raise ValueError(f"the array {name!r} does not begin where the one before it ends")
+        end = entry.end
+    if end != size:
+        raise ValueError(f"its arrays have {end:,} bytes, but {size:,} follow its header")
+
+
+def safetensors_parts(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Iterator[Any]:
+    """The parts of a safetensors file, header first, whose bytes depend only on the arrays and the metadata.
+
+    A part has the memory of its array. Mapped arrays are released after their parts are used.
     """
-    arrays = {name: _little_endian(array) for name, array in with_strings_as_bytes(weights).items()}
-    header: dict[str, Any] = {"__metadata__": array_digests(arrays).to_metadata()}
+    header: dict[str, Any] = {_METADATA_KEY: dict(metadata)} if metadata else {}
     offset = 0
     ordered = sorted(arrays.items(), key=lambda item: (-item[1].itemsize, item[0]))  # so that all elements are aligned
     for name, array in ordered:
@@ -79,17 +173,24 @@ def safetensors_bytes(weights: Mapping[str, np.ndarray]) -> bytes:
         offset = end
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % _HEADER_ALIGNMENT_BYTES)
-    return b"".join([len(text).to_bytes(8, "little"), text, *(_bytes_of(array) for _, array in ordered)])
+    yield len(text).to_bytes(8, "little")
+    yield text
+    for _, array in ordered:
+        yield _bytes_of(_little_endian(array))
+        release_pages(array)
 
 
-def safetensors_metadata(data: bytes) -> dict[str, str]:
-    """The metadata of a valid safetensors file."""
-    return _header(data).get("__metadata__") or {}
+def weights_parts(weights: Mapping[str, np.ndarray]) -> Iterator[Any]:
+    """The parts of a safetensors file of weights, whose metadata have digests of the contents.
+
+    String arrays are stored as bytes (`string_arrays`).
+    """
+    arrays = with_strings_as_bytes(weights)
+    return safetensors_parts(arrays, array_digests(arrays).to_metadata())
 
 
-def safetensors_errors(data: bytes, arrays: Mapping[str, np.ndarray], file: str) -> list[Diagnostic]:
-    """Errors if the arrays of a file differ from its recorded digests; none if it has no digests."""
-    metadata = safetensors_metadata(data)
+def safetensors_errors(metadata: Mapping[str, str], arrays: Mapping[str, np.ndarray], file: str) -> list[Diagnostic]:
+    """Errors if the arrays of a file differ from the digests in its metadata; none if it has no digests."""
     return digest_errors(metadata, array_digests(arrays), file, "its header") if records_digests(metadata) else []
 
 
@@ -101,6 +202,7 @@ def array_digests(arrays: Mapping[str, np.ndarray]) -> ContentDigests:
         tensor.update(_bytes_of(_little_endian(array)))
         tensors[name] = tensor.hexdigest()
         contents.update(json.dumps([name, tensors[name]]).encode())
+        release_pages(array)
     return ContentDigests(contents.hexdigest(), tensors)
 
 

@@ -13,14 +13,14 @@ run() {  # NAME PYTHON RESOLUTION
         rm -rf "$environment"
         "$UV" venv --quiet --python "$python" "$environment"
         "$UV" pip install --quiet --python "$environment" --resolution "$resolution" --editable ".[cpu,data,images]" \
-            "pytest>=8" "pytest-xdist>=3.5"
+            "pytest>=8" "pytest-xdist>=3.5" "safetensors>=0.4"
         touch "$environment/.installed"
     fi
     "$environment/bin/python" - <<'END'
 import platform
 from importlib.metadata import version
 
-names = ("click", "h5py", "jsonschema", "numpy", "onnx", "onnxruntime", "rich", "safetensors")
+names = ("click", "h5py", "jsonschema", "numpy", "onnx", "onnxruntime", "rich")
 print("Python", platform.python_version(), *(f"{name} {version(name)}" for name in names), sep=", ")
 END
     "$environment/bin/python" -m pytest -n 2 --dist worksteal "$@"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.core.files.digests import CONTENT_DIGEST_KEY, DIGEST_KEYS, TENSOR_DIGESTS_KEY
 from jsonnx.interop.model_digests import model_digest_errors
 from jsonnx.interop.model_info import inspect_model
-from jsonnx.interop.safetensors_file import safetensors_bytes, safetensors_metadata
+from jsonnx.interop.safetensors_file import SafetensorsFile, weights_parts
 from jsonnx.pipeline.run.trained_model import TrainedModel
 from jsonnx.runtime.session.weight_files import read_weight_file
 from safetensors.numpy import load, load_file, save_file
@@ -82,6 +82,11 @@ def codes(action: Any) -> set[str]:
     except UsageError as error:
         return {error.diagnostic.code}
     return set()
+
+
+def metadata_of(path: str | Path) -> Mapping[str, str]:
+    with open(path, "rb") as file:
+        return SafetensorsFile(file).metadata
 
 
 # -- damage ----------------------------------------------------------------------------------------------------------
@@ -187,7 +192,7 @@ def test_files_of_train_compile_and_import_have_digests(work_folder: Path) -> No
         with open(file, "rb") as stream:
             assert model_digest_errors(stream, file) == []
     for file in ("run/weights.safetensors", "step/weights.safetensors"):
-        assert safetensors_metadata(Path(file).read_bytes()).keys() == set(DIGEST_KEYS)
+        assert metadata_of(file).keys() == set(DIGEST_KEYS)
     digest = json.loads(jsonnx("inspect", "m.onnx", "--format", "json").stdout)["digest"]
     assert digest["matches"]
     assert digest["recorded"].startswith("sha256:")
@@ -266,7 +271,7 @@ def test_a_session_opens_a_model_in_the_format_of_onnxruntime(work_folder: Path)
 
 def test_tensors_in_another_order_keep_the_digest(work_folder: Path) -> None:
     path = Path("run/weights.safetensors")
-    metadata = safetensors_metadata(path.read_bytes())
+    metadata = metadata_of(path)
     save_file(dict(reversed(load_file(path).items())), "again.safetensors", metadata=metadata)
     assert read_weight_file("again.safetensors").keys() == read_weight_file(path).keys()
     save_file(load_file(path) | {"more": np.zeros(2)}, "more.safetensors", metadata=metadata)
@@ -286,7 +291,7 @@ def test_a_quantized_model_needs_the_option(work_folder: Path) -> None:
 
 def test_python_verifies_weight_files_unless_told_not_to(work_folder: Path) -> None:
     path = Path("run/weights.safetensors")
-    metadata = safetensors_metadata(path.read_bytes())
+    metadata = metadata_of(path)
     changed = {name: array + 1 if array.dtype == np.float32 else array for name, array in load_file(path).items()}
     save_file(changed, "changed.safetensors", metadata=metadata)
     for make in (api.compile, api.Trainer):
@@ -309,10 +314,10 @@ def test_the_same_weights_give_the_same_bytes_which_the_safetensors_package_read
         "transposed": np.arange(6).reshape(2, 3).T,
         "tokens": np.array(["a", 'é"\n'], object),
     }
-    data = safetensors_bytes(weights)
-    assert data == safetensors_bytes(dict(reversed(weights.items())))
+    data = b"".join(weights_parts(weights))
+    assert data == b"".join(weights_parts(dict(reversed(weights.items()))))
     arrays = load(data)
     assert json.loads(arrays.pop("tokens").tobytes()) == ["a", 'é"\n']
     assert all(np.array_equal(arrays[name], weights[name]) for name in arrays)
     assert len(arrays) == len(weights) - 1
-    assert len(safetensors_metadata(data)[CONTENT_DIGEST_KEY]) == len("sha256:") + 64
+    assert len(SafetensorsFile(io.BytesIO(data)).metadata[CONTENT_DIGEST_KEY]) == len("sha256:") + 64

@@ -102,11 +102,11 @@ def test_weights_and_checkpoints_contain_the_learned_vocabulary(tmp_path: Path) 
 
 
 def test_a_weight_file_compiles_to_the_same_model(tmp_path: Path) -> None:
-    from jsonnx.interop.safetensors_file import safetensors_bytes
+    from jsonnx.interop.safetensors_file import weights_parts
 
     trainer = jsonnx.Trainer(TEXT)
     trainer.fit(X, Y)
-    (tmp_path / "weights.safetensors").write_bytes(safetensors_bytes(trainer.weights()))
+    (tmp_path / "weights.safetensors").write_bytes(b"".join(weights_parts(trainer.weights())))
     assert jsonnx.compile(TEXT, tmp_path / "weights.safetensors").to_bytes() == trainer.model().to_bytes()
 
 

@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -293,11 +293,11 @@ def writes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     room: list[int] = []
     write = files._write_through
 
-    def limited(path: Path, parts: Sequence[Any]) -> None:
+    def limited(path: Path, parts: Iterable[Any]) -> None:
         if room:
             room[0] -= 1
         if room and room[0] < 0:
-            path.write_bytes(bytes(parts[0])[:10])
+            path.write_bytes(b"".join(parts)[:10])
             raise OSError(errno.ENOSPC, "No space left on device")
         write(path, parts)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import mmap
 import os
 import signal
 import subprocess
@@ -15,11 +16,14 @@ import numpy as np
 import pytest
 from jsonnx.core.callback import Callback
 from jsonnx.core.diagnostics import CompileError, UsageError
+from jsonnx.core.system.mapped_pages import release_pages
+from jsonnx.interop import safetensors_file
 from jsonnx.pipeline.run_folder.checkpoint_manifest import read_manifest
 from jsonnx.pipeline.run_folder.run_folder import RunFolder
-from jsonnx.runtime.fit import checkpoint
+from jsonnx.runtime.fit import checkpoint, kept_weights
 from jsonnx.runtime.fit.trainer import Diverged, PlanTrainer
 from jsonnx.runtime.providers.signals import StopOnSignal
+from jsonnx.runtime.session.weight_files import read_weight_file
 
 from .plans import classifier, fit, flowers, have_equal_variables
 
@@ -429,3 +433,97 @@ def test_a_diverged_run_can_still_be_saved(tmp_path):
         fit(trainer, X, Y, epochs=1)
     trainer.save_checkpoint(tmp_path / "c")
     assert trainer.epochs_done == 0
+
+
+# -- large networks ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def every_file_is_large(monkeypatch):
+    monkeypatch.setattr(safetensors_file, "MIN_MAPPED_BYTES", 1)
+    monkeypatch.setattr(kept_weights, "MIN_MAPPED_BYTES", 1)
+
+
+def is_mapped(array):
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return isinstance(getattr(array.base, "obj", array.base), mmap.mmap)
+
+
+@pytest.mark.usefixtures("every_file_is_large")
+@pytest.mark.parametrize("step", [4, 13])
+def test_a_run_whose_best_weights_are_on_the_disk_is_resumed_bit_for_bit(tmp_path, uninterrupted, step):
+    trainer, path, folder = PlanTrainer(plan()), tmp_path / "c.safetensors", tmp_path / "temporary"
+    folder.mkdir()
+    trainer.temporary_folder = folder
+    fit(trainer, X, Y, validation_split=0.2, callbacks=[SaveAt(trainer, path, step)])
+    resumed = PlanTrainer(plan())
+    resumed.temporary_folder = folder
+    assert resumed.load_checkpoint(path) == []
+    assert fit(resumed, X, Y, validation_split=0.2).history == uninterrupted[1].history
+    assert all(is_mapped(array) for array in resumed._progress.best_weights.values())
+    assert have_equal_variables(resumed, uninterrupted[0])
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.usefixtures("every_file_is_large")
+def test_best_weights_that_cannot_be_stored_end_the_fit_with_an_error(tmp_path):
+    trainer = PlanTrainer(plan())
+    trainer.temporary_folder = tmp_path / "gone"
+    with pytest.raises(UsageError, match=r"cannot keep the weights of the best epoch in a temporary file in '.*gone'"):
+        fit(trainer, X, Y, validation_split=0.2)
+
+
+@pytest.mark.usefixtures("every_file_is_large")
+def test_arrays_of_callbacks_can_be_changed_after_a_large_checkpoint_was_loaded(tmp_path):
+    class Sums(Callback):
+        sums = np.zeros(3)
+
+        def state_dict(self):
+            return {"sums": self.sums}
+
+        def load_state_dict(self, state):
+            self.sums = state["sums"]
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.sums += 1
+
+    trainer = PlanTrainer(classifier())
+    fit(trainer, X, Y, epochs=1, callbacks=[Sums()])
+    trainer.save_checkpoint(tmp_path / "c")
+    resumed, sums = PlanTrainer(classifier()), Sums()
+    resumed.load_checkpoint(tmp_path / "c")
+    fit(resumed, X, Y, epochs=3, callbacks=[sums])
+    assert sums.sums.tolist() == [3, 3, 3]
+
+
+def test_a_checkpoint_is_the_bytes_of_the_variables_and_never_a_copy_of_them(tmp_path, monkeypatch):
+    """The file has the variables' own memory, one part for each."""
+    trainer, written = PlanTrainer(classifier()), []
+    monkeypatch.setattr(checkpoint, "write_atomically", lambda path, parts: written.extend(parts))
+    trainer.save_checkpoint(tmp_path / "c")
+    variables = trainer.engine.state_dict()
+    assert len(written) == 2 + len(variables)
+    for part in written[2:]:
+        assert any(np.shares_memory(np.frombuffer(part, np.uint8), array) for array in variables.values())
+
+
+def test_views_of_variables_cannot_be_written(tmp_path):
+    trainer = PlanTrainer(classifier())
+    for array in trainer.current_weights().values():
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 0
+    snapshot = trainer.weights()
+    trainer.step(X, Y)
+    assert any((array != snapshot[name]).any() for name, array in trainer.current_weights().items())
+
+
+def test_a_weight_that_is_released_is_read_again(tmp_path):
+    arrays = {"a": np.arange(1 << 25, dtype=np.float32)}
+    path = tmp_path / "w.safetensors"
+    with open(path, "wb") as file:
+        file.writelines(safetensors_file.weights_parts(arrays))
+    read = read_weight_file(path)
+    assert is_mapped(read["a"])
+    release_pages(read["a"])
+    assert (read["a"] == arrays["a"]).all()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..diagnostics import Diagnostic
 from .files import open_without_links
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 CONTENT_DIGEST_KEY, TENSOR_DIGESTS_KEY = "jsonnx.digest", "jsonnx.tensor_digests"
 """The keys of the digests in a file's metadata. Neither value is covered by the digest of the contents.
@@ -31,6 +35,13 @@ def file_sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal digits. Raises OSError."""
     with open(path, "rb", opener=open_without_links) as file:
         return file_digest(file, "sha256").hexdigest()
+
+
+def hashed_parts(parts: Iterable[Any], digest: _Hash) -> Iterator[Any]:
+    """The parts of a file, each of which updates a digest when it is taken."""
+    for part in parts:
+        digest.update(part)
+        yield part
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -26,17 +26,17 @@ class MissingFile(UsageError):
     """A file that a spec names does not exist."""
 
 
-def write_atomically(path: str | os.PathLike[str], data: bytes | Sequence[Any], *, follows_links: bool = True) -> None:
+def write_atomically(path: str | os.PathLike[str], data: bytes | Iterable[Any], *, follows_links: bool = True) -> None:
     """Writes a file so that readers see either the old content or the complete new content, even after a crash.
 
-    `data` is the content, or its parts: objects with contiguous memory, such as bytes and arrays of bytes. A symbolic
-    link is kept, and its target replaced; without `follows_links` it is refused, and so is a pipe, as in folders that
-    someone else may have made. Raises UsageError `unwritable-file`.
+    `data` is the content, or its parts: objects with contiguous memory, such as bytes and arrays of bytes, each taken
+    when those before it are written. A symbolic link is kept, and its target replaced; without `follows_links` it is
+    refused, and so is a pipe, as in folders that someone else may have made. Raises UsageError `unwritable-file`.
     """
     if not follows_links:
         refuse_special_files([Path(path)])
     target = Path(path)
-    parts: Sequence[Any] = [data] if isinstance(data, bytes) else data
+    parts: Iterable[Any] = [data] if isinstance(data, bytes) else data
     try:
         mode = target.stat().st_mode if target.exists() else None
         if mode is not None and stat.S_ISDIR(mode):
@@ -111,7 +111,7 @@ def _is_same_file(path: Path, others: Iterable[str]) -> bool:
     return os.path.isfile(path) and any(os.path.isfile(other) and path.samefile(other) for other in others)
 
 
-def _write_through(path: Path, parts: Sequence[Any]) -> None:
+def _write_through(path: Path, parts: Iterable[Any]) -> None:
     """Creates a file and waits until its content is on the disk."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     with os.fdopen(handle, "wb") as file:

@@ -16,7 +16,7 @@ import numpy as np
 from ...core.diagnostics import CompileError
 from ...core.limits import MAX_DATA_FILE_BYTES
 from ...interop.read_budget import ReadBudget
-from ...interop.safetensors_file import safetensors_arrays
+from ...interop.safetensors_file import SafetensorsFile
 from ...interop.zip_reader import ZipArchive
 from ..samples.data_errors import NO_LOCATION, DataLocation, ErrorCollector
 from ..samples.mapped_samples import FileMapping, MappedSamples
@@ -63,7 +63,7 @@ def open_npy(file: IO[bytes], column: str, map_file: MapFile | None = None) -> A
 
 def open_safetensors(file: IO[bytes]) -> ArrayTable:
     """The arrays of a .safetensors file. Raises ValueError for a malformed file."""
-    arrays = safetensors_arrays(file.read())
+    arrays = SafetensorsFile(file).arrays()
     return ArrayTable([*arrays], arrays.__getitem__)
 
 

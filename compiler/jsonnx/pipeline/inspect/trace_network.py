@@ -77,7 +77,7 @@ def _traced_layers(
     operators = _operators_by_path(graph)
     values = next(trainer.run_graph(_with_copied_outputs(graph), [batch]))
     statistics = {name: ValueStatistics.of(values[name]) for name in names}
-    norms = _norms_by_layer(trainer.weights(), gradients)
+    norms = _norms_by_layer(trainer.current_weights(), gradients)
     traced = [TracedLayer(name, "Input", "", {name: statistics[name]}) for name in inputs]
     seen: set[str] = set()
     for call in calls:

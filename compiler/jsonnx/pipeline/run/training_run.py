@@ -78,6 +78,7 @@ def train(
         if _is_resumed(run_folder, options) != resumes:
             message = f"another process has started or removed the run in {str(folder)!r}"
             raise UsageError("run-exists", message, "give the command once more")
+        trainer.plan_trainer.temporary_folder = run_folder.path
         run_info = run.resume(on_resumed) if resumes else run.start(on_weights_resolved)
         writer = RunFolderCallback(run_folder, trainer, options.on_save_error == "continue", warn)
         with _resume_help(), trackers.tracking(trainer, folder, run_info, checked.source.value, resumes):
@@ -226,7 +227,7 @@ class _PreparedRun:
         Returns the SHA-256 of each file.
         """
         return {
-            WEIGHTS_FILE: self.folder.write_weights(self.trainer.weights()),
+            WEIGHTS_FILE: self.folder.write_weights(self.trainer.current_weights()),
             MODEL_FILE: self.folder.write_model(self.trainer.model().to_bytes()),
         }
 

@@ -269,7 +269,7 @@ class Run:
         """The trained weights. Raises UsageError if there are none yet, CompileError if they are damaged."""
         from ...runtime.session.weight_files import read_weight_file
 
-        return dict(read_weight_file(self.paths.weights, verify))
+        return {name: array.copy() for name, array in read_weight_file(self.paths.weights, verify).items()}
 
     @property
     def best_checkpoint(self) -> Path | None:

@@ -8,10 +8,10 @@ from contextlib import suppress
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
-from ...core.files.digests import file_sha256
+from ...core.files.digests import file_sha256, hashed_parts
 from ...core.files.files import (
     error_reason,
     file_exists,
@@ -27,7 +27,7 @@ from ...core.files.files import (
 )
 from ...core.files.run_layout import CHECKPOINT_PATTERN, RunPaths
 from ...core.metric_values import numbers_only
-from ...interop.safetensors_file import safetensors_bytes
+from ...interop.safetensors_file import weights_parts
 from .checkpoint_manifest import read_manifest, write_manifest
 from .metric_files import csv_line, csv_lines, epoch_line, epoch_lines, lines_until
 from .run_lock import RunLock
@@ -158,17 +158,18 @@ class RunFolder:
 
     def write_model(self, model: bytes) -> str:
         """Writes the model. Returns the SHA-256 of the file."""
-        return self._write_hashed(self.paths.model, model)
+        return self._write_hashed(self.paths.model, [model])
 
     def write_weights(self, weights: Mapping[str, np.ndarray]) -> str:
         """Writes the weights. Returns the SHA-256 of the file."""
-        return self._write_hashed(self.paths.weights, safetensors_bytes(weights))
+        return self._write_hashed(self.paths.weights, weights_parts(weights))
 
-    def _write_hashed(self, path: Path, content: bytes) -> str:
-        self._write(path, content)
-        return sha256(content).hexdigest()
+    def _write_hashed(self, path: Path, parts: Iterable[Any]) -> str:
+        digest = sha256()
+        self._write(path, hashed_parts(parts, digest))
+        return digest.hexdigest()
 
-    def _write(self, path: Path, content: bytes) -> None:
+    def _write(self, path: Path, content: bytes | Iterable[Any]) -> None:
         self._lock.require()
         write_atomically(path, content, follows_links=False)
 

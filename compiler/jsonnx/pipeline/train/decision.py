@@ -48,12 +48,14 @@ def calibrate(trainer: PlanTrainer, checked: CheckedSpec, validation: Dataset) -
         counted = _counted_samples(targets[target_name(name)], losses[name])
         is_exclusive = has_exclusive_classes(typed, name, losses[name])
         temperatures[name] = best_temperature(logits[name][counted], targets[target_name(name)][counted], is_exclusive)
-    weights = trainer.weights()
+    weights = trainer.current_weights()
+    calibrated: dict[str, np.ndarray] = {}
     for name, layer in layers.items():
         for weight in (f"{layer}/kernel", f"{layer}/bias"):
             if weight in weights:
-                weights[weight] = (weights[weight] / temperatures[name]).astype(weights[weight].dtype)
-    trainer.set_weights(weights)
+                array = calibrated.get(weight, weights[weight])
+                calibrated[weight] = (array / temperatures[name]).astype(array.dtype)
+    trainer.set_weights(calibrated, strict=False)
     return temperatures
 
 
@@ -73,7 +75,7 @@ def _logits(trainer: PlanTrainer, outputs: list[str], samples: Dataset) -> dict[
         logits = node.inputs[0] if node is not None and node.op in ("Softmax", "Sigmoid") else None
         values[name] = value if logits is None else logits
     known = {**graph.parameters, **graph.states}
-    weights = {name: array for name, array in trainer.weights().items() if name in known}
+    weights = {name: array for name, array in trainer.current_weights().items() if name in known}
     session = Session(to_model_proto(canonicalize(bind_weights(replace(graph, outputs=values), weights))))
     batches = []
     for start in range(0, len(samples), BATCH_SIZE):

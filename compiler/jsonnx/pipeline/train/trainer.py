@@ -118,6 +118,10 @@ class Trainer:
         return self.plan_trainer.plan
 
     @property
+    def temporary_folder(self) -> str | os.PathLike[str] | None:
+        return self.plan_trainer.temporary_folder
+
+    @property
     def class_weights(self) -> WeightsByClass:
         return self.plan_trainer.class_weights
 
@@ -165,6 +169,9 @@ class Trainer:
     def weights(self) -> dict[str, np.ndarray]:
         """Copies of the network's weights, by Keras' names and in Keras' order."""
         return self.plan_trainer.weights()
+
+    def current_weights(self) -> Mapping[str, np.ndarray]:
+        return self.plan_trainer.current_weights()
 
     def set_weights(self, weights: Mapping[str, Any], *, strict: bool = True) -> None:
         """Replaces the weights; unless `strict`, some may be missing. Raises ValueError with every error."""
@@ -274,15 +281,13 @@ class Trainer:
 
         Metrics with the default threshold take that of their output in `thresholds`.
         """
-        trainer = self._thresholded_trainer() if self.thresholds else self.plan_trainer
-        return trainer.evaluate(evaluation_samples(trainer.plan, x, y, sample_weight), batch_size)
+        plan = self._thresholded_plan() if self.thresholds else self.plan
+        return self.plan_trainer.evaluate(evaluation_samples(plan, x, y, sample_weight), batch_size, plan)
 
-    def _thresholded_trainer(self) -> PlanTrainer:
-        """A trainer with the same weights, whose metrics take the thresholds."""
+    def _thresholded_plan(self) -> TrainingPlan:
+        """The plan with metrics that take the thresholds."""
         plan = replace(plan_training(with_thresholds(self._checked, self.thresholds)), source=self.plan.source)
-        fast = self.plan_trainer.fast
-        plan = plan_for_target(plan, self.resolved_provider.name) if fast else plan
-        return PlanTrainer(plan, self.resolved_provider, weights=self.weights(), fast=fast)
+        return plan_for_target(plan, self.resolved_provider.name) if self.plan_trainer.fast else plan
 
     def predict(self, x: DataArgument | Dataset, batch_size: int | None = None) -> Any:
         """The network's output for every sample; a dict of arrays if there are several outputs. `x` may be an iterable
@@ -330,9 +335,10 @@ class Trainer:
         With `inputs` or `outputs`, names of layers, the part of the network between these. Raises UsageError for a part
         that does not exist.
         """
+        weights = self.current_weights()  # compilation copies them
         if inputs or outputs:
-            return compile_part(self._checked, network_part(self._checked, inputs, outputs), self.weights())
-        return compile_checked(self._checked, self.weights(), thresholds=self.thresholds)
+            return compile_part(self._checked, network_part(self._checked, inputs, outputs), weights)
+        return compile_checked(self._checked, weights, thresholds=self.thresholds)
 
     def __setattr__(self, name: str, value: object) -> None:
         """Raises AttributeError for an unknown attribute, which would have no effect. Subclasses may have more."""

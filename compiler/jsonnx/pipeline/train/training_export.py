@@ -19,7 +19,7 @@ from ...core.reserved_names import (
     target_name,
 )
 from ...core.types import TensorType
-from ...interop.safetensors_file import safetensors_bytes
+from ...interop.safetensors_file import weights_parts
 from ...ir import Graph, Random, Value, with_vocabularies
 from ...lowering.check_augmentation import augmentation_calls
 from ...passes.canonicalize import canonicalize
@@ -99,7 +99,7 @@ def write_training_folder(
     text = json.dumps(manifest(checked, plan) | target_entry, indent=2) + "\n"
     for file, writer in models.items():
         write_atomically(folder / file, writer.parts())
-    contents = (model.to_bytes(), safetensors_bytes(variables), text.encode())
+    contents = (model.to_bytes(), weights_parts(variables), text.encode())
     for file, content in zip(_OUTPUT_FILES[1:], contents, strict=True):
         write_atomically(folder / file, content)
 

@@ -55,6 +55,9 @@ class DeviceVariables:
         arrays = self._allocator.to_host(self.sets[self.current_set])
         return {name: arrays[name] for name in (arrays if names is None else names)}
 
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        return self.read()
+
     def write(self, arrays: Mapping[str, np.ndarray]) -> None:
         if can_copy_in_place():
             current = self.sets[self.current_set]

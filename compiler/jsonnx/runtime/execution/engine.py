@@ -122,6 +122,22 @@ class Engine:
         values = self._read(self.plan.weight_names) | self.vocabularies
         return {name: values[name] for name in self.plan.weight_names}
 
+    def current_weights(self) -> Mapping[str, np.ndarray]:
+        """The network's weights, in Keras' order, until a step or `write` replaces them: not to be changed.
+
+        Only those of lazily updated embeddings, and of a device, are copies.
+        """
+        values = self._current(self.plan.weight_names)
+        return {name: values[name] for name in self.plan.weight_names}
+
+    def current_variables(self) -> Mapping[str, np.ndarray]:
+        """Everything that a step reads, as `current_weights`."""
+        return self._current((*self.plan.train.parameters, *self.plan.train.states))
+
+    def _current(self, names: Iterable[str]) -> Mapping[str, np.ndarray]:
+        """These variables, as `current_weights`, and others."""
+        return {**self._variables.arrays(), **self._current_lazy_values(names), **self.vocabularies}
+
     def variables(self) -> Weights:
         """Copies of everything that a step reads: weights, states and optimizer slots."""
         return self._read((*self.plan.train.parameters, *self.plan.train.states)) | self.vocabularies
@@ -129,27 +145,31 @@ class Engine:
     def _read(self, names: Iterable[str]) -> Weights:
         """Copies of the current values of these variables, without vocabularies."""
         variable_names = [name for name in names if name not in self.vocabularies]
-        lazy_values = self._lazy_embeddings.current_values(variable_names) if self._lazy_embeddings else {}
+        lazy_values = self._current_lazy_values(variable_names)
         values = lazy_values | self._variables.read(name for name in variable_names if name not in lazy_values)
         return {name: values[name] for name in variable_names}
 
-    def state_dict(self, *, portable: bool = False) -> Weights:
-        """Copies of the stored values of all variables, which a run needs to resume bit for bit.
+    def _current_lazy_values(self, names: Iterable[str]) -> Weights:
+        return self._lazy_embeddings.current_values(names) if self._lazy_embeddings else {}
+
+    def state_dict(self, *, portable: bool = False) -> Mapping[str, np.ndarray]:
+        """The stored values of all variables, which a run needs to resume bit for bit, until a step or `write` replaces
+        them: not to be changed.
 
         `portable` leaves out the states that only lazily updated embeddings have.
         """
-        arrays = self._variables.read() | self.vocabularies
+        arrays = {**self._variables.arrays(), **self.vocabularies}
         lazy_tables = self.execution.lazy_tables
         omitted = lazy_tables.extra_states if lazy_tables and portable else ()
         return {name: array for name, array in arrays.items() if name not in omitted}
 
-    def convert_state(self, arrays: Weights) -> Weights:
+    def convert_state(self, arrays: Mapping[str, np.ndarray]) -> Weights:
         """The `state_dict` of another engine of the same plan, in the form that `write` takes here."""
         lazy_tables = None if self.execution.lazy_tables else find_lazy_tables(self.plan)
         arrays = dict(with_eager_state(lazy_tables, arrays)) if lazy_tables else arrays
-        return arrays | self._converted_step_count(arrays)
+        return {**arrays, **self._converted_step_count(arrays)}
 
-    def _converted_step_count(self, arrays: Weights) -> Weights:
+    def _converted_step_count(self, arrays: Mapping[str, np.ndarray]) -> Weights:
         """The count of steps in the element type that it has in this plan, which depends on the provider."""
         count, state = arrays.get(STEP_COUNT), self.plan.train.states.get(STEP_COUNT)
         if count is None or state is None or count.dtype.kind != "i":
@@ -313,7 +333,7 @@ class Engine:
             self._variables.rollback(1)
             feeds = batch.feeds | batch.extra_feeds if isinstance(batch, BatchSlot) else batch
             with suppress(Exception):  # such as too little memory: the divergence is told without its origin
-                origin = find_origin(self.plan.train, self.variables(), self.vocabularies, feeds)
+                origin = find_origin(self.plan.train, self.current_variables(), self.vocabularies, feeds)
             self._variables.rollback(undone_steps)
         if self.execution.inplace_slots:
             self._reset_optimizer()
@@ -361,15 +381,19 @@ class Engine:
         should_stop: Callable[[], bool] = lambda: False,
         begin_hooks: Sequence[Callable[[int, dict[str, float]], None]] = (),
         end_hooks: Sequence[Callable[[int, dict[str, float]], None]] = (),
+        plan: TrainingPlan | None = None,
     ) -> MetricSums:
         """Losses and metric sums over all samples, or over those before `should_stop` returned true.
 
         Hooks are called before and after each batch, with its number and the losses and metrics so far.
-        Samples with weights for outputs that the plan does not weight get an evaluation graph of their own.
+        Samples with weights for outputs that the plan does not weight get an evaluation graph of their own. `plan`
+        replaces the engine's: one of the same network, with other metrics.
         """
-        plan = self.plan.weighting(self.plan.weighted_outputs.union(samples.weights))
-        samples, run = samples.for_graphs(plan.data_spec), self.loader.evaluation_runner(plan)
-        metric_sums, randoms = MetricSums(self.plan), InferenceRandoms.of(plan.evaluate, plan.seed)
+        measured = self.plan if plan is None else plan
+        plan = measured.weighting(measured.weighted_outputs.union(samples.weights))
+        run = self.loader.evaluation_runner(plan) if measured is self.plan else self.loader.load_evaluation(plan)
+        samples = samples.for_graphs(plan.data_spec)
+        metric_sums, randoms = MetricSums(measured), InferenceRandoms.of(plan.evaluate, plan.seed)
         for number, (feeds, count) in enumerate(samples.batches(batch_size)):
             if should_stop():
                 break

@@ -55,8 +55,12 @@ class GraphLoader:
         """The runner of the evaluation graph of the plan, or of one that weights other outputs."""
         runners, key = self._evaluation_runners, plan.weighted_outputs
         if key not in runners:
-            runners[key] = self._load_reader(plan.evaluate, plan.fetched_names)
+            runners[key] = self.load_evaluation(plan)
         return runners[key]
+
+    def load_evaluation(self, plan: TrainingPlan) -> Runner:
+        """A new runner of the evaluation graph of a plan of the same network."""
+        return self._load_reader(plan.evaluate, plan.fetched_names)
 
     @cached_property
     def prediction_runner(self) -> Runner:

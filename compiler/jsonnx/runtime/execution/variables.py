@@ -23,6 +23,7 @@ import numpy as np
 
 from ...core.diagnostics import CompileError, Diagnostic
 from ...core.reserved_names import rows_before_name, touched_rows_name
+from ...core.system.mapped_pages import release_pages
 from ...tuning.cpu.embeddings.lazy_updates import LazyTables
 from ...tuning.cpu.memory.pack_weights import PackedVectors
 from ..providers.host_tensors import host_tensor
@@ -74,6 +75,9 @@ class Variables(Protocol):
 
     def read(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
         """Copies of the current values."""
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """The current values, until a step or `write` replaces them: not to be changed."""
 
     def write(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Replaces the current values of some variables."""
@@ -145,12 +149,17 @@ class HostVariables:
     def read(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
         return {name: array.copy() for name, array in self.views(names).items()}
 
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        current = self._arrays[self.current_set]
+        return {name: _read_only(current[name]) for name in self._names}
+
     def write(self, arrays: Mapping[str, np.ndarray]) -> None:
         if arrays.keys() >= self._inplace_names:
             self.damage = None
         self.require_usable()
         for name, array in arrays.items():
             self._arrays[self.current_set][name][...] = array
+            release_pages(array)
 
     def rollback(self, steps: int) -> None:
         for _ in range(steps):
@@ -172,6 +181,12 @@ def _with_packed_vectors(arrays: dict[str, np.ndarray], packed_vectors: PackedVe
             arrays[member] = vector[start:end].reshape(arrays[member].shape)
             start = end
     return arrays | vectors
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _aligned_copy(array: np.ndarray) -> np.ndarray:

@@ -7,17 +7,20 @@ found.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any, NoReturn
 
 import numpy as np
 
 from ...core.diagnostics import CompileError, Diagnostic
+from ...core.files.digests import hashed_parts
 from ...core.files.files import error_reason, open_file, write_atomically
 from ...core.json_shapes import COUNT, METRIC, NUMBER, TEXT, has_shape
 from ...core.reserved_names import callback_arrays
+from ...core.system.mapped_pages import release_pages
 from ...data.samples.array_digest import update_digest
+from ...interop.safetensors_file import SafetensorsFile, safetensors_parts
 from ..callbacks.callback_states import SavedStates
 
 FORMAT_VERSION = 2
@@ -26,46 +29,45 @@ _METADATA_KEY = "jsonnx"
 
 def save(path: str, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> str:
     """Write a checkpoint atomically. Returns the SHA-256 of the file. Raises UsageError `unwritable-file`."""
-    from safetensors.numpy import save as pack
-
     text = json.dumps({"format": FORMAT_VERSION, **state})
-    header = json.dumps({"sha256": _digest(arrays, text), "state": text})
-    content = pack(dict(arrays), metadata={_METADATA_KEY: header})
-    write_atomically(path, content)
-    return sha256(content).hexdigest()
+    header = json.dumps({"sha256": _digest(sorted(arrays.items()), text), "state": text})
+    digest = sha256()
+    write_atomically(path, hashed_parts(safetensors_parts(arrays, {_METADATA_KEY: header}), digest))
+    return digest.hexdigest()
 
 
 def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays and the state. Raises UsageError `unreadable-file`, CompileError `bad-checkpoint`."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load as unpack
+    """The arrays and the state. Large arrays are views of the file, which cannot be written.
 
-    try:
-        with open_file(path) as file:
-            data = file.read()
-    except OSError as error:  # such as a bad sector
-        raise_bad_checkpoint(path, f"it cannot be read ({error_reason(error)})")
-    try:
-        arrays = unpack(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"][_METADATA_KEY]
-        fields = json.loads(header)
-        text, digest = fields["state"], fields["sha256"]
-        state = json.loads(text)
-        state.setdefault("learning_rate", None)  # in files of earlier versions
-        state.setdefault("callbacks", None)  # in files of runs without states of callbacks
-        if isinstance(state.get("progress"), dict):
-            state["progress"].setdefault("plateau", None)  # in files of runs without one
-        if digest != _digest(arrays, text):
-            raise_bad_checkpoint(path, "its contents do not match its checksum")
-        if state["format"] != FORMAT_VERSION:
-            raise_bad_checkpoint(
-                path, f"its format is {state['format']}, this version of jsonnx reads format {FORMAT_VERSION}"
-            )
-        if not has_shape(state, _STATE_SHAPE) or not _has_short_history(state["progress"]):
-            raise_bad_checkpoint(path, "its description of the run is malformed")
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise_bad_checkpoint(path, f"it is damaged or not a checkpoint ({str(error) or type(error).__name__})")
-    return arrays, state
+    Raises UsageError `unreadable-file`, CompileError `bad-checkpoint`.
+    """
+    with open_file(path) as file:
+        try:
+            stored = SafetensorsFile(file)
+            fields = json.loads(stored.metadata[_METADATA_KEY])
+            text, digest = fields["state"], fields["sha256"]
+            if digest != _digest(((name, stored.read(name)) for name in stored.names), text):
+                raise_bad_checkpoint(path, "its contents do not match its checksum")
+            return stored.arrays(), _checked_state(path, json.loads(text))
+        except OSError as error:  # such as a bad sector
+            raise_bad_checkpoint(path, f"it cannot be read ({error_reason(error)})")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise_bad_checkpoint(path, f"it is damaged or not a checkpoint ({str(error) or type(error).__name__})")
+
+
+def _checked_state(path: str, state: Any) -> dict[str, Any]:
+    """The state in a file, with all entries. Raises CompileError `bad-checkpoint`."""
+    state.setdefault("learning_rate", None)  # in files of earlier versions
+    state.setdefault("callbacks", None)  # in files of runs without states of callbacks
+    if isinstance(state.get("progress"), dict):
+        state["progress"].setdefault("plateau", None)  # in files of runs without one
+    if state["format"] != FORMAT_VERSION:
+        raise_bad_checkpoint(
+            path, f"its format is {state['format']}, this version of jsonnx reads format {FORMAT_VERSION}"
+        )
+    if not has_shape(state, _STATE_SHAPE) or not _has_short_history(state["progress"]):
+        raise_bad_checkpoint(path, "its description of the run is malformed")
+    return dict(state)
 
 
 def split_callbacks(
@@ -74,7 +76,7 @@ def split_callbacks(
     """The arrays of a checkpoint without the callbacks' arrays, and the callbacks' states. Raises CompileError
     `bad-checkpoint`."""
     entries = callback_arrays(arrays)
-    values = {number: arrays[name] for name, number in entries.items()}
+    values = {number: arrays[name].copy() for name, number in entries.items()}
     try:
         saved = SavedStates.decoded(state["callbacks"], values)
     except (ValueError, TypeError) as error:
@@ -121,7 +123,11 @@ def raise_bad_checkpoint(path: str, message: str) -> NoReturn:
     raise CompileError([Diagnostic("bad-checkpoint", f"cannot resume the run from {path!r}: {message}", file=path)])
 
 
-def _digest(arrays: Mapping[str, np.ndarray], text: str) -> str:
+def _digest(arrays: Iterable[tuple[str, np.ndarray]], text: str) -> str:
+    """The digest of arrays in the order of their names, which are taken one by one."""
     digest = sha256(text.encode())
-    update_digest(digest, sorted(arrays.items()))
+    for name, array in arrays:
+        update_digest(digest, [(name, array)])
+        release_pages(array)
+        del array  # before the next one is read
     return digest.hexdigest()

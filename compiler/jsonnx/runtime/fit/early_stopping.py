@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from math import inf, isnan
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ...core.diagnostics import CompileError, Diagnostic
 from ...core.reserved_names import loss_metric, validation_name
 from ...sections.monitor import monitor_errors, monitored_metric
 from ..execution.history import Weights
+from .kept_weights import kept_weights
 
 if TYPE_CHECKING:
     from ..training_plan import TrainingPlan
@@ -36,7 +40,9 @@ def require_monitored_metrics(plan: TrainingPlan, has_validation: bool) -> None:
 class EarlyStoppingMonitor:
     """Compares a loss or metric of each epoch with the best so far."""
 
-    def __init__(self, plan: TrainingPlan) -> None:
+    def __init__(self, plan: TrainingPlan, folder: str | os.PathLike[str] | None = None) -> None:
+        """`folder` is for the best weights of large networks (`kept_weights`)."""
+        self._folder = folder
         self._config, self.keeps_best_weights = plan.training.early_stopping, plan.training.restore_best_weights
         self._monitor = monitored_metric(plan.training) or ""
         self.is_maximized = False
@@ -47,7 +53,9 @@ class EarlyStoppingMonitor:
             self.is_maximized = is_maximized(plan, self._monitor, self._config.mode if self._config else "auto")
             self._sign = -1.0 if self.is_maximized else 1.0
 
-    def should_stop_after(self, epoch: int, metrics: Mapping[str, float], weights: Callable[[], Weights]) -> bool:
+    def should_stop_after(
+        self, epoch: int, metrics: Mapping[str, float], weights: Callable[[], Mapping[str, np.ndarray]]
+    ) -> bool:
         """Records an epoch's losses and metrics, and its weights if it is the best so far. Returns whether to stop."""
         config = self._config
         if not (config or self.keeps_best_weights) or (config and epoch < config.start_from_epoch):
@@ -58,7 +66,7 @@ class EarlyStoppingMonitor:
         is_better = self.best_epoch < 0 or metric + (config.min_delta if config else 0.0) < self.best
         if is_better or (isnan(self.best) and not isnan(metric)):
             self.best, self.best_epoch, self.wait = metric, epoch, 0
-            self.best_weights = weights() if self.keeps_best_weights else None
+            self.best_weights = kept_weights(weights(), self._folder) if self.keeps_best_weights else None
             return False
         self.wait += 1
         return config is not None and self.wait >= config.patience and epoch > 0

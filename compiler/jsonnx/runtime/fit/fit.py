@@ -306,7 +306,7 @@ class Fit:
             self._call("on_test_end", measured.results())
             logs |= {validation_name(name): metric for name, metric in measured.results().items()}
         progress.history.add(progress.epoch, logs)
-        progress.finished = self.early_stopping.should_stop_after(progress.epoch, logs, engine.weights)
+        progress.finished = self.early_stopping.should_stop_after(progress.epoch, logs, engine.current_weights)
         progress.early_stopping_state = self.early_stopping.state_dict()
         progress.best_weights = self.early_stopping.best_weights
         if self.plateau is not None:

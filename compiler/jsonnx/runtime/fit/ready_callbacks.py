@@ -15,10 +15,11 @@ from ...core.diagnostics import UsageError, quoted_or_list, suggestion
 from ...core.files.files import error_reason, write_atomically
 from ...core.invisible_characters import escape_invisible
 from ...core.reserved_names import validation_name
-from ...interop.safetensors_file import safetensors_bytes
+from ...interop.safetensors_file import weights_parts
 from ...sections.monitor import LIST_HELP
 from ..execution.history import Weights
 from .early_stopping import is_maximized
+from .kept_weights import kept_weights
 from .plateau import PlateauMonitor
 
 MODES = ("auto", "min", "max")
@@ -94,7 +95,8 @@ class EarlyStopping(_Monitor):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.wait, self.stopped_epoch, self.best_epoch = state["wait"], state["stopped_epoch"], state["best_epoch"]
-        self.best, self.best_weights = state["best"], state["best_weights"]
+        self.best, weights = state["best"], state["best_weights"]
+        self.best_weights = None if weights is None else kept_weights(weights, self.trainer.temporary_folder)
         if self.stopped_epoch:
             self.trainer.stop_training = True
 
@@ -106,7 +108,7 @@ class EarlyStopping(_Monitor):
         if self.best is None or self.improves(logs, self.best, self.min_delta):
             self.best, self.best_epoch = logs[self.monitor], epoch
             if self.restore_best_weights:
-                self.best_weights = self.trainer.weights()
+                self.best_weights = kept_weights(self.trainer.current_weights(), self.trainer.temporary_folder)
             if self.baseline is None or self.improves(logs, self.baseline, self.min_delta):
                 self.wait = 0
             return
@@ -232,7 +234,7 @@ class ModelCheckpoint(_Monitor):
         if self._suffix == ".onnx":
             self.trainer.model().save(path)
         elif self._suffix == ".safetensors":
-            write_atomically(path, safetensors_bytes(self.trainer.weights()))
+            write_atomically(path, weights_parts(self.trainer.current_weights()))
         else:
             self.trainer.save_checkpoint(path)
         self.say(f"epoch {self._epoch + 1}: saved {path}")

@@ -80,6 +80,8 @@ class PlanTrainer:
         self._resumes = False  # whether the next fit goes on from `_progress`
         self._fit: Fit | None = None
         self.cached_layout: CachedLayout | None = None
+        self.temporary_folder: str | os.PathLike[str] | None = None
+        """Where a fit keeps the best weights of a large network; None: where temporary files lie."""
         if weights is not None:
             self.set_weights(weights)
 
@@ -122,6 +124,10 @@ class PlanTrainer:
     def weights(self) -> dict[str, np.ndarray]:
         """Copies of the network's weights, by Keras' names and in Keras' order."""
         return self.engine.weights()
+
+    def current_weights(self) -> Mapping[str, np.ndarray]:
+        """The network's weights, until a step or `set_weights` replaces them: not to be changed."""
+        return self.engine.current_weights()
 
     def set_weights(self, weights: Mapping[str, Any], *, strict: bool = True) -> None:
         """Replaces the weights; unless `strict`, some may be missing. Raises ValueError with every error."""
@@ -169,7 +175,7 @@ class PlanTrainer:
         if not self._resumes:
             self.engine.adapt(samples)
         resumed_rate = self.learning_rate if self._resumes and self.plan.rate_graph is None else None
-        monitor = EarlyStoppingMonitor(self.plan)
+        monitor = EarlyStoppingMonitor(self.plan, self.temporary_folder)
         progress = self._start_progress(monitor, (samples, validation), settings)
         params = fit_params(self.plan, settings, samples, validation)
         if has_balanced(self.plan.training.class_weight if class_weight is None else class_weight):
@@ -273,7 +279,7 @@ class PlanTrainer:
             return
         old = self.engine
         state, steps, rate = old.state_dict(), old.steps, old.learning_rate()
-        weights = DonatedArrays(old.weights())
+        weights = DonatedArrays(old.current_weights())
         self.cached_layout = None
         self.plan = plan
         self.engine = Engine(plan, old.execution.provider, old.execution.threads, self.fast, weights)
@@ -331,9 +337,11 @@ class PlanTrainer:
 
     # -- without training --------------------------------------------------------------------------------------------
 
-    def evaluate(self, samples: Dataset | BatchStream, batch_size: int | None = None) -> dict[str, Any]:
-        """Loss and metrics. Classes are not weighted."""
-        return self.engine.measure(samples, self._batch_size(batch_size)).results()
+    def evaluate(
+        self, samples: Dataset | BatchStream, batch_size: int | None = None, plan: TrainingPlan | None = None
+    ) -> dict[str, Any]:
+        """Loss and metrics, or those of another plan of this network. Classes are not weighted."""
+        return self.engine.measure(samples, self._batch_size(batch_size), plan=plan).results()
 
     def predict(self, x: DataArgument | Dataset, batch_size: int | None = None) -> Any:
         """The network's output for every sample; a dict of arrays if there are several outputs."""
@@ -364,7 +372,7 @@ class PlanTrainer:
         engine = self.engine
         data_spec = self.plan.data_spec if data_spec is None else data_spec
         config = SessionConfig(recorder=recorder)
-        runner = runner_without_updates(graph, engine.variables(), engine.vocabularies, config)
+        runner = runner_without_updates(graph, engine.current_variables(), engine.vocabularies, config)
         for batch in batches:
             feeds = engine.feeds(batch.for_graphs(data_spec), slice(None), self.steps)
             results = runner({name: feeds[name] for name in runner.fed_names})
@@ -381,7 +389,15 @@ class PlanTrainer:
     def load_checkpoint(self, path: str | os.PathLike[str], *, exact: bool = False) -> list[Diagnostic]:
         """Loads the state of a checkpoint; the next `fit` resumes its run. Returns warnings."""
         environment = self.environment()
-        saved = load_run(os.fspath(path), self.plan, self.engine, self.initial_weights_digest, environment, exact)
+        saved = load_run(
+            os.fspath(path),
+            self.plan,
+            self.engine,
+            self.initial_weights_digest,
+            environment,
+            exact,
+            self.temporary_folder,
+        )
         self.engine.steps = saved.steps
         self.engine.write(saved.values)
         if saved.learning_rate is not None and self.plan.rate_graph is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ from .checkpoint_errors import (
     mismatch,
     run_errors,
 )
+from .kept_weights import kept_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +59,7 @@ def save_run(
     `unwritable-file`; then an earlier file of that name is unchanged. Raises TypeError for a callback's state that
     cannot be saved.
     """
-    arrays = engine.state_dict()
+    arrays = dict(engine.state_dict())
     callbacks: dict[str, Any] = {}
     if progress is not None:
         if progress.best_weights is not None:
@@ -85,12 +87,13 @@ def load_run(
     initial_weights: str | None,
     environment: Mapping[str, Any],
     exact: bool,
+    temporary_folder: str | os.PathLike[str] | None = None,
 ) -> SavedRun:
     """Reads the state of a run from a checkpoint. The engine is not changed.
 
-    Raises UsageError for a missing file, CompileError `bad-checkpoint` for a damaged one, `checkpoint-mismatch` for one
-    of another network, seed or initial weights, and, with `exact`, `not-exact` if the run will not be the same bit for
-    bit.
+    `temporary_folder` is for the best weights of large networks (`kept_weights`). Raises UsageError for a missing file,
+    CompileError `bad-checkpoint` for a damaged one, `checkpoint-mismatch` for one of another network, seed or initial
+    weights, and, with `exact`, `not-exact` if the run will not be the same bit for bit.
     """
     entries, state = checkpoint.load(file)
     arrays, callbacks = checkpoint.split_callbacks(file, entries, state)
@@ -108,7 +111,8 @@ def load_run(
         raise CompileError(differences)
     progress = None
     if state["progress"] is not None:
-        progress = FitProgress.from_state_dict(plan, state["progress"], best or None)
+        best_weights = kept_weights(best, temporary_folder) if best else None
+        progress = FitProgress.from_state_dict(plan, state["progress"], best_weights)
         progress.callbacks = CallbackStates(saved=callbacks)
     return SavedRun(values, state["steps"], state["learning_rate"], progress, state["initial_weights"], differences)
 

@@ -12,21 +12,21 @@ import numpy as np
 from ...core.diagnostics import CompileError, Diagnostic, UsageError, quoted_list, quoted_or_list, suggestion
 from ...core.files.file_kinds import GGUF, ONNX, PICKLE, PYTORCH, SIGNATURE_BYTES, TFLITE, file_kind, kind_error
 from ...core.files.files import error_reason, open_file
-from ...core.limits import MAX_WEIGHT_FILE_BYTES
 from ...core.numpy_types import numpy_dtype
+from ...core.system.mapped_pages import release_pages
 from ...core.types import Size, TensorType, shape_text
 from ...data.samples.array_arguments import to_array
 from ...data.samples.data_errors import ErrorCollector
 from ...data.tables.data_files import read_table
 from ...data.tables.data_table import ColumnRequest
-from ...interop.safetensors_file import safetensors_arrays, safetensors_errors
+from ...interop.safetensors_file import SafetensorsFile, safetensors_errors
 from ...interop.string_arrays import bytes_to_strings
 
 _ANY_TYPE = ColumnRequest(TensorType("float32", ()))
 
 
 def read_weight_file(path: str | os.PathLike[str], verify: bool = True) -> dict[str, np.ndarray]:
-    """The arrays of a .safetensors or .npz file, by name.
+    """The arrays of a .safetensors or .npz file, by name; those of a large file are read-only views of it.
 
     Raises UsageError for a file that cannot be read, CompileError for a damaged one, for values that are not finite,
     and with `verify` for values that differ from the digests that the file records.
@@ -38,16 +38,9 @@ def read_weight_file(path: str | os.PathLike[str], verify: bool = True) -> dict[
 def read_open_weight_file(file: IO[bytes], name: str, verify: bool = True) -> dict[str, np.ndarray]:
     """The arrays of an open file, whose format follows from its name. Raises as `read_weight_file` does."""
     errors = ErrorCollector(name)
-    size = file.seek(0, os.SEEK_END)
-    file.seek(0)
-    if size > MAX_WEIGHT_FILE_BYTES:
-        errors.add("too-large", f"the file has {size:,} bytes, the limit is {MAX_WEIGHT_FILE_BYTES:,}")
-        raise CompileError(errors.diagnostics)
     try:
         arrays = (
-            _read_npz(file, name, errors)
-            if name.lower().endswith(".npz")
-            else _read_safetensors(file.read(), errors, verify)
+            _read_npz(file, name, errors) if name.lower().endswith(".npz") else _read_safetensors(file, errors, verify)
         )
     except OSError as error:
         raise UsageError("unreadable-file", f"cannot read {name!r}: {error_reason(error)}") from error
@@ -63,6 +56,7 @@ def check_finite(arrays: Mapping[str, np.ndarray], file: str) -> None:
     for key, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             errors.add("not-finite", f"the weight {key!r} holds {array[~np.isfinite(array)][0]}")
+        release_pages(array)
     if errors:
         raise CompileError(errors.diagnostics)
 
@@ -77,14 +71,16 @@ OTHER_KINDS = (PYTORCH, PICKLE, ONNX, GGUF, TFLITE)
 """Formats whose files are named as what they are. A damaged file of weights may resemble one of the others."""
 
 
-def _read_safetensors(data: bytes, errors: ErrorCollector, verify: bool) -> dict[str, np.ndarray]:
+def _read_safetensors(file: IO[bytes], errors: ErrorCollector, verify: bool) -> dict[str, np.ndarray]:
     try:
-        arrays = safetensors_arrays(data)
+        stored = SafetensorsFile(file)
+        arrays = stored.arrays()
         if verify:
-            errors.diagnostics += safetensors_errors(data, arrays, errors.file or "")
+            errors.diagnostics += safetensors_errors(stored.metadata, arrays, errors.file or "")
         return arrays
     except ValueError as error:
-        kind = file_kind(data[:SIGNATURE_BYTES])
+        file.seek(0)
+        kind = file_kind(file.read(SIGNATURE_BYTES))
         if kind in OTHER_KINDS and (other := kind_error(kind, errors.file, "a weights file")) is not None:
             raise other from error
         help = "weights are a .safetensors file, an .npz file of arrays by name, a file of Keras or a RUN folder"
@@ -166,11 +162,11 @@ class WeightsReport:
 
 
 def match_weights(
-    weights: Mapping[str, Any], expected: Mapping[str, TensorType]
+    weights: Mapping[str, Any], expected: Mapping[str, TensorType], *, copies: bool = True
 ) -> tuple[dict[str, np.ndarray], WeightsReport]:
     """The weights that a network takes, in its order and element types, and a report about all of them.
 
-    Raises TypeError if the weights are not a mapping.
+    Without `copies`, arrays of these types are returned themselves. Raises TypeError if the weights are not a mapping.
     """
     if not isinstance(weights, Mapping):
         raise TypeError(f"weights are a dict of arrays by name, got {type(weights).__name__}")
@@ -178,7 +174,7 @@ def match_weights(
     unfit: dict[str, str] = {}
     for name in expected.keys() & weights.keys():
         try:
-            arrays[name] = _cast_weight(weights[name], expected[name])
+            arrays[name] = _cast_weight(weights[name], expected[name], copies)
         except ValueError as error:
             unfit[name] = str(error)
     arrays = {name: arrays[name] for name in expected if name in arrays}
@@ -195,8 +191,8 @@ def match_weights(
 def match_file_weights(
     file_weights: FileWeights, expected: Mapping[str, TensorType]
 ) -> tuple[dict[str, np.ndarray], WeightsReport]:
-    """The weights of a file that a network takes, as `match_weights`."""
-    arrays, report = match_weights(file_weights.arrays, expected)
+    """The weights of a file that a network takes, as `match_weights` without copies."""
+    arrays, report = match_weights(file_weights.arrays, expected, copies=False)
     unfit = {**report.unfit, **file_weights.unfit}
     return arrays, replace(
         report,
@@ -220,13 +216,13 @@ def validate_weights(
 ) -> tuple[dict[str, np.ndarray], list[Diagnostic]]:
     """The weights in the order and element types of a network, and every error; unless `strict`, some may be missing.
 
-    Raises TypeError if the weights are not a mapping.
+    Arrays of these types are not copied. Raises TypeError if the weights are not a mapping.
     """
-    arrays, report = match_weights(weights, expected)
+    arrays, report = match_weights(weights, expected, copies=False)
     return arrays, report.diagnostics(strict=strict)
 
 
-def _cast_weight(value: Any, expected: TensorType) -> np.ndarray:
+def _cast_weight(value: Any, expected: TensorType, copies: bool) -> np.ndarray:
     """The array in the element type of a weight. Raises ValueError with the end of a sentence."""
     array = to_array(value)
     if expected.dtype == "string":
@@ -238,8 +234,8 @@ def _cast_weight(value: Any, expected: TensorType) -> np.ndarray:
     if array.dtype.kind not in "fiub":
         raise ValueError(f"has {array.dtype} elements, the network wants {expected.dtype}")
     with np.errstate(over="ignore", invalid="ignore"):
-        cast = array.astype(numpy_dtype(expected.dtype))
-    if cast.dtype.kind == "f" and (np.isfinite(array) & ~np.isfinite(cast)).any():
+        cast = array.astype(numpy_dtype(expected.dtype), copy=copies)
+    if cast is not array and cast.dtype.kind == "f" and (np.isfinite(array) & ~np.isfinite(cast)).any():
         raise ValueError(f"has values too large for {expected.dtype}")
     return cast
 
