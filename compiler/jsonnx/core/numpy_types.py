@@ -6,11 +6,18 @@ from typing import Any
 
 import numpy as np
 
+BFLOAT16 = "bfloat16"
+
 
 def numpy_dtype(name: str) -> np.dtype[Any]:
     """NumPy's element type for a name; strings are Python objects."""
-    if name == "bfloat16":
+    if name == BFLOAT16:
         import ml_dtypes  # with onnx 1.19 and later
 
         return np.dtype(ml_dtypes.bfloat16)
     return np.dtype(object if name == "string" else name)
+
+
+def with_numpy_type(array: np.ndarray) -> np.ndarray:
+    """The array in a type of NumPy's own: bfloat16 as float32."""
+    return array.astype(np.float32) if array.dtype.name == BFLOAT16 else array

@@ -20,6 +20,7 @@ import numpy as np
 
 from ..core.diagnostics import Diagnostic
 from ..core.files.digests import ContentDigests, digest_errors, records_digests
+from ..core.numpy_types import BFLOAT16, numpy_dtype
 from ..core.system.mapped_pages import release_pages
 from .string_arrays import with_strings_as_bytes
 
@@ -29,11 +30,9 @@ _DTYPE_NAMES = {
     **{f"uint{bits}": f"U{bits}" for bits in (8, 16, 32, 64)},
     "bool": "BOOL",
 }
-_BFLOAT16 = "BF16"
-_DTYPES = {
-    **{name: np.dtype(dtype).newbyteorder("<") for dtype, name in _DTYPE_NAMES.items()},
-    _BFLOAT16: np.dtype("<u2"),
-}
+_DTYPES = {name: np.dtype(dtype).newbyteorder("<") for dtype, name in _DTYPE_NAMES.items()}
+_DTYPE_NAMES[BFLOAT16] = "BF16"
+_DTYPES["BF16"] = np.dtype("<u2")
 _METADATA_KEY = "__metadata__"
 _HEADER_ALIGNMENT_BYTES = 8
 MAX_HEADER_BYTES = 100_000_000
@@ -67,7 +66,7 @@ class SafetensorsFile:
         self._entries, self.names = entries, tuple(entries)
 
     def read(self, name: str) -> np.ndarray:
-        """One array, BF16 as float32, in memory of its own."""
+        """One array, in memory of its own."""
         entry = self._entries[name]
         data = bytearray(entry.end - entry.start)
         self._file.seek(self._start + entry.start)
@@ -76,8 +75,8 @@ class SafetensorsFile:
         return _array(entry, data, 0)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All arrays by name, BF16 as float32. Those of a large file are views of its mapping, which cannot be
-        written; `release_pages` frees their memory."""
+        """All arrays by name. Those of a large file are views of its mapping, which cannot be written; `release_pages`
+        frees their memory."""
         data = self._mapping_or_bytes()
         return {name: _array(entry, data, self._start + entry.start) for name, entry in self._entries.items()}
 
@@ -93,9 +92,8 @@ class SafetensorsFile:
 
 def _array(entry: _Entry, data: mmap.mmap | bytearray, offset: int) -> np.ndarray:
     stored = np.frombuffer(data, _DTYPES[entry.dtype], prod(entry.shape), offset).reshape(entry.shape)
-    if entry.dtype == _BFLOAT16:  # the upper half of a float32
-        return (stored.astype(np.uint32) << 16).view(np.float32)
-    return stored.astype(stored.dtype.newbyteorder("="), copy=False)
+    native = stored.astype(stored.dtype.newbyteorder("="), copy=False)
+    return native.view(numpy_dtype(BFLOAT16)) if entry.dtype == _DTYPE_NAMES[BFLOAT16] else native
 
 
 def _read_header(file: IO[bytes], size: int) -> tuple[dict[str, Any], int]:
@@ -208,6 +206,7 @@ def array_digests(arrays: Mapping[str, np.ndarray]) -> ContentDigests:
 
 def _little_endian(array: np.ndarray) -> np.ndarray:
     array = np.ascontiguousarray(array).reshape(np.shape(array))
+    array = array.view(np.uint16) if array.dtype.name == BFLOAT16 else array
     return array.astype(array.dtype.newbyteorder("<"), copy=False)
 
 

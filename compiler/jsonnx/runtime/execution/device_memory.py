@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...backend import serialize, to_model_proto
-from ...core.numpy_types import numpy_dtype
+from ...core.numpy_types import BFLOAT16, numpy_dtype
 from ...core.types import TensorType
 from ...ir import Builder
-from ..providers.host_tensors import BFLOAT16, host_tensor
+from ..providers.host_tensors import host_tensor
 from ..providers.providers import Provider, create_session, load_runtime
 
 if TYPE_CHECKING:

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from ...core.numpy_types import BFLOAT16
 from ...ir import onnx_dtype
 from .providers import load_runtime
-
-BFLOAT16 = "bfloat16"
 
 
 def host_tensor(array: np.ndarray) -> Any:

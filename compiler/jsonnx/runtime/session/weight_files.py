@@ -12,7 +12,7 @@ import numpy as np
 from ...core.diagnostics import CompileError, Diagnostic, UsageError, quoted_list, quoted_or_list, suggestion
 from ...core.files.file_kinds import GGUF, ONNX, PICKLE, PYTORCH, SIGNATURE_BYTES, TFLITE, file_kind, kind_error
 from ...core.files.files import error_reason, open_file
-from ...core.numpy_types import numpy_dtype
+from ...core.numpy_types import numpy_dtype, with_numpy_type
 from ...core.system.mapped_pages import release_pages
 from ...core.types import Size, TensorType, shape_text
 from ...data.samples.array_arguments import to_array
@@ -77,7 +77,7 @@ def _read_safetensors(file: IO[bytes], errors: ErrorCollector, verify: bool) -> 
         arrays = stored.arrays()
         if verify:
             errors.diagnostics += safetensors_errors(stored.metadata, arrays, errors.file or "")
-        return arrays
+        return {name: with_numpy_type(array) for name, array in arrays.items()}
     except ValueError as error:
         file.seek(0)
         kind = file_kind(file.read(SIGNATURE_BYTES))
