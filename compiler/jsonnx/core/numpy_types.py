@@ -21,3 +21,13 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
 def with_numpy_type(array: np.ndarray) -> np.ndarray:
     """The array in a type of NumPy's own: bfloat16 as float32."""
     return array.astype(np.float32) if array.dtype.name == BFLOAT16 else array
+
+
+def network_dtype(stored: np.dtype[Any]) -> np.dtype[Any]:
+    """The element type of a weight in the network, by the type in which training stores it."""
+    return np.dtype(np.float32) if stored.name in ("float16", BFLOAT16) else stored
+
+
+def as_network_weight(stored: np.ndarray) -> np.ndarray:
+    """A stored weight in the element type that it has in the network; the array itself if that is the same."""
+    return stored.astype(network_dtype(stored.dtype), copy=False)

@@ -11,6 +11,7 @@ import numpy as np
 from ...core.diagnostics import CompileError, Diagnostic
 from ...core.system.gc_pause import gc_paused
 from ...ir import VocabularyNotLearned, with_vocabularies
+from ...passes.training_steps.frozen_weights import recast_frozen_weights
 from ...passes.training_steps.remat import rematerialize
 from ...tuning.cpu.pipeline import optimize_for_cpu
 from ...tuning.cpu.target import Target
@@ -141,7 +142,7 @@ class GraphLoader:
                 lazy_variables=self._execution.lazy_variables,
             )
             graph = optimize_for_cpu(graph, target)
-        return rematerialize(graph, remat, self._plan.training.batch_size)
+        return recast_frozen_weights(rematerialize(graph, remat, self._plan.training.batch_size))
 
     @gc_paused()
     def _load(

@@ -158,12 +158,10 @@ class Ftrl(Optimizer):
         0.0, doc="Strength of an L2 penalty that affects only the gradient.", minimum=0
     )
     beta: float = attr(0.0, doc="Added to the L2 penalty, divided by twice the learning rate.")
+    slot_dtype = "float32"  # weights are computed from the slots
 
     def slots(self) -> dict[str, float]:
         return {"accumulator": self.initial_accumulator_value, "linear": 0.0}
-
-    def can_round_slot(self, name: str) -> bool:
-        return False
 
     def prepare(self, g: Builder, rate: Value, step: Value) -> Slots:
         """The term of the L2 penalty in the divisor."""
