@@ -73,13 +73,13 @@ data/rows: data/tables data/samples sections core
 data/tables: data/media data/samples interop sections core
 data/media: data/samples sections core
 data/samples: sections training core
-tuning/cpu/memory: passes ir core
 tuning/cpu/pipeline: tuning/cpu/matmul tuning/cpu/embeddings tuning/cpu/recurrent tuning/cpu/nchwc tuning/cpu ir
 tuning/cpu/matmul: tuning/cpu passes ir core
 tuning/cpu/embeddings: tuning/cpu passes training ir core
 tuning/cpu/recurrent: tuning/cpu/nchwc tuning/cpu passes ir core
 tuning/cpu/nchwc: tuning/cpu passes ir core
-tuning/cpu: gradient passes ir
+tuning/cpu: tuning/cpu/memory gradient passes ir
+tuning/cpu/memory: passes ir core
 diff: analysis frontend sections core
 lint/lint_network: lint/rules lint core
 lint/rules: lint analysis frontend layers sections training core

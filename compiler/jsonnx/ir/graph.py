@@ -312,9 +312,7 @@ def reachable_nodes(nodes: Iterable[Node], roots: Iterable[Value]) -> list[Node]
     return kept[::-1]
 
 
-def topologically_sorted(
-    nodes: Iterable[Node], further_dependencies: Mapping[Node, Sequence[Node]] = {}
-) -> list[Node]:
+def topologically_sorted(nodes: Iterable[Node], further_dependencies: Mapping[Node, Sequence[Node]] = {}) -> list[Node]:
     """The nodes in topological order. A node moves forward only if an earlier node depends on it: reads its outputs, or
     has it among its further dependencies.
 

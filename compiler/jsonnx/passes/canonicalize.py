@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,11 @@ MAX_COMPARED_ELEMENTS = 64
 def prune(graph: Graph) -> Graph:
     """Removes the nodes on which no output, update, loss or mask depends."""
     return graph.with_nodes(reachable_nodes(graph.nodes, graph.roots), {})
+
+
+def with_outputs(graph: Graph, names: Iterable[str]) -> Graph:
+    """The graph with only these outputs, and without the nodes that only the others depend on."""
+    return prune(replace(graph, outputs={name: graph.outputs[name] for name in names}, masks={}))
 
 
 def merge_common_subexpressions(graph: Graph) -> Graph:

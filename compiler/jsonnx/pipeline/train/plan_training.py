@@ -30,6 +30,7 @@ from ...passes.training_steps.fold_batchnorm_gamma import fold_gamma_into_weight
 from ...passes.training_steps.frozen_weights import store_frozen_weights
 from ...passes.training_steps.mixed_precision import with_mixed_precision
 from ...passes.training_steps.relu_maxpool_gradient import move_relu_mask_after_pool
+from ...passes.training_steps.transposed_products import without_transposed_weights
 from ...runtime.fit.trainer import TrainingPlan
 from ...runtime.training_plan import AdaptTask, AugmentedInput, ObjectiveGraphs, ShardedGraphs
 from ...sections.target_scaling import target_statistics
@@ -270,5 +271,7 @@ def sharded_step(typed: TypedNetwork, forward_loss: Graph, shards: int) -> Shard
 def simplify_step(step: Graph) -> Graph:
     """Rewrites a step into fewer or cheaper operators, for any runtime."""
     return column_sums_as_matmul(
-        move_relu_mask_after_pool(fold_gamma_into_weights(factor_sums(clear_detached(canonicalize(step)))))
+        move_relu_mask_after_pool(
+            fold_gamma_into_weights(factor_sums(without_transposed_weights(clear_detached(canonicalize(step)))))
+        )
     )

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...core.numpy_types import numpy_dtype
 from ...core.types import BATCH
+from ...passes.canonicalize import with_outputs
 from ...tuning.cpu.embeddings.lazy_updates import LazyTables, make_tables_lazy
 from ...tuning.cpu.matmul.partition_rows import has_partitionable_matmuls
 from ...tuning.cpu.matmul.transpose_small import has_transposable_matmuls
 from ...tuning.cpu.memory.inplace_slots import inplace_slots
-from ...tuning.cpu.memory.inplace_updates import inplace_variables
+from ...tuning.cpu.memory.inplace_updates import OverwrittenVariables, inplace_variables
 from ...tuning.cpu.memory.pack_weights import PackedVectors, pack_weights
+from ...tuning.cpu.memory.split_updates import Slices, split_updates
 from ..providers.flush_denormals import can_flush_denormals
 from ..providers.providers import Provider
 from .data_parallel import plan_shards
@@ -46,6 +48,8 @@ class ExecutionPlan:
     """Optimizer slots that have one copy, which a step overwrites, although weights have several."""
     inplace_variables: frozenset[str]
     """Weights and slots that have one copy, which a large step overwrites after it has checked the loss."""
+    slices: Slices
+    """The slices by which `step_graph` updates some of them."""
     optimizes_for_cpu: bool
     keeps_order: bool
     """Whether sessions run nodes in the order of the graph."""
@@ -68,7 +72,17 @@ class ExecutionPlan:
         return frozenset(name for names in self.packed_vectors.values() for name in names)
 
     @property
-    def lazy_variables(self) -> frozenset[str]:
+    def overwritten_inputs(self) -> OverwrittenVariables | None:
+        """The inputs of `step_graph` that it overwrites after it has checked the loss."""
+        if not self.inplace_variables:
+            return None
+        sliced = {rows.variable for rows in self.slices.values()}
+        return OverwrittenVariables(
+            self.inplace_variables.union(self.slices) - sliced, self.slices, self._lazy_variables
+        )
+
+    @property
+    def _lazy_variables(self) -> frozenset[str]:
         """The variables of lazily updated tables."""
         return self.lazy_tables.variable_names if self.lazy_tables else frozenset()
 
@@ -83,6 +97,7 @@ def plan_execution(plan: TrainingPlan, provider: Provider, threads: int, fast: b
 
     Lazy updates exclude in-place slots: their tables count steps by row, so that the optimizer could not be reset.
     """
+    plan = replace(plan, train=with_outputs(plan.train, plan.fetched_names))
     rewrites_step = fast and is_on_host(plan.train, provider) and plan.training.remat is None
     is_bound_on_cpu = rewrites_step and provider.is_cpu and not has_string_inputs(plan.train)
     lazy_tables = find_lazy_tables(plan) if is_bound_on_cpu else None
@@ -91,6 +106,8 @@ def plan_execution(plan: TrainingPlan, provider: Provider, threads: int, fast: b
     sharded_graphs = plan_shards(plan, threads) if is_bound_on_cpu and not lazy_tables and not overwrites else None
     step = lazy_tables.graph if lazy_tables else sharded_graphs.combiner if sharded_graphs else plan.train
     packed_step, packed_vectors = pack_weights(step) if rewrites_step else (step, {})
+    inplace = inplace_variables(packed_step, lazy_names) if overwrites else frozenset()
+    step_graph, slices = split_updates(packed_step, inplace)
     optimizes_for_cpu = fast and provider.is_cpu
     batch_graph = sharded_graphs.shard if sharded_graphs else packed_step
     has_convolutions = optimizes_for_cpu and any(info.op == "Conv" for info in batch_graph.gradients.values())
@@ -99,19 +116,23 @@ def plan_execution(plan: TrainingPlan, provider: Provider, threads: int, fast: b
         provider=provider,
         threads=threads,
         unpacked_step=step,
-        step_graph=packed_step,
+        step_graph=step_graph,
         packed_vectors=packed_vectors,
         sharded_graphs=sharded_graphs,
         lazy_tables=lazy_tables,
         inplace_slots=inplace_slots(packed_step)
         if is_bound_on_cpu and not lazy_tables and not overwrites
         else frozenset(),
-        inplace_variables=inplace_variables(packed_step, lazy_names) if overwrites else frozenset(),
+        inplace_variables=inplace,
+        slices=slices,
         optimizes_for_cpu=optimizes_for_cpu,
         keeps_order=optimizes_for_cpu and plan.training.remat is None,
         flushes_denormals=optimizes_for_cpu and can_flush_denormals(),
         depends_on_batch=has_convolutions or (optimizes_for_cpu and has_small_matmuls),
-        can_own_arena=has_convolutions and not sharded_graphs and _symbolic_sizes(batch_graph) <= {BATCH},
+        can_own_arena=has_convolutions
+        and not sharded_graphs
+        and not inplace
+        and _symbolic_sizes(batch_graph) <= {BATCH},
     )
 
 
@@ -125,6 +146,7 @@ def allocate_variables(execution: ExecutionPlan, arrays: DonatedArrays) -> Varia
             execution.packed_vectors,
             execution.lazy_tables,
             execution.inplace_slots | execution.inplace_variables,
+            execution.slices,
         )
     return DeviceVariables(graph, arrays.take_all(), graph.updates, execution.provider)
 

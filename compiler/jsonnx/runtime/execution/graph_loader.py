@@ -11,6 +11,7 @@ import numpy as np
 from ...core.diagnostics import CompileError, Diagnostic
 from ...core.system.gc_pause import gc_paused
 from ...ir import VocabularyNotLearned, with_vocabularies
+from ...passes.canonicalize import with_outputs
 from ...passes.training_steps.frozen_weights import recast_frozen_weights
 from ...passes.training_steps.remat import rematerialize
 from ...tuning.cpu.pipeline import optimize_for_cpu
@@ -61,7 +62,7 @@ class GraphLoader:
 
     def load_evaluation(self, plan: TrainingPlan) -> Runner:
         """A new runner of the evaluation graph of a plan of the same network."""
-        return self._load_reader(plan.evaluate, plan.fetched_names)
+        return self._load_reader(with_outputs(plan.evaluate, plan.fetched_names), plan.fetched_names)
 
     @cached_property
     def prediction_runner(self) -> Runner:
@@ -138,8 +139,7 @@ class GraphLoader:
                 usual_batch=batch_size or self._plan.training.batch_size,
                 expected_batch=batch_size,
                 keeps_order=self._execution.keeps_order,
-                inplace_variables=self._execution.inplace_variables,
-                lazy_variables=self._execution.lazy_variables,
+                overwritten=self._execution.overwritten_inputs,
             )
             graph = optimize_for_cpu(graph, target)
         return recast_frozen_weights(rematerialize(graph, remat, self._plan.training.batch_size))
@@ -163,6 +163,7 @@ class GraphLoader:
             own_arena=own_arena,
             keep_order=execution.keeps_order,
             keep_nodes=is_step and bool(execution.inplace_variables),
+            no_arena=is_step and bool(execution.inplace_variables),
             recorder=self._recorder if is_step else None,
         )
         arguments = graph, fetched_names, self._variables, execution.provider, threads or execution.threads

@@ -26,6 +26,7 @@ from ...core.reserved_names import rows_before_name, touched_rows_name
 from ...core.system.mapped_pages import release_pages
 from ...tuning.cpu.embeddings.lazy_updates import LazyTables
 from ...tuning.cpu.memory.pack_weights import PackedVectors
+from ...tuning.cpu.memory.split_updates import RowSlice
 from ..providers.host_tensors import host_tensor
 from ..providers.providers import Provider
 
@@ -101,6 +102,7 @@ class HostVariables:
         packed_vectors: PackedVectors,
         lazy_tables: LazyTables | None = None,
         inplace_names: Collection[str] = (),
+        slices: Mapping[str, RowSlice] = {},
         *,
         copies: bool = True,
     ) -> None:
@@ -125,6 +127,8 @@ class HostVariables:
             for _ in range(SET_COUNT - 1)
         ]
         self._arrays = [first, *other_sets]
+        for values in self._arrays:
+            values |= {name: _rows(values[rows.variable], rows) for name, rows in slices.items()}
         self.sets = [{name: host_tensor(array) for name, array in arrays.items()} for arrays in self._arrays]
 
     @property
@@ -187,6 +191,11 @@ def _read_only(array: np.ndarray) -> np.ndarray:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def _rows(array: np.ndarray, rows: RowSlice) -> np.ndarray:
+    """The view of some rows of an array."""
+    return array.reshape(-1, array.shape[-1])[rows.start : rows.end]
 
 
 def _aligned_copy(array: np.ndarray) -> np.ndarray:

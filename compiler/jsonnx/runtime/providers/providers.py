@@ -224,7 +224,10 @@ class SessionConfig:
     """Nodes run in the order of the model, except for Shape and Size, which run as soon as they can, and for nodes that
     onnxruntime creates, which run last."""
     keep_nodes: bool = False
-    """onnxruntime rewrites nothing, so that nodes run exactly in the order of the model, if `keep_order` is set, too."""
+    """onnxruntime rewrites nothing. With `keep_order`, nodes then run exactly in the order of the model."""
+    no_arena: bool = False
+    """Results are allocated one by one and returned to the system: this takes less memory than an arena, whose gaps
+    between tensors of many sizes stay, but a little time."""
     recorder: SessionRecorder | None = None
     """Records when each node runs."""
 
@@ -314,6 +317,7 @@ def _session_options(runtime: Any, threads: int, config: SessionConfig) -> onnxr
     options: onnxruntime.SessionOptions = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = not config.no_arena
     if config.keep_order:
         options.execution_order = runtime.ExecutionOrder.PRIORITY_BASED
     if config.no_spinning:

@@ -36,8 +36,8 @@ def schedule(graph: Graph, target: Target) -> Graph:
         return graph
     graph = fold_reshape_chains(graph)
     further_dependencies: Mapping[Node, Sequence[Node]] = {}
-    if target.inplace_variables and graph.updates:
-        graph, further_dependencies = with_ordered_writes(graph, target.inplace_variables, target.lazy_variables)
+    if target.overwritten is not None and graph.updates:
+        graph, further_dependencies = with_ordered_writes(graph, target.overwritten)
     return replace(graph, nodes=tuple(_Scheduler(graph, further_dependencies)))
 
 
@@ -48,7 +48,7 @@ class _Scheduler:
     have run. Other heavy nodes and nodes with small results keep their positions. All others run just before a reader.
     """
 
-    def __init__(self, graph: Graph, further_dependencies: Mapping[Node, Sequence[Node]]) -> None:
+    def __init__(self, graph: Graph, further_dependencies: Mapping[Node, Sequence[Node]] = {}) -> None:
         producers = graph.producers
         self._nodes = graph.nodes
         self._dependencies: dict[Node, list[Node]] = {}

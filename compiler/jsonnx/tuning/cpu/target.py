@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...ir import Graph
+from .memory.inplace_updates import OverwrittenVariables
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,8 @@ class Target:
     """The batch size for which code may be specialised, beside a generic fallback; None: do not specialise."""
     keeps_order: bool = False
     """Whether the session runs nodes in the order of the graph."""
-    inplace_variables: frozenset[str] = frozenset()
-    """The variables that a large step overwrites in place; if there are any, the session runs the graph as it is."""
-    lazy_variables: frozenset[str] = frozenset()
-    """The variables of lazily updated tables, which have one copy, too."""
+    overwritten: OverwrittenVariables | None = None
+    """The variables that a large step overwrites in place; None if each has several copies."""
 
 
 Pass = Callable[[Graph, Target], Graph]

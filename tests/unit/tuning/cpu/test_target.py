@@ -9,6 +9,7 @@ import pytest
 from jsonnx.ir import Graph
 from jsonnx.tuning.cpu.gated_add import fuse_gated_adds
 from jsonnx.tuning.cpu.matmul.partition_rows import partition_rows
+from jsonnx.tuning.cpu.memory.inplace_updates import OverwrittenVariables
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
 from jsonnx.tuning.cpu.pipeline import CPU_PASSES, optimize_for_cpu
 from jsonnx.tuning.cpu.recurrent.convert import recurrent_matmuls_to_nchwc
@@ -48,6 +49,9 @@ PROPERTIES = {
     "usual_batch": Property(64, SEQUENCES, NCHWC, {recurrent_matmuls_to_nchwc}),
     "expected_batch": Property(2 * BLOCK, IMAGES, NCHWC, {to_nchwc}),
     "keeps_order": Property(True, ROWS, Target(), {schedule}),
+    "overwritten": Property(
+        OverwrittenVariables(frozenset({"dense/kernel"}), {}), ROWS, Target(keeps_order=True), {schedule}
+    ),
 }
 
 

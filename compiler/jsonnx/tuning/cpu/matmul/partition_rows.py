@@ -87,7 +87,9 @@ def _is_partitionable_product(graph: Graph, node: Node, threads: int) -> bool:
     if not _is_matrix_product(node):
         return False
     x, weight = node.inputs
-    if x is None or x.shape[0] != BATCH or not isinstance(weight, Parameter) or weight.name not in graph.updates:
+    if x is None or x.shape[0] != BATCH or not isinstance(weight, Parameter):
+        return False
+    if not graph.updates or not weight.trainable:
         return False
     return _is_large(weight) and weight.shape[0] % threads == 0
 

@@ -12,7 +12,7 @@ from collections import defaultdict
 
 from ....core.reserved_names import is_slot_name
 from ....ir import Graph, Node, State, Value
-from .pack_weights import ELEMENTWISE_UPDATE_OPS
+from .elementwise_updates import ELEMENTWISE_UPDATE_OPS
 
 MIN_SLOT_ELEMENTS = 1 << 16
 """Minimum size of a slot, in elements. All buffers of a smaller one stay in the cache. The packed vectors of small

@@ -15,17 +15,29 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ....core.reserved_names import LOSS
 from ....ir import Builder, Graph, Node, Parameter, State, Value, topologically_sorted
 from .inplace_slots import ALIASING_OPS, IN_PLACE_SAFE_OPS, MIN_SLOT_ELEMENTS
+from .split_updates import Slices
 
 MIN_INPLACE_STEP_BYTES = 64 << 20
-"""Minimum size of all weights of a step that overwrites them, in bytes. Three copies of smaller ones take little memory,
+"""Minimum size of all weights that a step overwrites, in bytes. Three copies of smaller ones take little memory,
 and allow to undo the last step."""
 LOSS_CHECK_SCOPE = "+loss_check"
 """The scope of the nodes that fail if the loss is not finite."""
+
+
+@dataclass(frozen=True)
+class OverwrittenVariables:
+    """The variables that a step overwrites in place."""
+
+    names: frozenset[str]
+    slices: Slices
+    """The slices of variables among them."""
+    lazy_names: frozenset[str] = frozenset()
+    """The variables of lazily updated tables, of which the step writes single rows."""
 
 
 def inplace_variables(graph: Graph, lazy_names: Collection[str]) -> frozenset[str]:
@@ -39,7 +51,7 @@ def inplace_variables(graph: Graph, lazy_names: Collection[str]) -> frozenset[st
 
 
 def with_ordered_writes(
-    graph: Graph, names: Collection[str], lazy_names: Collection[str]
+    graph: Graph, overwritten: OverwrittenVariables
 ) -> tuple[Graph, Mapping[Node, Sequence[Node]]]:
     """The graph with a check before the writes of these variables, and by node: the nodes that have to run before it,
     besides those whose results it reads.
@@ -47,8 +59,9 @@ def with_ordered_writes(
     The nodes are in such an order.
     """
     graph = check_before_writes(graph)
+    names = overwritten.names
     for separated in (separate_writers(graph, names), separate_writers(graph, names, copies_all=True)):
-        dependencies = write_dependencies(separated, names, lazy_names)
+        dependencies = write_dependencies(separated, overwritten)
         with suppress(ValueError):  # two variables are each written before the other one is read for the last time
             return separated.with_nodes(topologically_sorted(separated.nodes, dependencies), {}), dependencies
     raise AssertionError("nothing reads the copies, so they cannot be part of a cycle")
@@ -81,7 +94,12 @@ def separate_writers(graph: Graph, names: Collection[str], *, copies_all: bool =
         variable, result = variables[name], graph.updates[name]
         writer = producers.get(result)
         is_separate = writer is not None and result not in outputs and result not in written
-        if copies_all or not is_separate or writer is None or not _may_overwrite(writer, variable, readers[variable], dependents):
+        if (
+            copies_all
+            or not is_separate
+            or writer is None
+            or not _may_overwrite(writer, variable, readers[variable], dependents)
+        ):
             copy = Value(variable.type)
             scope, path = (writer.scope, writer.path) if writer else ("", ())
             copies.append(Node("Identity", (result,), (copy,), {}, scope, path))
@@ -107,22 +125,26 @@ def _may_overwrite(
     return True
 
 
-def write_dependencies(graph: Graph, names: Collection[str], lazy_names: Collection[str]) -> dict[Node, list[Node]]:
+def write_dependencies(graph: Graph, overwritten: OverwrittenVariables) -> dict[Node, list[Node]]:
     """By node that overwrites a variable: the nodes that have to run before it, besides those whose results it reads.
 
-    These are the check of the loss and the readers of the old value. A write of a lazily updated variable depends on
-    the readers anyway.
+    These are the check of the loss and the readers of the old value; for a slice of a variable, or of an optimizer slot
+    of a weight, those of the whole variable or weight, so that a slice of a weight and those of its slots are updated
+    together. A write of a lazily updated variable depends on the readers anyway.
     """
     variables: dict[str, Parameter | State] = {**graph.parameters, **graph.states}
-    readers = _readers(graph, [variables[name] for name in names])
+    weights = {rows.weight: graph.parameters[rows.weight] for rows in overwritten.slices.values()}
+    readers = _readers(graph, [*(variables[name] for name in overwritten.names), *weights.values()])
     producers = graph.producers
     check = producers[graph.outputs[LOSS]]
     dependencies: defaultdict[Node, list[Node]] = defaultdict(list)
-    for name in lazy_names:
+    for name in overwritten.lazy_names:
         dependencies[producers[graph.updates[name]]].append(check)
-    for name in names:
+    for name in overwritten.names:
         writer = producers[graph.updates[name]]
         dependencies[writer] += [check, *(node for node in readers[variables[name]] if node is not writer)]
+        if name in overwritten.slices:
+            dependencies[writer] += readers[weights[overwritten.slices[name].weight]]
     return dict(dependencies)
 
 

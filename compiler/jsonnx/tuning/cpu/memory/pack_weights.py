@@ -11,18 +11,18 @@ released. So the weights of a compute-bound step are packed only if there are ma
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from ....core.reserved_names import OPTIMIZER_SCOPE, is_slot_name, slot_scope
+from ....core.reserved_names import OPTIMIZER_SCOPE, is_slot_name
 from ....core.types import TensorType
 from ....ir import Constant, Graph, Node, Parameter, State, Value, topologically_sorted
 from ....passes.rewrite import with_replaced_inputs
+from .elementwise_updates import ElementwiseUpdate, elementwise_updates
 
 MAX_SMALL_WEIGHT_ELEMENTS = 1 << 12
 """Maximum size of a packed weight, in elements. Copying a larger gradient costs more than separate operators."""
@@ -31,30 +31,14 @@ MIN_SMALL_WEIGHTS = 32
 MAX_VECTOR_ELEMENTS = 1 << 15
 """Elements of a vector, so that it stays in a core's cache from one operator of its update to the next."""
 
-ELEMENTWISE_UPDATE_OPS = frozenset(
-    ["Abs", "Add", "Clip", "Div", "Max", "Min", "Mul", "Neg", "Pow", "Reciprocal", "Sign", "Sqrt", "Sub"]
-)
-
 PackedVectors = Mapping[str, Sequence[str]]
 """By the name of a vector: the names of the variables in it, in order."""
 
 
-class _ElementwiseUpdate(NamedTuple):
-    """The nodes that update a weight and its slots."""
-
-    weight: Parameter
-    slots: dict[str, State]
-    nodes: list[Node]
-    gradients: list[Value]
-    """Operands of the weight's shape that are computed outside the update."""
-    signature: Any
-    """Equal for updates that differ only in weight, slots and gradients."""
-
-
 def pack_weights(graph: Graph) -> tuple[Graph, PackedVectors]:
     """Packs small weights and their slots; returns the step and the variables in its vectors."""
-    groups: dict[Any, list[_ElementwiseUpdate]] = {}
-    updates = list(_packable_updates(graph))
+    groups: dict[Any, list[ElementwiseUpdate]] = {}
+    updates = list(elementwise_updates(graph, lambda weight: _total_elements([weight]) <= MAX_SMALL_WEIGHT_ELEMENTS))
     if graph.is_compute_bound and len(updates) < MIN_SMALL_WEIGHTS:
         return graph, {}
     for update in updates:
@@ -66,9 +50,9 @@ def pack_weights(graph: Graph) -> tuple[Graph, PackedVectors]:
     return packer.build(), packer.packed_vectors
 
 
-def _vector_groups(updates: Iterable[_ElementwiseUpdate]) -> Iterator[list[_ElementwiseUpdate]]:
+def _vector_groups(updates: Iterable[ElementwiseUpdate]) -> Iterator[list[ElementwiseUpdate]]:
     """Splits updates into groups of the size of a vector; a group of one update is left out."""
-    group: list[_ElementwiseUpdate] = []
+    group: list[ElementwiseUpdate] = []
     length = 0
     for update in updates:
         elements = _total_elements([update.weight])
@@ -82,76 +66,6 @@ def _vector_groups(updates: Iterable[_ElementwiseUpdate]) -> Iterator[list[_Elem
         yield group
 
 
-def _packable_updates(graph: Graph) -> Iterator[_ElementwiseUpdate]:
-    """The element-wise updates of small weights."""
-    scopes: dict[str, list[Node]] = {}
-    for node in graph.nodes:
-        scopes.setdefault(node.scope, []).append(node)
-    slots: dict[str, dict[str, State]] = {}
-    for name, state in graph.states.items():
-        scope, _, slot_name = name.rpartition("/")
-        slots.setdefault(scope, {})[slot_name] = state
-    use_counts = _use_counts(graph.nodes)
-    for name, weight in graph.parameters.items():
-        scope = slot_scope(name)
-        if name in graph.updates and weight.rank and _total_elements([weight]) <= MAX_SMALL_WEIGHT_ELEMENTS:
-            update = _as_update(graph, weight, slots.get(scope, {}), scopes.get(scope, []))
-            if update is not None and _is_self_contained(update, use_counts):
-                yield update
-
-
-def _as_update(
-    graph: Graph, weight: Parameter, slots: dict[str, State], nodes: Iterable[Node]
-) -> _ElementwiseUpdate | None:
-    """The update by these nodes; None if one of them is not element-wise.
-
-    The signature lists the operators with the roles of their operands: the weight, a slot, a gradient, a result of the
-    update, a number.
-    """
-    roles: dict[Value | None, Any] = {None: None, weight: "weight"}
-    roles |= {state: ("slot", slot_name) for slot_name, state in slots.items()}
-    result_indices: dict[Value | None, int] = {}
-    update_nodes: list[Node] = []
-    gradients: list[Value] = []
-    steps = []
-    for node in nodes:
-        if len(node.outputs) != 1 or node.outputs[0].type != weight.type:
-            continue  # a number that all weights share; it has the scope of the first of them
-        if node.op not in ELEMENTWISE_UPDATE_OPS or node.domain:
-            return None
-        for x in node.inputs:
-            if x is None or x in roles:
-                continue
-            if x.type == weight.type:
-                roles[x] = ("gradient", len(gradients))
-                gradients.append(x)
-            elif x.rank:
-                return None
-            else:
-                roles[x] = (x.dtype, x.array.tobytes()) if isinstance(x, Constant) else x
-        steps.append((node.op, tuple(node.attributes.items()), tuple(roles[x] for x in node.inputs)))
-        result_indices[node.outputs[0]] = len(update_nodes)
-        roles[node.outputs[0]] = ("step", len(update_nodes))
-        update_nodes.append(node)
-    variables: list[Parameter | State] = [weight, *slots.values()]
-    results = [result_indices.get(graph.updates.get(variable.name)) for variable in variables]
-    if None in results or any(variable.type != weight.type for variable in variables):
-        return None
-    signature = (weight.dtype, tuple(steps), tuple(slots), tuple(results))
-    return _ElementwiseUpdate(weight, slots, update_nodes, gradients, signature)
-
-
-def _is_self_contained(update: _ElementwiseUpdate, use_counts: Mapping[Value, int]) -> bool:
-    """Whether only the update reads its slots and the results of its nodes."""
-    inner_use_counts = _use_counts(update.nodes)
-    values = [*update.slots.values(), *(node.outputs[0] for node in update.nodes)]
-    return all(inner_use_counts[x] == use_counts[x] for x in values)
-
-
-def _use_counts(nodes: Iterable[Node]) -> Counter[Value]:
-    return Counter(x for node in nodes for x in node.inputs if x is not None)
-
-
 class _WeightPacker:
     """Replaces groups of weights by vectors; `build` returns the graph."""
 
@@ -163,7 +77,7 @@ class _WeightPacker:
         self._trailing_nodes: list[Node] = []
         self._replaced_values: set[Value] = set()
 
-    def pack(self, group: Sequence[_ElementwiseUpdate]) -> None:
+    def pack(self, group: Sequence[ElementwiseUpdate]) -> None:
         """Replaces weights and slots with equal updates by vectors, and their updates by one update of vectors."""
         first, weights = group[0], [update.weight for update in group]
         vectors: dict[Value | None, Value] = {first.weight: self._add_vector(weights, self._parameters)}
@@ -173,7 +87,8 @@ class _WeightPacker:
         for index, gradient in enumerate(first.gradients):
             vectors[gradient] = self._emit_concat([update.gradients[index] for update in group])
         for node in first.nodes:
-            result = vectors[node.outputs[0]] = Value(vectors[first.weight].type)
+            type = vectors[first.weight].type.with_dtype(node.outputs[0].dtype)
+            result = vectors[node.outputs[0]] = Value(type)
             inputs = tuple(vectors.get(x, x) for x in node.inputs)
             self._trailing_nodes.append(replace(node, inputs=inputs, outputs=(result,)))
         variables: list[Parameter | State] = [first.weight, *first.slots.values()]
