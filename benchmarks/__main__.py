@@ -52,14 +52,14 @@ def _arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help="parts to measure (all)")
-    parser.add_argument("--only", type=_names, default=[], metavar="NAME,...", help="measure only these workloads")
+    parser.add_argument("--only", type=names_of, default=[], metavar="NAME,...", help="measure only these workloads")
     parser.add_argument(
-        "--contestants", type=_names, default=[], metavar="NAME,...", help="measure only these contestants"
+        "--contestants", type=names_of, default=[], metavar="NAME,...", help="measure only these contestants"
     )
     parser.add_argument("--rounds", type=int, help="turns per contestant (7)")
     parser.add_argument("--seconds", type=float, help="approximate length of a turn (0.5)")
     parser.add_argument(
-        "--threads", type=int, default=min(_processor_count(), 16), help="threads per contestant (number of processors)"
+        "--threads", type=int, default=min(processor_count(), 16), help="threads per contestant (number of processors)"
     )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter turns")
     parser.add_argument("-o", "--output", help="add the results to this JSON file; `page` reads it")
@@ -71,11 +71,11 @@ def _arguments() -> argparse.Namespace:
     return args
 
 
-def _names(text: str) -> list[str]:
+def names_of(text: str) -> list[str]:
     return [name for name in text.split(",") if name]
 
 
-def _processor_count() -> int:
+def processor_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

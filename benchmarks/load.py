@@ -90,6 +90,12 @@ def peak_memory() -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def reset_peak_memory() -> None:
+    """Lets `peak_memory` count from here; without an effect where the system cannot do it."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def memory() -> float:
     """Returns the current memory of this process in MB."""
     try:
@@ -98,6 +104,19 @@ def memory() -> float:
         return peak_memory()
 
 
+def available_memory() -> float:
+    """Returns the memory of the machine that processes can still have, in MB; infinite where the system has no such
+    number."""
+    try:
+        return _kilobytes(Path("/proc/meminfo"), "MemAvailable") / 1024
+    except (OSError, StopIteration):
+        return float("inf")
+
+
 def _status(key: str) -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(key + ":")).split()[1]) / 1024
+    return _kilobytes(Path("/proc/self/status"), key) / 1024
+
+
+def _kilobytes(file: Path, key: str) -> int:
+    lines = file.read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(key + ":")).split()[1])

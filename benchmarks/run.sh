@@ -2,6 +2,7 @@
 # Measures jsonnx and its peers in turns, in a separate virtual environment.
 #   sh benchmarks/run.sh [PART...] [OPTION...]     all parts, or the named ones
 #   sh benchmarks/run.sh --help                    the parts and the options
+#   sh benchmarks/run.sh large [OPTION...]         large networks beside PyTorch; `large --help` lists them
 # BENCHMARKS_ENV is the path of an existing environment to use instead.
 set -eu
 cd "$(dirname "$0")/.."
@@ -14,4 +15,9 @@ if [ -z "${BENCHMARKS_ENV:-}" ] && { [ ! -e "$ENV/.installed" ] || [ benchmarks/
     "$ENV/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[cpu]" -r benchmarks/requirements.txt
     touch "$ENV/.installed"
 fi
-PYTHONPATH="$PWD/compiler:$PWD" exec "$ENV/bin/python" -m benchmarks "$@"
+MODULE=benchmarks
+if [ "${1:-}" = large ]; then
+    MODULE=benchmarks.large
+    shift
+fi
+PYTHONPATH="$PWD/compiler:$PWD" exec "$ENV/bin/python" -m "$MODULE" "$@"

@@ -16,33 +16,38 @@ EPSILON = 1e-3
 class Attention(nn.Module):
     """Self-attention with queries, keys and values of all heads in one product."""
 
-    def __init__(self, width: int, heads: int, causal: bool = False) -> None:
+    def __init__(self, width: int, heads: int, causal: bool = False, dropout: float = 0.0) -> None:
         super().__init__()
         self.heads = heads
         self.causal = causal
+        self.dropout = dropout
         self.into = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         n, time, width = x.shape
         q, k, v = self.into(x).view(n, time, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        attended = functional.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
+        rate = self.dropout if self.training else 0.0
+        attended = functional.scaled_dot_product_attention(q, k, v, dropout_p=rate, is_causal=self.causal)
         return self.out(attended.transpose(1, 2).reshape(n, time, width))
 
 
 class Block(nn.Module):
     """A pre-norm transformer block."""
 
-    def __init__(self, width: int, heads: int, causal: bool = False) -> None:
+    def __init__(
+        self, width: int, heads: int, causal: bool = False, dropout: float = 0.0, epsilon: float = EPSILON
+    ) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(width, eps=EPSILON)
-        self.attention = Attention(width, heads, causal)
-        self.norm2 = nn.LayerNorm(width, eps=EPSILON)
+        self.norm1 = nn.LayerNorm(width, eps=epsilon)
+        self.attention = Attention(width, heads, causal, dropout)
+        self.norm2 = nn.LayerNorm(width, eps=epsilon)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attention(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
+        x = x + self.dropout(self.attention(self.norm1(x)))
+        return x + self.dropout(self.mlp(self.norm2(x)))
 
 
 class Mean(nn.Module):

@@ -46,6 +46,7 @@ PAGES = (
     "docs/report.md",
     "docs/sweep.md",
     "docs/trackers.md",
+    "docs/large-networks.md",
 )
 
 SLOW = pytest.mark.slow

@@ -36,9 +36,22 @@ from .fixes import FixOptions, FixOutcome, apply_fixes, fix_options, print_fix_c
 
 if TYPE_CHECKING:
     from ..frontend.json.json_reader import Source
-    from ..pipeline.check.check import Spec
+    from ..pipeline.check.check import CheckedSpec, Spec
     from ..pipeline.validate.lint_spec import LintOptions
     from ..pipeline.validate.validate import Validation, ValidationOptions
+    from ..runtime.execution.step_memory import TrainingEstimate
+
+
+class AssignedSize(click.ParamType):  # type: ignore[type-arg]
+    """A name and a number, such as `time=128`."""
+
+    name = "NAME=N"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> tuple[str, int]:
+        name, _, size = value.partition("=")
+        if not name or not size.isdecimal() or not int(size):
+            self.fail(f"{value!r} is not a name and a number, such as time=128", param, context)
+        return name, int(size)
 
 
 class OptionalDataCommand(click.Command):
@@ -204,6 +217,18 @@ def _print_validation(diagnostics: list[Diagnostic], format_: str, files: list[s
 @FORMAT_OPTION
 @click.option("--depth", type=click.IntRange(0), metavar="N", help="Show N levels of blocks; sum up deeper blocks.")
 @click.option("--descriptions", is_flag=True, help="Show the descriptions in the spec.")
+@click.option("--training", is_flag=True, help="Show the memory that training on the CPU will need.")
+@click.option(
+    "--batch-size", type=click.IntRange(1), metavar="N", help="Samples in a training step, if not as in the spec."
+)
+@click.option(
+    "--size",
+    "sizes",
+    multiple=True,
+    type=AssignedSize(),
+    metavar="NAME=N",
+    help="A symbolic size of the inputs in a training step. May be repeated.",
+)
 @budget_options(model=False)
 @SCALE_OPTION
 @SET_OPTION
@@ -214,6 +239,9 @@ def summary(
     format_: str,
     depth: int | None,
     descriptions: bool,
+    training: bool,
+    batch_size: int | None,
+    sizes: tuple[tuple[str, int], ...],
     scale: str | None,
     changes: tuple[str, ...],
     limits: Mapping[str, Any],
@@ -229,18 +257,27 @@ def summary(
     from ..render.networks.tables import summary_json, summary_text
     from ..render.text.terminal import line_width, shows_color
 
+    if not training and (batch_size or sizes):
+        raise UsageError("bad-option", "--batch-size and --size are sizes of training steps", "add --training")
     checked = checked_spec(spec, changes, scale)
     typed = checked.require()
+    estimate = _training_estimate(checked, batch_size, dict(sizes)) if training else None
     rows, peak, dropped = cost_table(typed, costed_graph(checked)), memory_peak(checked), dropped_layers(typed)
     if format_ == "json":
-        print_result(json.dumps(summary_json(typed.network, rows, depth, peak, dropped), indent=2))
+        print_result(json.dumps(summary_json(typed.network, rows, depth, peak, dropped, estimate), indent=2))
     else:
         color, width = shows_color(sys.stdout), line_width(sys.stdout)
-        print_result(summary_text(typed.network, rows, color, depth, width, descriptions, peak, dropped))
+        print_result(summary_text(typed.network, rows, color, depth, width, descriptions, peak, dropped, estimate))
     over_budget = check_budget(checked, limits)
     if over_budget:
         print_diagnostics(over_budget, "text")
         sys.exit(EXIT_INVALID_INPUT)
+
+
+def _training_estimate(checked: CheckedSpec, batch_size: int | None, sizes: Mapping[str, int]) -> TrainingEstimate:
+    from ..pipeline.train.estimate_memory import estimate_training
+
+    return estimate_training(checked, batch_size, sizes)
 
 
 @click.command()

@@ -98,7 +98,9 @@ MAX_UNROLLED_COPIES = Limit(LAYERS, 1_000, "copies", "Copies of a layer that `Ti
 
 # -- files of other programs -----------------------------------------------------------------------------------------
 
-MAX_READ_BYTES = Limit(FOREIGN, 4 * GIB, "bytes", "Arrays and decompressed data of one file.")
+MAX_READ_BYTES = Limit(
+    FOREIGN, 4 * GIB, "bytes", "Data of one file that take memory: compressed ones, and arrays in another element type."
+)
 MAX_READ_OBJECTS = Limit(FOREIGN, 200_000, "objects", "Groups, arrays, attributes and archive members of one file.")
 MAX_READ_TEXT_BYTES = Limit(FOREIGN, 64 * MIB, "bytes", "JSON and names in one file.")
 MAX_READ_SECONDS = Limit(FOREIGN, 60, "seconds", "Reading one file, HDF5's separate process included.")

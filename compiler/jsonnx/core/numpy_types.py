@@ -6,26 +6,21 @@ from typing import Any
 
 import numpy as np
 
-BFLOAT16 = "bfloat16"
+BFLOAT16_NAME = "bfloat16"
 
 
 def numpy_dtype(name: str) -> np.dtype[Any]:
     """NumPy's element type for a name; strings are Python objects."""
-    if name == BFLOAT16:
+    if name == BFLOAT16_NAME:
         import ml_dtypes  # with onnx 1.19 and later
 
         return np.dtype(ml_dtypes.bfloat16)
     return np.dtype(object if name == "string" else name)
 
 
-def with_numpy_type(array: np.ndarray) -> np.ndarray:
-    """The array in a type of NumPy's own: bfloat16 as float32."""
-    return array.astype(np.float32) if array.dtype.name == BFLOAT16 else array
-
-
 def network_dtype(stored: np.dtype[Any]) -> np.dtype[Any]:
     """The element type of a weight in the network, by the type in which training stores it."""
-    return np.dtype(np.float32) if stored.name in ("float16", BFLOAT16) else stored
+    return np.dtype(np.float32) if stored.name in ("float16", BFLOAT16_NAME) else stored
 
 
 def as_network_weight(stored: np.ndarray) -> np.ndarray:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import cache
 
 from ..core.diagnostics import path_text
-from ..core.types import Dim, ShapeError
-from ..ir import Graph, Node, Value
+from ..core.types import Dim, ShapeError, Size
+from ..ir import Graph, Node, RecomputedRegion, Value
 from .builder import GradientBuilder
 from .registry import NOT_DIFFERENTIABLE, RULES
 
@@ -26,20 +28,76 @@ def gradients(
 ) -> dict[Value, Value]:
     """The cotangents of the values `wrt`, given the cotangents of some results. Omits values that no result depends on.
 
-    Emits into `g`, which contains the nodes of `graph`. Raises MissingRule.
+    Emits into `g`, which contains the nodes of `graph`. The results of the nodes of a region are computed again, from
+    the values that these read. Raises MissingRule.
     """
     by_value = dict(cotangents)
+    regions = RecomputedNodes(g, graph.nodes)
     active = _active_values(graph.nodes, wrt)
     for node in reversed(graph.nodes):
         dys = [by_value.get(output) for output in node.outputs]
         if all(dy is None for dy in dys) or not any(output in active for output in node.outputs):
             continue
-        with g.inherit(node):
-            for x, dx in zip(node.inputs, _input_cotangents(g, node, dys), strict=False):
+        available = regions.available(node, dys)
+        with g.inherit(available):
+            for x, dx in zip(node.inputs, _input_cotangents(g, available, dys), strict=False):
                 if x is not None and dx is not None and x in active:
                     dx = unbroadcast(g, dx, x.shape)
                     by_value[x] = g.Add(by_value[x], dx) if x in by_value else dx
     return {value: by_value[value] for value in wrt if value in by_value}
+
+
+class RecomputedNodes:
+    """Emits the nodes of a region again, when the backward pass reaches the region.
+
+    onnxruntime merges equal nodes, and may run nodes early that wait for nothing. So the copies read values through
+    Reshapes to the shape that these have. Its target consists of zeros, which stand for "unchanged", but onnxruntime
+    cannot know them in advance: they are the size of a cotangent times zero. The Reshape thus waits for the cotangent
+    with which the backward pass reaches the region, and copies nothing.
+    """
+
+    def __init__(self, g: GradientBuilder, nodes: Iterable[Node]) -> None:
+        self._g = g
+        self._nodes_by_region: dict[RecomputedRegion, list[Node]] = {}
+        for node in nodes:
+            if node.region is not None:
+                self._nodes_by_region.setdefault(node.region, []).append(node)
+        self._copies: dict[Node, Node] = {}
+        self._delayed: dict[Value, Value] = {}
+        """By a value that copies read: the result of its Reshape, which also serves regions that are reached later."""
+
+    def available(self, node: Node, dys: Iterable[Value | None]) -> Node:
+        """The node, or its copy if it belongs to a region. `dys` are the cotangents of its results."""
+        if node.region is None:
+            return node
+        if node not in self._copies:
+            self._copy(node.region, next(dy for dy in dys if dy is not None))
+        return self._copies[node]
+
+    def _copy(self, region: RecomputedRegion, cotangent: Value) -> None:
+        nodes, g = self._nodes_by_region[region], self._g
+        copied_region = RecomputedRegion(is_backward=True)
+        copies: dict[Value, Value] = {}
+        inner = {y for node in nodes for y in node.outputs}
+        with g.inherit(replace(nodes[0], region=copied_region)):
+            self._delay((x for node in nodes for x in node.inputs if x is not None and x not in inner), cotangent)
+        for node in nodes:
+            inputs = (None if x is None else copies.get(x) or self._delayed.get(x, x) for x in node.inputs)
+            outputs = tuple(Value(y.type) for y in node.outputs)
+            copies |= zip(node.outputs, outputs, strict=True)
+            self._copies[node] = replace(node, inputs=tuple(inputs), outputs=outputs, region=copied_region)
+            g.nodes.append(self._copies[node])
+
+    def _delay(self, values: Iterable[Value], cotangent: Value) -> None:
+        """Emits Reshapes of the values of symbolic shapes that wait for a cotangent."""
+        axis = next((axis for axis, size in enumerate(cotangent.shape) if isinstance(size, Size)), None)
+        if axis is None:
+            return
+        g, size = self._g, self._g.Shape(cotangent, start=axis, end=axis + 1)
+        unchanged_shape = cache(lambda rank: g.Mul(size, [0] * rank))
+        for x in values:
+            if x not in self._delayed and not x.type.is_static():
+                self._delayed[x] = g.refine(g.Reshape(x, unchanged_shape(x.rank)), x.shape)
 
 
 def _active_values(nodes: Iterable[Node], wrt: Iterable[Value]) -> set[Value]:

@@ -36,9 +36,13 @@ class NoGradient(Exception):
     """The loss does not depend on any trainable parameter by differentiable operators."""
 
 
-def with_loss(graph: Graph, objective: Objective) -> Graph:
-    """Adds the targets and sample weights as inputs, and the loss and the sums of each metric as outputs."""
+def with_loss(graph: Graph, objective: Objective, expected_sizes: Mapping[str, int] = {}) -> Graph:
+    """Adds the targets and sample weights as inputs, and the loss and the sums of each metric as outputs.
+
+    `expected_sizes` are the sizes of symbols in most batches, if they are known.
+    """
     g = Builder.extending(graph)
+    g.expected_sizes = expected_sizes
     results = dict(graph.outputs)
     terms: list[Value] = []
     sample_weights: dict[str, Value] = {}

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from typing import NamedTuple
+
+MIN_MAPPED_BYTES = 1 << 26
+"""Size of a file from which on it is mapped, in bytes: smaller ones are read, so that they may be overwritten."""
 
 
 class FileSlice(NamedTuple):
@@ -24,6 +28,11 @@ class FileSlice(NamedTuple):
                 return False
             filled += count
         return True
+
+    def mapped(self) -> memoryview:
+        """A read-only mapping of the slice. Raises OSError or ValueError if the file ends before."""
+        mapping = mmap.mmap(self.file_descriptor, self.start + self.length, access=mmap.ACCESS_READ)
+        return memoryview(mapping)[self.start :]
 
     def read(self, offset: int, count: int) -> bytes:
         """Up to `count` bytes, fewer at the end of the slice."""

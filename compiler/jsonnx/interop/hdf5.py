@@ -22,7 +22,8 @@ import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.limits import MAX_COMPRESSION_RATIO, MAX_HDF5_GROUP_DEPTH, MAX_HDF5_LINE_BYTES
-from .file_slice import FileSlice
+from .bfloat16 import BFLOAT16, widened
+from .file_slice import MIN_MAPPED_BYTES, FileSlice
 from .read_budget import ReadBudget, damaged_file_error
 
 OPTIMIZER_GROUPS = ("optimizer", "optimizer_weights")
@@ -65,11 +66,12 @@ def read_hdf5(file: FileSlice, budget: ReadBudget) -> Hdf5Weights:
 
     Raises CompileError for a file that is damaged, unsafe or too large, UsageError if h5py is not installed.
     """
+    source = _ArraySource(file, file.mapped() if file.length >= MIN_MAPPED_BYTES else None, budget)
     with _WorkerProcess(file, budget) as (process, timer):
         assert process.stdout is not None
         weights = Hdf5Weights()
         try:
-            is_complete = _read_worker_output(process.stdout, file, budget, weights)
+            is_complete = _read_worker_output(process.stdout, source, weights)
         finally:
             has_timed_out = not timer.is_alive()
             timer.cancel()
@@ -123,8 +125,17 @@ class _WorkerProcess:
             self.process.stdout.close()
 
 
-def _read_worker_output(stream: IO[bytes], file: FileSlice, budget: ReadBudget, weights: Hdf5Weights) -> bool:
+class _ArraySource(NamedTuple):
+    """The file that arrays are read from: a large one is mapped, and its arrays are views, which take no memory."""
+
+    file: FileSlice
+    mapping: memoryview | None
+    budget: ReadBudget
+
+
+def _read_worker_output(stream: IO[bytes], source: _ArraySource, weights: Hdf5Weights) -> bool:
     """Adds the worker's output to `weights`; returns False if it is incomplete."""
+    budget = source.budget
     for message in _worker_messages(stream, budget):
         if message.get("end") is True:
             return True
@@ -134,7 +145,7 @@ def _read_worker_output(stream: IO[bytes], file: FileSlice, budget: ReadBudget, 
             _add_group(message, weights, budget)
             continue
         header = _parse_array_header(message, budget)
-        array = _read_array(header, stream, file, budget)
+        array = _read_array(header, stream, source)
         if array is None:
             return False
         weights.arrays[header.path] = array
@@ -192,18 +203,24 @@ def _parse_array_header(message: dict[str, Any], budget: ReadBudget) -> _ArrayHe
     return _ArrayHeader(str(path), tuple(shape), str(kind), offset)
 
 
-def _read_array(header: _ArrayHeader, stream: IO[bytes], file: FileSlice, budget: ReadBudget) -> np.ndarray | None:
+def _read_array(header: _ArrayHeader, stream: IO[bytes], source: _ArraySource) -> np.ndarray | None:
     """Reads an array from the file or from the worker's output; None if the output ends too soon."""
     path, shape, kind, offset = header
-    dtype = np.dtype("<u2" if kind == "|V2" else kind)
-    budget.take_bytes(prod(shape) * dtype.itemsize, f"the array {path!r}")
-    array = np.empty(shape, dtype)
-    buffer = array.reshape(-1).view(np.uint8).data if array.size else memoryview(b"")
-    if offset is not None and not file.read_into(buffer, offset):
-        raise damaged_file_error(budget.file, f"the array {path!r} lies beyond the end of the file")
-    if offset is None and not _read_exactly(stream, buffer):
-        return None
-    return _bfloat16_to_float32(array) if kind == "|V2" else array.astype(dtype.newbyteorder("="), copy=False)
+    dtype = np.dtype(kind)
+    size = prod(shape) * dtype.itemsize
+    if offset is None or source.mapping is None or dtype == BFLOAT16 or not dtype.isnative:  # it takes memory
+        source.budget.take_bytes(size, f"the array {path!r}")
+    if offset is not None and (offset < 0 or offset + size > source.file.length):
+        raise damaged_file_error(source.budget.file, f"the array {path!r} lies beyond the end of the file")
+    if offset is not None and source.mapping is not None:
+        array = np.frombuffer(source.mapping[offset : offset + size], dtype).reshape(shape)
+    else:
+        array = np.empty(shape, dtype)
+        buffer = array.reshape(-1).view(np.uint8).data if array.size else memoryview(b"")
+        if not (_read_exactly(stream, buffer) if offset is None else source.file.read_into(buffer, offset)):
+            return None
+    array = widened(array)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _read_exactly(stream: IO[bytes], buffer: memoryview) -> bool:
@@ -213,11 +230,6 @@ def _read_exactly(stream: IO[bytes], buffer: memoryview) -> bool:
             return False
         buffer = buffer[count:]
     return True
-
-
-def _bfloat16_to_float32(upper_halves: np.ndarray) -> np.ndarray:
-    """Converts bfloat16 numbers, which are the upper halves of float32 numbers."""
-    return (upper_halves.astype(np.uint32) << 16).view(np.float32)
 
 
 def spool_to_temporary_file(chunks: Iterator[bytes], budget: ReadBudget) -> IO[bytes]:

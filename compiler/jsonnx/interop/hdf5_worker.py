@@ -244,13 +244,13 @@ class Hdf5Reader:
         if not is_plausible:
             message = f"the array {path!r} of shape {shape} has {size:,} bytes, but {stored_size:,} are stored"
             raise Hdf5FileError("unsafe-file", message)
-        self.bytes_left -= size
-        if self.bytes_left < 0:
-            raise Hdf5FileError("too-large", f"the arrays up to {path!r} have more bytes than the limit")
         header = {"array": path, "shape": shape, "type": kind}
         offset = data.get_offset() if layout == h5.h5d.CONTIGUOUS and size else None
         if offset is not None:
             return {**header, "at": int(offset)}, None
+        self.bytes_left -= size
+        if self.bytes_left < 0:
+            raise Hdf5FileError("too-large", f"the arrays up to {path!r} have more bytes than the limit")
         return header, self.read_array(data, shape, kind) if size else b""
 
     def element_type(self, type: Any, path: str) -> str:

@@ -20,8 +20,10 @@ import numpy as np
 
 from ..core.diagnostics import Diagnostic
 from ..core.files.digests import ContentDigests, digest_errors, records_digests
-from ..core.numpy_types import BFLOAT16, numpy_dtype
+from ..core.numpy_types import BFLOAT16_NAME
 from ..core.system.mapped_pages import release_pages
+from .bfloat16 import BFLOAT16
+from .file_slice import MIN_MAPPED_BYTES
 from .string_arrays import with_strings_as_bytes
 
 _DTYPE_NAMES = {
@@ -30,15 +32,12 @@ _DTYPE_NAMES = {
     **{f"uint{bits}": f"U{bits}" for bits in (8, 16, 32, 64)},
     "bool": "BOOL",
 }
-_DTYPES = {name: np.dtype(dtype).newbyteorder("<") for dtype, name in _DTYPE_NAMES.items()}
-_DTYPE_NAMES[BFLOAT16] = "BF16"
-_DTYPES["BF16"] = np.dtype("<u2")
+_DTYPES = {**{name: np.dtype(dtype).newbyteorder("<") for dtype, name in _DTYPE_NAMES.items()}, "BF16": BFLOAT16}
+_DTYPE_NAMES[BFLOAT16_NAME] = "BF16"
 _METADATA_KEY = "__metadata__"
 _HEADER_ALIGNMENT_BYTES = 8
 MAX_HEADER_BYTES = 100_000_000
 """The length of a header that the safetensors package accepts."""
-MIN_MAPPED_BYTES = 1 << 26
-"""Size of a file from which on it is mapped, in bytes: smaller ones are read, so that they may be overwritten."""
 
 
 class _Entry(NamedTuple):
@@ -75,8 +74,11 @@ class SafetensorsFile:
         return _array(entry, data, 0)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All arrays by name. Those of a large file are views of its mapping, which cannot be written; `release_pages`
-        frees their memory."""
+        """All arrays by name; those of BF16 have the type `BFLOAT16`.
+
+        Those of a large file are read-only views of its mapping, so that only what is read takes memory, which
+        `release_pages` frees.
+        """
         data = self._mapping_or_bytes()
         return {name: _array(entry, data, self._start + entry.start) for name, entry in self._entries.items()}
 
@@ -92,8 +94,7 @@ class SafetensorsFile:
 
 def _array(entry: _Entry, data: mmap.mmap | bytearray, offset: int) -> np.ndarray:
     stored = np.frombuffer(data, _DTYPES[entry.dtype], prod(entry.shape), offset).reshape(entry.shape)
-    native = stored.astype(stored.dtype.newbyteorder("="), copy=False)
-    return native.view(numpy_dtype(BFLOAT16)) if entry.dtype == _DTYPE_NAMES[BFLOAT16] else native
+    return stored.astype(stored.dtype.newbyteorder("="), copy=False)
 
 
 def _read_header(file: IO[bytes], size: int) -> tuple[dict[str, Any], int]:
@@ -196,7 +197,8 @@ def array_digests(arrays: Mapping[str, np.ndarray]) -> ContentDigests:
     """The digests of arrays: of each one's bytes, and of all names, types, shapes and bytes."""
     contents, tensors = sha256(), {}
     for name, array in sorted(arrays.items()):
-        tensor = sha256(f"{array.dtype.name} {list(array.shape)} ".encode())
+        dtype = BFLOAT16_NAME if array.dtype == BFLOAT16 else array.dtype.name
+        tensor = sha256(f"{dtype} {list(array.shape)} ".encode())
         tensor.update(_bytes_of(_little_endian(array)))
         tensors[name] = tensor.hexdigest()
         contents.update(json.dumps([name, tensors[name]]).encode())
@@ -206,7 +208,7 @@ def array_digests(arrays: Mapping[str, np.ndarray]) -> ContentDigests:
 
 def _little_endian(array: np.ndarray) -> np.ndarray:
     array = np.ascontiguousarray(array).reshape(np.shape(array))
-    array = array.view(np.uint16) if array.dtype.name == BFLOAT16 else array
+    array = array.view(np.uint16) if array.dtype.name == BFLOAT16_NAME else array
     return array.astype(array.dtype.newbyteorder("<"), copy=False)
 
 

@@ -97,7 +97,7 @@ class ZipArchive:
         if size > MAX_COMPRESSION_RATIO * packed:
             message = f"the member {name!r} claims to decompress {packed:,} bytes to {size:,}"
             raise unsafe_file_error(self.file_name, message)
-        if size > self.budget.bytes_left:
+        if info.compress_type != zipfile.ZIP_STORED and size > self.budget.bytes_left:
             message = f"the member {name!r} has {size:,} bytes, the limit is {self.budget.bytes_left:,}"
             self.budget.raise_too_large(message)
         return self._data_start(info)

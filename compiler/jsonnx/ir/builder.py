@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple
 from typing import Any, Self
@@ -15,11 +15,21 @@ from ..core.numpy_types import numpy_dtype
 from ..core.random_inputs import Distribution
 from ..core.types import Dim, Size, TensorType, require
 from .conditionals import BranchFn, cond
-from .draft import GraphDraft
 from .dtypes import onnx_dtype
-from .graph import Constant, Graph, Input, JsonPath, LossTerm, Node, Origin, Parameter, Random, State, Value
+from .graph import (
+    Constant,
+    Graph,
+    Input,
+    LossTerm,
+    Node,
+    Parameter,
+    Random,
+    State,
+    Value,
+)
 from .label_encoder import ML_DOMAIN, label_encoder_attributes
 from .loops import StepFn, loop
+from .scoped_draft import ScopedDraft
 from .type_inference import TypeInference, schema_of
 from .weight_shapes import require_same_shape, require_weight_size
 
@@ -35,7 +45,7 @@ class EmissionError(Exception):
     """ONNX rejects an emitted node. The error is in this package; the message names the layer."""
 
 
-class Builder(GraphDraft):
+class Builder(ScopedDraft):
     """A graph under construction, with a method per ONNX operator.
 
     `training` selects which of its two behaviours a layer emits; `float_dtype` is the element type of the weights
@@ -55,9 +65,11 @@ class Builder(GraphDraft):
         self.constant_bytes_left: int | None = None
         self.stack_parts: dict[Value, Sequence[Value]] = {}
         """The slices of a value that an unrolled loop stacked."""
+        self.expected_sizes: Mapping[str, int] = {}
+        """The sizes of symbols in most batches, if known, for lowerings that compute large values by blocks."""
         self._weight_transforms: dict[str, WeightTransform] = {}
         self._shared_constants: dict[Hashable, Constant] = {}
-        self._origin = Origin()
+        self._shared_values: dict[Hashable, tuple[Value, ...]] = {}
         self._infer = inference or TypeInference()
 
     @classmethod
@@ -71,44 +83,8 @@ class Builder(GraphDraft):
         """A builder for the body of a loop or for a branch. Its weights belong to the whole graph."""
         g = type(self)(training=self.training, float_dtype=self.float_dtype, inference=self._infer)
         g.parameters, g.states, g.trainable = self.parameters, self.states, self.trainable
-        g._origin = self._origin._replace(detached=False)
+        g._origin, g.expected_sizes = self._origin._replace(detached=False, region=None), self.expected_sizes
         return g
-
-    # -- the origin of nodes -----------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _with_origin(self, origin: Origin) -> Iterator[None]:
-        before, self._origin = self._origin, origin
-        try:
-            yield
-        finally:
-            self._origin = before
-
-    @contextmanager
-    def scope(self, scope: str, path: JsonPath | None = None) -> Iterator[None]:
-        """Nodes emitted inside belong to this layer, nested in the current one. Without a path they keep the current
-        path."""
-        outer = self._origin
-        full = f"{outer.scope}/{scope}" if outer.scope and scope else scope or outer.scope
-        with self._with_origin(outer._replace(scope=full, path=outer.path if path is None else path)):
-            yield
-
-    @contextmanager
-    def inherit(self, node: Node) -> Iterator[None]:
-        """Nodes emitted inside inherit the origin of a node."""
-        with self._with_origin(Origin(node.scope, node.path, node.detached)):
-            yield
-
-    @contextmanager
-    def detached(self) -> Iterator[None]:
-        """Nodes emitted inside count as constant in the gradient."""
-        with self._with_origin(self._origin._replace(detached=True)):
-            yield
-
-    @property
-    def scope_and_path(self) -> tuple[str, JsonPath]:
-        """The scope and the path of the nodes that are emitted now."""
-        return self._origin.scope, self._origin.path
 
     # -- inputs, constants, weights ----------------------------------------------------------------------------------
 
@@ -129,6 +105,13 @@ class Builder(GraphDraft):
         if key not in self._shared_constants:
             self._shared_constants[key] = self.const(make())
         return self._shared_constants[key]
+
+    def shared_values(self, key: Hashable, make: Callable[[], tuple[Value, ...]]) -> tuple[Value, ...]:
+        """Values that are computed once for all calls with this key."""
+        if key not in self._shared_values:
+            with self._with_origin(self._origin._replace(region=None)):
+                self._shared_values[key] = make()
+        return self._shared_values[key]
 
     def positions(self, count: int, dtype: str, first: int = 0, step: int = 1, shape: tuple[int, ...] = (-1,)) -> Any:
         """The constant `first, first + step, ...` of `count` elements. Raises ShapeError if it is too large."""
@@ -244,8 +227,8 @@ class Builder(GraphDraft):
             self.operators_left -= 1
             text = f"needs more than {MAX_OPERATORS:,} operators with those of the layers before it"
             require(self.operators_left >= 0, text, code="too-large")
-        scope, path, detached = self._origin
-        self.nodes.append(Node(op, inputs, results, kept, scope, path, domain, detached))
+        scope, path, detached, region = self._origin
+        self.nodes.append(Node(op, inputs, results, kept, scope, path, domain, detached, region))
         return results[0] if outputs == 1 else results
 
     def _operands(self, op: str, domain: str, operands: Sequence[Operand]) -> tuple[Value | None, ...]:

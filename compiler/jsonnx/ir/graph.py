@@ -132,12 +132,25 @@ class Random(Value):
         return Distribution(self.kind, self.offset, self.scale, self.seed)
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class RecomputedRegion:
+    """Nodes whose results the backward pass computes again from the values that they read, instead of keeping them.
+
+    The nodes of the backward pass that compute them again, and those that read these results, are a region, too, with
+    `is_backward`. Sessions that run nodes in the order of the graph run a region's nodes as they were emitted.
+    """
+
+    is_backward: bool = False
+
+
 class Origin(NamedTuple):
-    """The layer that the emitted nodes belong to, its path in the spec, and whether gradients stop at the nodes."""
+    """The layer that the emitted nodes belong to, its path in the spec, whether gradients stop at the nodes, and the
+    region that they belong to."""
 
     scope: str = ""
     path: JsonPath = ()
     detached: bool = False
+    region: RecomputedRegion | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -153,6 +166,7 @@ class Node:
     path: JsonPath = ()
     domain: str = ""
     detached: bool = False
+    region: RecomputedRegion | None = None
 
     def attribute(self, name: str, default: Any = None) -> Any:
         return self.attributes.get(name, default)
@@ -166,7 +180,8 @@ class Node:
         return {name: value for name, value in self.attributes.items() if isinstance(value, Subgraph)}
 
     def with_inputs(self, inputs: Iterable[Value | None]) -> Node:
-        other_fields = self.attributes, self.scope, self.path, self.domain, self.detached  # faster than `replace`
+        # faster than `replace`
+        other_fields = self.attributes, self.scope, self.path, self.domain, self.detached, self.region
         return Node(self.op, tuple(inputs), self.outputs, *other_fields)
 
 
@@ -254,6 +269,11 @@ class Graph:
             prod(size for size in type.shape if isinstance(size, int)) for type in types if not type.is_static()
         )
         return sum(elements) >= MIN_MEAN_ELEMENTS_PER_NODE * len(self.nodes) > 0
+
+    @cached_property
+    def recomputes(self) -> bool:
+        """Whether nodes compute results again instead of keeping them in memory."""
+        return any(node.region is not None for node in self.nodes)
 
     @property
     def roots(self) -> list[Value]:

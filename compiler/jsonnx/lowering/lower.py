@@ -39,15 +39,18 @@ def lower(
     float_dtype: str = "float32",
     outputs: Sequence[str] | None = None,
     fed_names: Mapping[str, str] = {},
+    expected_sizes: Mapping[str, int] = {},
 ) -> Graph:
     """Lowers a network to a graph with the network's outputs, or with the values named by `outputs`.
 
     The element type `float_dtype` replaces float32 everywhere (float64 for checks that need its precision). Values in
-    `fed_names` are not computed: they are inputs with the names that they map to. Raises LoweringError.
+    `fed_names` are not computed: they are inputs with the names that they map to. `expected_sizes` are the sizes of
+    symbols in most batches, for which large values are computed by blocks. Raises LoweringError.
     """
     output_names = tuple(typed.network.outputs) if outputs is None else tuple(outputs)
     g = Builder(training=training, float_dtype=float_dtype)
     g.operators_left, g.constant_bytes_left = MAX_OPERATORS, MAX_CONSTANTS_BYTES
+    g.expected_sizes = expected_sizes
     values: dict[str, Value] = {
         name: g.input(name, _with_float_dtype(type, float_dtype)) for name, type in typed.network.inputs.items()
     }

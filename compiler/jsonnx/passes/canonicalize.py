@@ -63,7 +63,7 @@ def _node_key(node: Node) -> Any:
     attributes = tuple(
         (name, value if isinstance(value, Subgraph) else repr(value)) for name, value in sorted(node.attributes.items())
     )
-    return node.op, node.domain, node.detached, attributes, tuple(map(_operand_key, node.inputs))
+    return node.op, node.domain, node.detached, node.region, attributes, tuple(map(_operand_key, node.inputs))
 
 
 def _operand_key(value: Value | None) -> Any:

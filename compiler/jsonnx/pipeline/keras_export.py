@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
-from ..core.files.files import make_folders, write_atomically
+from ..core.files.files import error_reason, make_folders, write_atomically
 from ..core.files.run_layout import RunPaths
 from ..core.reserved_names import target_name
-from ..interop.keras.export import NamedLayer, archive_bytes, weights_h5_bytes
+from ..interop.file_slice import MIN_MAPPED_BYTES
+from ..interop.keras.export import NamedLayer, write_archive, write_weights_h5
 from ..runtime.session.weight_files import WeightsReport
 from ..training.numerics import EPSILON
 from .check.check import CheckedSpec, Spec, check_spec
@@ -26,6 +29,8 @@ from .compile.initial_weights import Weights
 from .compile.keras_config import export_config, keras_variables
 from .run.trained_model import TrainedModel
 
+COPIED_BYTES = 1 << 20
+"""Bytes that are copied at once from a temporary file."""
 MODEL_FILES = ("model.json", "model.weights.h5")
 """The files of an export to a folder."""
 
@@ -35,9 +40,18 @@ class KerasModel:
     """A model as Keras 3 writes it: `config` for `model_from_json`, `weights` for `load_weights`."""
 
     config: dict[str, Any]
-    weights: bytes
+    name: str
+    layers: tuple[NamedLayer, ...]
+    """The layers with their weights, in Keras' order."""
     weights_report: WeightsReport | None = None
     """The report on the loaded weights; None if all weights were drawn."""
+
+    @property
+    def weights(self) -> bytes:
+        """The bytes of a `.weights.h5` file."""
+        file = io.BytesIO()
+        write_weights_h5(file, self.name, self.layers)
+        return file.getvalue()
 
     def files(self, path: str | os.PathLike[str]) -> list[Path]:
         """The files that `save` writes. Raises UsageError."""
@@ -50,14 +64,35 @@ class KerasModel:
     def save(self, path: str | os.PathLike[str]) -> list[Path]:
         """Writes a `.keras` archive, or a folder with `model.json` and `model.weights.h5`. Raises UsageError."""
         files = self.files(path)
-        if len(files) == 1:
-            write_atomically(files[0], archive_bytes(self.config, self.weights))
-            return files
-        make_folders(Path(path))
-        config = json.dumps(self.config, indent=2).encode() + b"\n"
-        for file, content in zip(files, (config, self.weights), strict=True):
-            write_atomically(file, content)
+        try:
+            self._save(files)
+        except (OSError, RuntimeError) as error:  # the second one from HDF5
+            message = f"cannot write a temporary file: {error_reason(error)}"
+            raise UsageError("unwritable-file", message) from error
         return files
+
+    def _save(self, files: Sequence[Path]) -> None:
+        with self._temporary_file() as weights:
+            write_weights_h5(weights, self.name, self.layers)
+            if len(files) == 1:
+                with self._temporary_file() as archive:
+                    write_archive(archive, self.config, weights)
+                    write_atomically(files[0], _chunks(archive))
+                return
+            make_folders(files[0].parent)
+            write_atomically(files[0], json.dumps(self.config, indent=2).encode() + b"\n")
+            write_atomically(files[1], _chunks(weights))
+
+    def _temporary_file(self) -> IO[bytes]:
+        """A file for the weights, on the disk if they are large. Closing it removes it."""
+        size = sum(array.nbytes for layer in self.layers for array in layer.weights.values())
+        return TemporaryFile() if size >= MIN_MAPPED_BYTES else io.BytesIO()
+
+
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+    file.seek(0)
+    while chunk := file.read(COPIED_BYTES):
+        yield chunk
 
 
 def to_keras(
@@ -81,11 +116,11 @@ def to_keras(
     for name in (*graph.parameters, *graph.states):
         layer, _, weight = name.partition("/")
         weights_by_layer.setdefault(layer, {})[weight] = model.weights[name]
-    layers = [
+    layers = tuple(
         NamedLayer(name, layer, keras_variables(layer, weights_by_layer.get(name, {})))
         for name, layer in exported.layers
-    ]
-    return KerasModel(exported.config, weights_h5_bytes(checked.network.name, layers), model.weights_report)
+    )
+    return KerasModel(exported.config, checked.network.name, layers, model.weights_report)
 
 
 def with_rescaled_outputs(checked: CheckedSpec, weights: Mapping[str, np.ndarray]) -> CheckedSpec:

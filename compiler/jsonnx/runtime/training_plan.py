@@ -77,6 +77,7 @@ class ObjectiveGraphs(NamedTuple):
     train: Graph
     evaluate: Graph
     make_shards: Callable[[int], ShardedGraphs] | None
+    make_step: Callable[[Mapping[str, int]], Graph] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +107,9 @@ class TrainingPlan:
     """Further inputs of `train`, in an order that respects their dependencies."""
     make_shards: Callable[[int], ShardedGraphs] | None = None
     """Builds the graphs of a data-parallel step with this number of shards; None if the batch cannot be split."""
+    make_step: Callable[[Mapping[str, int]], Graph] | None = None
+    """Builds another `train` for batches in which symbols have these sizes. It computes large values by blocks, and is
+    right for all sizes."""
     index_sizes: Mapping[str, int] = field(default_factory=dict)
     """The number of valid values of each input that holds indices."""
     input_vocabularies: Mapping[str, frozenset[Any]] = field(default_factory=dict)

@@ -42,8 +42,13 @@ def rejection(path: Path, **budget: float) -> tuple[str, str]:
     return diagnostic.code, diagnostic.message
 
 
-def test_arrays_of_all_layouts_and_attributes_are_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_mapped", [False, True])
+def test_arrays_of_all_layouts_and_attributes_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_mapped: bool
+) -> None:
     """Contiguous, compact, chunked, compressed, empty and scalar arrays, of either byte order."""
+    if is_mapped:
+        monkeypatch.setattr(hdf5, "MIN_MAPPED_BYTES", 1)
     rng = np.random.default_rng(0)
     arrays = {kind: rng.integers(0, 99, (3, 2)).astype(kind) for kind in ("<f4", ">f4", "<f8", "<f2", ">i8", "u1", "?")}
 
@@ -111,6 +116,22 @@ def test_arrays_share_one_budget(tmp_path: Path) -> None:
     assert len(read(path, bytes_left=80_000).arrays) == 20
     assert rejection(path, bytes_left=79_999)[0] == "too-large"
     assert rejection(path, objects_left=10)[0] == "too-large"
+
+
+def test_arrays_of_a_mapped_file_take_no_memory_unless_they_are_converted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hdf5, "MIN_MAPPED_BYTES", 1)
+    numbers = np.arange(1000, dtype="f4")
+    plain = h5_file(tmp_path / "plain.h5", lambda file: file.create_dataset("x", data=numbers))
+    array = read(plain, bytes_left=0).arrays["x"]
+    np.testing.assert_array_equal(array, numbers)
+    assert not array.flags.writeable
+    swapped = h5_file(tmp_path / "swapped.h5", lambda file: file.create_dataset("x", data=numbers.astype(">f4")))
+    packed = h5_file(tmp_path / "packed.h5", lambda file: file.create_dataset("x", data=numbers, compression="gzip"))
+    for path in (swapped, packed):
+        np.testing.assert_array_equal(read(path, bytes_left=4000).arrays["x"], numbers)
+        assert rejection(path, bytes_left=3999)[0] == "too-large"
 
 
 def test_long_attribute_is_read_within_the_budget(tmp_path: Path) -> None:

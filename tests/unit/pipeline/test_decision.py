@@ -9,6 +9,8 @@ import jsonnx
 import numpy as np
 import pytest
 from jsonnx.pipeline.run.trained_model import TrainedModel
+from jsonnx.runtime.execution import engine
+from jsonnx.runtime.fit.fit_data import dataset_of
 from jsonnx.sections.decision_arithmetic import best_temperature, best_threshold
 from jsonnx.sections.training_section import ThresholdSection
 
@@ -55,6 +57,26 @@ def test_the_threshold_is_the_best_of_all(maximize: str) -> None:
 
     chosen = best_threshold(scores, targets, ThresholdSection(maximize=maximize))
     assert value(chosen) == pytest.approx(max(value(threshold) for threshold in np.linspace(0.001, 0.999, 999)))
+
+
+def test_thresholds_are_evaluated_with_the_weights_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer, (x, y) = fitted(threshold={"maximize": "f1"}), samples()
+    loss, weights = trainer.plan_trainer.evaluate(dataset_of(trainer.plan, x, y))["loss"], trainer.weights()
+    monkeypatch.setattr(engine.Engine, "__init__", None)  # no second one
+    measured = trainer.evaluate(x, y)
+    predicted = trainer.predict(x) > trainer.thresholds["late"]
+    assert measured["accuracy"] == pytest.approx((predicted == y).mean())
+    assert measured["loss"] == loss
+    assert all((array == weights[name]).all() for name, array in trainer.weights().items())
+
+
+def test_a_model_keeps_its_weights_when_training_goes_on() -> None:
+    trainer = jsonnx.Trainer(spec())
+    model = trainer.model()
+    before = model.to_bytes()
+    trainer.step(*samples())
+    assert (model.weights["late/kernel"] != trainer.weights()["late/kernel"]).any()
+    assert model.to_bytes() == before
 
 
 def test_a_threshold_reaches_the_least_precision() -> None:

@@ -29,13 +29,12 @@ def spec(name: str, **training: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("training", "fast", "keeps_order"), [({}, True, True), ({}, False, False), ({"remat": "full"}, True, False)]
+    ("training", "fast", "keeps_order"), [({}, True, True), ({}, False, False), ({"remat": "full"}, True, True)]
 )
 @pytest.mark.parametrize("name", NETWORKS)
-def test_sessions_of_rewritten_steps_keep_the_order_unless_they_rematerialize(
+def test_sessions_of_rewritten_steps_keep_the_order(
     monkeypatch: pytest.MonkeyPatch, name: str, training: dict[str, Any], fast: bool, keeps_order: bool
 ) -> None:
-    """Rematerialization schedules its copies itself."""
     configs = record_session_configs(monkeypatch)
     for setting in ("MIN_BATCH_MACS", "MIN_WEIGHT_REUSE"):
         monkeypatch.setattr(data_parallel, setting, 0)

@@ -120,9 +120,7 @@ def test_a_norm_of_all_gradients_that_is_not_finite_changes_nothing() -> None:
 
 def test_weights_that_became_infinite_are_told_and_not_saved(tmp_path: Path) -> None:
     document = spec({"type": "sgd", "learning_rate": 1e6})
-    document["layers"] = [layer for layer in document["layers"] if layer["type"] == "Dense"][:1] + [
-        {"type": "Dense", "units": 2}
-    ]
+    document["layers"] = [{"type": "Dense", "units": UNITS, "name": "wide"}, {"type": "Dense", "units": 2}]
     trainer, ((x, y), *_) = Trainer(document), batches(1)
 
     def run_steps() -> None:
@@ -169,16 +167,15 @@ def test_a_step_that_fails_midway_leaves_a_trainer_that_says_so(error: Any, tmp_
 def test_a_step_that_fails_before_its_writes_leaves_a_usable_trainer() -> None:
     document = spec("adam")
     document["inputs"] = {"x": {"shape": [1], "dtype": "int32"}}
-    document["layers"] = [{"type": "Embedding", "input_dim": 500, "output_dim": 300}, {"type": "Flatten"}] + document[
-        "layers"
-    ]
+    embedding = {"type": "Embedding", "input_dim": 500, "output_dim": 300}
+    document["layers"] = [embedding, {"type": "Flatten"}, *document["layers"]]
     trainer, y = Trainer(document), np.zeros((2, 2), np.float32)
     engine = trainer.plan_trainer.engine
     trainer.step(np.array([[1], [2]], np.int32), y)
     before = variables(trainer)
     feeds = {"x": np.array([[1], [2]], np.int32), "dense/target": y}
     feeds = {**engine.feeds(_samples(trainer, feeds), slice(None), 1), "x": np.array([[1], [900]], np.int32)}
-    with pytest.raises(CompileError, match="out of range|out of data bounds"):
+    with pytest.raises(CompileError, match="out of data bounds"):
         engine.step(feeds)
     assert all(np.array_equal(array, before[name]) for name, array in variables(trainer).items())
 

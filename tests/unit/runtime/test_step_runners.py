@@ -6,7 +6,7 @@ import weakref
 from typing import Any
 
 import pytest
-from jsonnx.runtime.execution.step_runners import MAX_OVERSIZED_STEPS, RunnerState, StepRunnerCache
+from jsonnx.runtime.execution.step_runners import MAX_OVERSIZED_STEPS, RunnerState, Sizes, StepRunnerCache
 
 
 def after(state: RunnerState, samples: int, *, is_fit: bool = False, depends_on_batch: bool = True) -> RunnerState:
@@ -51,12 +51,14 @@ class Builds:
 
     def __init__(self) -> None:
         self.requests: list[tuple[int, bool]] = []
+        self.sizes: list[Sizes | None] = []
         self.releases = 0
         self._former: weakref.ref[FakeRunner] | None = None
 
-    def build(self, batch_size: int, own_arena: bool) -> Any:
+    def build(self, batch_size: int, own_arena: bool, sizes: Sizes | None) -> Any:
         assert self._former is None or self._former() is None
         self.requests.append((batch_size, own_arena))
+        self.sizes.append(sizes)
         runner = FakeRunner()
         self._former = weakref.ref(runner)
         return runner
@@ -74,10 +76,18 @@ def test_the_former_runner_is_released_before_the_next_is_built() -> None:
     assert builds.releases == 3
 
 
+def test_a_step_by_blocks_stays_until_a_fit_of_other_sizes() -> None:
+    builds, small, large = Builds(), {"time": 8}, {"time": 16}
+    cache = StepRunnerCache(builds.build, builds.release, depends_on_batch=False, can_own_arena=False)
+    for sizes, is_fit in ((None, False), (small, False), (large, False), (None, False), (large, True), (None, True)):
+        cache.for_batch(4, sizes, is_fit=is_fit)
+    assert builds.sizes == [None, small, large, None]
+
+
 def test_after_a_build_that_failed_the_next_step_tries_again() -> None:
     failures = [MemoryError("no room")]
 
-    def build(batch_size: int, own_arena: bool) -> Any:
+    def build(batch_size: int, own_arena: bool, sizes: Sizes | None) -> Any:
         if failures:
             raise failures.pop()
         return FakeRunner()

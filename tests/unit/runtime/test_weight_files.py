@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import pickle
 import struct
 import zipfile
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError
 from jsonnx.core.types import TensorType
+from jsonnx.interop import safetensors_file
 from jsonnx.runtime.session.weight_files import match_weights, read_weight_file
 
 
@@ -129,6 +131,37 @@ def test_safetensors_arrays_are_in_the_order_of_their_names(tmp_path: Path) -> N
         tmp_path / "a.safetensors", {name: entry([1], 4 * at, 4 * at + 4) for at, name in enumerate(names)}, bytes(120)
     )
     assert list(read_weight_file(path)) == names
+
+
+@pytest.mark.parametrize("is_mapped", [False, True])
+def test_bfloat16_becomes_the_type_of_the_weight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_mapped: bool
+) -> None:
+    if is_mapped:
+        monkeypatch.setattr(safetensors_file, "MIN_MAPPED_BYTES", 1)
+    numbers = np.array([[1.5, -2], [0, 3]], "<f4")
+    data = (numbers.view("<u4") >> 16).astype("<u2").tobytes()
+    arrays = read_weight_file(tensors(tmp_path / "a.safetensors", {"w": entry([2, 2], 0, 8, "BF16")}, data))
+    for dtype in ("float32", "float16"):
+        weights, report = match_weights(arrays, {"w": TensorType(dtype, (2, 2))})
+        assert report.complete
+        assert weights["w"].dtype == dtype
+        np.testing.assert_array_equal(weights["w"], numbers)
+    infinite = np.array([0x3F80, 0x7F80], "<u2").tobytes()
+    assert refused(tensors(tmp_path / "b.safetensors", {"w": entry([2], 0, 4, "BF16")}, infinite)) == ["not-finite"]
+
+
+def test_a_file_with_holes_takes_no_memory(tmp_path: Path) -> None:
+    """Its header asks for more than any machine has, its network for one number."""
+    size = 1 << 42
+    path = tensors(tmp_path / "a.safetensors", {"a": entry([1], 0, 4), "b": entry([size >> 2], 4, size + 4)}, b"")
+    try:
+        os.truncate(path, path.stat().st_size + size + 4)
+    except OSError:
+        pytest.skip("the file system has no files of this size")
+    with path.open("rb") as file:
+        arrays = safetensors_file.SafetensorsFile(file).arrays()
+    assert match_weights(arrays, {"a": TensorType("float32", (1,))}, copies=False)[0]["a"] == 0
 
 
 def test_weights_of_another_network_are_one_error_for_the_unknown_and_one_for_the_missing() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...core.diagnostics import CompileError
 from ...core.limits import MAX_DATA_FILE_BYTES
-from ...core.numpy_types import with_numpy_type
+from ...interop.bfloat16 import widened
 from ...interop.read_budget import ReadBudget
 from ...interop.safetensors_file import SafetensorsFile
 from ...interop.zip_reader import ZipArchive
@@ -64,8 +64,8 @@ def open_npy(file: IO[bytes], column: str, map_file: MapFile | None = None) -> A
 
 def open_safetensors(file: IO[bytes]) -> ArrayTable:
     """The arrays of a .safetensors file. Raises ValueError for a malformed file."""
-    arrays = {name: with_numpy_type(array) for name, array in SafetensorsFile(file).arrays().items()}
-    return ArrayTable([*arrays], arrays.__getitem__)
+    arrays = SafetensorsFile(file).arrays()
+    return ArrayTable([*arrays], lambda name: widened(arrays[name]))
 
 
 class _NpyHeader(NamedTuple):

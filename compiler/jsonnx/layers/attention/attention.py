@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ...core.components import attr
 from ...core.limits import require_computable
-from ...core.types import TensorType, require
+from ...core.types import Dim, TensorType, require
 from ...training.weights.initializers import GlorotUniform, Ones
 from ..base import Layer, OutputTypes, layer
 from ..regularization import SEED, inverted_dropout_scale
-from .attention_masks import band_mask, check_mask, combine_masks, mask_as_float, mask_penalty
+from .attention_masks import Band, band_mask, check_mask, combine_masks, mask_as_float, mask_penalty
+from .query_blocks import QueryBlocks, block_count
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
@@ -75,11 +76,15 @@ def check_sequences(query: TensorType, value: TensorType, key: TensorType) -> No
 
 def apply_dropout(g: Builder, scores: Value, rate: float, seed: int | None) -> Value:
     """Applies dropout to the scores in training."""
+    mask = dropout_mask(g, scores.shape, rate, seed)
+    return scores if mask is None else g.Mul(scores, mask)
+
+
+def dropout_mask(g: Builder, scores: Sequence[Dim], rate: float, seed: int | None) -> Value | None:
+    """The factors of scores of this shape in training; None without dropout."""
     if not g.training or not rate:
-        return scores
-    return g.Mul(
-        scores, g.random("mask", scores.shape, "mask", keep=1 - rate, scale=inverted_dropout_scale(rate), seed=seed)
-    )
+        return None
+    return g.random("mask", scores, "mask", keep=1 - rate, scale=inverted_dropout_scale(rate), seed=seed)
 
 
 class SimpleAttention(Layer):
@@ -126,17 +131,27 @@ class SimpleAttention(Layer):
     def attend(self, g: Builder, operands: dict[str, Value], products: Value) -> Any:
         """Emits the softmax of the masked products, and the values weighted by it."""
         query, value = operands["query"], operands["value"]
-        banded = band_mask(g, query, value, query.rank - 2, causal=self.use_causal_mask, window=None)
+        banded = band_mask(g, query, value, query.rank - 2, Band(self.use_causal_mask, None))
         masks = [] if banded is None else [banded]
         if "value_mask" in operands:
             masks.append(g.Unsqueeze(mask_as_float(g, operands["value_mask"]), [1]))
+        scores = apply_dropout(g, self.masked_softmax(g, products, masks), self.dropout, self.seed)
+        y = self.masked_result(g, g.MatMul(scores, value), operands)
+        return (y, scores) if self.return_attention_scores else y
+
+    def masked_softmax(self, g: Builder, products: Value, masks: list[Value]) -> Value:
+        """Emits the softmax of the products over the unmasked positions."""
         if masks:
             products = g.Add(products, mask_penalty(g, combine_masks(g, masks, products.rank), 1e9))
-        scores = apply_dropout(g, g.Softmax(products, axis=-1), self.dropout, self.seed)
-        y = g.MatMul(scores, value)
-        if "query_mask" in operands:
-            y = g.Mul(y, g.Unsqueeze(mask_as_float(g, operands["query_mask"]), [2]))
-        return (y, scores) if self.return_attention_scores else y
+        scores: Value = g.Softmax(products, axis=-1)
+        return scores
+
+    def masked_result(self, g: Builder, y: Value, operands: dict[str, Value]) -> Value:
+        """The result, or 0 for masked queries."""
+        if "query_mask" not in operands:
+            return y
+        masked: Value = g.Mul(y, g.Unsqueeze(mask_as_float(g, operands["query_mask"]), [2]))
+        return masked
 
 
 def pairwise_sums(g: Builder, query: Value, key: Value) -> Value:
@@ -169,7 +184,11 @@ class Attention(SimpleAttention):
         scale = g.param("scale", (), Ones()) if self.use_scale else None
         if self.score_mode == "dot":
             last = key.rank - 1
-            products = g.MatMul(query, g.transpose(key, [*range(last - 1), last, last - 1]))
+            transposed_key = g.transpose(key, [*range(last - 1), last, last - 1])
+            count = 1 if self.return_attention_scores else block_count(g, (*query.shape[:-1], key.shape[-2]))
+            if count > 1:
+                return self.attend_by_blocks(g, operands, transposed_key, scale, count)
+            products = g.MatMul(query, transposed_key)
             products = products if scale is None else g.Mul(products, scale)
         else:
             weight = g.param("concat_score_weight", (), Ones())
@@ -177,6 +196,22 @@ class Attention(SimpleAttention):
             pairs = g.Tanh(pairs if scale is None else g.Mul(pairs, scale))
             products = g.Mul(g.ReduceSum(pairs, [-1], keepdims=0), weight)
         return self.attend(g, operands, products)
+
+    def attend_by_blocks(
+        self, g: Builder, operands: dict[str, Value], transposed_key: Value, scale: Value | None, count: int
+    ) -> Value:
+        """The result of `attend`, computed in blocks of queries."""
+        query, value, mask = operands["query"], operands["value"], operands.get("value_mask")
+        blocks = QueryBlocks(g, query, transposed_key, count, Band(self.use_causal_mask, None))
+        masks = [] if mask is None else [g.Unsqueeze(mask, [1])]
+
+        def scores_of(block: int, products: Value) -> Value:
+            products = products if scale is None else g.Mul(products, scale)
+            return self.masked_softmax(g, products, blocks.masks(block, masks))
+
+        dropout = dropout_mask(g, (*query.shape[:-1], transposed_key.shape[-1]), self.dropout, self.seed)
+        y = blocks.attend(value, dropout, scores_of, lambda g, a, b: g.MatMul(a, b))
+        return self.masked_result(g, y, operands)
 
 
 @layer

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import reduce
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...core.types import Dim, TensorType, require, shape_text
 from ..axes import position_indices
@@ -23,21 +24,28 @@ def mask_as_float(g: Builder, mask: Value) -> Value:
     return g.cast(g.cast(mask, "bool"), g.float_dtype)
 
 
-def band_mask(g: Builder, query: Value, key: Value, axis: int, *, causal: bool, window: int | None) -> Value | None:
-    """Emits a mask [query time, key time]: 1 where the key is within the window and, if causal, not later."""
-    if not causal and window is None:
+class Band(NamedTuple):
+    """The keys that a query sees by its position: no later ones if `causal`, none at the distance `window` or
+    farther."""
+
+    causal: bool
+    window: int | None
+
+    def mask(self, g: Builder, queries: Value, keys: Value) -> Value:
+        """Emits a mask [queries, keys] for positions [queries, 1] and [1, keys]: 1 where a query sees a key."""
+        lag = g.Sub(queries, keys)
+        in_window = g.Less(g.Abs(lag), self.window) if self.window is not None else None
+        not_later = g.GreaterOrEqual(lag, 0) if self.causal else None
+        conditions = [condition for condition in (in_window, not_later) if condition is not None]
+        return mask_as_float(g, reduce(g.And, conditions))
+
+
+def band_mask(g: Builder, query: Value, key: Value, axis: int, band: Band) -> Value | None:
+    """Emits the mask [query time, key time] of a band; None if a query sees all keys."""
+    if not band.causal and band.window is None:
         return None
-    lag = g.Sub(position_indices(g, query, axis, (-1, 1)), position_indices(g, key, axis, (1, -1)))
-    in_window = g.Less(g.Abs(lag), window) if window is not None else None
-    not_later = g.GreaterOrEqual(lag, 0) if causal else None
-    both = (
-        g.And(in_window, not_later)
-        if in_window is not None and not_later is not None
-        else in_window
-        if not_later is None
-        else not_later
-    )
-    return None if both is None else mask_as_float(g, both)
+    queries = position_indices(g, query, axis, (-1, 1))
+    return band.mask(g, queries, position_indices(g, key, axis, (1, -1)))
 
 
 def mask_penalty(g: Builder, keep: Value, amount: float) -> Value:

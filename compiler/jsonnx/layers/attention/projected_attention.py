@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod, sqrt
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -23,10 +23,12 @@ from .attention import (
     apply_dropout,
     check_masks,
     check_sequences,
+    dropout_mask,
     inputs_and_masks,
     inputs_by_argument,
 )
-from .attention_masks import band_mask, check_mask, combine_masks, mask_as_float, mask_penalty
+from .attention_masks import Band, band_mask, check_mask, combine_masks, mask_as_float, mask_penalty
+from .query_blocks import QueryBlocks, block_count
 from .relative_positions import DistanceAxes, RelativePosition
 from .rotary_embedding import Rotary
 
@@ -90,6 +92,13 @@ class AttentionLayout(NamedTuple):
         order = [*self.batch_axes, None, *self.attention_axes]
         x = g.transpose(x, [*(order.index(axis) for axis in range(x.rank - 2)), before, x.rank - 1])
         return reshape_symbolic(g, x, (*x.shape[:-2], x.shape[-2] * x.shape[-1]), x)
+
+
+class Masks(NamedTuple):
+    """Factors of scores, 0 or 1, and whether it is certain that no query position has all its keys masked."""
+
+    factors: list[Value]
+    never_empty: bool
 
 
 def check_attention_bias(bias: TensorType, scores: tuple[Dim, ...]) -> None:
@@ -239,8 +248,8 @@ class ProjectedAttention(Layer):
         layout: AttentionLayout,
         heads: tuple[int, int],
         sizes: tuple[int, int],
-    ) -> tuple[Value, Value]:
-        """The heads' results, concatenated, and the scores.
+    ) -> tuple[Value, Value | None]:
+        """The heads' results, concatenated, and the scores, if they are returned.
 
         `heads` are the numbers of query heads and of key and value heads, `sizes` the features per head of key and
         value.
@@ -254,18 +263,60 @@ class ProjectedAttention(Layer):
         # Scaling directly before the product lets onnxruntime fuse both.
         q = g.Mul(layout.heads_first(g, q), 1 / sqrt(sizes[0]))
         k = self.encode_heads(g, "key", layout.split_features(g, k, heads[1]), layout)
-        products = grouped_matmul(g, q, layout.heads_first(g, k, features_first=True))
-        axes = DistanceAxes(query, key, layout.attention_axes[0])
-        scores = self.masked_softmax(g, self.biased(g, products, q, operands, axes), operands, layout)
-        kept_scores = apply_dropout(g, scores, self.dropout, self.seed)
-        y = grouped_matmul(g, kept_scores, layout.heads_first(g, layout.split_features(g, v, heads[1])))
-        if self.relative_position is not None:
-            with g.scope("relative_position"):
-                y = self.relative_position.add_to_values(g, y, kept_scores, axes)
+        k = layout.heads_first(g, k, features_first=True)
+        block_count = self.block_count(g, q, k)
+        if block_count > 1:
+            v = layout.heads_first(g, layout.split_features(g, v, heads[1]))
+            y, scores = self.attend_by_blocks(g, (q, k, v), operands, layout, block_count), None
+        else:
+            axes = DistanceAxes(query, key, layout.attention_axes[0])
+            products = self.biased(g, grouped_matmul(g, q, k), q, operands, axes)
+            scores = self.masked_softmax(g, products, operands, self.attention_masks(g, operands, layout))
+            kept_scores = apply_dropout(g, scores, self.dropout, self.seed)
+            y = grouped_matmul(g, kept_scores, layout.heads_first(g, layout.split_features(g, v, heads[1])))
+            if self.relative_position is not None:
+                with g.scope("relative_position"):
+                    y = self.relative_position.add_to_values(g, y, kept_scores, axes)
         y = layout.merge_heads(g, y, query)
         y = y if gate is None else g.Mul(y, gate)
+        if scores is None or not self.return_attention_scores:
+            return y, None
         shape = layout.scores_shape(heads[0], query.type, value.type)
-        return y, reshape_symbolic(g, scores, shape, scores, query, value) if self.return_attention_scores else scores
+        return y, reshape_symbolic(g, scores, shape, scores, query, value)
+
+    def block_count(self, g: Builder, q: Value, k: Value) -> int:
+        """The number of blocks of queries; 1 if all scores are computed at once."""
+        if self.return_attention_scores or self.relative_position is not None:
+            return 1
+        return block_count(g, (*q.shape[:-1], k.shape[-1]))
+
+    def attend_by_blocks(
+        self,
+        g: Builder,
+        heads: tuple[Value, Value, Value],
+        operands: dict[str, Value],
+        layout: AttentionLayout,
+        count: int,
+    ) -> Value:
+        """The heads' results, [..., heads, positions, features], for query, key and value as products read them."""
+        q, k, v = heads
+        blocks = QueryBlocks(g, q, k, count, self.band)
+        masks, never_empty = self.explicit_masks(g, operands, layout), self.is_never_empty(operands, layout)
+        bias = operands.get("attention_bias")
+        biases = None if bias is None else blocks.split_queries(g.cast(bias, q.dtype), -2)
+
+        def scores_of(block: int, products: Value) -> Value:
+            if biases is not None:
+                products = g.Add(products, blocks.read_keys(blocks.split_keys(biases[block], -1), block, -1))
+            return self.masked_softmax(g, products, operands, Masks(blocks.masks(block, masks), never_empty))
+
+        dropout = dropout_mask(g, (*q.shape[:-1], k.shape[-1]), self.dropout, self.seed)
+        return blocks.attend(v, dropout, scores_of, grouped_matmul)
+
+    @property
+    def band(self) -> Band:
+        """The keys that a query sees by its position."""
+        return Band(self.use_causal_mask, self.sliding_window)
 
     def biased(self, g: Builder, products: Value, q: Value, operands: dict[str, Value], axes: DistanceAxes) -> Value:
         """The products of queries and keys, with the terms of relative positions and the attention bias added."""
@@ -276,38 +327,53 @@ class ProjectedAttention(Layer):
             products = g.Add(products, g.cast(operands["attention_bias"], products.dtype))
         return products
 
-    def masked_softmax(self, g: Builder, products: Value, operands: dict[str, Value], layout: AttentionLayout) -> Value:
+    def masked_softmax(self, g: Builder, products: Value, operands: dict[str, Value], masks: Masks) -> Value:
         """Softmax of the products over the unmasked positions.
 
         If all positions are masked, the scores are zeros or uniform as in Keras: zeros if Keras computes the scores
         itself (they are returned, dropped out or over several axes), uniform if its backend does.
         """
-        masks, never_empty = self.attention_masks(g, operands, layout)
-        if not masks:
+        if not masks.factors:
             return g.Softmax(products, axis=-1)
-        keep = combine_masks(g, masks, products.rank)
+        keep, never_empty = combine_masks(g, masks.factors, products.rank), masks.never_empty
         zero_if_masked = self.dropout > 0 or self.return_attention_scores or operands["query"].rank > 3
         if not never_empty and not zero_if_masked:
             products = g.Mul(products, keep)  # blocks the gradient of masked products
         scores = g.Softmax(g.Add(products, mask_penalty(g, keep, MASK_PENALTY)), axis=-1)
         return scores if never_empty or not zero_if_masked else g.Mul(scores, keep)
 
-    def attention_masks(
-        self, g: Builder, operands: dict[str, Value], layout: AttentionLayout
-    ) -> tuple[list[Value], bool]:
-        """The masks, and whether it is certain that no query position has all its keys masked."""
+    def attention_masks(self, g: Builder, operands: dict[str, Value], layout: AttentionLayout) -> Masks:
+        """The masks of all scores."""
         query, value, axis = operands["query"], operands["value"], layout.attention_axes[0]
-        banded = band_mask(g, query, value, axis, causal=self.use_causal_mask, window=self.sliding_window)
-        masks = [] if banded is None else [banded]
-        never_empty = self.sliding_window is None or query.shape[axis] == value.shape[axis]
+        banded = band_mask(g, query, value, axis, self.band)
+        explicit = self.explicit_masks(g, operands, layout, mask_as_float)
+        masks = [*([] if banded is None else [banded]), *explicit]
+        return Masks(masks, self.is_never_empty(operands, layout))
+
+    def explicit_masks(
+        self,
+        g: Builder,
+        operands: dict[str, Value],
+        layout: AttentionLayout,
+        convert: Callable[[Builder, Value], Value] = lambda _, mask: mask,
+    ) -> list[Value]:
+        """The masks among the inputs, converted, with axes of queries and keys last."""
+        masks = []
         for name, axis in (("query_mask", 2), ("value_mask", 1), ("key_mask", 1)):
             if name in operands:
-                masks.append(g.Unsqueeze(mask_as_float(g, operands[name]), [axis]))
+                masks.append(g.Unsqueeze(convert(g, operands[name]), [axis]))
         if "attention_mask" in operands:
-            mask, axis_count = mask_as_float(g, operands["attention_mask"]), len(layout.attention_axes)
+            mask, axis_count = convert(g, operands["attention_mask"]), len(layout.attention_axes)
             mask = layout.merge_attention_axes(g, mask, mask.rank - axis_count)
             masks.append(layout.merge_attention_axes(g, mask, mask.rank - axis_count - 1))
-        return masks, never_empty and len(masks) == (banded is not None)
+        return masks
+
+    def is_never_empty(self, operands: dict[str, Value], layout: AttentionLayout) -> bool:
+        """Whether it is certain that no query position has all its keys masked."""
+        axis = layout.attention_axes[0]
+        same_length = operands["query"].shape[axis] == operands["value"].shape[axis]
+        is_masked = any(name.endswith("_mask") for name in operands)
+        return not is_masked and (self.sliding_window is None or same_length)
 
     def select_outputs(self, y: Any, scores: Any) -> Any:
         return (y, scores) if self.return_attention_scores else y

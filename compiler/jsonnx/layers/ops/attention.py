@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.components import attr
 from ...core.types import TensorType, broadcast, require
-from ..attention.attention_masks import band_mask, mask_as_float, mask_penalty
+from ..attention.attention_masks import Band, band_mask, mask_as_float, mask_penalty
 from .base import ConstantArgument, MultiTensorOp, as_dtype, constant_argument, float_dtype, operation, promoted_dtype
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class DotProductAttention(MultiTensorOp):
         query, key, value = (as_dtype(g, x, dtype) for x in (query, key, value))
         features, heads = query.shape[3], query.shape[2]
         scale = 1 / sqrt(features) if self.scale is None else self.scale
-        causal = band_mask(g, query, key, 1, causal=self.is_causal, window=None)
+        causal = band_mask(g, query, key, 1, Band(self.is_causal, None))
         q = g.transpose(query, [0, 2, 1, 3])
         k, v = self._repeat_heads(g, key, heads), self._repeat_heads(g, value, heads)
         scores = g.Mul(g.MatMul(q, g.transpose(k, [0, 1, 3, 2])), scale)

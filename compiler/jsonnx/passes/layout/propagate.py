@@ -198,9 +198,9 @@ class TransposePropagation:
     def _emit(self, op: str, shape: tuple[Dim, ...], x: Value, *others: Value, **attributes: Any) -> Value:
         """Emits a node in the scope of the current node."""
         result = Value(x.type.with_shape(shape))
-        self.nodes.append(
-            Node(op, (x, *others), (result,), attributes, self.current_node.scope, self.current_node.path)
-        )
+        current = self.current_node
+        node = Node(op, (x, *others), (result,), attributes, current.scope, current.path, region=current.region)
+        self.nodes.append(node)
         return result
 
 

@@ -4,33 +4,37 @@ The forward pass is cut into segments. Values that a later segment reads are kep
 the backward pass reads are recomputed from these just before it reaches the segment. There are two modes, named as in
 Keras:
 
-- `full` searches for the cuts with the lowest peak memory, about the square root of what a deep stack holds otherwise,
-  at the cost of about one more forward pass (Chen et al., 2016, "Training Deep Nets with Sublinear Memory Cost",
-  arXiv:1604.06174);
+- `full` searches for the cuts with the lowest peak memory of the whole step, about the square root of what a deep stack
+  holds otherwise, at the cost of about one more forward pass (Chen et al., 2016, "Training Deep Nets with Sublinear
+  Memory Cost", arXiv:1604.06174);
 - `activations` cuts behind every product and convolution, so that only cheap operators are recomputed.
 
-onnxruntime merges equal nodes, which would undo the recomputation. So the copy of a node reads kept values through a
-Reshape to the shape that they have. Its target consists of zeros, which stand for "unchanged", but onnxruntime cannot
-know them in advance: they are the size of a cotangent times zero. The Reshape thus waits for that cotangent, and copies
-nothing.
+A step whose peak no cuts lower stays as it is.
+
+onnxruntime merges equal nodes, which would undo the recomputation where a session does not prevent it. So the copy of a
+node reads kept values through a Reshape to the shape that they have. Its target consists of zeros, which stand for
+"unchanged", but onnxruntime cannot know them in advance: they are the size of a cotangent times zero. The Reshape thus
+waits for that cotangent, and copies nothing.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import accumulate, pairwise
 from math import prod
 
-from ...core.types import BATCH, Dim, Size
+from ...core.types import Size
 from ...ir import Builder, Graph, Node, Value, reachable_nodes, topologically_sorted
 from ..canonicalize import prune
 from ..rewrite import with_replaced_inputs
+from .live_memory import ValueSizes, live_bytes
 
-ASSUMED_SIZE = 100
-"""The estimate of a symbolic size other than the batch's."""
+MIN_SAVING_RATIO = 0.02
+"""Minimum part of the peak that more recomputation has to save."""
+MAX_CANDIDATES = 6
+"""Maximum number of ways to cut of which the peak of the whole step is computed."""
 NEGLIGIBLE_SIZE_RATIO = 64
 """A value that is smaller than the largest one by this factor is kept, because recomputing it saves nothing."""
 HEAVY_OPS = {
@@ -51,20 +55,36 @@ HEAVY_OPS = {
 """Operators that the mode `activations` does not recompute."""
 
 
-def rematerialize(graph: Graph, mode: str | None, expected_batch: int) -> Graph:
-    """Reduces the peak memory of a training step for batches of the expected size; a mode of None changes nothing.
+def rematerialize(
+    graph: Graph,
+    mode: str | None,
+    sizes: ValueSizes,
+    finish: Callable[[Graph], Graph] = lambda graph: graph,
+    peak_bytes: Callable[[Graph, ValueSizes], int] = live_bytes,
+) -> Graph:
+    """Reduces the peak memory of a training step for batches of these sizes; a mode of None changes nothing.
 
-    This has to be the last pass: common-subexpression elimination would merge the copies with the original nodes. A
-    node belongs to the forward pass if the graph's outputs depend on it.
+    The result went through `finish`, which may reorder the nodes; if not, they keep their order, and copies come just
+    before their first readers. No pass after it may eliminate common subexpressions: that would merge the copies with
+    the original nodes. A node belongs to the forward pass if the graph's outputs depend on it.
     """
+    best = finish(graph)
     if mode is None:
-        return graph
-    forward = ForwardPass(graph, expected_batch)
-    segments = MODES[mode](forward)
+        return best
+    lowest = peak_bytes(best, sizes)
+    for segments in MODES[mode](ForwardPass(graph, sizes)):
+        candidate = finish(with_copies(graph, segments))
+        peak = peak_bytes(candidate, sizes)
+        if peak < (1 - MIN_SAVING_RATIO) * lowest:
+            best, lowest = candidate, peak
+    return best
+
+
+def with_copies(graph: Graph, segments: Segments) -> Graph:
+    """The graph whose backward pass reads copies of what it recomputes."""
     copies = [copy for number in range(len(segments.starts) - 1) if (copy := segments.recompute(number)) is not None]
-    if not copies:
-        return graph
     replacements = {value: copied for copy in copies for value, copied in copy.replacements.items()}
+    forward = segments.forward
     nodes = [node if node in forward else with_replaced_inputs(node, replacements) for node in graph.nodes]
     nodes = topologically_sorted([*nodes, *(node for copy in copies for node in copy.nodes)])
     return prune(graph.with_nodes(nodes, {}))
@@ -73,11 +93,10 @@ def rematerialize(graph: Graph, mode: str | None, expected_batch: int) -> Graph:
 class ForwardPass:
     """The nodes on which the outputs depend, in order, with the sizes and readers of their results."""
 
-    def __init__(self, graph: Graph, expected_batch: int) -> None:
+    def __init__(self, graph: Graph, sizes: ValueSizes) -> None:
         self.nodes = reachable_nodes(graph.nodes, graph.outputs.values())
         self._node_set = set(self.nodes)
         self.backward_nodes = [node for node in graph.nodes if node not in self._node_set]
-        self.expected_batch = expected_batch
         self.producer_index = {value: index for index, node in enumerate(self.nodes) for value in node.outputs}
         self.last_use: dict[Value, int] = {
             x: index for index, node in enumerate(self.nodes) for x in present_inputs(node)
@@ -94,7 +113,7 @@ class ForwardPass:
             if x in self.producer_index and x in self.data_dependent
         }
         """The values that depend on the data and are read by the backward pass."""
-        self.byte_sizes = {x: self.byte_size(x) for x in self.producer_index if x in self.data_dependent}
+        self.byte_sizes = {x: sizes(x) for x in self.producer_index if x in self.data_dependent}
         negligible = max(self.byte_sizes.values(), default=0) / NEGLIGIBLE_SIZE_RATIO
         self.recomputable = {
             x: size for x, size in self.byte_sizes.items() if x in self.read_by_backward and size > negligible
@@ -103,13 +122,6 @@ class ForwardPass:
 
     def __contains__(self, node: Node) -> bool:
         return node in self._node_set
-
-    def byte_size(self, value: Value) -> int:
-        """The estimated bytes of a value."""
-        bits = re.findall(r"\d+", value.dtype)
-        return (int(bits[0]) // 8 if bits else 1) * prod(
-            estimated_size(size, self.expected_batch) for size in value.shape
-        )
 
     @cached_property
     def crossing_bytes(self) -> list[int]:
@@ -126,29 +138,20 @@ def present_inputs(node: Node) -> Iterable[Value]:
     return (x for x in node.inputs if x is not None)
 
 
-def estimated_size(size: Dim, expected_batch: int) -> int:
-    """The size, with estimates for its symbols."""
-    if isinstance(size, int):
-        return size
-    estimates = {str(BATCH): expected_batch}
-    total = size.offset
-    for term, factor in size.terms:
-        total += factor * prod(estimates.get(symbol, ASSUMED_SIZE) for symbol in re.findall(r"[A-Za-z_]\w*", term))
-    return max(1, total)
-
-
 # -- cuts --------------------------------------------------------------------------------------------------
 
 
-def min_peak_segments(forward: ForwardPass) -> Segments:
-    """The segments with about the lowest peak memory, of several budgets for the size of a segment."""
+def segments_by_budget(forward: ForwardPass) -> list[Segments]:
+    """Segments of several budgets, of those with the lowest estimated peaks; the largest budgets, which recompute
+    least, come first."""
     totals = [0, *accumulate(sum(forward.recomputable.get(y, 0) for y in node.outputs) for node in forward.nodes)]
-    candidates = [Segments(forward, [0])]
+    candidates: list[Segments] = []
     budget = totals[-1] / 2
     while budget > totals[-1] / len(totals):
         candidates.append(Segments(forward, segment_starts(budget, totals, forward.crossing_bytes)))
         budget /= 2**0.5
-    return min(candidates, key=Segments.peak_bytes)
+    promising = sorted(candidates, key=Segments.peak_bytes)[:MAX_CANDIDATES]
+    return [segments for segments in candidates if segments in promising]
 
 
 def segment_starts(budget: float, totals: Sequence[int], crossing_bytes: Sequence[int]) -> list[int]:
@@ -167,11 +170,11 @@ def segment_starts(budget: float, totals: Sequence[int], crossing_bytes: Sequenc
     return starts
 
 
-def segments_after_heavy_ops(forward: ForwardPass) -> Segments:
+def segments_after_heavy_ops(forward: ForwardPass) -> list[Segments]:
     """The segments that end with a heavy operator each, whose results are kept."""
     heavy = [index for index, node in enumerate(forward.nodes) if is_heavy(node)]
     starts = [0, *(index + 1 for index in heavy if index + 1 < len(forward.nodes))]
-    return Segments(forward, starts, {y for index in heavy for y in forward.nodes[index].outputs})
+    return [Segments(forward, starts, {y for index in heavy for y in forward.nodes[index].outputs})]
 
 
 def is_heavy(node: Node) -> bool:
@@ -298,7 +301,7 @@ class Segments:
         return RecomputedSegment(g.nodes, copies)
 
 
-MODES: Mapping[str, Callable[[ForwardPass], Segments]] = {
-    "full": min_peak_segments,
+MODES: Mapping[str, Callable[[ForwardPass], list[Segments]]] = {
+    "full": segments_by_budget,
     "activations": segments_after_heavy_ops,
 }

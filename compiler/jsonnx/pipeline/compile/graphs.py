@@ -27,16 +27,17 @@ if TYPE_CHECKING:
 NEEDS_RUN_HELP = "evaluate the RUN folder that training wrote"
 
 
-def forward_graph(checked: CheckedSpec, *, training: bool = False) -> Graph:
+def forward_graph(checked: CheckedSpec, *, training: bool = False, expected_sizes: Mapping[str, int] = {}) -> Graph:
     """Lowers the network as `lowered_graph` does, and moves it to the channels-first layout."""
-    return propagate_transposes(lowered_graph(checked, training=training))
+    return propagate_transposes(lowered_graph(checked, training=training, expected_sizes=expected_sizes))
 
 
-def lowered_graph(checked: CheckedSpec, *, training: bool = False) -> Graph:
+def lowered_graph(checked: CheckedSpec, *, training: bool = False, expected_sizes: Mapping[str, int] = {}) -> Graph:
     """Lowers the network, in the layout in which it is written.
 
-    With `training`, layers emit their training behaviour, and the outputs of augmentation layers are inputs. Raises
-    CompileError for a layer that cannot be lowered and for weights that exceed the size of an ONNX file.
+    With `training`, layers emit their training behaviour, and the outputs of augmentation layers are inputs;
+    `expected_sizes` are the sizes of symbols in most batches. Raises CompileError for a layer that cannot be lowered
+    and for weights that exceed the size of an ONNX file.
     """
     typed = checked.require()
     augmented = augmentation_calls(typed.network) if training else []
@@ -44,7 +45,8 @@ def lowered_graph(checked: CheckedSpec, *, training: bool = False) -> Graph:
     report = checked.new_report()
     try:
         graph = None if training else checked.lowered
-        graph = lower(typed, training=training, fed_names=fed_names) if graph is None else graph
+        if graph is None:
+            graph = lower(typed, training=training, fed_names=fed_names, expected_sizes=expected_sizes)
     except LoweringError as failure:
         failure.add_to(report)
         raise CompileError(report) from failure

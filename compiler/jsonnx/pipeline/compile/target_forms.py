@@ -64,6 +64,7 @@ def plan_for_target(plan: TrainingPlan, target: str) -> TrainingPlan:
         targets={output: fed[target_name(output)].type for output in plan.targets},
         augmented_inputs=augmented_inputs,
         make_shards=None,  # only steps on the CPU are split
+        make_step=None,  # or computed by blocks
     )
 
 

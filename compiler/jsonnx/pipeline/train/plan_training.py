@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
@@ -78,6 +78,7 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
         source=SpecSource(checked.source.file, checked.locate),
         adapt_tasks=adapt_tasks(typed, training),
         make_shards=shard_builder(typed, scored),
+        make_step=partial(sized_training_graph, checked, objective),
         weighted_outputs=objective.weighted_outputs,
         make_objective_graphs=cache(partial(weighted_graphs, checked, objective)),
         fingerprint={key: spec_hash(part) for key, part in fixed_parts(typed.network.flat_document).items()},
@@ -94,6 +95,7 @@ def weighted_graphs(checked: CheckedSpec, objective: Objective, weighted_outputs
         train=training_graph(checked, scored),
         evaluate=canonicalize(with_loss(_network_graph(checked), objective)),
         make_shards=shard_builder(checked.require(), scored),
+        make_step=partial(sized_training_graph, checked, objective),
     )
 
 
@@ -182,10 +184,11 @@ def vocabulary_digests(checked: CheckedSpec) -> dict[str, str]:
     return {name: spec_hash(lists) for name, lists in tokens.items()}
 
 
-def forward_loss_graph(checked: CheckedSpec, objective: Objective) -> Graph:
-    """Forward pass in training, loss and metrics."""
+def forward_loss_graph(checked: CheckedSpec, objective: Objective, expected_sizes: Mapping[str, int] = {}) -> Graph:
+    """Forward pass in training, loss and metrics. `expected_sizes` are the sizes of symbols in most batches."""
     typed = checked.require()
-    graph = canonicalize(with_loss(forward_graph(checked, training=True), objective))
+    network = forward_graph(checked, training=True, expected_sizes=expected_sizes)
+    graph = canonicalize(with_loss(network, objective, expected_sizes))
     report = checked.new_report()
     for name, drawn in graph.randoms.items():
         if any(str(TOKENS_PER_TEXT) in str(size) for size in drawn.shape):
@@ -216,6 +219,12 @@ def in_normalization(network: Network) -> Callable[[Node], bool]:
     names = {call.owner for call in network.calls if type(call.layer).__module__.startswith(NORMALIZATION_MODULES)}
     names |= {target_name(output) for output in network.normalized_outputs}
     return lambda node: node.scope in names
+
+
+@gc_paused()
+def sized_training_graph(checked: CheckedSpec, objective: Objective, expected_sizes: Mapping[str, int]) -> Graph:
+    """The training graph for batches of these sizes, which computes large values by blocks."""
+    return training_graph(checked, forward_loss_graph(checked, objective, expected_sizes))
 
 
 def training_graph(checked: CheckedSpec, forward_loss: Graph) -> Graph:

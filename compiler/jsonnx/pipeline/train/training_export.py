@@ -24,6 +24,7 @@ from ...ir import Graph, Random, Value, with_vocabularies
 from ...lowering.check_augmentation import augmentation_calls
 from ...passes.canonicalize import canonicalize
 from ...passes.gelu_as_erf import write_gelu_as_erf
+from ...passes.training_steps.live_memory import ValueSizes
 from ...passes.training_steps.remat import rematerialize
 from ...runtime.execution.stored_weights import with_stored_types
 from ...runtime.providers.random import draw_initial_weights
@@ -119,7 +120,8 @@ def _without_unread_inputs(graph: Graph) -> Graph:
 
 def verified_step(plan: TrainingPlan, name: str) -> ModelWriter:
     """The training step as an ONNX model that passed the checks of the onnx package."""
-    graph = rematerialize(_without_unread_inputs(plan.train), plan.training.remat, plan.training.batch_size)
+    sizes = ValueSizes.of_batch(plan.training.batch_size)
+    graph = rematerialize(_without_unread_inputs(plan.train), plan.training.remat, sizes)
     return _verified(canonicalize(write_gelu_as_erf(graph)), name)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ...frontend.network import Network
     from ...lowering.cost import LayerCost
     from ...lowering.dropped_layers import DroppedLayer
+    from ...runtime.execution.step_memory import TrainingEstimate
     from ...runtime.providers.provider_availability import Availability
     from ...runtime.session.weight_files import WeightsReport
 
@@ -33,6 +34,7 @@ def summary_text(
     with_descriptions: bool = False,
     peak: ActivationPeak | None = None,
     dropped: Sequence[DroppedLayer] = (),
+    estimate: TrainingEstimate | None = None,
 ) -> str:
     """One row a layer, and the totals. The layers of a block are indented under a row for the block, down to `depth`.
 
@@ -60,7 +62,8 @@ def summary_text(
     inputs = ", ".join(f"{name} {_type_text(type)}" for name, type in network.inputs.items())
     outputs = ", ".join(f"{name} {_type_text(type)}" for name, type in _output_types(network, rows).items())
     title = f"{network.name}: {inputs} -> {outputs}"
-    text = [title, "", table.text(color, width), "", *_total_lines(rows, peak), *_dropped_lines(dropped, color, width)]
+    text = [title, "", table.text(color, width), "", *_total_lines(rows, peak)]
+    text += [*_estimate_lines(estimate, color, width), *_dropped_lines(dropped, color, width)]
     if with_descriptions:
         text += ["", descriptions_text(network)]
     return "\n".join(text).rstrip()
@@ -137,6 +140,7 @@ def summary_json(
     depth: int | None = None,
     peak: ActivationPeak | None = None,
     dropped: Sequence[DroppedLayer] = (),
+    estimate: TrainingEstimate | None = None,
 ) -> dict[str, Any]:
     """The summary as JSON values. A symbolic size is its name; a sum with one is null beside a formula."""
     lines = summary_rows(rows, depth)
@@ -156,8 +160,24 @@ def summary_json(
         **({"dropped": [_json_dropped(layer) for layer in dropped]} if dropped else {}),
         **definitions_json(network),
         "totals": _totals(rows) | {"activation_bytes": peak.total if peak else None},
+        **({"training_memory": _estimate_json(estimate)} if estimate else {}),
         **({"needs_onnxruntime": operators} if operators else {}),
     }
+
+
+def _estimate_lines(estimate: TrainingEstimate | None, color: bool, width: int | None) -> list[str]:
+    """A table of what takes the memory of a training process."""
+    if estimate is None:
+        return []
+    sizes = ", ".join(f"{name}={size}" for name, size in estimate.sizes.items())
+    table = TextTable((f"training with {sizes}", "MB"), right=(1,))
+    for name, size in {**estimate.memory.parts, "together": estimate.memory.total}.items():
+        table.add_row(name, f"{size / 1e6:,.0f}")
+    return ["", table.text(color, width)]
+
+
+def _estimate_json(estimate: TrainingEstimate) -> dict[str, Any]:
+    return {"sizes": dict(estimate.sizes), "bytes": estimate.memory.parts, "total_bytes": estimate.memory.total}
 
 
 def _json_dropped(layer: DroppedLayer) -> dict[str, Any]:

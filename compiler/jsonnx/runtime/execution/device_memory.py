@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...backend import serialize, to_model_proto
-from ...core.numpy_types import BFLOAT16, numpy_dtype
+from ...core.numpy_types import BFLOAT16_NAME, numpy_dtype
 from ...core.types import TensorType
 from ...ir import Builder
 from ..providers.host_tensors import host_tensor
@@ -49,9 +49,9 @@ class DeviceAllocator:
         """Copies of tensors of the device, one for each type."""
         binding = self._session.io_binding()
         arrays = {
-            name: np.empty(values[name].shape(), numpy_dtype(BFLOAT16))
+            name: np.empty(values[name].shape(), numpy_dtype(BFLOAT16_NAME))
             for name in self._names
-            if self._types[name].dtype == BFLOAT16  # onnxruntime makes no arrays of it
+            if self._types[name].dtype == BFLOAT16_NAME  # onnxruntime makes no arrays of it
         }
         for name in self._names:
             binding.bind_ortvalue_input(name, values[name])

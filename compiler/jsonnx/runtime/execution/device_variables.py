@@ -55,8 +55,11 @@ class DeviceVariables:
         arrays = self._allocator.to_host(self.sets[self.current_set])
         return {name: arrays[name] for name in (arrays if names is None else names)}
 
-    def arrays(self) -> Mapping[str, np.ndarray]:
-        return self.read()
+    def views(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+        return self.read(names)
+
+    def types(self) -> Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]:
+        return {name: (array.dtype, array.shape) for name, array in self.read().items()}
 
     def write(self, arrays: Mapping[str, np.ndarray]) -> None:
         if can_copy_in_place():

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ...core.diagnostics import CompileError, Diagnostic
-from ...core.numpy_types import as_network_weight, numpy_dtype
-from ...core.reserved_names import AVERAGE_SLOT, LEARNING_RATE, LOSS, STEP_COUNT, is_slot_name, slot_scope, target_name
+from ...core.numpy_types import as_network_weight
+from ...core.reserved_names import AVERAGE_SLOT, LEARNING_RATE, LOSS, is_slot_name, slot_scope, target_name
 from ...core.system.cpu_count import checked_thread_count
 from ...core.system.gc_pause import gc_paused
 from ...data.samples.batch_stream import BatchStream
@@ -30,10 +30,10 @@ from ..training_plan import AugmentedInput, TrainingPlan
 from .adapt import adapted_states
 from .device_variables import DeviceVariables
 from .divergence import Origin, find_origin
-from .execution_plan import allocate_variables, find_lazy_tables, plan_execution
+from .execution_plan import allocate_variables, plan_execution
 from .graph_loader import GraphLoader
 from .history import History, MetricSums, Weights
-from .lazy_embeddings import LazyEmbeddings, with_eager_state
+from .lazy_embeddings import LazyEmbeddings
 from .prefetch import BatchSlot, PrefetchBuffer, PrefetchBuffers
 from .runner import LossNotFinite
 from .step_runners import StepRunnerCache
@@ -136,7 +136,7 @@ class Engine:
 
     def _current(self, names: Iterable[str]) -> Mapping[str, np.ndarray]:
         """These variables, as `current_weights`, and others."""
-        return {**self._variables.arrays(), **self._current_lazy_values(names), **self.vocabularies}
+        return {**self._variables.views(), **self._current_lazy_values(names), **self.vocabularies}
 
     def variables(self) -> Weights:
         """Copies of everything that a step reads: weights, states and optimizer slots."""
@@ -152,30 +152,13 @@ class Engine:
     def _current_lazy_values(self, names: Iterable[str]) -> Weights:
         return self._lazy_embeddings.current_values(names) if self._lazy_embeddings else {}
 
-    def state_dict(self, *, portable: bool = False) -> Mapping[str, np.ndarray]:
-        """The stored values of all variables, which a run needs to resume bit for bit, until a step or `write` replaces
-        them: not to be changed.
+    def state_dict(self) -> Mapping[str, np.ndarray]:
+        """The stored values of all variables, which a run needs to resume bit for bit, as `current_weights`."""
+        return {**self._variables.views(), **self.vocabularies}
 
-        `portable` leaves out the states that only lazily updated embeddings have.
-        """
-        arrays = {**self._variables.arrays(), **self.vocabularies}
-        lazy_tables = self.execution.lazy_tables
-        omitted = lazy_tables.extra_states if lazy_tables and portable else ()
-        return {name: array for name, array in arrays.items() if name not in omitted}
-
-    def convert_state(self, arrays: Mapping[str, np.ndarray]) -> Weights:
-        """The `state_dict` of another engine of the same plan, in the form that `write` takes here."""
-        lazy_tables = None if self.execution.lazy_tables else find_lazy_tables(self.plan)
-        arrays = dict(with_eager_state(lazy_tables, arrays)) if lazy_tables else arrays
-        return {**arrays, **self._converted_step_count(arrays)}
-
-    def _converted_step_count(self, arrays: Mapping[str, np.ndarray]) -> Weights:
-        """The count of steps in the element type that it has in this plan, which depends on the provider."""
-        count, state = arrays.get(STEP_COUNT), self.plan.train.states.get(STEP_COUNT)
-        if count is None or state is None or count.dtype.kind != "i":
-            return {}
-        converted = count.astype(numpy_dtype(state.dtype))
-        return {STEP_COUNT: converted} if np.array_equal(converted, count) else {}
+    def state_types(self) -> Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]:
+        """Element types and shapes of the variables in `state_dict`."""
+        return {**self._variables.types(), **{name: (a.dtype, a.shape) for name, a in self.vocabularies.items()}}
 
     def adapt(self, samples: Dataset | BatchStream) -> None:
         """Sets the states that layers learn from the samples, unless they are learned already."""
@@ -253,7 +236,9 @@ class Engine:
         The step runner is built for the batch size, even if an earlier runner exists or a resumed fit begins with an
         incomplete batch: a fit must give the same bits every time.
         """
-        runner = self.step_runners.for_batch(min(batch_size, len(samples)), is_fit=True)
+        largest_batch = min(batch_size, len(samples))
+        sizes = self.loader.sized_steps.sizes_for(samples.inputs, largest_batch)
+        runner = self.step_runners.for_batch(largest_batch, sizes, is_fit=True)
         return self._prefetch_buffers.for_fit(runner, samples, batch_size)
 
     @property
@@ -276,7 +261,8 @@ class Engine:
             slot = batch if isinstance(batch, BatchSlot) and batch.runner is self.step_runners.runner else None
             if slot is None:
                 feeds = batch.feeds | batch.extra_feeds if isinstance(batch, BatchSlot) else batch
-                runner = self.step_runners.for_batch(len(feeds[next(iter(self.plan.inputs))]))
+                sizes = self.loader.sized_steps.sizes_for(feeds)
+                runner = self.step_runners.for_batch(len(feeds[next(iter(self.plan.inputs))]), sizes)
             results: Mapping[str, np.ndarray]
             try:
                 if slot is None:
@@ -352,8 +338,7 @@ class Engine:
         assert isinstance(self._variables, HostVariables)
         origin, feeds = None, batch.feeds | batch.extra_feeds if isinstance(batch, BatchSlot) else batch
         with suppress(Exception):  # such as too little memory: the divergence is told without its origin
-            variables = self.variables() if self.execution.lazy_tables else self._variables.views()
-            origin = find_origin(self.plan.train, variables, self.vocabularies, feeds)
+            origin = find_origin(self.plan.train, self.current_variables(), self.vocabularies, feeds)
         error = self._diverged(f"the loss or the norm of the gradients is not finite at step {self.steps + 1}", origin)
         weights = self._variables.views(self.plan.train.parameters)
         if not all(np.isfinite(array.sum()) for array in weights.values() if array.dtype.kind == "f"):

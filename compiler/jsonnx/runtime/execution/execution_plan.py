@@ -92,20 +92,24 @@ class ExecutionPlan:
         return {name: np.zeros(state.shape, numpy_dtype(state.dtype)) for name, state in states.items()}
 
 
-def plan_execution(plan: TrainingPlan, provider: Provider, threads: int, fast: bool) -> ExecutionPlan:
+def plan_execution(
+    plan: TrainingPlan, provider: Provider, threads: int, fast: bool, packs_weights: bool | None = None
+) -> ExecutionPlan:
     """Decides how the graphs of a plan run on a provider. Unless `fast`, they are not rewritten.
 
     Lazy updates exclude in-place slots: their tables count steps by row, so that the optimizer could not be reset.
+    `packs_weights` is the argument of `pack_weights`.
     """
     plan = replace(plan, train=with_outputs(plan.train, plan.fetched_names))
-    rewrites_step = fast and is_on_host(plan.train, provider) and plan.training.remat is None
+    rewrites_step = fast and is_on_host(plan.train, provider)
     is_bound_on_cpu = rewrites_step and provider.is_cpu and not has_string_inputs(plan.train)
     lazy_tables = find_lazy_tables(plan) if is_bound_on_cpu else None
     lazy_names = lazy_tables.variable_names if lazy_tables else frozenset()
     overwrites = rewrites_step and is_bound_on_cpu and bool(inplace_variables(plan.train, lazy_names))
-    sharded_graphs = plan_shards(plan, threads) if is_bound_on_cpu and not lazy_tables and not overwrites else None
+    can_be_sharded = is_bound_on_cpu and not lazy_tables and not overwrites and plan.training.remat is None
+    sharded_graphs = plan_shards(plan, threads) if can_be_sharded else None
     step = lazy_tables.graph if lazy_tables else sharded_graphs.combiner if sharded_graphs else plan.train
-    packed_step, packed_vectors = pack_weights(step) if rewrites_step else (step, {})
+    packed_step, packed_vectors = pack_weights(step, packs_weights) if rewrites_step else (step, {})
     inplace = inplace_variables(packed_step, lazy_names) if overwrites else frozenset()
     step_graph, slices = split_updates(packed_step, inplace)
     optimizes_for_cpu = fast and provider.is_cpu
@@ -126,7 +130,7 @@ def plan_execution(plan: TrainingPlan, provider: Provider, threads: int, fast: b
         inplace_variables=inplace,
         slices=slices,
         optimizes_for_cpu=optimizes_for_cpu,
-        keeps_order=optimizes_for_cpu and plan.training.remat is None,
+        keeps_order=optimizes_for_cpu,
         flushes_denormals=optimizes_for_cpu and can_flush_denormals(),
         depends_on_batch=has_convolutions or (optimizes_for_cpu and has_small_matmuls),
         can_own_arena=has_convolutions

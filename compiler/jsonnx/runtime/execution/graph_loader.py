@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from ...core.system.gc_pause import gc_paused
 from ...ir import VocabularyNotLearned, with_vocabularies
 from ...passes.canonicalize import with_outputs
 from ...passes.training_steps.frozen_weights import recast_frozen_weights
+from ...passes.training_steps.live_memory import ValueSizes, live_bytes
 from ...passes.training_steps.remat import rematerialize
 from ...tuning.cpu.pipeline import optimize_for_cpu
 from ...tuning.cpu.target import Target
@@ -23,6 +24,7 @@ from .data_parallel import ShardedStep
 from .device_runner import DeviceRunner
 from .device_variables import DeviceVariables
 from .runner import Runner
+from .sized_steps import SizedSteps
 
 if TYPE_CHECKING:
     from ...ir import Graph
@@ -31,6 +33,19 @@ if TYPE_CHECKING:
     from .execution_plan import ExecutionPlan
     from .step_runners import StepRunner
     from .variables import Variables
+
+
+MAX_PLANNED_BYTES = 64 << 20
+"""Maximum size of the results that exist at a time, in bytes, for which onnxruntime plans memory: the plan is one block
+of this size beside the memory of the first step, and saves less time the longer nodes run."""
+
+
+class StepGraph(NamedTuple):
+    """A graph that a step runs, how many sessions run it at once, and the samples that each of them gets."""
+
+    graph: Graph
+    session_count: int
+    samples: int
 
 
 class GraphLoader:
@@ -49,6 +64,7 @@ class GraphLoader:
     ) -> None:
         """`recorder` records when the nodes of training steps run."""
         self._recorder = recorder
+        self.sized_steps = SizedSteps(plan, execution)
         self._plan, self._execution, self._variables, self._vocabularies = plan, execution, variables, vocabularies
         self._augmentation_runners: dict[str, Runner] = {}
         self._evaluation_runners: dict[frozenset[str], Runner] = {}
@@ -91,26 +107,40 @@ class GraphLoader:
 
     # -- training steps ----------------------------------------------------------------------------------------------
 
-    def build_step(self, batch_size: int, own_arena: bool) -> StepRunner:
-        """A runner of the training step, specialised for a batch size."""
+    def step_graphs(self, batch_size: int, sizes: Mapping[str, int] | None = None) -> list[StepGraph]:
+        """The rewritten graphs of a training step, specialised for a batch size or computed by blocks for some sizes:
+        one, or with data parallelism those of the shards and of the combiner."""
+        sharded = self._execution.sharded_graphs
+        if sharded is None:
+            step_graph = self._execution.step_graph if sizes is None else self.sized_steps.build(sizes)
+            graph = self.optimize(step_graph, batch_size, self._plan.training.remat)
+            return [StepGraph(graph, 1, batch_size)]
+        samples = max(1, batch_size // sharded.shard_count)
+        shard = StepGraph(self.optimize(sharded.shard, samples, threads=1), sharded.shard_count, samples)
+        return [shard, StepGraph(self.optimize(self._execution.step_graph), 1, batch_size)]
+
+    def build_step(self, batch_size: int, own_arena: bool, sizes: Mapping[str, int] | None = None) -> StepRunner:
+        """A runner of the training step, specialised for a batch size, or computed by blocks for some sizes."""
         execution = self._execution
         if execution.sharded_graphs:
             return self._build_sharded_step(execution.sharded_graphs, batch_size)
-        graph = self.optimize(execution.step_graph, batch_size, self._plan.training.remat)
+        (step,) = self.step_graphs(batch_size, sizes)
+        graph = step.graph
         if needs_static_shapes(graph, execution.provider):
             fetched_names = self._plan.fetched_names
             return StaticShapeRunner(
                 self._plan.inputs, lambda sizes: self._load(graph, fetched_names, sizes=sizes, is_step=True)
             )
         undo_outputs = execution.lazy_tables.undo_outputs if execution.lazy_tables else ()
-        return self._load(graph, self._plan.fetched_names, undo_outputs, own_arena=own_arena, is_step=True)
+        return self._load(
+            graph, self._plan.fetched_names, undo_outputs, own_arena=own_arena, is_step=True, samples=step.samples
+        )
 
     def _build_sharded_step(self, graphs: ShardedGraphs, batch_size: int) -> ShardedStep:
         """Each shard has a session of its own: threads of one session would exchange memory that it caches."""
-        shard = self.optimize(graphs.shard, max(1, batch_size // graphs.shard_count), threads=1)
         outputs, fetched_names = graphs.shard.outputs, self._plan.fetched_names
-        shard_runners = [self._load(shard, outputs, threads=1, is_step=True) for _ in range(graphs.shard_count)]
-        combiner = self.optimize(self._execution.step_graph)
+        (shard, count, samples), (combiner, _, _) = self.step_graphs(batch_size)
+        shard_runners = [self._load(shard, outputs, threads=1, is_step=True, samples=samples) for _ in range(count)]
         combiner_runner = self._load(combiner, fetched_names, no_spinning=True, is_step=True)
         return ShardedStep(graphs, shard_runners, combiner_runner, fetched_names)
 
@@ -140,9 +170,11 @@ class GraphLoader:
                 expected_batch=batch_size,
                 keeps_order=self._execution.keeps_order,
                 overwritten=self._execution.overwritten_inputs,
+                remat=remat,
             )
-            graph = optimize_for_cpu(graph, target)
-        return recast_frozen_weights(rematerialize(graph, remat, self._plan.training.batch_size))
+            return recast_frozen_weights(optimize_for_cpu(graph, target))
+        sizes = ValueSizes.of_batch(self._plan.training.batch_size)
+        return recast_frozen_weights(rematerialize(graph, remat, sizes))
 
     @gc_paused()
     def _load(
@@ -155,6 +187,7 @@ class GraphLoader:
         own_arena: bool = False,
         is_step: bool = False,
         sizes: Mapping[str, int] = {},
+        samples: int = 1,
     ) -> Runner:
         execution = self._execution
         config = SessionConfig(
@@ -164,6 +197,8 @@ class GraphLoader:
             keep_order=execution.keeps_order,
             keep_nodes=is_step and bool(execution.inplace_variables),
             no_arena=is_step and bool(execution.inplace_variables),
+            keep_copies=is_step and self._plan.training.remat is not None,
+            plan_memory=live_bytes(graph, ValueSizes.of_batch(samples)) <= MAX_PLANNED_BYTES,
             recorder=self._recorder if is_step else None,
         )
         arguments = graph, fetched_names, self._variables, execution.provider, threads or execution.threads

@@ -118,6 +118,7 @@ class PrefetchBuffer:
         slots = self.slots[first_slot:end_slot]
         for index, slot in enumerate(slots if self._plan.train.randoms else ()):
             sizes = symbol_sizes(self._plan.inputs, slot.feeds)
+            slot.extra_feeds = {}  # frees the last random numbers before others are drawn
             slot.extra_feeds = step_randoms(self._plan.train.randoms, self._plan.seed, step + index, sizes)
         for slot in slots:
             slot.copy_ahead()

@@ -37,6 +37,9 @@ MIN_UNOPTIMIZED_NODES = 20_000
 """Maximum number of nodes of a graph that onnxruntime optimizes and plans memory for: both take time quadratic in the
 number of nodes, and make a step little faster."""
 
+MIN_RELEASED_BYTES = 1 << 20
+"""Minimum size of a fed array, in bytes, that a binding releases after the run: each set of variables has a binding."""
+
 RunFunction = Callable[[Mapping[str, np.ndarray]], None]
 """Runs a graph over bound arrays and the further feeds that it is called with."""
 
@@ -127,6 +130,7 @@ class Runner:
             self._overwrite(binding, self._loss if self._result_arrays is None else self._result_arrays[LOSS])
         else:
             self._run_bound(binding)
+        _release_large(binding, feeds, self.fed_names)
         self._store_undo_outputs(binding, read_set)
         if self._updates:
             self._variables.advance()
@@ -164,6 +168,7 @@ class Runner:
                     run_bound(binding)
             except Exception as error:  # onnxruntime's exceptions have no base class of their own
                 raise _step_failure(error) from error
+            _release_large(binding, further_feeds, further_feeds)
             if has_undo_outputs:
                 self._store_undo_outputs(binding, read_set)
             if has_updates:
@@ -234,6 +239,13 @@ class Runner:
         return binding
 
 
+def _release_large(binding: Any, feeds: Mapping[str, np.ndarray], names: Iterable[str]) -> None:
+    """Lets a binding hold no large array that its next run replaces."""
+    for name in names:
+        if feeds[name].nbytes >= MIN_RELEASED_BYTES:
+            binding.bind_cpu_input(name, np.empty(0, feeds[name].dtype))
+
+
 def _step_failure(error: Exception) -> Exception:
     """The error of a run: LossNotFinite if it comes from the check of the loss, else CompileError."""
     return LossNotFinite() if f"/{LOSS_CHECK_SCOPE}/" in str(error) else runtime_failure(error)
@@ -262,7 +274,7 @@ def create_graph_session(
     sizes: Mapping[str, int] = {},
 ) -> onnxruntime.InferenceSession:
     """A session of a graph. Memory is planned only for graphs of many small operators: a plan makes each of them a
-    little faster, but can almost double the memory of a convolutional network's step."""
+    little faster, but can almost double the memory of a step of a convolutional network or of attention by blocks."""
     is_unoptimized = len(graph.nodes) >= MIN_UNOPTIMIZED_NODES and provider.device == "cpu"
     model = to_model_proto(graph)
     if sizes:
@@ -273,6 +285,6 @@ def create_graph_session(
         threads,
         config,
         optimization="ORT_DISABLE_ALL" if is_unoptimized or config.keep_nodes else OPTIMIZATION_LEVEL,
-        memory_pattern=not graph.is_compute_bound and not is_unoptimized,
+        memory_pattern=config.plan_memory and not (graph.is_compute_bound or graph.recomputes or is_unoptimized),
         quiet=quiet or config.keep_nodes,  # the check of the loss fails on purpose
     )

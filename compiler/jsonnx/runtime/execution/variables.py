@@ -77,8 +77,11 @@ class Variables(Protocol):
     def read(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
         """Copies of the current values."""
 
-    def arrays(self) -> Mapping[str, np.ndarray]:
-        """The current values, until a step or `write` replaces them: not to be changed."""
+    def views(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+        """The current values, read-only, until a step or `write` changes them."""
+
+    def types(self) -> Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]:
+        """Element types and shapes."""
 
     def write(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Replaces the current values of some variables."""
@@ -145,17 +148,15 @@ class HostVariables:
             raise CompileError([Diagnostic("unusable-weights", self.damage, help=help)])
 
     def views(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
-        """The current values themselves, which the next step changes."""
         self.require_usable()
         current = self._arrays[self.current_set]
-        return {name: current[name] for name in (self._names if names is None else names)}
+        return {name: _read_only(current[name]) for name in (self._names if names is None else names)}
+
+    def types(self) -> Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]:
+        return {name: (self._arrays[0][name].dtype, self._arrays[0][name].shape) for name in self._names}
 
     def read(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
         return {name: array.copy() for name, array in self.views(names).items()}
-
-    def arrays(self) -> Mapping[str, np.ndarray]:
-        current = self._arrays[self.current_set]
-        return {name: _read_only(current[name]) for name in self._names}
 
     def write(self, arrays: Mapping[str, np.ndarray]) -> None:
         if arrays.keys() >= self._inplace_names:

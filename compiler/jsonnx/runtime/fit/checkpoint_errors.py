@@ -51,19 +51,19 @@ def _spec_errors(plan: TrainingPlan, state: Mapping[str, Any]) -> Iterator[str]:
 
 def array_errors(engine: Engine, values: Mapping[str, np.ndarray], best: Mapping[str, np.ndarray]) -> Iterator[str]:
     """Names, shapes and element types that differ from the engine's variables."""
-    expected = engine.state_dict()
-    if not expected.keys() <= values.keys():
-        expected = engine.state_dict(portable=True)
+    expected, lazy_tables = engine.state_types(), engine.execution.lazy_tables
+    if lazy_tables and not expected.keys() <= values.keys():  # the state of an eager step
+        expected = {name: type for name, type in expected.items() if name not in lazy_tables.extra_states}
     yield from (f"it lacks {name!r}" for name in expected if name not in values)
     yield from (f"it has an unknown array {name!r}" for name in values if name not in expected)
-    stored = [(name, array, expected[name].dtype) for name, array in values.items() if name in expected]
-    kept = [(name, array, network_dtype(expected[name].dtype)) for name, array in best.items() if name in expected]
+    stored = [(name, array, expected[name][0]) for name, array in values.items() if name in expected]
+    kept = [(name, array, network_dtype(expected[name][0])) for name, array in best.items() if name in expected]
     for name, array, dtype in [*stored, *kept]:
-        variable = expected[name]
-        has_any_size = name in engine.vocabularies and array.ndim == variable.ndim
-        shape = array.shape if has_any_size else variable.shape
+        _, expected_shape = expected[name]
+        has_any_size = name in engine.vocabularies and array.ndim == len(expected_shape)
+        shape = array.shape if has_any_size else expected_shape
         if (array.shape, array.dtype) != (shape, dtype):
-            expected_type = f"{dtype}{list(variable.shape)}"
+            expected_type = f"{dtype}{list(expected_shape)}"
             yield f"{name!r} is {array.dtype}{list(array.shape)}, here it is {expected_type}"
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from ...core.diagnostics import UsageError
 from ...core.files.files import TEMPORARY_NAME, error_reason
-from ...interop.safetensors_file import MIN_MAPPED_BYTES, SafetensorsFile, safetensors_parts
+from ...interop.file_slice import MIN_MAPPED_BYTES
+from ...interop.safetensors_file import SafetensorsFile, safetensors_parts
 from ..execution.history import Weights
 
 

@@ -44,7 +44,7 @@ from .fit import Fit
 from .fit_data import dataset_of, samples_without_targets
 from .plateau import plateau_monitor
 from .stream_arguments import check_stream, weighted_batches
-from .trainer_checkpoint import load_run, save_run
+from .trainer_checkpoint import engine_for_plan, load_run, save_run
 
 if TYPE_CHECKING:
     from ...ir import Graph
@@ -277,19 +277,8 @@ class PlanTrainer:
         plan = self.plan.weighting(self._spec_weighted_outputs.union(outputs))
         if plan is self.plan:
             return
-        old = self.engine
-        state, steps, rate = old.state_dict(), old.steps, old.learning_rate()
-        weights = DonatedArrays(old.current_weights())
         self.cached_layout = None
-        self.plan = plan
-        self.engine = Engine(plan, old.execution.provider, old.execution.threads, self.fast, weights)
-        if old.recorder is not None:
-            self.engine.record_steps(old.recorder)
-        del old
-        self.engine.write(self.engine.convert_state(state))
-        self.engine.steps = steps
-        if plan.rate_graph is None:
-            self.engine.set_learning_rate(rate)
+        self.plan, self.engine = plan, engine_for_plan(plan, self.engine, self.fast)
 
     def _start_progress(
         self,
@@ -388,16 +377,8 @@ class PlanTrainer:
 
     def load_checkpoint(self, path: str | os.PathLike[str], *, exact: bool = False) -> list[Diagnostic]:
         """Loads the state of a checkpoint; the next `fit` resumes its run. Returns warnings."""
-        environment = self.environment()
-        saved = load_run(
-            os.fspath(path),
-            self.plan,
-            self.engine,
-            self.initial_weights_digest,
-            environment,
-            exact,
-            self.temporary_folder,
-        )
+        given = self.initial_weights_digest, self.environment(), exact, self.temporary_folder
+        saved = load_run(os.fspath(path), self.plan, self.engine, *given)
         self.engine.steps = saved.steps
         self.engine.write(saved.values)
         if saved.learning_rate is not None and self.plan.rate_graph is None:

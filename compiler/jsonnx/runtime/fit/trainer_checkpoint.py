@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 
 from ...core.diagnostics import CompileError, Diagnostic
-from ...core.reserved_names import best_weight_name, split_best_weights
+from ...core.numpy_types import numpy_dtype
+from ...core.reserved_names import STEP_COUNT, best_weight_name, split_best_weights
 from ...interop.string_arrays import bytes_to_strings, with_strings_as_bytes
 from ..callbacks.callback_states import CallbackStates
 from ..execution.engine import Engine
-from ..execution.history import FitProgress
+from ..execution.execution_plan import find_lazy_tables
+from ..execution.history import FitProgress, Weights
+from ..execution.lazy_embeddings import with_eager_state
+from ..execution.variables import DonatedArrays
 from ..training_plan import TrainingPlan
 from . import checkpoint
 from .checkpoint_errors import (
@@ -99,7 +103,7 @@ def load_run(
     arrays, callbacks = checkpoint.split_callbacks(file, entries, state)
     best_entries, other_entries = split_best_weights(arrays)
     best = _decode_strings(engine, {weight: arrays[entry] for entry, weight in best_entries.items()})
-    values = engine.convert_state(_decode_strings(engine, {entry: arrays[entry] for entry in other_entries}))
+    values = converted_state(engine, _decode_strings(engine, {entry: arrays[entry] for entry in other_entries}))
     # Another spec has other arrays, too; they are no further errors.
     errors = [*run_errors(plan, initial_weights, state)] or [*array_errors(engine, values, best)]
     if errors:
@@ -115,6 +119,35 @@ def load_run(
         progress = FitProgress.from_state_dict(plan, state["progress"], best_weights)
         progress.callbacks = CallbackStates(saved=callbacks)
     return SavedRun(values, state["steps"], state["learning_rate"], progress, state["initial_weights"], differences)
+
+
+def engine_for_plan(plan: TrainingPlan, old: Engine, fast: bool) -> Engine:
+    """An engine of another plan of the same network, with the state of one that is not used any more."""
+    weights = DonatedArrays(old.current_weights())
+    engine = Engine(plan, old.execution.provider, old.execution.threads, fast, weights)
+    if old.recorder is not None:
+        engine.record_steps(old.recorder)
+    engine.write(converted_state(engine, old.state_dict()))
+    engine.steps = old.steps
+    if plan.rate_graph is None:
+        engine.set_learning_rate(old.learning_rate())
+    return engine
+
+
+def converted_state(engine: Engine, arrays: Mapping[str, np.ndarray]) -> Weights:
+    """The `state_dict` of another engine of the same plan, in the form that this engine's `write` takes."""
+    lazy_tables = None if engine.execution.lazy_tables else find_lazy_tables(engine.plan)
+    arrays = with_eager_state(lazy_tables, arrays) if lazy_tables else arrays
+    return {**arrays, **_converted_step_count(engine.plan, arrays)}
+
+
+def _converted_step_count(plan: TrainingPlan, arrays: Mapping[str, np.ndarray]) -> Weights:
+    """The count of steps in the element type that it has in this plan, which depends on the provider."""
+    count, state = arrays.get(STEP_COUNT), plan.train.states.get(STEP_COUNT)
+    if count is None or state is None or count.dtype.kind != "i":
+        return {}
+    converted = count.astype(numpy_dtype(state.dtype))
+    return {STEP_COUNT: converted} if np.array_equal(converted, count) else {}
 
 
 def _decode_strings(engine: Engine, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

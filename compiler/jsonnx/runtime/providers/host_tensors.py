@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.numpy_types import BFLOAT16
+from ...core.numpy_types import BFLOAT16_NAME
 from ...ir import onnx_dtype
 from .providers import load_runtime
 
@@ -14,6 +14,6 @@ from .providers import load_runtime
 def host_tensor(array: np.ndarray) -> Any:
     """A tensor with the memory of an array. onnxruntime does not know the element type of an array of bfloat16."""
     tensors = load_runtime().OrtValue
-    if array.dtype.name == BFLOAT16:
-        return tensors.ortvalue_from_numpy_with_onnx_type(array.view(np.uint16), onnx_dtype(BFLOAT16))
+    if array.dtype.name == BFLOAT16_NAME:
+        return tensors.ortvalue_from_numpy_with_onnx_type(array.view(np.uint16), onnx_dtype(BFLOAT16_NAME))
     return tensors.ortvalue_from_numpy(array)

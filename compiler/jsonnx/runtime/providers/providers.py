@@ -210,6 +210,10 @@ def provider_starts(provider: Provider) -> bool:
 _CREATION_LOCK = Lock()  # creating two sessions at once is not thread-safe (onnxruntime #27089)
 
 
+COPY_OPTIMIZERS = ["BiasGeluFusion", "CommonSubexpressionElimination", "SkipLayerNormFusion"]
+"""The optimizers of onnxruntime that see fewer readers of a node, or equal nodes, where values are recomputed."""
+
+
 @dataclass(frozen=True)
 class SessionConfig:
     """Options of a session."""
@@ -228,6 +232,12 @@ class SessionConfig:
     no_arena: bool = False
     """Results are allocated one by one and returned to the system: this takes less memory than an arena, whose gaps
     between tensors of many sizes stay, but a little time."""
+    keep_copies: bool = False
+    """onnxruntime merges no equal nodes, and fuses none where a copy of a node has taken over some of its readers: a
+    step with recomputed values gives the same bits as one without."""
+    plan_memory: bool = True
+    """From the second run with inputs of equal sizes on, all results of a graph of small operators lie in one block of
+    memory."""
     recorder: SessionRecorder | None = None
     """Records when each node runs."""
 
@@ -270,10 +280,13 @@ def create_session(
     floating_point_state = denormals_flushed(config.flush_denormals)
     if provider.record.library:
         preload_gpu_libraries(runtime)
+    disabled = COPY_OPTIMIZERS if config.keep_copies else None
     arena = own_arena(runtime, options) if config.own_arena else nullcontext()
     try:
         with _CREATION_LOCK, floating_point_state, arena, without_load_errors(runtime, provider.record):
-            session = runtime.InferenceSession(model, options, providers=provider.ort_providers, enable_fallback=False)
+            session = runtime.InferenceSession(
+                model, options, providers=provider.ort_providers, enable_fallback=False, disabled_optimizers=disabled
+            )
     except Exception as error:  # onnxruntime's exceptions have no base class of their own
         raise _creation_error(error, provider, model) from error
     if provider.ort_name not in session.get_providers():

@@ -12,16 +12,19 @@ import numpy as np
 from ...core.diagnostics import CompileError, Diagnostic, UsageError, quoted_list, quoted_or_list, suggestion
 from ...core.files.file_kinds import GGUF, ONNX, PICKLE, PYTORCH, SIGNATURE_BYTES, TFLITE, file_kind, kind_error
 from ...core.files.files import error_reason, open_file
-from ...core.numpy_types import numpy_dtype, with_numpy_type
+from ...core.numpy_types import numpy_dtype
 from ...core.system.mapped_pages import release_pages
 from ...core.types import Size, TensorType, shape_text
 from ...data.samples.array_arguments import to_array
 from ...data.samples.data_errors import ErrorCollector
 from ...data.tables.data_files import read_table
 from ...data.tables.data_table import ColumnRequest
+from ...interop.bfloat16 import BFLOAT16, widened
 from ...interop.safetensors_file import SafetensorsFile, safetensors_errors
 from ...interop.string_arrays import bytes_to_strings
 
+CHECKED_ELEMENTS = 1 << 22
+"""Numbers that are checked at once, so that the check takes little memory."""
 _ANY_TYPE = ColumnRequest(TensorType("float32", ()))
 
 
@@ -54,11 +57,24 @@ def check_finite(arrays: Mapping[str, np.ndarray], file: str) -> None:
     """Raises CompileError if an array of a file contains NaN or infinity."""
     errors = ErrorCollector(file)
     for key, array in arrays.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            errors.add("not-finite", f"the weight {key!r} holds {array[~np.isfinite(array)][0]}")
+        number = _first_not_finite(array)
+        if number is not None:
+            errors.add("not-finite", f"the weight {key!r} holds {number}")
         release_pages(array)
     if errors:
         raise CompileError(errors.diagnostics)
+
+
+def _first_not_finite(array: np.ndarray) -> Any:
+    """The first NaN or infinity of an array; None if there is none, or if it has no floating-point numbers."""
+    if array.dtype.kind != "f" and array.dtype != BFLOAT16:
+        return None
+    numbers = array.reshape(-1)
+    for start in range(0, numbers.size, CHECKED_ELEMENTS):
+        part = widened(numbers[start : start + CHECKED_ELEMENTS])
+        if not (is_finite := np.isfinite(part)).all():
+            return part[~is_finite][0]
+    return None
 
 
 def _read_npz(file: Any, name: str, errors: ErrorCollector) -> dict[str, np.ndarray]:
@@ -77,7 +93,7 @@ def _read_safetensors(file: IO[bytes], errors: ErrorCollector, verify: bool) -> 
         arrays = stored.arrays()
         if verify:
             errors.diagnostics += safetensors_errors(stored.metadata, arrays, errors.file or "")
-        return {name: with_numpy_type(array) for name, array in arrays.items()}
+        return arrays
     except ValueError as error:
         file.seek(0)
         kind = file_kind(file.read(SIGNATURE_BYTES))
@@ -224,7 +240,7 @@ def validate_weights(
 
 def _cast_weight(value: Any, expected: TensorType, copies: bool) -> np.ndarray:
     """The array in the element type of a weight. Raises ValueError with the end of a sentence."""
-    array = to_array(value)
+    array = widened(to_array(value))
     if expected.dtype == "string":
         array = _decode_strings(array)
     if not _matches_shape(array, expected):

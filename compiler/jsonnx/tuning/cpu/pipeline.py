@@ -15,7 +15,7 @@ from .nchwc.conv3d_as_conv2d import conv3d_to_conv2d
 from .nchwc.convert import to_nchwc
 from .nchwc.copy_summands import copy_live_summands
 from .recurrent.convert import recurrent_matmuls_to_nchwc
-from .schedule import schedule
+from .schedule import rematerialize_and_schedule
 from .target import Pass, Target
 
 CPU_PASSES: tuple[Pass, ...] = (
@@ -28,7 +28,7 @@ CPU_PASSES: tuple[Pass, ...] = (
     transpose_small_matmuls,  # needs MatMul(x, Transpose(weight)) unfused
     partition_rows,  # needs MatMul and its Transposes unfused
     fuse_matmuls,  # no pass after it matches MatMul
-    schedule,  # guarantees the order of the nodes: no pass after it may reorder them
+    rematerialize_and_schedule,  # no pass after it may merge equal nodes or reorder nodes
     copy_live_summands,  # needs the final order, to know which summands are read later
 )
 

@@ -7,16 +7,19 @@ pass, backward pass, all updates. The schedule keeps the order of the two passes
   is known. These operands are still cached, and their memory is released early.
 - A cheap node with a result as large as the batch runs just before its first reader.
 - A node with a small result keeps its position, since it may release the memory of larger operands.
+- The nodes of a region that is computed again keep their positions: what a region computes is released before the next.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from ...ir import Graph, Node
 from ...passes.canonicalize import fold_reshape_chains
-from ...passes.training_steps.remat import HEAVY_OPS
+from ...passes.training_steps.live_memory import ValueSizes, arena_bytes, live_bytes
+from ...passes.training_steps.remat import HEAVY_OPS, rematerialize
 from .memory.inplace_updates import with_ordered_writes
 from .target import Target
 
@@ -25,6 +28,14 @@ HEAVY_OR_BRANCHING_OPS = HEAVY_OPS | {"If"}
 MAX_HEAVY_TAIL = 2
 """Heavy operators on the longest path from a node of a weight's gradient to the results, that node included. Nodes of
 the backward pass have longer paths, except at the first layer."""
+
+
+def rematerialize_and_schedule(graph: Graph, target: Target) -> Graph:
+    """Orders the nodes, and recomputes results of the forward pass where the target wants it and memory is saved in
+    that order."""
+    sizes = ValueSizes.of_batch(target.usual_batch)
+    peak_bytes = arena_bytes if target.overwritten is None else live_bytes
+    return rematerialize(graph, target.remat, sizes, partial(schedule, target=target), peak_bytes)
 
 
 def schedule(graph: Graph, target: Target) -> Graph:
@@ -66,7 +77,7 @@ class _Scheduler:
         for node in reversed(graph.nodes):
             is_heavy = node.op in HEAVY_OR_BRANCHING_OPS
             heavy_tail[node] = is_heavy + max((heavy_tail[reader] for reader in self._dependents[node]), default=0)
-            if heavy_tail[node] <= MAX_HEAVY_TAIL and (is_heavy or node in result_nodes):
+            if heavy_tail[node] <= MAX_HEAVY_TAIL and (is_heavy or node in result_nodes) and node.region is None:
                 self._urgent.add(node)
         self._scheduled: set[Node] = set()
 
@@ -115,6 +126,8 @@ class _Scheduler:
 
 
 def _keeps_position(node: Node) -> bool:
-    """Whether a node that is not urgent keeps its position: one that is heavy, or whose results do not grow with the
-    batch."""
+    """Whether a node that is not urgent keeps its position: one that is heavy or in a region, or whose results do not
+    grow with the batch."""
+    if node.region is not None:
+        return True
     return node.op in HEAVY_OR_BRANCHING_OPS or all(value.type.is_static() for value in node.outputs)

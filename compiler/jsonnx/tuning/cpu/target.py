@@ -26,6 +26,8 @@ class Target:
     """Whether the session runs nodes in the order of the graph."""
     overwritten: OverwrittenVariables | None = None
     """The variables that a large step overwrites in place; None if each has several copies."""
+    remat: str | None = None
+    """The mode of rematerialization."""
 
 
 Pass = Callable[[Graph, Target], Graph]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import h5py
 import jsonnx
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 from jsonnx.cli import main
+from jsonnx.pipeline import keras_export
 from support.commands import IN_PROCESS
 
 STACK: dict[str, Any] = {
@@ -177,6 +180,29 @@ def test_export_is_reproducible(spec: dict[str, Any], tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.keras") as archive:
         assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_STORED}
         assert archive.namelist() == ["metadata.json", "config.json", "model.weights.h5"]
+
+
+@pytest.mark.parametrize("name", ["model.keras", "folder"])
+def test_a_large_model_is_exported_by_temporary_files_to_the_same_bytes(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = jsonnx.to_keras(GRAPH, seed=1).save(tmp_path / "small" / name if name == "folder" else tmp_path / name)
+    expected = [file.read_bytes() for file in small]
+    monkeypatch.setattr(keras_export, "MIN_MAPPED_BYTES", 1)
+    large = jsonnx.to_keras(GRAPH, seed=1).save(tmp_path / "large" / name if name == "folder" else tmp_path / name)
+    assert [file.read_bytes() for file in large] == expected
+
+
+def test_a_full_disk_is_reported_while_a_large_model_is_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> IO[bytes]:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(keras_export, "MIN_MAPPED_BYTES", 1)
+    monkeypatch.setattr(keras_export, "TemporaryFile", full)
+    with pytest.raises(jsonnx.UsageError, match="cannot write a temporary file: no space left on device"):
+        jsonnx.to_keras(GRAPH, seed=1).save(tmp_path / "a.keras")
 
 
 def test_exported_model_can_be_imported(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ The bytes depend only on the network and its weights.
 
 from __future__ import annotations
 
-from .files import NamedLayer, archive_bytes, layer_groups, weights_h5_bytes
+from .files import NamedLayer, layer_groups, write_archive, write_weights_h5
 from .model import ExportedModel, export_model
 
-__all__ = ["ExportedModel", "NamedLayer", "archive_bytes", "export_model", "layer_groups", "weights_h5_bytes"]
+__all__ = ["ExportedModel", "NamedLayer", "export_model", "layer_groups", "write_archive", "write_weights_h5"]

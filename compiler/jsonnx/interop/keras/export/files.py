@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from shutil import copyfileobj
+from typing import IO, Any, NamedTuple
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
@@ -17,6 +18,8 @@ from ..weights.weight_paths import VariablePath, duplicate_variable_paths, group
 KERAS_VERSION = "3.15.1"
 """The version of Keras whose format is written."""
 
+COPIED_BYTES = 1 << 20
+"""Bytes that are copied at once into an archive."""
 ZIP_TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 """The timestamp of all members, so that equal models have equal bytes."""
 
@@ -38,13 +41,11 @@ def layer_groups(layers: Iterable[Layer]) -> list[str]:
     return [f"layers/{name}" for name in group_names(classes)]
 
 
-def weights_h5_bytes(model: str, layers: Iterable[NamedLayer]) -> bytes:
-    """The bytes of a `.weights.h5` file; the layers must be in Keras' order."""
+def write_weights_h5(file: IO[bytes], model: str, layers: Sequence[NamedLayer]) -> None:
+    """Writes a `.weights.h5` file; the layers must be in Keras' order."""
     import h5py
 
-    layers = list(layers)
     groups = layer_groups([layer.layer for layer in layers])
-    file = io.BytesIO()
     with h5py.File(file, "w") as store:
         _create_group(store, "vars", model)
         for group, (name, layer, weights) in zip(groups, layers, strict=True):
@@ -53,7 +54,6 @@ def weights_h5_bytes(model: str, layers: Iterable[NamedLayer]) -> bytes:
             paths += duplicate_variable_paths(layer.type_name, list(weights)).items()
             for weight, path in paths:
                 _write_variable(store, group, weight, path, weights[weight])
-    return file.getvalue()
 
 
 def _write_variable(store: Any, group: str, weight: str, variable_path: VariablePath, array: np.ndarray) -> None:
@@ -68,18 +68,19 @@ def _create_group(store: Any, path: str, name: str) -> None:
     store.create_group(path).attrs["name"] = name
 
 
-def archive_bytes(config: Json, weights: bytes) -> bytes:
-    """The bytes of a `.keras` archive."""
+def write_archive(file: IO[bytes], config: Json, weights: IO[bytes]) -> None:
+    """Writes a `.keras` archive with the contents of a `.weights.h5` file."""
     metadata = {"keras_version": KERAS_VERSION, "date_saved": "1980-01-01@00:00:00"}
-    members = {
-        "metadata.json": json.dumps(metadata).encode(),
-        "config.json": json.dumps(config).encode(),
+    members: dict[str, IO[bytes]] = {
+        "metadata.json": io.BytesIO(json.dumps(metadata).encode()),
+        "config.json": io.BytesIO(json.dumps(config).encode()),
         "model.weights.h5": weights,
     }
-    file = io.BytesIO()
     with ZipFile(file, "w", ZIP_STORED) as archive:
         for name, content in members.items():
             info = ZipInfo(name, ZIP_TIMESTAMP)
             info.external_attr = 0o644 << 16
-            archive.writestr(info, content)
-    return file.getvalue()
+            info.file_size = content.seek(0, io.SEEK_END)
+            content.seek(0)
+            with archive.open(info, "w") as member:
+                copyfileobj(content, member, COPIED_BYTES)

@@ -50,9 +50,7 @@ def inplace_variables(graph: Graph, lazy_names: Collection[str]) -> frozenset[st
     return frozenset(large) if weight_bytes >= MIN_INPLACE_STEP_BYTES else frozenset()
 
 
-def with_ordered_writes(
-    graph: Graph, overwritten: OverwrittenVariables
-) -> tuple[Graph, Mapping[Node, Sequence[Node]]]:
+def with_ordered_writes(graph: Graph, overwritten: OverwrittenVariables) -> tuple[Graph, Mapping[Node, Sequence[Node]]]:
     """The graph with a check before the writes of these variables, and by node: the nodes that have to run before it,
     besides those whose results it reads.
 

@@ -35,11 +35,16 @@ PackedVectors = Mapping[str, Sequence[str]]
 """By the name of a vector: the names of the variables in it, in order."""
 
 
-def pack_weights(graph: Graph) -> tuple[Graph, PackedVectors]:
-    """Packs small weights and their slots; returns the step and the variables in its vectors."""
+def pack_weights(graph: Graph, packs_weights: bool | None = None) -> tuple[Graph, PackedVectors]:
+    """Packs small weights and their slots; returns the step and the variables in its vectors.
+
+    `packs_weights` says whether any are packed; with None, the graph decides.
+    """
     groups: dict[Any, list[ElementwiseUpdate]] = {}
     updates = list(elementwise_updates(graph, lambda weight: _total_elements([weight]) <= MAX_SMALL_WEIGHT_ELEMENTS))
-    if graph.is_compute_bound and len(updates) < MIN_SMALL_WEIGHTS:
+    if packs_weights is None:
+        packs_weights = not graph.is_compute_bound or len(updates) >= MIN_SMALL_WEIGHTS
+    if not packs_weights:
         return graph, {}
     for update in updates:
         groups.setdefault(update.signature, []).append(update)

@@ -37,7 +37,7 @@ def test_equal_updates_have_equal_signatures() -> None:
 
 @pytest.mark.parametrize(
     ("optimizer", "layer"),
-    [("adam", {"kernel_constraint": "max_norm"}), ("lamb", {})],
+    [("adam", {"kernel_constraint": "max_norm"}), ("Lamb", {})],
     ids=["constraint", "norm"],
 )
 def test_an_update_that_mixes_elements_is_left_out(optimizer: Any, layer: Any) -> None:

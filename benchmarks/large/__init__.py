@@ -1,0 +1,1 @@
+"""Memory, time and files of large networks in training, beside PyTorch: `sh benchmarks/run.sh large --help`."""

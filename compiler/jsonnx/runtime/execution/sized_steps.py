@@ -1,0 +1,73 @@
+"""Training steps for batches whose sizes are known: they compute large values by blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from ...core.numpy_types import numpy_dtype
+from ...core.types import evaluate_size
+from ..providers.random import symbol_sizes
+from .execution_plan import ExecutionPlan, plan_execution
+
+if TYPE_CHECKING:
+    from ...core.types import TensorType
+    from ...ir import Graph
+    from ..training_plan import TrainingPlan
+
+MIN_BLOCKED_BYTES = 1 << 24
+"""Minimum size, in a batch, of the scores of an attention or of the probabilities of classes for which a step is built
+anew with blocks: below, blocks save less than building takes."""
+BLOCKED_OPS = {"LogSoftmax", "Softmax"}
+"""The operators whose results blocks avoid."""
+
+
+class SizedSteps:
+    """Decides by the sizes of a batch whether a step is computed by blocks, and builds such steps."""
+
+    def __init__(self, plan: TrainingPlan, execution: ExecutionPlan) -> None:
+        self._plan, self._execution = plan, execution
+        can_be_sized = plan.make_step is not None and execution.keeps_order and not execution.sharded_graphs
+        nodes = plan.train.nodes if can_be_sized else ()
+        self._blocked_types = {node.outputs[0].type for node in nodes if node.op in BLOCKED_OPS}
+
+    def sizes_for(self, arrays: Mapping[str, Any], samples: int | None = None) -> Mapping[str, int] | None:
+        """The sizes of symbols in these inputs, if steps for them are computed by blocks; else None.
+
+        `samples` replaces the number of samples in the arrays.
+        """
+        if not self._blocked_types:
+            return None
+        sizes = symbol_sizes(self._plan.inputs, arrays)
+        sizes |= {} if samples is None else {"batch": samples}
+        return sizes if _max_bytes(self._blocked_types, sizes) >= MIN_BLOCKED_BYTES else None
+
+    def build(self, sizes: Mapping[str, int]) -> Graph:
+        """The training step for these sizes, over the variables of the plan's own step."""
+        plan, execution = self._plan, self._execution
+        assert plan.make_step is not None
+        sized_plan = replace(plan, train=plan.make_step(sizes), make_shards=None)
+        packs = bool(execution.packed_vectors)
+        sized = plan_execution(sized_plan, execution.provider, execution.threads, fast=True, packs_weights=packs)
+        return sized.step_graph if _variables_of(sized) == _variables_of(execution) else execution.step_graph
+
+
+def _max_bytes(types: Iterable[TensorType], sizes: Mapping[str, int]) -> int:
+    """The bytes of the largest tensor; a tensor whose size does not follow from these sizes counts as empty."""
+
+    def tensor_bytes(type: TensorType) -> int:
+        try:
+            return prod(evaluate_size(size, sizes) for size in type.shape) * numpy_dtype(type.dtype).itemsize
+        except ValueError:
+            return 0
+
+    return max(map(tensor_bytes, types), default=0)
+
+
+def _variables_of(execution: ExecutionPlan) -> tuple[object, ...]:
+    """How the step of a plan stores and updates its variables."""
+    lazy_names = execution.lazy_tables.variable_names if execution.lazy_tables else frozenset()
+    inplace = execution.inplace_slots, execution.inplace_variables
+    return execution.packed_vectors, execution.slices, *inplace, lazy_names
