@@ -13,7 +13,9 @@ import threading
 from contextlib import suppress
 
 import numpy as np
+import onnx
 import pytest
+from jsonnx.backend import ModelWriter
 from jsonnx.core.callback import Callback
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.core.system.mapped_pages import release_pages
@@ -320,7 +322,7 @@ def test_a_run_folder_holds_the_files_of_a_run(tmp_path):
     trainer = PlanTrainer(classifier())
     with RunFolder(tmp_path / "a" / "run") as folder:
         folder.start_run(trainer, {folder.paths.spec: "{}", folder.paths.run_info: "{}"})
-        folder.write_model(b"onnx")
+        folder.write_model(ModelWriter(onnx.ModelProto(), []))
         folder.write_weights(trainer.weights())
         folder.append_metrics(0, {"loss": 1.0, "val_loss": float("nan")})
         folder.append_metrics(1, {"loss": 0.5})
@@ -516,6 +518,20 @@ def test_views_of_variables_cannot_be_written(tmp_path):
     snapshot = trainer.weights()
     trainer.step(X, Y)
     assert any((array != snapshot[name]).any() for name, array in trainer.current_weights().items())
+
+
+def test_mapped_arrays_of_a_user_keep_their_changes(tmp_path):
+    trainer = PlanTrainer(classifier())
+    given = {}
+    for name, array in trainer.weights().items():
+        (tmp_path / "w").write_bytes(array.tobytes())
+        given[name] = np.memmap(tmp_path / "w", array.dtype, "c", shape=array.shape)  # changes are not written
+        given[name][...] = 3
+        (tmp_path / "w").unlink()
+    trainer.set_weights(given)
+    for name, array in trainer.weights().items():
+        assert (array == 3).all()
+        assert (given[name] == 3).all()
 
 
 def test_a_weight_that_is_released_is_read_again(tmp_path):

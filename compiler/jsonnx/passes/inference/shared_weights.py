@@ -11,8 +11,9 @@ from collections.abc import Callable, Collection, Iterator
 import numpy as np
 
 from ...ir import Constant, Graph, Node, Value
+from ..canonicalize import with_replaced_inputs
 from ..constant_folding import MIN_SHARED_ELEMENTS
-from ..rewrite import Match, RuleSet, with_replaced_inputs
+from ..rewrite import Match, RuleSet
 from .linear_ops import weight_name
 
 WeightPass = Callable[[Graph, Collection[str]], Graph]

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from ...core.types import Size
 from ...ir import Builder, Constant, Graph, Node, Parameter, Value, onnx_dtype, reachable_nodes
-from ..rewrite import with_replaced_inputs
+from ..canonicalize import with_replaced_inputs
 
 MIN_STORED_ELEMENTS = 1 << 13
 """Minimum size of a frozen weight, in elements, that is stored in 16 bits. Smaller ones stay in float32."""
