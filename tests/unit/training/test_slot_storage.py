@@ -15,9 +15,12 @@ from jsonnx.core.callback import Callback
 from jsonnx.core.types import TensorType
 from jsonnx.ir import Builder
 from jsonnx.runtime.session.weight_files import read_weight_file
+from jsonnx.training.optimizers import slot_storage
 from jsonnx.training.optimizers.optimizer import OPTIMIZERS
 from jsonnx.training.optimizers.slot_storage import DITHER_PERIOD, MAX_ROUNDING_ERRORS, dither_factor
 from support.commands import jsonnx as command
+from support.embedding_specs import OPTIMIZERS as LAZY_OPTIMIZERS
+from support.embedding_specs import draw_batches, embedding_spec, update_small_tables_lazily
 from support.harness import run
 from unit.training.cases import OPTIMIZERS as OPTIMIZER_CASES
 
@@ -128,16 +131,45 @@ def test_skipped_steps_keep_the_slots(dtype: str) -> None:
     assert all(not array.astype(np.float32).any() for array in slots(trainer).values())
 
 
-def test_a_large_embedding_has_rounded_slots() -> None:
-    embedding = {"type": "Embedding", "name": "table", "input_dim": 20_000, "output_dim": 32}
-    document = {
-        "inputs": {"x": {"shape": [4], "dtype": "int32"}},
-        "layers": [embedding, {"type": "Flatten"}, {"type": "Dense", "units": 1}],
-        "training": {"loss": "mse", "optimizer": {"type": "adam", "slot_dtype": "bfloat16"}},
-    }
-    trainer = Trainer(document)
-    trainer.step(np.arange(40, dtype=np.int32).reshape(10, 4), np.ones((10, 1), np.float32))
-    assert slots(trainer)["optimizer/table/embeddings/velocity"].dtype == ml_dtypes.bfloat16
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("optimizer", LAZY_OPTIMIZERS.values(), ids=LAZY_OPTIMIZERS)
+def test_rows_of_a_table_are_updated_lazily(
+    optimizer: dict[str, Any], dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    update_small_tables_lazily(monkeypatch)
+    monkeypatch.setattr(slot_storage, "MIN_ROUNDED_ELEMENTS", 1 << 10)
+    exact = Trainer(embedding_spec(optimizer))
+    lazy, eager = (Trainer(embedding_spec(optimizer | {"slot_dtype": dtype}), fast=fast) for fast in (True, False))
+    engine = lazy.plan_trainer.engine
+    assert engine.execution.lazy_tables is not None
+    start = exact.weights()["table/embeddings"]
+    for x, y in draw_batches(40):
+        for trainer in (exact, lazy, eager):
+            trainer.step(x, y)
+    change, *changes = (trainer.weights()["table/embeddings"] - start for trainer in (exact, lazy, eager))
+    for rounded_change in changes:
+        assert np.linalg.norm(rounded_change - change) < 0.05 * np.linalg.norm(change)
+    types = {name: array.dtype.name for name, array in engine.variables().items() if array.shape == start.shape}
+    rounded = [name for name, storage in engine.execution.lazy_tables.tables[0].storages.items() if storage.dtype]
+    assert [types[f"optimizer/table/embeddings/{name}"] for name in rounded] == [dtype] * len(rounded)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_lazily_updated_rows_are_restored_after_a_loss_that_is_not_finite(
+    dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    update_small_tables_lazily(monkeypatch)
+    monkeypatch.setattr(slot_storage, "MIN_ROUNDED_ELEMENTS", 1 << 10)
+    trainer = Trainer(embedding_spec({"type": "adam", "slot_dtype": dtype}))
+    batches = list(draw_batches(9))
+    for x, y in batches[:-1]:
+        trainer.step(x, y)
+    before = {name: array.tobytes() for name, array in trainer.plan_trainer.engine.variables().items()}
+    trainer.step(*batches[-1])
+    with pytest.raises(jsonnx.CompileError, match="loss"):
+        trainer.step(batches[-1][0], batches[-1][1] * np.float32(1e30))
+    after = trainer.plan_trainer.engine.variables()
+    assert {name: array.tobytes() for name, array in after.items()} == before
 
 
 @pytest.mark.parametrize("dtype", TYPES)

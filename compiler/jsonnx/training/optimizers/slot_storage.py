@@ -59,12 +59,15 @@ class SlotStorage:
         value = stored if self.dtype is None else g.cast(stored, "float32")
         return g.Mul(value, value) if self.is_root else value
 
+    def stored_number(self, g: Builder, value: Value) -> Value:
+        """What is stored for a slot, in float32."""
+        return g.Sqrt(value) if self.is_root else value
+
     def store(self, g: Builder, value: Value, step: Value) -> Value:
         """The slot after a step; `step` is an int64 that counts updates."""
         if self.dtype is None:
             return value
-        root = g.Sqrt(value) if self.is_root else value
-        dithered = g.Mul(root, dither_factor(g, step, MAX_ROUNDING_ERRORS[self.dtype]))
+        dithered = g.Mul(self.stored_number(g, value), dither_factor(g, step, MAX_ROUNDING_ERRORS[self.dtype]))
         if self.dtype == "float16":
             dithered = g.Clip(dithered, 0.0 if self.is_root else -MAX_FLOAT16, MAX_FLOAT16)
         return g.cast(dithered, self.dtype)
