@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError
+from jsonnx.passes.training_steps import remat
 from jsonnx.pipeline.check.check import check_spec
 from jsonnx.pipeline.run.training_run import train
 from jsonnx.pipeline.train.trainer import Trainer
@@ -69,6 +70,8 @@ OPTIMIZERS = {
     "centered": {"type": "rmsprop", "centered": True, "momentum": 0.5, "global_clipnorm": 1.0},
     "average": {"type": "adamw", "weight_decay": 0.01, "use_ema": True},
     "accumulation": {"type": "adam", "gradient_accumulation_steps": 2},
+    "slots in 16 bits": {"type": "adam", "slot_dtype": "bfloat16"},
+    "momentum in 16 bits": {"type": "sgd", "momentum": 0.9, "slot_dtype": "float16"},
 }
 
 
@@ -87,8 +90,9 @@ def test_steps_of_every_optimizer_have_the_bits_of_steps_with_copies(
     assert all(np.array_equal(array, expected[name]) for name, array in variables(overwriting).items())
 
 
-def test_variables_have_one_copy() -> None:
-    engine = Trainer(spec("adam")).plan_trainer.engine
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_variables_have_one_copy(dtype: str) -> None:
+    engine = Trainer(spec({"type": "adam", "slot_dtype": dtype})).plan_trainer.engine
     assert {rows.variable for rows in engine.execution.slices.values()} >= {KERNEL, f"optimizer/{KERNEL}/velocity"}
     for name in (KERNEL, "second/kernel", f"optimizer/{KERNEL}/velocity"):
         assert len({values[name].data_ptr() for values in engine._variables.sets}) == 1
@@ -212,3 +216,28 @@ def test_a_resumed_run_has_the_same_bits(tmp_path: Path) -> None:
         assert uninterrupted.step(x, y) == resumed.step(x, y)
     expected = variables(uninterrupted)
     assert all(np.array_equal(array, expected[name]) for name, array in variables(resumed).items())
+
+
+@pytest.mark.parametrize("mode", ["none", "full", "activations"])
+def test_lazily_updated_tables_and_recomputed_results_give_the_same_bits(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = spec("adam")
+    document["inputs"] = {"x": {"shape": [4], "dtype": "int32"}}
+    table = {"type": "Embedding", "input_dim": 20_000, "output_dim": 64, "name": "table"}
+    document["layers"] = [table, {"type": "Flatten"}, *document["layers"]]
+    rng = np.random.default_rng(1)
+    data = [
+        (rng.integers(0, 20_000, (9, 4)).astype(np.int32), rng.normal(size=(9, 2)).astype(np.float32)) for _ in range(4)
+    ]
+    expected = separate_copies(monkeypatch, document, seed=3)
+    if mode != "none":
+        document["training"]["remat"] = mode
+        monkeypatch.setattr(remat, "MIN_SAVING_RATIO", -1e9)  # also where it saves nothing
+    trainer = Trainer(document, seed=3)
+    execution = trainer.plan_trainer.engine.execution
+    assert execution.lazy_tables
+    assert execution.inplace_variables
+    assert [trainer.step(*batch)["loss"] for batch in data] == [expected.step(*batch)["loss"] for batch in data]
+    weights = expected.weights()
+    assert all(np.array_equal(array, weights[name]) for name, array in trainer.weights().items())
