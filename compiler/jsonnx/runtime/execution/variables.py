@@ -205,6 +205,7 @@ def _aligned_copy(array: np.ndarray) -> np.ndarray:
     start = -buffer.ctypes.data % VECTOR_ALIGNMENT_BYTES
     copy = buffer[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
     copy[...] = array
+    release_pages(array)
     return copy
 
 
