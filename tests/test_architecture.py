@@ -40,7 +40,7 @@ pipeline/validate: pipeline/run pipeline/train pipeline/compile pipeline/check l
     backend ir core
 pipeline/run: pipeline/run_folder pipeline/train pipeline/git pipeline/compile pipeline/check render trackers runtime
     data passes analysis frontend sections placement backend ir core
-pipeline/run_folder: pipeline/check runtime interop frontend core
+pipeline/run_folder: pipeline/check runtime interop frontend backend core
 pipeline/train: pipeline/compile pipeline/check render runtime data tuning lowering gradient passes analysis interop
     frontend layers sections training backend ir core
 pipeline/git: core

@@ -3,6 +3,7 @@
 In: a `Graph`. Out: an ONNX model, with the same bytes for the same graph.
 """
 
+from .external_data import require_one_message, to_loadable
 from .metadata import (
     TARGET_STATISTICS,
     THRESHOLDS,
@@ -13,6 +14,7 @@ from .metadata import (
     target_statistics_from,
     thresholds_from,
 )
+from .model_files import model_data_files, write_model
 from .model_writer import ModelWriter
 from .to_onnx import serialize, to_model_proto, to_model_writer
 from .verify import verify_model
@@ -22,13 +24,17 @@ __all__ = [
     "THRESHOLDS",
     "ModelWriter",
     "canonical_json",
+    "model_data_files",
     "model_metadata",
     "package_version",
+    "require_one_message",
     "serialize",
     "spec_hash",
     "target_statistics_from",
     "thresholds_from",
+    "to_loadable",
     "to_model_proto",
     "to_model_writer",
     "verify_model",
+    "write_model",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -55,6 +56,11 @@ class ModelWriter:
         graph.update(after)
         before, after = _fields_around(self.model, GRAPH_FIELD)
         return ContentDigests(sha256(before + graph.digest() + after).hexdigest(), tensors)
+
+    @cached_property
+    def size_bytes(self) -> int:
+        """The number of bytes of the model, tensors included."""
+        return sum(memoryview(part).nbytes for part in self.parts())
 
     def to_proto(self) -> onnx.ModelProto:
         """The complete model as one message."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import onnx
 from onnx import helper
 
@@ -18,6 +19,8 @@ from .model_writer import ModelWriter, split_tensor
 from .opset import lowest_opset
 
 PRODUCER_NAME = "jsonnx"
+MAX_HASHED_BYTES = 1 << 16
+"""Maximum size of a constant, in bytes, that is found by all of its elements; of larger ones by some."""
 DOMAIN_VERSIONS = {"ai.onnx.ml": 4}
 """The versions of domains other than ONNX's; 1 for a domain that is not listed."""
 
@@ -58,15 +61,16 @@ def to_model_writer(graph: Graph, *, name: str = "model", metadata: Mapping[str,
     results = {**graph.outputs, **{next_name(state): value for state, value in graph.updates.items()}}
     renamed = _name_outputs(graph, results, names)
     constants, arrays = _initializers(graph, results.values(), names)
-    nodes = [*_node_protos(graph, names), *renamed(names)]
     proto = helper.make_graph(
-        nodes,
+        [],
         name,
         [_value_info(input_name, value.type) for input_name, value in fed],
         [_value_info(result, value.type) for result, value in results.items()],
         constants,
-        value_info=[_value_info(names.by_value[value], value.type) for value in _uninferable_results(graph)],
     )
+    _add_nodes(proto, graph, names)
+    proto.node.extend(renamed(names))
+    proto.value_info.extend(_value_info(names.by_value[value], value.type) for value in _uninferable_results(graph))
     opsets = [helper.make_opsetid("", lowest_opset(graph)), *_domains(graph)]
     model = helper.make_model(
         proto,
@@ -105,13 +109,13 @@ def _uninferable_results(graph: Graph) -> list[Value]:
     input_symbols = {symbol for value in graph.inputs.values() for symbol in _size_symbols(value)}
 
     def is_untyped(node: Node, output: Value) -> bool:
+        if node.domain not in standard_domains:
+            return True
+        if output.type.is_static():
+            return False
         symbols = _size_symbols(output)
-        is_reshaped = node.op == "Reshape" and bool(symbols) and symbols <= input_symbols
-        return (
-            node.domain not in standard_domains
-            or is_reshaped
-            or any(symbol.startswith(DATA_DEPENDENT) for symbol in symbols)
-        )
+        is_reshaped = node.op == "Reshape" and symbols <= input_symbols
+        return is_reshaped or any(symbol.startswith(DATA_DEPENDENT) for symbol in symbols)
 
     return [output for node in graph.nodes for output in node.outputs if is_untyped(node, output)]
 
@@ -139,28 +143,54 @@ def _name_outputs(graph: Graph, results: Mapping[str, Value], names: ValueNames)
 
 def _initializers(graph: Graph, results, names: ValueNames):  # type: ignore[no-untyped-def]
     """The initializers and their arrays. Equal constants without a name share one."""
-    name_by_key: dict[tuple[Any, ...], str] = {}
+    unnamed = _UnnamedConstants()
     protos, arrays = [], []
     for value, scope in _value_uses(graph, results):
         if not isinstance(value, Constant) or value in names.by_value:
             continue
         if not value.name:
-            key = _constant_key(value)
-            if key in name_by_key:
-                names.by_value[value] = name_by_key[key]
+            equal = unnamed.find_or_add(value)
+            if equal is not value:
+                names.by_value[value] = names.by_value[equal]
                 continue
-            name_by_key[key] = names.unique(f"/{scope}/Constant")
-        names.by_value[value] = names.unique(value.name) if value.name else name_by_key[key]
+        names.by_value[value] = names.unique(value.name or f"/{scope}/Constant")
         proto, array = split_tensor(value.array, value.dtype, names.by_value[value])
         protos.append(proto)
         arrays.append(array)
     return protos, arrays
 
 
+class _UnnamedConstants:
+    """The first of each group of equal constants."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[Any, list[Constant]] = {}
+
+    def find_or_add(self, value: Constant) -> Constant:
+        """The first constant that is equal; the constant itself if there is none."""
+        known = self._by_key.setdefault(_constant_key(value), [])
+        equal = next((other for other in known if _is_equal(value.array, other.array)), value)
+        if equal is value:
+            known.append(value)
+        return equal
+
+
 def _constant_key(value: Constant) -> tuple[Any, ...]:
-    """A key that is equal for equal constants."""
-    text = value.dtype == "string"
-    return value.dtype, value.array.shape, repr(value.array.tolist()) if text else value.array.tobytes()
+    """A key that is the same for equal constants, and that seldom is for others."""
+    shape, dtype = value.array.shape, value.dtype
+    if dtype == "string":
+        return dtype, shape, repr(value.array.tolist())
+    is_small = value.array.nbytes <= MAX_HASHED_BYTES
+    sample = value.array if is_small else value.array[tuple(slice(None, None, -(-size // 4)) for size in shape)]
+    return dtype, shape, sample.tobytes()
+
+
+def _is_equal(array: np.ndarray, other: np.ndarray) -> bool:
+    """Whether constants with the same key have the same bytes."""
+    if array is other or array.dtype.hasobject or array.nbytes <= MAX_HASHED_BYTES:
+        return True
+    bits = np.dtype(f"u{array.dtype.itemsize}")
+    return np.array_equal(array.view(bits), other.view(bits))
 
 
 def _value_uses(graph: Graph, results) -> Iterator[tuple[Value, str]]:  # type: ignore[no-untyped-def]
@@ -171,32 +201,38 @@ def _value_uses(graph: Graph, results) -> Iterator[tuple[Value, str]]:  # type: 
     yield from ((value, "outputs") for value in results)
 
 
-def _node_protos(graph: Graph, names: ValueNames) -> Iterator[onnx.NodeProto]:
+def _add_nodes(proto: onnx.GraphProto, graph: Graph, names: ValueNames) -> None:
+    """Adds the nodes of a graph, and names their outputs."""
     for node in graph.nodes:
         name = names.unique(f"/{node.scope}/{node.op}" if node.scope else f"/{node.op}")
         for index, output in enumerate(node.outputs):
             if output not in names.by_value:
                 names.assign(output, f"{name}_output_{index}")
-        yield _node_proto(node, name, names)
+        _add_node(proto, node, name, names)
 
 
-def _node_proto(node: Node, name: str, names: ValueNames) -> onnx.NodeProto:
+def _add_node(graph_proto: onnx.GraphProto, node: Node, name: str, names: ValueNames) -> None:
     inputs = ["" if value is None else names.by_value[value] for value in node.inputs]
     outputs = [names.by_value[value] for value in node.outputs]
-    attributes = dict(node.attributes)
-    for body in _subgraphs(node):
-        inputs = inputs[: body.num_loop_inputs or 1]  # an If has only its condition as an input
-        attributes |= {
-            key: _subgraph_proto(body, node, name, names) for key, value in attributes.items() if value is body
-        }
-    proto = helper.make_node(node.op, inputs, outputs, name=name, domain=node.domain or None, **attributes)
+    proto = graph_proto.node.add(output=outputs, name=name, op_type=node.op)
+    if node.domain:
+        proto.domain = node.domain
+    if node.attributes:
+        attributes = dict(node.attributes)
+        for body in _subgraphs(node):
+            inputs = inputs[: body.num_loop_inputs or 1]  # an If has only its condition as an input
+            attributes |= {
+                key: _subgraph_proto(body, node, name, names) for key, value in attributes.items() if value is body
+            }
+        known = [(key, value) for key, value in sorted(attributes.items()) if value is not None]
+        proto.attribute.extend(helper.make_attribute(key, value) for key, value in known)
+    proto.input.extend(inputs)
     for key, text in node_metadata(node).items():
         proto.metadata_props.add(key=key, value=text)
-    return proto
 
 
 def _subgraphs(node: Node) -> list[Subgraph]:
-    return [value for value in node.attributes.values() if isinstance(value, Subgraph)]
+    return [] if not node.attributes else [value for value in node.attributes.values() if isinstance(value, Subgraph)]
 
 
 def _subgraph_proto(body: Subgraph, node: Node, name: str, names: ValueNames) -> onnx.GraphProto:
@@ -206,11 +242,12 @@ def _subgraph_proto(body: Subgraph, node: Node, name: str, names: ValueNames) ->
             names.assign(inner, f"{name}/{inner.name}")
         elif outer is not None:
             names.by_value[inner] = names.by_value[outer]
-    nodes = list(_node_protos(body, names))
+    nodes = onnx.GraphProto()
+    _add_nodes(nodes, body, names)
     results = {names.unique(f"{name}/{result}"): value for result, value in body.outputs.items()}
-    nodes += [helper.make_node("Identity", [names.by_value[value]], [result]) for result, value in results.items()]
+    identities = [helper.make_node("Identity", [names.by_value[value]], [result]) for result, value in results.items()]
     return helper.make_graph(
-        nodes,
+        [*nodes.node, *identities],
         f"{name}/body",
         [_value_info(names.by_value[x], x.type) for x in list(body.inputs.values())[: body.num_loop_inputs]],
         [_value_info(result, value.type) for result, value in results.items()],

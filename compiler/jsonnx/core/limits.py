@@ -79,8 +79,8 @@ MAX_EXPRESSION_TEXT_CHARACTERS = Limit(EXPANSION, 10_000, "characters", "A text 
 
 MAX_ELEMENTS_PER_SAMPLE = Limit(NETWORKS, 2**31 - 1, "elements", "A tensor of one sample.")
 MAX_OPERATORS = Limit(NETWORKS, 50_000, "operators", "ONNX operators that the layers of a network consist of.")
-MAX_MODEL_BYTES = Limit(
-    NETWORKS, 2 * GIB, "bytes", "The weights of a network: Protocol Buffers cannot encode a larger model."
+MAX_WEIGHTS_BYTES = Limit(
+    NETWORKS, 1024 * GIB, "bytes", "The weights of a network. A command that needs them in memory may refuse fewer."
 )
 MAX_CONSTANT_BYTES = Limit(NETWORKS, 64 * MIB, "bytes", "One constant other than a weight, such as a causal mask.")
 MAX_CONSTANTS_BYTES = Limit(NETWORKS, 256 * MIB, "bytes", "All constants other than weights together.")

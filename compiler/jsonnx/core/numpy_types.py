@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 
+@cache
 def numpy_dtype(name: str) -> np.dtype[Any]:
     """NumPy's element type for a name; strings are Python objects."""
     if name == "bfloat16":

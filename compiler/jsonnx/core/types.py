@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from math import gcd, prod
+from math import gcd
 from typing import overload
 
 DATA_DEPENDENT = "counted/"
@@ -146,12 +146,18 @@ def _canonical_dim(terms: dict[str, int], offset: int) -> Dim:
 
 def product(sizes: Iterable[Dim]) -> Dim:
     """The product of some sizes, symbolic if one of them is."""
-    factors = list(sizes)
-    result: Dim = 1
-    for size in factors:
-        if isinstance(size, Size):
-            result = size * result
-    return result * prod(size for size in factors if isinstance(size, int))
+    known, symbolic = 1, list[Size]()
+    for size in sizes:
+        if isinstance(size, int):
+            known *= size
+        else:
+            symbolic.append(size)
+    if not symbolic:
+        return known
+    result: Dim = symbolic[0]
+    for size in symbolic[1:]:
+        result = size * result
+    return result if known == 1 else result * known
 
 
 def shape_text(shape: Iterable[Dim]) -> str:
@@ -186,7 +192,8 @@ class TensorType:
 
     def is_static(self, *axes: int) -> bool:
         """Whether the sizes of these axes (without arguments: of all axes) are integers."""
-        return all(isinstance(self.shape[axis], int) for axis in axes or range(self.rank))
+        sizes = [self.shape[axis] for axis in axes] if axes else self.shape
+        return {int}.issuperset(map(type, sizes))
 
     def static_size(self, axis: int) -> int:
         """The size of an axis as an integer. Raises ShapeError if it is symbolic."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache
 
 from ..core.reserved_names import AVERAGE_SLOT, LEARNING_RATE, OPTIMIZER_SCOPE, STEP_COUNT
 from ..core.types import Dim, TensorType
@@ -13,6 +14,7 @@ from ..ir import Builder, Graph, Parameter, State, Value, WeightUpdate
 from ..training.optimizers.optimizer import Optimizer
 from ..training.optimizers.schedules import Schedule
 from ..training.weights.initializers import Constant
+from .repeated_updates import RepeatedUpdates
 
 ACCUMULATOR_SLOT = "gradient_accumulator"
 """The slot of a weight with the sum of its gradients since the last update."""
@@ -49,10 +51,11 @@ def update_weights(
             own = {w: factor for w, factor in factors.items() if optimizer.optimizer_index(w.name) == index}
             with g.scope(f"+{index}") if index else nullcontext():
                 updated |= _prepare(g, optimizer.optimizers[index], _rate(g, optimizer, index, step), own, step)
+        updates = RepeatedUpdates(g)
         for weight, gradient in optimizer.clip(g, _accumulate(g, with_gradient, step)).items():
             variant, rate, shared = updated[weight]
             with g.scope(weight.name):
-                _update_weight(g, weight, WeightUpdate(variant, gradient, rate, shared), step)
+                _update_weight(g, weight, WeightUpdate(variant, gradient, rate, shared), step, updates)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,13 +155,13 @@ def _accumulate(g: Builder, gradients: dict[Parameter, Value], step: Step) -> di
     return means
 
 
-def _update_weight(g: Builder, weight: Parameter, update: WeightUpdate, step: Step) -> None:
+def _update_weight(g: Builder, weight: Parameter, update: WeightUpdate, step: Step, updates: RepeatedUpdates) -> None:
     optimizer = update.optimizer
     slots = {
         name: _slot(g, name, optimizer.slot_shape(name, weight.shape), start)
         for name, start in optimizer.slots().items()
     }
-    next_weight, next_slots = optimizer.decay_and_update(g, weight, update.gradient, slots, update.rate, update.shared)
+    next_weight, next_slots = updates.emit(weight, slots, update)
     for name, value in next_slots.items():
         g.assign(slots[name], step.at_updates(g, value, slots[name]))
     next_weight = step.at_updates(g, next_weight, weight)
@@ -179,4 +182,10 @@ def _average(g: Builder, weight: Parameter, next_weight: Value, kept: Value, ove
 
 
 def _slot(g: Builder, name: str, shape: tuple[Dim, ...], initial: float = 0.0) -> State:
-    return g.state(name, shape, Constant(value=initial))
+    return g.state(name, shape, _constant(initial))
+
+
+@cache
+def _constant(value: float) -> Constant:
+    """An initializer that all slots with an initial value share."""
+    return Constant(value=value)

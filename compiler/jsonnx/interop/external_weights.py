@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.files.files import UnsafePath, check_beneath
+
+
+def weights_folder(name: str) -> Path:
+    """The folder of the files with weights of a model: that of the model's file, behind symbolic links."""
+    return Path(os.path.realpath(name)).parent
 
 
 def require_own_weight_files(locations: Iterable[str], name: str) -> None:
@@ -18,7 +24,7 @@ def require_own_weight_files(locations: Iterable[str], name: str) -> None:
             raise CompileError([Diagnostic("unsafe-path", message, file=name)])
         for path in {location, location.replace("\\", "/")}:  # it separates folders on Windows
             try:
-                check_beneath(Path(name).parent, path)
+                check_beneath(weights_folder(name), path)
             except UnsafePath as error:
                 message = f"its weights are in {location!r}, outside of its folder"
                 raise CompileError([Diagnostic("unsafe-path", message, file=name)]) from error

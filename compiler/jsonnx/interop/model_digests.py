@@ -16,6 +16,7 @@ from ..core.diagnostics import CompileError, Diagnostic
 from ..core.files.digests import DIGEST_KEYS, ContentDigests, digest_errors, records_digests
 from ..core.files.file_kinds import ONNX, other_kind_error
 from ..core.files.files import UnsafePath, open_beneath
+from .external_weights import weights_folder
 from .protobuf_reader import BufferedFile, DecodeError, Message
 from .read_budget import damaged_file_error
 
@@ -40,7 +41,7 @@ def model_digest_errors(file: IO[bytes], name: str) -> list[Diagnostic]:
         metadata = dict(_metadata_entry(value) for number, value in model.fields() if number == METADATA_FIELD)
         if not records_digests(metadata):
             return []
-        actual = _ModelDigester(Path(name).parent).digests(model)
+        actual = _ModelDigester(weights_folder(name)).digests(model)
     except DecodeError as error:
         damage = damaged_file_error(name, f"not a readable model: {error}")
         raise other_kind_error(file, name, "an ONNX model or a RUN folder", (ONNX,)) or damage from error

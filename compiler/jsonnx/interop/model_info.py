@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import IO
 
 from ..backend import spec_hash, thresholds_from
@@ -15,7 +16,7 @@ from ..core.files.file_kinds import ONNX, other_kind_error
 from ..core.files.files import open_file
 from ..frontend.json.json_reader import Source, read_text
 from ..frontend.text.formatter import format_source
-from .external_weights import require_own_weight_files
+from .external_weights import require_own_weight_files, weights_folder
 from .model_digests import model_digest_errors
 from .onnx_reader import OnnxFile, read_onnx
 from .protobuf_reader import DecodeError
@@ -51,6 +52,11 @@ class ModelInfo:
             message = "the spec in its metadata is not an object"
             raise CompileError([Diagnostic("damaged-file", message, file=self.file)])
         return source
+
+    @property
+    def weight_files(self) -> list[Path]:
+        """The files with weights that the model names, which need not exist."""
+        return [weights_folder(self.file) / location for location in self.onnx_file.external_files]
 
     @property
     def matches_digest(self) -> bool | None:

@@ -24,6 +24,7 @@ from .graph import (
     topologically_sorted,
 )
 from .label_encoder import VocabularyNotLearned, unlearned_states, with_vocabularies
+from .weight_shapes import variable_bytes
 
 __all__ = [
     "Builder",
@@ -46,5 +47,6 @@ __all__ = [
     "tensor_proto",
     "topologically_sorted",
     "unlearned_states",
+    "variable_bytes",
     "with_vocabularies",
 ]

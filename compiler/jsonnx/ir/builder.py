@@ -30,7 +30,7 @@ from .graph import (
 from .label_encoder import ML_DOMAIN, label_encoder_attributes
 from .loops import StepFn, loop
 from .scoped_draft import ScopedDraft
-from .type_inference import TypeInference, schema_of
+from .type_inference import TypeInference, operand_type_names
 from .weight_shapes import require_same_shape, require_weight_size
 
 Operand = Value | float | int | bool | Sequence[int] | np.ndarray | None
@@ -93,12 +93,13 @@ class Builder(ScopedDraft):
 
     def const(self, value: Any, dtype: str | None = None) -> Constant:
         """A constant, of type `float_dtype` unless another type is named."""
-        array = np.asarray(value, dtype=numpy_dtype(dtype or self.float_dtype))
+        dtype = dtype or self.float_dtype
+        array = np.asarray(value, dtype=numpy_dtype(dtype))
         if self.constant_bytes_left is not None:
             self.constant_bytes_left -= array.nbytes
             limit = f"more than {bytes_text(MAX_CONSTANTS_BYTES)} of constants with those of the layers before it"
             require(self.constant_bytes_left >= 0, f"needs {limit}", code="too-large")
-        return Constant(TensorType(dtype or self.float_dtype, array.shape), array)
+        return Constant(TensorType(dtype, array.shape), array)
 
     def shared_const(self, key: Hashable, make: Callable[[], np.ndarray]) -> Constant:
         """A constant of type `float_dtype`, made once for all calls with this key."""
@@ -209,14 +210,21 @@ class Builder(ScopedDraft):
     def __getattr__(self, op: str) -> Callable[..., Any]:
         if not op[0].isupper():
             raise AttributeError(op)
-        return lambda *operands, **attributes: self.emit(op, *operands, **attributes)
+
+        def method(self: Builder, *operands: Operand, **attributes: Any) -> Any:
+            return self.emit(op, *operands, **attributes)
+
+        setattr(Builder, op, method)  # found by later calls without this detour
+        return method.__get__(self)
 
     def emit(self, op: str, *operands: Operand, outputs: int = 1, domain: str = "", **attributes: Any) -> Any:
         """Appends a node. Returns its result, or a tuple of `outputs` results. Omits attributes that are None."""
         inputs = self._operands(op, domain, operands)
         while inputs and inputs[-1] is None:  # onnxruntime crashes if the last input has an empty name
             inputs = inputs[:-1]
-        kept = {name: _tuple_as_list(value) for name, value in attributes.items() if value is not None}
+        kept = attributes and {
+            k: list(v) if isinstance(v, tuple) else v for k, v in attributes.items() if v is not None
+        }
         try:
             types = self._infer(op, domain, inputs, kept, outputs)
         except Exception as error:  # onnx raises several classes; each of them means that the node is invalid
@@ -231,11 +239,14 @@ class Builder(ScopedDraft):
         self.nodes.append(Node(op, inputs, results, kept, scope, path, domain, detached, region))
         return results[0] if outputs == 1 else results
 
-    def _operands(self, op: str, domain: str, operands: Sequence[Operand]) -> tuple[Value | None, ...]:
-        if all(operand is None or isinstance(operand, Value) for operand in operands):
-            return tuple(operands)  # type: ignore[arg-type]
-        formal = schema_of(op, domain).inputs
-        type_names = [formal[min(index, len(formal) - 1)].type_str for index in range(len(operands))]
+    def _operands(self, op: str, domain: str, operands: tuple[Operand, ...]) -> tuple[Value | None, ...]:
+        for operand in operands:
+            if operand is not None and not isinstance(operand, Value):
+                break
+        else:
+            return operands  # type: ignore[return-value]
+        formal = operand_type_names(op, domain)
+        type_names = [formal[min(index, len(formal) - 1)] for index in range(len(operands))]
         dtypes = {name: x.dtype for name, x in zip(type_names, operands, strict=True) if isinstance(x, Value)}
         return tuple(
             operand if operand is None or isinstance(operand, Value) else self._constant(operand, dtypes.get(name))
@@ -375,7 +386,3 @@ class Builder(ScopedDraft):
         fill_value = onnx.numpy_helper.from_array(np.full(1, number, numpy_dtype(dtype)))
         filled: Value = self.ConstantOfShape(shape, value=fill_value)
         return filled
-
-
-def _tuple_as_list(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

@@ -20,6 +20,7 @@ class GraphDraft:
         self.gradients: dict[Value, GradientInfo] = {}
         self.weight_updates: dict[str, WeightUpdate] = {}
         self.checked: list[Value] = []
+        self.releasing: set[Value] = set()
 
     def copy_fields(self, graph: Graph) -> None:
         """Copies all fields of a finished graph but its outputs."""
@@ -27,6 +28,7 @@ class GraphDraft:
         self.inputs, self.parameters, self.states = dict(graph.inputs), dict(graph.parameters), dict(graph.states)
         self.randoms, self.updates, self.masks = dict(graph.randoms), dict(graph.updates), dict(graph.masks)
         self.gradients, self.weight_updates = dict(graph.gradients), dict(graph.weight_updates)
+        self.releasing = set(graph.releasing)
 
     def graph(self, outputs: dict[str, Value]) -> Graph:
         """The finished graph."""
@@ -43,4 +45,5 @@ class GraphDraft:
             dict(self.gradients),
             dict(self.weight_updates),
             tuple(self.checked),
+            frozenset(self.releasing),
         )

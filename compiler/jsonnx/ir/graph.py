@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -201,6 +201,8 @@ class GradientInfo:
 
     def remapped(self, replacements: Mapping[Value, Value]) -> GradientInfo:
         """The same with values replaced."""
+        if self.x not in replacements and self.dy not in replacements:
+            return self
         return replace(self, x=replacements.get(self.x, self.x), dy=replacements.get(self.dy, self.dy))
 
 
@@ -216,6 +218,8 @@ class WeightUpdate:
 
     def remapped(self, replacements: Mapping[Value, Value]) -> WeightUpdate:
         """The same with values replaced."""
+        if replacements.keys().isdisjoint((self.gradient, self.rate, *self.shared.values())):
+            return self
         shared = {name: replacements.get(value, value) for name, value in self.shared.items()}
         gradient, rate = replacements.get(self.gradient, self.gradient), replacements.get(self.rate, self.rate)
         return replace(self, gradient=gradient, rate=rate, shared=shared)
@@ -235,7 +239,8 @@ class Graph:
 
     `updates` are the next values of parameters and states; `losses` are terms that layers add to the loss; `masks` are,
     by output, the positions that count in a loss; `gradients` and `weight_updates` describe values and weights, for
-    passes that compute them in another way.
+    passes that compute them in another way; `releasing` values are computed at their position in the graph where its
+    order is kept, because much larger operands end there.
     """
 
     inputs: Mapping[str, Input]
@@ -252,6 +257,7 @@ class Graph:
     checked: tuple[Value, ...] = ()
     """Scalars besides the loss that are finite in every step that may update variables, such as a norm of all
     gradients."""
+    releasing: frozenset[Value] = frozenset()
 
     @cached_property
     def producers(self) -> dict[Value, Node]:
@@ -264,11 +270,12 @@ class Graph:
         Estimated by the average number of elements per sample and node. Values without a batch axis, such as weight
         gradients, count as none.
         """
-        types = (value.type for node in self.nodes for value in node.outputs)
-        elements = (
-            prod(size for size in type.shape if isinstance(size, int)) for type in types if not type.is_static()
+        shapes = [value.type.shape for node in self.nodes for value in node.outputs]
+        static_sizes = [[size for size in shape if isinstance(size, int)] for shape in shapes]
+        elements = sum(
+            prod(static) for static, shape in zip(static_sizes, shapes, strict=True) if len(static) < len(shape)
         )
-        return sum(elements) >= MIN_MEAN_ELEMENTS_PER_NODE * len(self.nodes) > 0
+        return elements >= MIN_MEAN_ELEMENTS_PER_NODE * len(self.nodes) > 0
 
     @cached_property
     def recomputes(self) -> bool:
@@ -294,6 +301,8 @@ class Graph:
 
     def with_nodes(self, nodes: Iterable[Node], replacements: Mapping[Value, Value]) -> Graph:
         """The graph with other nodes, and with values replaced that are not outputs of nodes."""
+        if not replacements:
+            return replace(self, nodes=tuple(nodes))
         return replace(
             self,
             nodes=tuple(nodes),
@@ -306,6 +315,7 @@ class Graph:
             },
             weight_updates={name: update.remapped(replacements) for name, update in self.weight_updates.items()},
             checked=tuple(replacements.get(value, value) for value in self.checked),
+            releasing=frozenset(replacements.get(value, value) for value in self.releasing),
         )
 
 
@@ -323,12 +333,12 @@ class Subgraph(Graph):
 
 def reachable_nodes(nodes: Iterable[Node], roots: Iterable[Value]) -> list[Node]:
     """The nodes on which the roots depend, in their order."""
-    read = set(roots)
+    read: set[Value | None] = set(roots)
     kept = []
     for node in reversed(list(nodes)):
-        if any(output in read for output in node.outputs):
+        if not read.isdisjoint(node.outputs):
             kept.append(node)
-            read.update(x for x in node.inputs if x is not None)
+            read.update(node.inputs)
     return kept[::-1]
 
 
@@ -365,5 +375,9 @@ def topologically_sorted(nodes: Iterable[Node], further_dependencies: Mapping[No
 
 def node_metadata(node: Node, source: str = "") -> dict[str, str]:
     """The metadata of a node in the ONNX file: the path of its layer in the spec."""
-    steps = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in node.path)
-    return {"jsonnx.path": f"${steps}"} if node.path else {}
+    return {"jsonnx.path": _path_text(node.path)} if node.path else {}
+
+
+@lru_cache
+def _path_text(path: JsonPath) -> str:
+    return "$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)

@@ -36,6 +36,12 @@ def schema_of(op: str, domain: str = "") -> defs.OpSchema:
     return defs.get_schema(op, OPSET, domain)
 
 
+@cache
+def operand_type_names(op: str, domain: str = "") -> tuple[str, ...]:
+    """The names of the types of an operator's inputs: inputs with one name have one type."""
+    return tuple(formal.type_str for formal in schema_of(op, domain).inputs)
+
+
 _inferred_types: dict[Any, list[TensorType]] = {}
 """The types of the outputs by operator, attributes and input types. A process that builds many graphs has many equal
 nodes."""
@@ -52,13 +58,8 @@ class TypeInference:
         self, op: str, domain: str, inputs: tuple[Value | None, ...], attributes: Mapping[str, Any], outputs: int
     ) -> list[TensorType]:
         """The types of the first `outputs` outputs. Raises onnx.shape_inference.InferenceError for an invalid node."""
-        key = (
-            op,
-            domain,
-            tuple(map(_input_key, inputs)),
-            tuple(sorted((k, _hashable(v)) for k, v in attributes.items())),
-            outputs,
-        )
+        attributes_key = tuple(sorted((k, _hashable(v)) for k, v in attributes.items())) if attributes else ()
+        key = op, domain, outputs, attributes_key, *map(_input_key, inputs)
         types = _inferred_types.get(key)
         if types is None:
             types = self._infer(op, domain, inputs, attributes, outputs)
@@ -111,9 +112,11 @@ def is_unknown_size(size: Dim) -> bool:
 
 
 def _input_key(value: Value | None) -> Any:
+    if value is None:
+        return None
     if isinstance(value, Constant) and value.array.size <= MAX_CONSTANT_ELEMENTS:
-        return value.type, value.array.tobytes()
-    return None if value is None else value.type
+        return value.type.dtype, value.type.shape, value.array.tobytes()
+    return value.type.dtype, value.type.shape  # hashed faster than the type
 
 
 def _hashable(value: Any) -> Any:

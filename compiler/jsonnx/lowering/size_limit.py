@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..analysis.shape_inference import TypedNetwork
 from ..core.components import Component, components_of
 from ..core.diagnostics import Report
-from ..core.limits import MAX_MODEL_BYTES, MAX_OPERATORS, MAX_UNROLLED_COPIES, bytes_text
+from ..core.limits import MAX_OPERATORS, MAX_UNROLLED_COPIES, MAX_WEIGHTS_BYTES, bytes_text
 from ..frontend.network import Call
 from ..layers import Layer
 from ..layers.activations import ActivationFunction
@@ -76,7 +76,7 @@ def may_be_too_large(typed: TypedNetwork) -> bool:
         return True
     if any(size > MAX_SMALL_SIZE for call in calls for size in _sizes(typed, call)):
         return True
-    return sum(weight_bound(typed, call) for call in calls) * BYTES_PER_WEIGHT > MAX_MODEL_BYTES
+    return sum(weight_bound(typed, call) for call in calls) * BYTES_PER_WEIGHT > MAX_WEIGHTS_BYTES
 
 
 def weight_bound(typed: TypedNetwork, call: Call) -> int:
@@ -146,9 +146,11 @@ def report_oversized_weights(typed: TypedNetwork, graph: Graph, report: Report) 
     total = 0
     for name, value in {**graph.parameters, **graph.states}.items():
         total += BYTES_PER_WEIGHT * prod(value.shape) if value.type.is_static() else 0
-        if total > MAX_MODEL_BYTES:
+        if total > MAX_WEIGHTS_BYTES:
             layer = name.split("/")[0]
-            message = f"with {layer!r} the weights take {bytes_text(total)}, the limit is {bytes_text(MAX_MODEL_BYTES)}"
+            message = (
+                f"with {layer!r} the weights take {bytes_text(total)}, the limit is {bytes_text(MAX_WEIGHTS_BYTES)}"
+            )
             path = typed.network.paths[layer]
             report.add("too-large", path, f"{message} ({name} alone has shape {list(value.shape)})")
             return

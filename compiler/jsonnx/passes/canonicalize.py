@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
-
-import numpy as np
 
 from ..ir import Constant, Graph, Node, Subgraph, Value, reachable_nodes
 from ..ir.type_inference import is_unknown_size
@@ -32,17 +30,15 @@ def merge_common_subexpressions(graph: Graph) -> Graph:
     first_nodes: dict[Any, Node] = {}
     kept = []
     for node in graph.nodes:
-        if any(x in replacements for x in node.inputs):
-            node = node.with_inputs(None if x is None else replacements.get(x, x) for x in node.inputs)
-        if any(isinstance(x, Subgraph) for x in node.attributes.values()):
-            attributes = {
-                name: merge_common_subexpressions(x) if isinstance(x, Subgraph) else x
-                for name, x in node.attributes.items()
-            }
-            node = replace(node, attributes=attributes)
+        node = with_replaced_inputs(node, replacements)
+        if node.attributes and node.bodies:
+            bodies = {name: merge_common_subexpressions(body) for name, body in node.bodies.items()}
+            node = replace(node, attributes={**node.attributes, **bodies})
         key = _node_key(node)
-        first = first_nodes.get(key)
-        if first is not None and len(first.outputs) == len(node.outputs):
+        first = first_nodes.setdefault(key, node)
+        if first is node:
+            kept.append(node)
+        elif len(first.outputs) == len(node.outputs):
             equal_outputs = zip(node.outputs, first.outputs, strict=True)
             replacements |= {x: _with_known_sizes(kept_output, x) for x, kept_output in equal_outputs}
         else:
@@ -59,21 +55,29 @@ def _with_known_sizes(value: Value, equal: Value) -> Value:
     return value
 
 
+def with_replaced_inputs(node: Node, replacements: Mapping[Value, Value]) -> Node:
+    """The node itself if it reads no replaced value."""
+    if replacements.keys().isdisjoint(node.inputs):
+        return node
+    return node.with_inputs([None if x is None else replacements.get(x, x) for x in node.inputs])
+
+
 def _node_key(node: Node) -> Any:
-    attributes = tuple(
+    attributes = node.attributes and tuple(
         (name, value if isinstance(value, Subgraph) else repr(value)) for name, value in sorted(node.attributes.items())
     )
-    return node.op, node.domain, node.detached, node.region, attributes, tuple(map(_operand_key, node.inputs))
+    operands: Iterable[Any] = node.inputs
+    if Constant in map(type, operands):
+        operands = [_constant_key(x) if isinstance(x, Constant) else x for x in operands]
+    return node.op, node.domain, node.detached, node.region, attributes or (), *operands
 
 
-def _operand_key(value: Value | None) -> Any:
-    if (
-        isinstance(value, Constant)
-        and value.array.size <= MAX_COMPARED_ELEMENTS
-        and value.array.dtype != np.dtype(object)
-    ):
-        return value.dtype, value.array.shape, value.array.tobytes()
-    return value
+def _constant_key(value: Constant) -> Any:
+    """A key that is equal for equal small constants."""
+    array = value.array
+    if array.size > MAX_COMPARED_ELEMENTS or array.dtype.hasobject:
+        return value
+    return value.dtype, array.shape, array.tobytes()
 
 
 def use_reciprocal(graph: Graph) -> Graph:
@@ -82,6 +86,8 @@ def use_reciprocal(graph: Graph) -> Graph:
     onnxruntime 1.32 fuses Div and Mul in the product of two quotients `1 / x` and may remove a quotient that another
     node reads. It then rejects the model as invalid, at every level of optimisation but none.
     """
+    if not any(node.op == "Div" and _is_reciprocal(node) for node in graph.nodes):
+        return graph
     nodes = (replace(n, op="Reciprocal", inputs=n.inputs[1:]) if _is_reciprocal(n) else n for n in graph.nodes)
     return graph.with_nodes(nodes, {})
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from ..core.numpy_types import numpy_dtype
 from ..ir import Constant, Graph, Node, Parameter, State, Value, with_vocabularies
-from .rewrite import Match, RuleSet, with_replaced_inputs
+from .canonicalize import with_replaced_inputs
+from .rewrite import Match, RuleSet
 
 MAX_FOLDED_ELEMENTS = 1 << 26
 """Maximum size of an operand or a result of a folded node, in elements. Other nodes are left to the runtime."""

@@ -22,7 +22,7 @@ from typing import Any, Self
 
 from ..core.types import TensorType
 from ..ir import Builder, GradientInfo, Graph, Node, Value
-from .canonicalize import canonicalize
+from .canonicalize import canonicalize, with_replaced_inputs
 
 Results = Value | Sequence[Value] | None
 """The plain values that replace a node's outputs, or the one value; None if the node stays as it is."""
@@ -72,8 +72,11 @@ class Conversion(ABC):
 
     def visit(self, node: Node) -> None:
         """Converts a node of the old graph, or keeps it."""
-        node = node.with_inputs(None if x is None else self.current(x) for x in node.inputs)
+        node = with_replaced_inputs(node, self.replacements)
         gradient_info = self.graph.gradients.get(node.outputs[0])
+        if gradient_info is None and node.op not in self.converters:
+            self.keep(node)
+            return
         with self.g.inherit(node):
             results = self.convert(node, gradient_info and gradient_info.remapped(self.replacements))
         if results is None:

@@ -16,13 +16,13 @@ A rule is registered under the operators that it matches. Its docstring states t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from ..ir import Builder, GradientInfo, Graph, Node, Value
-from .canonicalize import canonicalize
+from .canonicalize import canonicalize, with_replaced_inputs
 
 Rewritten = Node | Value | Sequence[Value] | None
 """A node with the same outputs, values that replace the outputs, or None if the node does not match the pattern."""
@@ -52,7 +52,8 @@ class Match:
     def producer(self, x: Value | None) -> Node | None:
         """The node that computes x in the rewritten graph."""
         for node in self.g.nodes[self._indexed_nodes :]:
-            self._producers |= dict.fromkeys(node.outputs, node)
+            for output in node.outputs:
+                self._producers[output] = node
         self._indexed_nodes = len(self.g.nodes)
         return None if x is None else self._producers.get(x)
 
@@ -102,34 +103,34 @@ class RuleSet:
 
         Rules match operators of the ONNX domain only.
         """
+        if self._rules.keys().isdisjoint([node.op for node in graph.nodes]):
+            return graph
         m = Match(graph, context)
+        nodes, replacements = m.g.nodes, m.replacements
         is_rewritten = False
         for node in graph.nodes:
-            if node.outputs[0] in m.replacements:
+            if node.outputs[0] in replacements:
                 continue
-            m.node = with_replaced_inputs(node, m.replacements)
-            rewritten = self._rewrite(m)
+            m.node = with_replaced_inputs(node, replacements)
+            rules = None if node.domain else self._rules.get(node.op)
+            rewritten = _first_result(rules, m) if rules else None
             is_rewritten |= rewritten is not None
             if rewritten is None or isinstance(rewritten, Node):
-                m.g.nodes.append(rewritten or m.node)
+                nodes.append(rewritten or m.node)
             else:
                 values = [rewritten] if isinstance(rewritten, Value) else rewritten
-                m.replacements |= zip(node.outputs, values, strict=True)
+                replacements |= zip(node.outputs, values, strict=True)
         if not is_rewritten:
             return graph
         result = replace(graph, states=m.g.states, gradients=m.g.gradients).with_nodes(m.g.nodes, m.replacements)
         return result if self._cleanup is None else self._cleanup(result)
 
-    def _rewrite(self, m: Match) -> Rewritten:
-        rules = () if m.node.domain else self._rules.get(m.node.op, ())
-        if not rules:
-            return None
-        with m.g.inherit(m.node):
-            return next((rewritten for rule in rules if (rewritten := rule(m)) is not None), None)
 
-
-def with_replaced_inputs(node: Node, replacements: Mapping[Value, Value]) -> Node:
-    """The node itself if it reads no replaced value."""
-    if not any(x in replacements for x in node.inputs):
-        return node
-    return node.with_inputs(None if x is None else replacements.get(x, x) for x in node.inputs)
+def _first_result(rules: Sequence[Rule], m: Match) -> Rewritten:
+    """What the first rule that matches returns."""
+    with m.g.inherit(m.node):
+        for rule in rules:
+            rewritten = rule(m)
+            if rewritten is not None:
+                return rewritten
+    return None

@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from campaigns.fault_injection.scenarios import ERRORS
 from campaigns.fault_injection.server import NO_HEARTBEAT_SECONDS, Fault, inject
 from jsonnx import Trainer
+from jsonnx.backend import ModelWriter
 from jsonnx.core.diagnostics import UsageError
 from jsonnx.core.files.files import TEMPORARY_NAME
 from jsonnx.pipeline.run_folder import run_lock
@@ -67,7 +69,7 @@ class Saves:
         run.save_best_checkpoint(self.trainer)
         run.save_checkpoint(self.trainer)
         run.write_weights(self.trainer.weights())
-        run.write_model(content)
+        run.write_model(ModelWriter(onnx.ModelProto(producer_name=content.decode()), []))
         run.write_texts({run.paths.run_info: json.dumps({"content": content.decode()})})
 
     def _run(self, path: Path, fault: Fault | None, log: Path | None = None) -> int:

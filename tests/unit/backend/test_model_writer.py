@@ -9,6 +9,7 @@ from jsonnx.backend import ModelWriter, serialize, to_model_proto, to_model_writ
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder, Constant
 from jsonnx.ir.dtypes import to_contiguous
+from onnx.reference import ReferenceEvaluator
 
 
 def constant(array: np.ndarray, dtype: str, name: str = "") -> Constant:
@@ -75,6 +76,21 @@ def test_equal_constants_without_a_name_share_an_initializer() -> None:
     x = g.input("x", TensorType("float32", (BATCH, 3)))
     y = g.Add(g.Mul(x, g.const([1.0, 2.0, 3.0])), g.const([1.0, 2.0, 3.0]))
     assert len(to_model_proto(g.graph({"y": g.Div(y, g.const([1, 2, 4]))})).graph.initializer) == 2
+
+
+def test_large_constants_share_an_initializer_only_if_all_elements_are_equal() -> None:
+    array = np.random.default_rng(0).normal(size=(300, 200)).astype(np.float32)
+    changed, zeros = array.copy(), np.zeros((300, 200), np.float32)
+    changed[150, 77] += 1
+    g = Builder()
+    y = g.input("x", TensorType("float32", (300, 200)))
+    for term in (array, array.copy(), np.asfortranarray(array), changed, zeros, -zeros):
+        y = g.Add(y, constant(term, "float32"))
+    made = to_model_writer(g.graph({"y": y}))
+    assert len(made.arrays) == 4  # a zero and a negative zero have other bytes
+    x = np.zeros((300, 200), np.float32)
+    (result,) = ReferenceEvaluator(made.to_proto()).run(None, {"x": x})
+    np.testing.assert_allclose(result, 3 * array + changed, rtol=1e-5)
 
 
 @pytest.mark.parametrize("perm", [(3, 2, 0, 1), (0, 1, 2, 3), (1, 0, 3, 2), (2, 3, 0, 1)])

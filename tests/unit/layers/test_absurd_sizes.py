@@ -34,7 +34,7 @@ def test_huge_sizes_give_diagnostics_in_all_arguments_of_all_layers() -> None:
     ],
 )
 @pytest.mark.parametrize("calls", [1, 2])
-def test_weights_that_exceed_the_file_size_limit_are_too_large(layer: dict, calls: int) -> None:
+def test_weights_that_exceed_the_limit_are_too_large(layer: dict, calls: int) -> None:
     """With two calls the layer is shared, and its weights are checked earlier."""
     shape = [4] if layer["type"] == "MelSpectrogram" else [4, 3]
     layers = [{**layer, "name": "a", "from": ["x"] * (2 if "Attention" in layer["type"] else 1)}]

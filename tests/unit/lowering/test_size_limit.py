@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 from jsonnx.analysis.shape_inference import TypedNetwork
 from jsonnx.core import limits
+from jsonnx.core.diagnostics import CompileError
+from jsonnx.core.system import memory
 from jsonnx.lowering import lower as lower_module
 from jsonnx.lowering import size_limit
 from jsonnx.lowering.lower import lower
 from jsonnx.lowering.size_limit import may_be_too_large, operator_bound, weight_bound
 from jsonnx.pipeline.check.check import check_spec
 from jsonnx.pipeline.compile.compile import compile_checked
+from jsonnx.pipeline.train.trainer import Trainer
 from jsonnx.pipeline.validate.validate import validate
 from unit.layers.cases import Case, all_cases
 
@@ -32,14 +35,24 @@ def typed_case(case: Case) -> TypedNetwork:
     return check_spec({"inputs": inputs, "layers": [layer]}).typed_network or TypedNetwork(None, {})  # type: ignore[arg-type]
 
 
-def test_the_layer_with_which_the_weights_exceed_the_file_size_is_named() -> None:
-    (diagnostic,) = validate(dense(1 << 14, 1 << 14, 1 << 14))
+def test_the_layer_with_which_the_weights_exceed_the_limit_is_named() -> None:
+    (diagnostic,) = validate(dense(1 << 19, 1 << 18, 1 << 19))
     assert (diagnostic.code, diagnostic.path) == ("too-large", "$.layers[2]")
-    assert diagnostic.message.startswith("with 'c' the weights take 2.1 GB")
+    assert diagnostic.message.startswith("with 'c' the weights take 1.1 TB, the limit is 1.1 TB")
 
 
-def test_weights_within_the_file_size_are_not_reported() -> None:
-    assert validate(dense(1 << 14, 1 << 14)) == []
+def test_weights_within_the_limit_are_not_reported_whatever_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available_memory", lambda: 0)
+    assert validate(dense(1 << 19, 1 << 18)) == []
+
+
+def test_weights_beyond_the_memory_are_refused_where_they_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available_memory", lambda: 3 * 10**9)
+    with pytest.raises(CompileError, match=r"needs 549.8 GB of memory \(weights 549.8 GB\), and this machine has"):
+        compile_checked(check_spec(dense(1 << 19, 1 << 18)))
+    training = {"loss": "mse", "optimizer": "adam"}
+    with pytest.raises(CompileError, match=r"the training needs .* \(weights 549.8 GB, optimizer slots 1.1 TB\)"):
+        Trainer({**dense(1 << 19, 1 << 18), "training": training})
 
 
 @pytest.mark.costly(6)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from jsonnx.core.types import TensorType
 from jsonnx.ir import Builder, GradientInfo, Graph, Node, Value
-from jsonnx.passes.canonicalize import prune
-from jsonnx.passes.rewrite import Match, RuleSet, with_replaced_inputs
+from jsonnx.passes.canonicalize import prune, with_replaced_inputs
+from jsonnx.passes.rewrite import Match, RuleSet
 
 VECTOR = TensorType("float32", (3,))
 

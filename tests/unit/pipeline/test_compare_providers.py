@@ -16,6 +16,7 @@ import onnx
 import onnxruntime
 import pytest
 from jsonnx.cli import main
+from jsonnx.core.files.loadable_model import LoadableModel
 from jsonnx.core.providers.execution_provider import ExecutionProvider
 from jsonnx.core.providers.known_providers import PROVIDERS
 from jsonnx.runtime.parity import parity_check
@@ -164,9 +165,9 @@ def test_differences_are_relative_to_the_largest_element():
 
 def test_float64_is_left_out_where_the_cpu_lacks_kernels():
     spec = {"inputs": {"x": {"shape": [6, 6, 1]}}, "layers": [{"type": "Conv2D", "filters": 2, "kernel_size": 3}]}
-    model = jsonnx.compile(spec, seed=0).to_bytes()
+    model = jsonnx.compile(spec, seed=0).to_loadable()
     assert float64_outputs(model, {"x": np.zeros((1, 6, 6, 1), np.float32)}) is None
-    dense = jsonnx.compile(SPEC, seed=0).to_bytes()
+    dense = jsonnx.compile(SPEC, seed=0).to_loadable()
     x = np.ones((1, 4), np.float32)
     exact = float64_outputs(dense, {"x": x})
     assert exact is not None
@@ -175,12 +176,12 @@ def test_float64_is_left_out_where_the_cpu_lacks_kernels():
 
 
 def test_a_error_that_other_outputs_hide_is_found_by_bisection():
-    model = jsonnx.compile(SPEC, seed=0).to_bytes()
+    model = jsonnx.compile(SPEC, seed=0).to_loadable()
     feeds = {"x": np.ones((2, 4), np.float32)}
 
-    def run(model: bytes) -> dict[str, np.ndarray]:
-        is_fused = len(onnx.load_model_from_string(model).graph.output) == 1
-        return cpu_outputs(rewrite_model(model) if is_fused else model, feeds)
+    def run(model: LoadableModel) -> dict[str, np.ndarray]:
+        is_fused = len(onnx.load_model_from_string(model.data).graph.output) == 1
+        return cpu_outputs(LoadableModel(rewrite_model(model.data)) if is_fused else model, feeds)
 
     found = NodeSearch(model, lambda model: cpu_outputs(model, feeds), run, 1e-3).behind("last")
     assert found is not None

@@ -17,8 +17,8 @@ from jsonnx.core.limits import (
     MAX_JSON_DEPTH,
     MAX_JSON_VALUES,
     MAX_LAYERS,
-    MAX_MODEL_BYTES,
     MAX_SPEC_BYTES,
+    MAX_WEIGHTS_BYTES,
     MIB,
 )
 from jsonnx.layers.unsupported import NOT_EXPRESSIBLE
@@ -109,7 +109,7 @@ def test_the_explanations_of_limits_state_them() -> None:
     assert f"... {MAX_JSON_DEPTH + 1} levels ..." in deep.wrong_example
     assert f"{MAX_SPEC_BYTES // MIB} MiB, {MAX_JSON_VALUES:,} values" in large.text
     assert f"{MAX_LAYERS:,} layers" in large.text
-    assert f"All weights together may take {MAX_MODEL_BYTES // GIB} GiB" in large.text
+    assert f"All weights together may take {MAX_WEIGHTS_BYTES // GIB} GiB" in large.text
     assert f"one number per position, {MAX_CONSTANT_BYTES // MIB} MiB" in large.text
     assert f"up to {MAX_DIAGNOSTICS:,} errors" in explanation("not-listed").text
     assert f"Such layers are {', '.join(NOT_EXPRESSIBLE)};" in explanation("not-expressible").text

@@ -13,7 +13,9 @@ import threading
 from contextlib import suppress
 
 import numpy as np
+import onnx
 import pytest
+from jsonnx.backend import ModelWriter
 from jsonnx.core.callback import Callback
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.core.system.mapped_pages import release_pages
@@ -320,7 +322,7 @@ def test_a_run_folder_holds_the_files_of_a_run(tmp_path):
     trainer = PlanTrainer(classifier())
     with RunFolder(tmp_path / "a" / "run") as folder:
         folder.start_run(trainer, {folder.paths.spec: "{}", folder.paths.run_info: "{}"})
-        folder.write_model(b"onnx")
+        folder.write_model(ModelWriter(onnx.ModelProto(), []))
         folder.write_weights(trainer.weights())
         folder.append_metrics(0, {"loss": 1.0, "val_loss": float("nan")})
         folder.append_metrics(1, {"loss": 0.5})

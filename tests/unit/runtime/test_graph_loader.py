@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jsonnx.core.diagnostics import CompileError
+from jsonnx.core.system import memory
 from jsonnx.pipeline.train.trainer import Trainer
 from jsonnx.runtime.execution import data_parallel
 from jsonnx.runtime.providers.kernel_probes import has_gated_add, nchwc_block_size
@@ -59,3 +61,18 @@ def test_a_step_is_rewritten_for_this_machine_and_its_batch_size(name: str) -> N
     assert [(node.op, node.scope) for node in graph.nodes] == [(node.op, node.scope) for node in expected.nodes]
     position = {value: index for index, node in enumerate(graph.nodes) for value in node.outputs}
     assert all(position[x] < index for index, node in enumerate(graph.nodes) for x in node.inputs if x in position)
+
+
+def test_a_step_whose_results_exceed_the_memory_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available_memory", lambda: 2 * 10**9)
+    layers = [{"type": "Dense", "units": 1000, "activation": "relu"}] * 4
+    network = {**spec("dense"), "layers": [*layers, {"type": "Dense", "units": 3}]}
+    network["training"] = {**network["training"], "batch_size": 1 << 18}
+    x, y = np.zeros((1, 40), np.float32), np.zeros((1, 3), np.float32)
+    trainer = Trainer(network)
+    trainer.step(x, y)
+    rows = 1 << 20
+    with pytest.raises(
+        CompileError, match=r"a training step needs .* \(gradients and activations .*smaller `batch_size`"
+    ):
+        trainer.plan_trainer.engine.loader.build_step(rows, own_arena=False)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.run.training_run import train
 from jsonnx.pipeline.train.trainer import Trainer
 from jsonnx.runtime.execution import runner as step_runner
 from jsonnx.runtime.fit.trainer import Diverged
@@ -118,23 +121,34 @@ def test_a_norm_of_all_gradients_that_is_not_finite_changes_nothing() -> None:
     assert all(np.array_equal(array, before[name]) for name, array in variables(trainer).items())
 
 
+ROOT_OF_ZERO: list[dict[str, Any]] = [
+    {"type": "Dense", "units": UNITS, "name": "wide", "kernel_initializer": "zeros", "use_bias": False},
+    {"type": "ops.sqrt"},
+    {"type": "Dense", "units": 2},
+]
+"""Layers whose gradients are infinite in the first step, although the loss is finite."""
+
+
 def test_weights_that_became_infinite_are_told_and_not_saved(tmp_path: Path) -> None:
-    document = spec({"type": "sgd", "learning_rate": 1e6})
-    document["layers"] = [{"type": "Dense", "units": UNITS, "name": "wide"}, {"type": "Dense", "units": 2}]
-    trainer, ((x, y), *_) = Trainer(document), batches(1)
-
-    def run_steps() -> None:
-        for _ in range(20):
-            trainer.step(x, y * np.float32(1e16))
-
-    with pytest.raises(Diverged):
-        run_steps()
-    if np.isfinite(trainer.plan_trainer.engine._variables._arrays[0][KERNEL]).all():  # type: ignore[union-attr]
-        trainer.save_checkpoint(tmp_path / "c")
-        return
+    trainer, ((x, y), *_) = Trainer({**spec("adam"), "layers": ROOT_OF_ZERO}), batches(1)
+    trainer.step(x, y)
+    with pytest.raises(Diverged, match="the weight 'wide/kernel' is no longer finite"):
+        trainer.step(x, y)
     with pytest.raises(CompileError, match="cannot be undone"):
         trainer.save_checkpoint(tmp_path / "c")
     assert not (tmp_path / "c").exists()
+
+
+def test_a_run_whose_weights_became_infinite_writes_none_and_says_so(tmp_path: Path) -> None:
+    x, y = batches(1)[0]
+    np.savez(tmp_path / "data.npz", x=x, dense=y)
+    document = {**spec("adam", data={"train": "data.npz"}, epochs=3), "layers": ROOT_OF_ZERO}
+    (tmp_path / "spec.json").write_text(json.dumps(document))
+    with pytest.raises(Diverged) as error:
+        train(check_spec(tmp_path / "spec.json"), tmp_path / "run")
+    assert "no weights were written" in str(error.value.diagnostics[0].notes[-1])
+    assert not (tmp_path / "run" / "weights.safetensors").exists()
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["state"] == "diverged"
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError("out of memory")])

@@ -128,3 +128,26 @@ def test_symbolic_sizes_are_computed(size, expected):
 def test_an_invalid_size_is_refused(symbol):
     with pytest.raises(ValueError, match="cannot be computed"):
         evaluate_size(Size.named(symbol), {"time": 3})
+
+
+def test_a_large_weight_has_the_numbers_of_one_draw():
+    g = Builder()
+    bounds = {"minval": -1.0, "maxval": 1.0}
+    with g.scope("wide"):
+        g.param("kernel", (1100, 1201), INITIALIZERS.by_name["random_uniform"](**bounds))
+        g.param("gate", (1100, 1201), INITIALIZERS.by_name["random_normal"](stddev=1.0))
+    weights = draw_initial_weights(g.graph({}), 4)
+    uniform = generator(4, "weights", "wide/kernel").uniform(-1, 1, (1100, 1201))
+    normal = generator(4, "weights", "wide/gate").normal(0, 1, (1100, 1201))
+    assert (weights["wide/kernel"] == uniform.astype(np.float32)).all()
+    assert (weights["wide/gate"] == normal.astype(np.float32)).all()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64", "int32"])
+def test_constants_are_written_in_the_type_of_the_variable(dtype: str):
+    g = Builder()
+    with g.scope("layer"):
+        g.state("rate", (3,), INITIALIZERS.by_name["constant"](value=2.5), dtype)
+    (rate,) = draw_initial_weights(g.graph({}), 0).values()
+    assert rate.dtype == dtype
+    assert rate.tolist() == [2 if dtype == "int32" else 2.5] * 3

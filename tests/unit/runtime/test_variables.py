@@ -6,8 +6,10 @@ import weakref
 
 import numpy as np
 import pytest
-from jsonnx.runtime.execution import variables
-from jsonnx.runtime.execution.variables import DonatedArrays, HostVariables
+from jsonnx.ir import Builder
+from jsonnx.runtime.execution.variables import DonatedArrays, HostVariables, initial_variables
+from jsonnx.runtime.providers.aligned_arrays import AlignedArrays
+from jsonnx.training.weights.initializers import INITIALIZERS
 
 
 def arrays() -> dict[str, np.ndarray]:
@@ -20,16 +22,27 @@ def test_donated_arrays_are_freed_once_they_are_copied(monkeypatch: pytest.Monke
     donated = DonatedArrays(originals)
     del originals
     alive: list[int] = []
-    copy = variables._aligned_copy
+    copy = AlignedArrays.copy
 
-    def counting_copy(array: np.ndarray) -> np.ndarray:
+    def counting_copy(memory: AlignedArrays, array: np.ndarray) -> np.ndarray:
         alive.append(sum(reference() is not None for reference in references.values()))
-        return copy(array)
+        return copy(memory, array)
 
-    monkeypatch.setattr(variables, "_aligned_copy", counting_copy)
-    HostVariables(donated, ["a"], {})
-    assert alive[:3] == [3, 2, 1]
+    monkeypatch.setattr(AlignedArrays, "copy", counting_copy)
+    g = Builder()
+    for name, array in arrays().items():
+        with g.scope(name):
+            g.state("value", array.shape, INITIALIZERS.by_name["zeros"](), array.dtype.name)
+    initial_variables(g.graph({}), 0, donated)
+    assert alive == [3, 2, 1]
     assert donated.names == []
+
+
+def test_aligned_arrays_are_the_variables_themselves() -> None:
+    array = AlignedArrays().copy(np.ones(5, np.float32))
+    host = HostVariables(DonatedArrays({"a": array}), ["a"], {})
+    host.write({"a": np.full(5, 2.0, np.float32)})
+    assert array.tolist() == [2.0] * 5
 
 
 def test_the_mapping_of_donated_arrays_is_not_changed() -> None:

@@ -1,13 +1,10 @@
-"""The memory that this process may use, and the maximum size of data that are loaded."""
+"""The maximum size of data that are loaded into memory."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
-from ...core.system.cpu_count import cgroup_folders
+from ...core.system.memory import memory_limit
 
 MAX_LOADED_BYTES = 1 << 30
 """Bytes of data that are loaded into memory unless the spec says otherwise."""
@@ -24,27 +21,3 @@ def streams(memory: str, size: int) -> bool:
 def auto_stream_bytes() -> int:
     """The minimum size, in bytes, of data that are read batch by batch if the spec's `memory` is `auto`."""
     return min(MAX_LOADED_BYTES, memory_limit() // MAX_LOADED_SHARE)
-
-
-def memory_limit() -> int:
-    """The machine's memory, limited by the control groups of this process, in bytes."""
-    return min([_physical_bytes(), *_cgroup_limits()])
-
-
-def _physical_bytes() -> int:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return MAX_LOADED_BYTES * MAX_LOADED_SHARE
-
-
-def _cgroup_limits(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> Iterator[int]:
-    """The memory limits of the control groups that contain this process, in bytes."""
-    for group in {root, root / "memory", *cgroup_folders(root, membership, "memory")}:
-        for file in ("memory.max", "memory.limit_in_bytes"):  # versions 2 and 1
-            try:
-                limit = int((group / file).read_text())  # "max" stands for no limit
-            except (OSError, ValueError):
-                continue
-            if limit > 0:
-                yield limit

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...ir import Builder, Constant, Graph, Node, State, Subgraph, Value, onnx_dtype
 from ...ir.graph import Input
-from ..rewrite import with_replaced_inputs
+from ..canonicalize import with_replaced_inputs
 from .one_hot_as_equal import first_maximum
 from .rules import TargetContext, forms
 

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from ...ir import Builder, Constant, Graph, Node, Value
-from ..canonicalize import canonicalize
-from ..rewrite import with_replaced_inputs
+from ..canonicalize import canonicalize, with_replaced_inputs
 
 MAX_GRADIENT_NODES = 64
 """Maximum number of nodes between a cotangent and a weight gradient that the plan follows."""
@@ -87,7 +86,8 @@ class GammaFoldPlan:
 
 def fold_gamma_into_weights(graph: Graph) -> Graph:
     """Multiplies weights and weight gradients by the gains of batch normalization gradients, instead of images."""
-    plans = GammaFoldPlanner(graph).plans()
+    has_convolutions = any(info.op == "Conv" for info in graph.gradients.values())
+    plans = GammaFoldPlanner(graph).plans() if has_convolutions else {}
     if not plans:
         return graph
     g = Builder.extending(replace(graph, nodes=()))

@@ -45,8 +45,9 @@ SUMMAND_INDEX = 3
 class ValueSizes:
     """The bytes of values, by the sizes of the symbols in their shapes."""
 
-    def __init__(self, sizes: Mapping[str, int]) -> None:
-        self._sizes = sizes
+    def __init__(self, sizes: Mapping[str, int], assumed_size: int = ASSUMED_SIZE) -> None:
+        """`assumed_size` is that of symbols that do not follow from the sizes."""
+        self._sizes, self._assumed_size = sizes, assumed_size
         self._elements: dict[object, int] = {}
 
     @staticmethod
@@ -64,7 +65,7 @@ class ValueSizes:
         try:
             return evaluate_size(size, self._sizes)  # type: ignore[arg-type]
         except ValueError:
-            return ASSUMED_SIZE
+            return self._assumed_size
 
 
 @dataclass(frozen=True)

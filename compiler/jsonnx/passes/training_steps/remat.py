@@ -27,8 +27,7 @@ from math import prod
 
 from ...core.types import Size
 from ...ir import Builder, Graph, Node, Value, reachable_nodes, topologically_sorted
-from ..canonicalize import prune
-from ..rewrite import with_replaced_inputs
+from ..canonicalize import prune, with_replaced_inputs
 from .live_memory import ValueSizes, live_bytes
 
 MIN_SAVING_RATIO = 0.02

@@ -11,9 +11,10 @@ from ...backend import model_metadata, to_model_writer
 from ...core.diagnostics import CompileError
 from ...core.providers.known_providers import PLAIN_TARGET, target_names
 from ...core.system.gc_pause import gc_paused
+from ...core.system.memory import require_memory
 from ...data.samples.data_errors import FeedError
 from ...frontend.text.formatter import with_ordered_keys
-from ...ir import Graph, VocabularyNotLearned
+from ...ir import Graph, VocabularyNotLearned, variable_bytes
 from ...ir.cost import count_parameters, onnxruntime_ops
 from ...passes.canonicalize import canonicalize
 from ...passes.constant_folding import bind_weights
@@ -90,8 +91,10 @@ def _weights(
     checked: CheckedSpec, graph: Graph, weights: Weights, seed: int | None, partial: bool, verify: bool
 ) -> tuple[dict[str, np.ndarray], WeightsReport | None]:
     """The weights of a graph, and a report on those that were given."""
+    types = {name: value.type for name, value in {**graph.parameters, **graph.states}.items()}
+    if not isinstance(weights, Mapping):  # arrays are in memory
+        require_memory("the model", {"weights": variable_bytes(types.values())}, checked.source.file)
     try:
-        types = {name: value.type for name, value in {**graph.parameters, **graph.states}.items()}
         initial, report = resolve_initial_weights(checked, types, weights, partial, verify)
     except FeedError as error:
         raise CompileError(error.diagnostics) from error

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ...backend import ModelWriter, verify_model
-from ...core.files.files import write_atomically
+from ...backend import ModelWriter, require_one_message, to_loadable, verify_model, write_model
+from ...core.files.loadable_model import LoadableModel
 from ...core.html_table import html_table
 from ...core.providers.known_providers import PLAIN_TARGET
 from ...core.types import TensorType
@@ -62,11 +62,13 @@ class Model:
 
     @cached_property
     def proto(self) -> onnx.ModelProto:
-        """The model as an ONNX message, as in the file."""
-        return self._writer_with_digests.to_proto()
+        """The model as an ONNX message, as in the file. Raises UsageError `too-large` beyond 2 GiB."""
+        require_one_message(self._writer)
+        return self.writer.to_proto()
 
     @cached_property
-    def _writer_with_digests(self) -> ModelWriter:
+    def writer(self) -> ModelWriter:
+        """What writes the model, with digests of its contents."""
         return self._writer.with_digests()
 
     @property
@@ -76,8 +78,8 @@ class Model:
 
     @property
     def size_bytes(self) -> int:
-        """The number of bytes of the ONNX file."""
-        return sum(memoryview(part).nbytes for part in self._writer_with_digests.parts())
+        """The number of bytes of the ONNX file, and of the file with weights beside it."""
+        return self.writer.size_bytes
 
     @property
     def opset(self) -> int:
@@ -95,16 +97,27 @@ class Model:
         return self._checked.require().inference_outputs
 
     def to_bytes(self) -> bytes:
-        """The bytes of the ONNX file: the same for the same spec, weights and version."""
-        return self._writer_with_digests.to_bytes()
+        """The bytes of the ONNX file: the same for the same spec, weights and version.
+
+        Raises UsageError `too-large` beyond 2 GiB.
+        """
+        require_one_message(self._writer)
+        return self.writer.to_bytes()
+
+    def to_loadable(self) -> LoadableModel:
+        """The model as onnxruntime loads it, which may be larger than 2 GiB."""
+        return to_loadable(self._writer)
 
     def verify(self) -> None:
         """Runs ONNX' checker and strict shape inference on the model. A failure is a bug of jsonnx."""
         verify_model(self._writer.structure_proto())
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the ONNX file, atomically. Raises UsageError if it cannot be written."""
-        write_atomically(path, self._writer_with_digests.parts())
+        """Writes the ONNX file, atomically. Raises UsageError if it cannot be written.
+
+        The weights of a model beyond 2 GiB are in a file of their own beside it, `NAME-DIGEST.data`.
+        """
+        write_model(self.writer, path)
 
     def rows(self) -> list[LayerCost]:
         """One row a layer: name, type, output shape, parameters, multiply-adds."""
@@ -141,7 +154,7 @@ class Model:
         """Opens the model in onnxruntime. Raises UsageError if the provider is not available."""
         from ...runtime.session.session import Session
 
-        return Session(self._writer.to_bytes(), provider=provider, **options)
+        return Session(self.to_loadable(), provider=provider, **options)
 
 
 def _types_text(types: Mapping[str, TensorType]) -> str:

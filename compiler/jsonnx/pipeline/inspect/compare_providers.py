@@ -11,7 +11,7 @@ import numpy as np
 
 from ...core.callback import Callback, Logs
 from ...core.diagnostics import CompileError, UsageError
-from ...core.files.files import open_file
+from ...core.files.loadable_model import LoadableModel
 from ...core.providers.known_providers import PROVIDERS
 from ...data.samples.data_errors import FeedError
 from ...placement import MissingKernel
@@ -25,7 +25,8 @@ from ...runtime.parity.provider_runs import ProviderSession, cpu_outputs, float6
 from ...runtime.parity.worst_node import NodeSearch, WorstNode
 from ...runtime.providers.assignment import usable_provider
 from ...runtime.providers.providers import Provider, find_provider, how_to_get, resolve_provider, runtime_version
-from ...runtime.session.session import Session, model_file
+from ...runtime.session.load_model import loadable_model, model_file
+from ...runtime.session.session import Session
 from ...sections.monitor import monitors_validation
 from ..check.check import CheckedSpec, check_spec
 from ..check.data_spec import index_limits, input_vocabularies
@@ -76,7 +77,7 @@ def _present_providers(named: Sequence[str]) -> list[str]:
 class _Subject:
     """The subject of a comparison: a model and its feeds, and the spec if training is compared, too."""
 
-    model: bytes
+    model: LoadableModel
     feeds: Mapping[str, np.ndarray]
     options: ParityOptions
     checked: CheckedSpec | None = None
@@ -85,14 +86,13 @@ class _Subject:
     def of(spec_or_model: str, options: ParityOptions) -> _Subject:
         path = Path(model_file(spec_or_model))
         if path.suffix.lower() == ".onnx":
-            with open_file(path) as file:
-                model = file.read()
+            model = loadable_model(path, verify=False)
             session = Session(model)
             inputs = session.inputs | session.random_inputs
             return _Subject(model, draw_inputs(inputs, options.seed, options.batch_size), options)
         checked = check_spec(spec_or_model, changes=options.changes, scale=options.scale)
         typed = checked.require()
-        subject = _Subject(b"", {}, options, checked)
+        subject = _Subject(LoadableModel(b""), {}, options, checked)
         model = subject.spec_model()
         sizes, vocabularies = index_limits(typed), input_vocabularies(typed)
         inputs = typed.network.inference_inputs
@@ -101,11 +101,11 @@ class _Subject:
         feeds = draw_inputs(inputs, options.seed, options.batch_size, sizes, vocabularies)
         return replace(subject, model=model, feeds=feeds)
 
-    def spec_model(self) -> bytes:
+    def spec_model(self) -> LoadableModel:
         """The spec's model. What layers learn from the data is learned from the drawn samples."""
         assert self.checked is not None
         try:
-            return compile_checked(self.checked, seed=self.options.seed).to_bytes()
+            return compile_checked(self.checked, seed=self.options.seed).to_loadable()
         except CompileError as error:
             if self.checked.objective is None or all(
                 diagnostic.code != "not-learned" for diagnostic in error.diagnostics
@@ -113,7 +113,7 @@ class _Subject:
                 raise
         trainer = Trainer(self.checked, seed=self.options.seed)
         self._fit(trainer.plan_trainer, steps=1)
-        return trainer.model().to_bytes()
+        return trainer.model().to_loadable()
 
     def losses(self, provider: str, *, fast: bool = True) -> tuple[tuple[float, ...], str]:
         """The losses of the steps of a training, and why there are none. Raises what the provider raises."""

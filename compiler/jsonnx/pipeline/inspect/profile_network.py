@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ...core.diagnostics import UsageError
-from ...core.files.files import open_file, write_atomically
+from ...core.files.files import write_atomically
+from ...core.files.loadable_model import LoadableModel
 from ...core.files.run_layout import RunPaths
 from ...core.files.spec_source import SpecSource
 from ...core.providers.known_providers import PLAIN_TARGET, target_names
@@ -31,7 +32,8 @@ from ...runtime.providers.node_times import SessionTimes, session_times
 from ...runtime.providers.provider_options import ProviderOptions
 from ...runtime.providers.providers import Provider, SessionConfig, create_session, resolve_provider
 from ...runtime.providers.session_recorder import session_recorder
-from ...runtime.session.session import Session, model_file
+from ...runtime.session.load_model import loadable_model, model_file
+from ...runtime.session.session import Session
 from ..check.check import CheckedSpec, check_spec
 from ..check.data_spec import index_limits, input_spec, input_vocabularies
 from ..compile.compile import compile_checked
@@ -169,18 +171,17 @@ def profile_model(spec_or_model: str, options: ProfileOptions = DEFAULT_OPTIONS)
     a signal.
     """
     provider = resolve_provider(options.provider, options.provider_options)
-    model, folder, checked = _model_bytes(spec_or_model, provider.name, options)
-    session = Session(model if folder is None else model_file(spec_or_model), provider, options.threads, options.verify)
+    model, checked = _profiled_model(spec_or_model, provider.name, options)
+    session = Session(model, provider, options.threads, options.verify)
     checked = checked or checked_spec_of(session, spec_or_model)
     batch_size = options.batch_size or 1
     fed = _read_batches(options, checked, spec_or_model, batch_size) or [_drawn_batch(session, checked, batch_size)]
     batches = [session.prepare(feeds) for feeds in fed]
     plain = _timed_runs(session.run, batches, options.steps)
+    del session  # two sessions of a large model may exceed the memory
     with session_recorder() as recorder:
         config = SessionConfig(recorder=recorder)
-        recorded_session = create_session(
-            model, provider.with_graph_capture(False), options.threads, config, weights_folder=folder
-        )
+        recorded_session = create_session(model, provider.with_graph_capture(False), options.threads, config)
         recorded = _timed_runs(lambda feeds: recorded_session.run(None, dict(feeds)), batches, options.steps)
         record = recorder.end()[0]
     origins = NodeOrigins(record.model, record.optimized_model)
@@ -203,21 +204,20 @@ def profile_model(spec_or_model: str, options: ProfileOptions = DEFAULT_OPTIONS)
     )
 
 
-def _model_bytes(
+def _profiled_model(
     spec_or_model: str, target: str, options: ProfileOptions
-) -> tuple[bytes, str | None, CheckedSpec | None]:
-    """The bytes of a model, the folder of its weight files, and the spec if it was compiled from one."""
+) -> tuple[LoadableModel, CheckedSpec | None]:
+    """A model, and the spec if it was compiled from one."""
     path = Path(model_file(spec_or_model))
     if path.suffix.lower() == ONNX_SUFFIX:
         if options.changes or options.scale is not None or options.weights is not None:
             help = "name its spec instead, or leave them out"
             raise UsageError("bad-option", "--set, --scale and --weights have no effect on a compiled model", help)
-        with open_file(path) as file:
-            return file.read(), str(path.resolve().parent), None
+        return loadable_model(path, options.verify), None
     checked = check_spec(spec_or_model, changes=options.changes, scale=options.scale)
     target = target if target in target_names() else PLAIN_TARGET
     model = compile_checked(checked, options.weights, verify=options.verify, target=target)
-    return model.to_bytes(), None, checked
+    return model.to_loadable(), checked
 
 
 def _drawn_batch(session: Session, checked: CheckedSpec | None, batch_size: int) -> Feeds:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,8 +12,7 @@ import onnx
 
 from ...backend import serialize, to_model_proto
 from ...core.diagnostics import CompileError, Diagnostic, UsageError, path_text
-from ...core.files.files import open_file
-from ...core.files.run_layout import MODEL_FILE
+from ...core.files.loadable_model import LoadableModel
 from ...core.providers.known_providers import CPU, providers_of_auto, providers_with_kernel_table
 from ...core.types import BATCH
 from ...ir import Graph, with_vocabularies
@@ -34,6 +32,7 @@ from ...placement import (
 from ...runtime.providers.assignment import assignment, usable_provider
 from ...runtime.providers.providers import Provider, find_provider, runtime_version
 from ...runtime.providers.static_shapes import has_dynamic_kernels, set_sizes
+from ...runtime.session.load_model import loadable_model, model_file
 from ..check.check import CheckedSpec, Spec, check_spec
 from ..compile.graphs import inference_graph
 from ..compile.target_forms import write_for_target
@@ -47,6 +46,14 @@ class Subject(NamedTuple):
     title: str
     content: Graph | onnx.ModelProto
     batch_size: int = 1
+    weights_folder: str | None = None
+
+
+class _ModelFile(NamedTuple):
+    """A model, and the folder of the files with weights that it names."""
+
+    proto: onnx.ModelProto
+    folder: str | None
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,7 @@ class _TitledModel:
     proto: onnx.ModelProto
     batch_size: int = 1
     needs_static_shapes: bool = False
+    weights_folder: str | None = None
 
 
 def placements(
@@ -104,14 +112,14 @@ def placement_here(subjects: Sequence[Subject], provider: str, paths: Mapping[st
     for model in (_for_provider(subject, provider) for subject in subjects):
         if model.needs_static_shapes and resolved.record.needs_static_kernels:
             set_sizes(model.proto, {str(BATCH): model.batch_size})
-        on_cpu = _nodes_left_to_cpu(serialize(model.proto), resolved)
+        on_cpu = _nodes_left_to_cpu(LoadableModel(serialize(model.proto), model.weights_folder), resolved)
         if on_cpu is None:
             return None
         placed.append(_placed(model, place_assigned(model.proto, on_cpu, table), paths))
     return ProviderPlacement(resolved.name, runtime_version(), SESSION, tuple(placed))
 
 
-def _nodes_left_to_cpu(model: bytes, provider: Provider) -> frozenset[str] | None:
+def _nodes_left_to_cpu(model: LoadableModel, provider: Provider) -> frozenset[str] | None:
     """The names of the nodes that a provider of this machine leaves to the CPU; None if its onnxruntime does not
     tell."""
     if provider.is_cpu:  # its sessions do not tell
@@ -126,7 +134,7 @@ def _placed(model: _TitledModel, placement: Placement, paths: Mapping[str, str])
     return PlacedModel(model.title, _with_source_paths(placement, paths), copies, model.batch_size)
 
 
-def placement_of_model(model: bytes, provider: Provider) -> Placement | None:
+def placement_of_model(model: LoadableModel, provider: Provider) -> Placement | None:
     """Where a provider of this machine runs the nodes of a model; None if its onnxruntime does not tell.
 
     Raises UsageError if the provider refuses the model.
@@ -136,7 +144,7 @@ def placement_of_model(model: bytes, provider: Provider) -> Placement | None:
     on_cpu = _nodes_left_to_cpu(model, provider)
     if on_cpu is None:
         return None
-    proto = onnx.load_model_from_string(model)
+    proto = onnx.load_model_from_string(model.data)
     placement = place_assigned(proto, on_cpu, kernel_table(provider.name))
     return _with_source_paths(placement, _source_paths_in_model(proto))
 
@@ -155,7 +163,7 @@ def step_placement(checked: CheckedSpec, step: Graph, provider: str) -> Provider
 def _for_provider(subject: Subject, provider: str) -> _TitledModel:
     """A graph as a model in the form of `compile --for` a provider; a model as it is."""
     if isinstance(subject.content, onnx.ModelProto):
-        return _TitledModel(subject.title, subject.content)
+        return _TitledModel(subject.title, subject.content, weights_folder=subject.weights_folder)
     graph = write_gelu_as_erf(write_for_target(_with_vocabularies(subject.content), provider))
     return _TitledModel(subject.title, to_model_proto(graph), subject.batch_size, has_dynamic_kernels(graph))
 
@@ -166,7 +174,8 @@ def subjects_of(
     """The model of a file or a RUN folder, or the graphs of a spec; and the source paths of their layers."""
     model = _read_model(spec_or_model)
     if model is not None:
-        return [Subject("model", model)], _source_paths_in_model(model)
+        subject = Subject("model", model.proto, weights_folder=model.folder)
+        return [subject], _source_paths_in_model(model.proto)
     checked = check_spec(spec_or_model, changes=changes, scale=scale)
     checked.require()
     subjects = [Subject("inference model", inference_graph(checked))]
@@ -204,16 +213,16 @@ def _with_vocabularies(graph: Graph) -> Graph:
     return with_vocabularies(graph, {name: tokens[state.dtype] for name, state in unlearned_states(graph).items()})
 
 
-def _read_model(spec_or_model: Spec) -> onnx.ModelProto | None:
+def _read_model(spec_or_model: Spec) -> _ModelFile | None:
     """The model of a file or a RUN folder; None for a spec."""
     if not isinstance(spec_or_model, str):
         return None
-    path = Path(spec_or_model) / MODEL_FILE if os.path.isdir(spec_or_model) else Path(spec_or_model)
+    path = Path(model_file(spec_or_model))
     if path.suffix.lower() != ".onnx":
         return None
-    with open_file(path) as file:
-        data = file.read()
+    model = loadable_model(path, verify=False)
     try:
-        return onnx.load_model_from_string(data)
+        folder = model.weights if isinstance(model.weights, str) else None
+        return _ModelFile(onnx.load_model_from_string(model.data), folder)
     except Exception as error:  # protobuf's errors have no base class that onnx documents
         raise CompileError([Diagnostic("bad-model", "not a readable ONNX model", file=str(path))]) from error

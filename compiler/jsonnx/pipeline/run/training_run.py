@@ -215,9 +215,13 @@ class _PreparedRun:
         except Diverged as error:
             writer.try_log(writer.write_steps)
             trackers.state = DIVERGED
-            files = self.write_results()
+            files: Mapping[str, str] = {}
+            try:
+                files = self.write_results()
+                note = Note(f"the last finite weights are in {str(self.folder.paths.model)!r}")
+            except CompileError as unusable:  # the last finite weights are those of the checkpoint
+                note = Note(f"no weights were written: {unusable.diagnostics[0].message}")
             self.write_end(run_info, DIVERGED, error.history or History(), {}, files)
-            note = Note(f"the last finite weights are in {str(self.folder.paths.model)!r}")
             error.diagnostics = [replace(item, notes=(*item.notes, note)) for item in error.diagnostics]
             raise
 
@@ -228,7 +232,7 @@ class _PreparedRun:
         """
         return {
             WEIGHTS_FILE: self.folder.write_weights(self.trainer.current_weights()),
-            MODEL_FILE: self.folder.write_model(self.trainer.model().to_bytes()),
+            MODEL_FILE: self.folder.write_model(self.trainer.model().writer),
         }
 
     def write_end(

@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ...backend import ModelWriter, model_data_files, write_model
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
 from ...core.files.digests import file_sha256, hashed_parts
 from ...core.files.files import (
@@ -145,7 +146,8 @@ class RunFolder:
         self._write_checkpoint(trainer, first)
         self._write_manifest([first])
         earlier = [path for path in self.checkpoints() if path != first]
-        for old in [*earlier, *(path for path in self.result_files if path not in description)]:
+        results = [path for path in self.result_files if path not in description]
+        for old in [*earlier, *results, *model_data_files(self.paths.model)]:
             remove_file(old)
         self.write_texts(description)
         self._write(self.paths.steps, b"")
@@ -156,9 +158,11 @@ class RunFolder:
         for path, text in texts.items():
             self._write(path, text.encode())
 
-    def write_model(self, model: bytes) -> str:
+    def write_model(self, model: ModelWriter) -> str:
         """Writes the model. Returns the SHA-256 of the file."""
-        return self._write_hashed(self.paths.model, [model])
+        self._lock.require()
+        write_model(model, self.paths.model, follows_links=False)
+        return file_sha256(self.paths.model)
 
     def write_weights(self, weights: Mapping[str, np.ndarray]) -> str:
         """Writes the weights. Returns the SHA-256 of the file."""

@@ -15,7 +15,7 @@ from ...analysis.decision import (
     threshold_in_numbers,
     threshold_outputs,
 )
-from ...backend import to_model_proto
+from ...backend import to_loadable, to_model_writer
 from ...core.reserved_names import target_name
 from ...data.samples.dataset import Dataset
 from ...passes.canonicalize import canonicalize
@@ -76,7 +76,8 @@ def _logits(trainer: PlanTrainer, outputs: list[str], samples: Dataset) -> dict[
         values[name] = value if logits is None else logits
     known = {**graph.parameters, **graph.states}
     weights = {name: array for name, array in trainer.current_weights().items() if name in known}
-    session = Session(to_model_proto(canonicalize(bind_weights(replace(graph, outputs=values), weights))))
+    bound = canonicalize(bind_weights(replace(graph, outputs=values), weights))
+    session = Session(to_loadable(to_model_writer(bound)))
     batches = []
     for start in range(0, len(samples), BATCH_SIZE):
         feeds = samples.take(slice(start, start + BATCH_SIZE))

@@ -24,11 +24,15 @@ from ...lowering.check_augmentation import augmentation_calls, augmented_input_n
 from ...lowering.lower import lower
 from ...passes.canonicalize import canonicalize
 from ...passes.training_steps.batch_separability import is_batch_separable
+from ...passes.training_steps.block_order import order_by_block
+from ...passes.training_steps.byte_masks import separate_mask_reads, with_byte_masks
+from ...passes.training_steps.class_gathers import gather_scores, scatter_into_softmax
 from ...passes.training_steps.column_sum_matmul import column_sums_as_matmul
 from ...passes.training_steps.factor_sums import clear_detached, factor_sums
 from ...passes.training_steps.fold_batchnorm_gamma import fold_gamma_into_weights
 from ...passes.training_steps.mixed_precision import with_mixed_precision
 from ...passes.training_steps.relu_maxpool_gradient import move_relu_mask_after_pool
+from ...passes.training_steps.row_blocks import with_row_blocks
 from ...passes.training_steps.transposed_products import without_transposed_weights
 from ...runtime.fit.trainer import TrainingPlan
 from ...runtime.training_plan import AdaptTask, AugmentedInput, ObjectiveGraphs, ShardedGraphs
@@ -212,7 +216,10 @@ def in_normalization(network: Network) -> Callable[[Node], bool]:
 @gc_paused()
 def sized_training_graph(checked: CheckedSpec, objective: Objective, expected_sizes: Mapping[str, int]) -> Graph:
     """The training graph for batches of these sizes, which computes large values by blocks."""
-    return training_graph(checked, forward_loss_graph(checked, objective, expected_sizes))
+    scored = with_byte_masks(forward_loss_graph(checked, objective, expected_sizes), expected_sizes)
+    scored, logits_groups = with_row_blocks(gather_scores(scored, expected_sizes), expected_sizes)
+    step = separate_mask_reads(scatter_into_softmax(training_graph(checked, scored)))
+    return order_by_block(step, logits_groups) if logits_groups else step
 
 
 def training_graph(checked: CheckedSpec, forward_loss: Graph) -> Graph:

@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Any
 from ...core.diagnostics import Diagnostic, suggestion
 from ...core.html_table import METRIC_TITLES, html_table, metric_rows
 from ...core.quantities import count_text
+from ...core.reserved_names import is_slot_name
+from ...core.system.gc_pause import gc_paused
+from ...core.system.memory import require_memory
 from ...data.samples.array_digest import array_digest
 from ...data.samples.dataset import DataArgument, Dataset
+from ...ir import variable_bytes
 from ...lowering.cost import cost_table
 from ...render.results.progress import VERBOSITIES, AddedMetricsLine, Verbosity, progress_display
 from ...runtime.callbacks.callbacks import checked_callbacks
@@ -74,6 +78,7 @@ class Trainer:
     """The loaded and the missing weights; None if no weights were given."""
     _checked: CheckedSpec
 
+    @gc_paused()
     def __init__(
         self,
         spec: Spec | CheckedSpec,
@@ -100,6 +105,9 @@ class Trainer:
         require_precision(plan, resolved_provider)
         variables = {**plan.train.parameters, **plan.train.states}
         types = {name: variables[name].type for name in plan.weight_names}
+        slots = [value.type for name, value in variables.items() if is_slot_name(name)]
+        needed_bytes = {"weights": variable_bytes(types.values()), "optimizer slots": variable_bytes(slots)}
+        require_memory("the training", needed_bytes, plan.source.file)
         initial_weights, self.weights_report = resolve_initial_weights(self._checked, types, weights, partial, verify)
         digest = array_digest(sorted(initial_weights.items())) if initial_weights else None
         donated_weights = DonatedArrays(initial_weights)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...backend import package_version, spec_hash, to_model_writer, verify_model
+from ...backend import package_version, spec_hash, to_model_writer, verify_model, write_model
 from ...core.files.files import make_folders, write_atomically
 from ...core.providers.known_providers import PLAIN_TARGET
 from ...core.reserved_names import (
@@ -86,7 +86,7 @@ def write_training_folder(
     Raises CompileError if the spec cannot be trained, UsageError if the folder cannot be written.
     """
     plan = plan_for_target(plan_training(checked, seed), target)
-    variables = draw_initial_weights(plan.train, plan.seed) | model.weights
+    variables = draw_initial_weights(plan.train, plan.seed, model.weights) | model.weights
     plan = replace(plan, train=with_vocabularies(plan.train, model.weights))  # the model has all learned states
     name = checked.network.name
     models = {"train_step.onnx": verified_step(plan, f"{name}_train_step")}
@@ -98,10 +98,11 @@ def write_training_folder(
     make_folders(folder)
     target_entry = {} if target == PLAIN_TARGET else {"target": target}
     text = json.dumps(manifest(checked, plan) | target_entry, indent=2) + "\n"
+    models["model.onnx"] = model.writer
     for file, writer in models.items():
-        write_atomically(folder / file, writer.parts())
-    contents = (model.to_bytes(), weights_parts(variables), text.encode())
-    for file, content in zip(_OUTPUT_FILES[1:], contents, strict=True):
+        write_model(writer, folder / file)
+    contents = (weights_parts(variables), text.encode())
+    for file, content in zip(_OUTPUT_FILES[2:], contents, strict=True):
         write_atomically(folder / file, content)
 
 

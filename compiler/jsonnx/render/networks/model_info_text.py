@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.files.digests import CONTENT_DIGEST_KEY, DIGEST_KEYS, records_digests
@@ -33,7 +35,7 @@ def inspection_text(inspection: ModelInfo) -> str:
         ("versions", ", ".join([f"IR {facts.ir_version}", *_opset_texts(facts.opsets)])),
         ("needs", _safe_text(facts.metadata.get("jsonnx.needs", ""))),
         ("functions", _truncated_list(facts.functions)),
-        ("weights in", _truncated_list(facts.external_files)),
+        ("weights in", _truncated_list([*map(_sized, inspection.weight_files)])),
         ("digest", _digest_text(inspection)),
         ("spec", _spec_text(inspection)),
     ]
@@ -102,6 +104,11 @@ def _operators_text(operators: Mapping[str, int]) -> str:
 
 def _opset_texts(opsets: Mapping[str, int]) -> Iterable[str]:
     return (f"opset {version}" + (f" of {_safe_text(domain)}" if domain else "") for domain, version in opsets.items())
+
+
+def _sized(file: Path) -> str:
+    """The name of a file with its size; the name alone if there is no file."""
+    return f"{file.name} ({os.path.getsize(file):,} bytes)" if os.path.isfile(file) else file.name
 
 
 def _truncated_list(words: list[str]) -> str:

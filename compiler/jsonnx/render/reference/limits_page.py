@@ -38,7 +38,7 @@ LIMITS_IN_HELP = (
     "MAX_EXPRESSION_STEPS",
     "MAX_ELEMENTS_PER_SAMPLE",
     "MAX_OPERATORS",
-    "MAX_MODEL_BYTES",
+    "MAX_WEIGHTS_BYTES",
     "MAX_READ_SECONDS",
 )
 """The limits that the help of `jsonnx validate` shows."""

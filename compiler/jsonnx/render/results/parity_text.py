@@ -20,7 +20,8 @@ def parity_text(report: ParityReport, color: bool = False, width: int | None = N
     """A table with a row for each provider, and lines for what differs, fails or falls back to the CPU."""
     options = report.options
     is_exact = report.float64_error is not None
-    error = f"{_number(report.float64_error)} from float64" if is_exact else "the CPU lacks kernels for float64"
+    no_error = "not compared with float64: the CPU lacks kernels, or the weights are too large"
+    error = f"{_number(report.float64_error)} from float64" if is_exact else no_error
     head = (
         f"{report.model}, onnxruntime {report.runtime_version}, {options.batch_size} samples, seed {options.seed}\n"
         f"reference: cpu without optimizations; {error}"

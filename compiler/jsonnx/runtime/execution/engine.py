@@ -36,7 +36,7 @@ from .lazy_embeddings import LazyEmbeddings
 from .prefetch import BatchSlot, PrefetchBuffer, PrefetchBuffers
 from .runner import LossNotFinite
 from .step_runners import StepRunnerCache
-from .variables import SET_COUNT, DonatedArrays, HostVariables
+from .variables import SET_COUNT, DonatedArrays, HostVariables, initial_variables
 from .worker_thread import WorkerThread
 
 
@@ -73,10 +73,8 @@ class Engine:
         self.steps = 0
         self.constant_rate = np.array(plan.constant_rate, np.float32)
         """Fed to every step without a copy, so that a change also reaches batches that are prepared already."""
-        initial = DonatedArrays(
-            draw_initial_weights(plan.train, plan.seed, donated_weights.take_all() if donated_weights else {})
-            | self.execution.zero_states()
-        )
+        variables = initial_variables(plan.train, plan.seed, donated_weights or DonatedArrays({}))
+        initial = DonatedArrays(variables.take_all() | self.execution.zero_states())
         vocabularies = {name: initial.take(name) for name in unlearned_states(plan.train)}
         self._variables = allocate_variables(self.execution, initial)
         self._prefetch_buffers = PrefetchBuffers(plan, self.constant_rate)
@@ -205,7 +203,7 @@ class Engine:
         feeds[LEARNING_RATE] = self.constant_rate
         if self.plan.train.randoms:
             sizes = symbol_sizes(self.plan.inputs, feeds)
-            feeds |= step_randoms(self.plan.train.randoms, self.plan.seed, step, sizes)
+            feeds |= step_randoms(self.loader.sized_steps.randoms_for(feeds), self.plan.seed, step, sizes)
         return feeds
 
     def learning_rate(self) -> float:

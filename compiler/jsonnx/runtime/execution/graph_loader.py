@@ -10,6 +10,8 @@ import numpy as np
 
 from ...core.diagnostics import CompileError, Diagnostic
 from ...core.system.gc_pause import gc_paused
+from ...core.system.memory import MIN_CHECKED_BYTES, require_memory
+from ...core.types import BATCH
 from ...ir import VocabularyNotLearned, with_vocabularies
 from ...passes.canonicalize import with_outputs
 from ...passes.training_steps.live_memory import ValueSizes, live_bytes
@@ -37,6 +39,11 @@ if TYPE_CHECKING:
 MAX_PLANNED_BYTES = 64 << 20
 """Maximum size of the results that exist at a time, in bytes, for which onnxruntime plans memory: the plan is one block
 of this size beside the memory of the first step, and saves less time the longer nodes run."""
+
+
+STEP_MEMORY_HELP = (
+    'train with a smaller `batch_size` or with `"remat": "full"`; `jsonnx summary SPEC --training` shows the memory'
+)
 
 
 class StepGraph(NamedTuple):
@@ -118,6 +125,7 @@ class GraphLoader:
         shard = StepGraph(self.optimize(sharded.shard, samples, threads=1), sharded.shard_count, samples)
         return [shard, StepGraph(self.optimize(self._execution.step_graph), 1, batch_size)]
 
+    @gc_paused()
     def build_step(self, batch_size: int, own_arena: bool, sizes: Mapping[str, int] | None = None) -> StepRunner:
         """A runner of the training step, specialised for a batch size, or computed by blocks for some sizes."""
         execution = self._execution
@@ -142,6 +150,13 @@ class GraphLoader:
         shard_runners = [self._load(shard, outputs, threads=1, is_step=True, samples=samples) for _ in range(count)]
         combiner_runner = self._load(combiner, fetched_names, no_spinning=True, is_step=True)
         return ShardedStep(graphs, shard_runners, combiner_runner, fetched_names)
+
+    def _require_step_memory(self, graph: Graph, samples: int) -> None:
+        """Raises CompileError `too-large` if the results of a step exceed the memory, even if all unknown sizes are
+        1. Its variables are in memory already."""
+        needed_bytes = live_bytes(graph, ValueSizes({str(BATCH): samples}, assumed_size=1))
+        parts = {"gradients and activations": needed_bytes}
+        require_memory("a training step", parts, self._plan.source.file, STEP_MEMORY_HELP)
 
     # -- any graph ---------------------------------------------------------------------------------------------------
 
@@ -188,6 +203,9 @@ class GraphLoader:
         samples: int = 1,
     ) -> Runner:
         execution = self._execution
+        result_bytes = live_bytes(graph, ValueSizes.of_batch(samples))
+        if is_step and result_bytes > MIN_CHECKED_BYTES and execution.provider.is_cpu:
+            self._require_step_memory(graph, samples)
         config = SessionConfig(
             flush_denormals=execution.flushes_denormals,
             no_spinning=no_spinning,
@@ -196,7 +214,7 @@ class GraphLoader:
             keep_nodes=is_step and bool(execution.inplace_variables),
             no_arena=is_step and bool(execution.inplace_variables),
             keep_copies=is_step and self._plan.training.remat is not None,
-            plan_memory=live_bytes(graph, ValueSizes.of_batch(samples)) <= MAX_PLANNED_BYTES,
+            plan_memory=result_bytes <= MAX_PLANNED_BYTES,
             recorder=self._recorder if is_step else None,
         )
         arguments = graph, fetched_names, self._variables, execution.provider, threads or execution.threads

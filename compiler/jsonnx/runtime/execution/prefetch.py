@@ -16,6 +16,7 @@ from ...core.reserved_names import LEARNING_RATE
 from ..providers.random import step_randoms, symbol_sizes
 from .device_runner import DeviceRun, DeviceRunner
 from .pinned_memory import pin
+from .runner import Runner
 from .variables import SET_COUNT
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class PrefetchBuffer:
     ) -> None:
         self._plan, self._runner, self.dataset, self._batch_size = plan, runner, dataset, batch_size
         self._sample_types = dataset.sample_types()
+        self._randoms = runner.randoms if isinstance(runner, Runner) else plan.train.randoms
         count = self._slot_count(dataset)
         self._arrays = {
             name: np.empty((count * batch_size, *shape), dtype) for name, (shape, dtype) in self._sample_types.items()
@@ -119,7 +121,7 @@ class PrefetchBuffer:
         for index, slot in enumerate(slots if self._plan.train.randoms else ()):
             sizes = symbol_sizes(self._plan.inputs, slot.feeds)
             slot.extra_feeds = {}  # frees the last random numbers before others are drawn
-            slot.extra_feeds = step_randoms(self._plan.train.randoms, self._plan.seed, step + index, sizes)
+            slot.extra_feeds = step_randoms(self._randoms, self._plan.seed, step + index, sizes)
         for slot in slots:
             slot.copy_ahead()
         return slots

@@ -22,6 +22,7 @@ from ..providers.providers import (
     load_runtime,
     resolve_provider,
 )
+from ..providers.random import with_mask_types
 from ..providers.static_shapes import set_sizes
 from .variables import SET_COUNT, DonatedArrays, HostVariables, Variables, has_string_inputs
 
@@ -74,6 +75,8 @@ class Runner:
         self._run_bound: Callable[..., Any] = with_denormals_flushed(run_bound) if flushes else run_bound
         session_inputs = {value.name for value in session.get_inputs()}
         self.fed_names = [name for name in (*graph.inputs, *graph.randoms) if name in session_inputs]
+        self.randoms = graph.randoms
+        self._masks = {name: random for name, random in graph.randoms.items() if random.kind == "mask"}
         self._read_names = [name for name in (*graph.parameters, *graph.states) if name in session_inputs]
         self._fetched_names, self._updates = list(fetched_names), list(graph.updates)
         self._undo_outputs = list(undo_outputs)
@@ -102,6 +105,7 @@ class Runner:
     def __call__(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The fetched outputs. Updates become the variables' current values."""
         try:
+            feeds = with_mask_types(self._masks, feeds)
             outputs = self._call_bound(feeds) if self._is_bindable else self._call_unbound(feeds)
         except Exception as error:  # onnxruntime's exceptions have no base class of their own
             raise _step_failure(error) from error
@@ -144,7 +148,7 @@ class Runner:
         wrap = load_runtime().OrtValue.ortvalue_from_numpy
         result_values = {name: wrap(results[name]) for name in self._fetched_names}
         variables, run_bound, has_updates = self._variables, self._run_bound, bool(self._updates)
-        has_undo_outputs, overwrites = bool(self._undo_outputs), self._overwrites
+        has_undo_outputs, overwrites, masks = bool(self._undo_outputs), self._overwrites, self._masks
         bindings: list[Any] = [None] * SET_COUNT
 
         def bind(read_set: int) -> Any:
@@ -155,6 +159,7 @@ class Runner:
             return binding
 
         def run(further_feeds: Mapping[str, np.ndarray]) -> None:
+            further_feeds = with_mask_types(masks, further_feeds) if masks else further_feeds
             read_set = variables.current_set
             binding = bindings[read_set] or bind(read_set)
             for name in further_feeds:

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.numpy_types import numpy_dtype
 from ...core.types import evaluate_size
+from ...passes.training_steps.byte_masks import byte_randoms
 from ..providers.random import symbol_sizes
 from .execution_plan import ExecutionPlan, plan_execution
 
 if TYPE_CHECKING:
     from ...core.types import TensorType
-    from ...ir import Graph
+    from ...ir import Graph, Random
     from ..training_plan import TrainingPlan
 
 MIN_BLOCKED_BYTES = 1 << 24
-"""Minimum size, in a batch, of the scores of an attention or of the probabilities of classes for which a step is built
-anew with blocks: below, blocks save less than building takes."""
+"""Minimum size, in a batch, of the scores of an attention, of the probabilities of classes or of a mask for which a
+step is built anew: below, blocks save less than building takes."""
 BLOCKED_OPS = {"LogSoftmax", "Softmax"}
 """The operators whose results blocks avoid."""
 
@@ -32,6 +33,8 @@ class SizedSteps:
         can_be_sized = plan.make_step is not None and execution.keeps_order and not execution.sharded_graphs
         nodes = plan.train.nodes if can_be_sized else ()
         self._blocked_types = {node.outputs[0].type for node in nodes if node.op in BLOCKED_OPS}
+        if can_be_sized:
+            self._blocked_types |= {random.type for random in plan.train.randoms.values() if random.kind == "mask"}
 
     def sizes_for(self, arrays: Mapping[str, Any], samples: int | None = None) -> Mapping[str, int] | None:
         """The sizes of symbols in these inputs, if steps for them are computed by blocks; else None.
@@ -43,6 +46,11 @@ class SizedSteps:
         sizes = symbol_sizes(self._plan.inputs, arrays)
         sizes |= {} if samples is None else {"batch": samples}
         return sizes if _max_bytes(self._blocked_types, sizes) >= MIN_BLOCKED_BYTES else None
+
+    def randoms_for(self, arrays: Mapping[str, Any]) -> Mapping[str, Random]:
+        """The random inputs of a step for these inputs: large masks are bytes if it is computed by blocks."""
+        randoms, sizes = self._plan.train.randoms, self.sizes_for(arrays)
+        return randoms if sizes is None else byte_randoms(randoms, sizes)
 
     def build(self, sizes: Mapping[str, int]) -> Graph:
         """The training step for these sizes, over the variables of the plan's own step."""

@@ -16,7 +16,8 @@ before it overwrites anything. If it fails later, variables cannot be read until
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -27,14 +28,14 @@ from ...core.system.mapped_pages import release_pages
 from ...tuning.cpu.embeddings.lazy_updates import LazyTables
 from ...tuning.cpu.memory.pack_weights import PackedVectors
 from ...tuning.cpu.memory.split_updates import RowSlice
+from ..providers.aligned_arrays import AlignedArrays
 from ..providers.providers import Provider, load_runtime
+from ..providers.random import draw_initial_weights
 
 if TYPE_CHECKING:
     from ...ir import Graph
 
 SET_COUNT = 3
-VECTOR_ALIGNMENT_BYTES = 64
-"""The width of the widest vector registers, AVX-512."""
 
 
 class DonatedArrays:
@@ -60,11 +61,24 @@ class DonatedArrays:
         return arrays
 
 
+def initial_variables(graph: Graph, seed: int, donated_weights: DonatedArrays) -> DonatedArrays:
+    """The initial values of all variables of a graph: copies of donated weights, and drawn ones."""
+    memory = AlignedArrays()
+    copies: dict[str, np.ndarray] = {}
+    for name in donated_weights.names:
+        array = donated_weights.take(name)
+        copies[name] = memory.copy(array)
+        release_pages(array)
+    return DonatedArrays(draw_initial_weights(graph, seed, copies))
+
+
 class Variables(Protocol):
     """Arrays by name, in `SET_COUNT` sets; `current_set` is the index of the valid set."""
 
     current_set: int
-    sets: list[dict[str, Any]]
+
+    @property
+    def sets(self) -> Sequence[Mapping[str, Any]]: ...
 
     @property
     def next_set(self) -> int:
@@ -118,21 +132,20 @@ class HostVariables:
         """By set: the undo outputs of the step that read the set, the indices and former contents of the rows
         written."""
         self._inplace_names = inplace = {*inplace_names, *(lazy_tables.variable_names if lazy_tables else ())}
-        rotating = set(updated) - inplace
-        own = _aligned_copy if copies else np.ascontiguousarray
-        first = _with_packed_vectors({name: own(arrays.take(name)) for name in self._names}, packed_vectors)
-        other_sets = [
-            _with_packed_vectors(
-                {name: _aligned_copy(first[name]) if name in rotating else first[name] for name in self._names},
-                packed_vectors,
-            )
-            for _ in range(SET_COUNT - 1)
-        ]
-        self._arrays = [first, *other_sets]
+        rotating = set(updated).intersection(self._names) - inplace
+        memory = AlignedArrays()
+        own = memory.adopt if copies else np.ascontiguousarray
+        first = {name: own(arrays.take(name)) for name in self._names}
+        self._arrays = [first | _pack(first, packed_vectors, memory)]
+        for name in itertools.chain(*packed_vectors.values()):
+            self._arrays[0][name][...] = first[name]
+        rotating.difference_update(*packed_vectors.values())
+        for _ in range(SET_COUNT - 1):  # without the values: a step writes all of a set that rotates
+            others = {name: memory.zeros(first[name].shape, first[name].dtype) for name in rotating}
+            self._arrays.append(first | others | _pack(first, packed_vectors, memory))
         for values in self._arrays:
             values |= {name: _rows(values[rows.variable], rows) for name, rows in slices.items()}
-        wrap = load_runtime().OrtValue.ortvalue_from_numpy  # shares the array's memory
-        self.sets = [{name: wrap(array) for name, array in arrays.items()} for arrays in self._arrays]
+        self.sets = [_OrtValues(arrays) for arrays in self._arrays]
 
     @property
     def next_set(self) -> int:
@@ -175,17 +188,39 @@ class HostVariables:
                     self._arrays[0][name][undo[touched_rows_name(table.weight)]] = undo[rows_before_name(name)]
 
 
-def _with_packed_vectors(arrays: dict[str, np.ndarray], packed_vectors: PackedVectors) -> dict[str, np.ndarray]:
-    """The arrays and the packed vectors; members of a vector become views of it."""
+def _pack(
+    arrays: Mapping[str, np.ndarray], packed_vectors: PackedVectors, memory: AlignedArrays
+) -> dict[str, np.ndarray]:
+    """New vectors, and their members, which are views of them."""
     vectors: dict[str, np.ndarray] = {}
     for vector_name, members in packed_vectors.items():
-        vector = vectors[vector_name] = _aligned_copy(np.concatenate([arrays[member].ravel() for member in members]))
+        size = sum(arrays[member].size for member in members)
+        vector = vectors[vector_name] = memory.zeros((size,), arrays[members[0]].dtype)
         start = 0
         for member in members:
             end = start + arrays[member].size
-            arrays[member] = vector[start:end].reshape(arrays[member].shape)
+            vectors[member] = vector[start:end].reshape(arrays[member].shape)
             start = end
-    return arrays | vectors
+    return vectors
+
+
+class _OrtValues(Mapping[str, Any]):
+    """Tensors of onnxruntime that share the memory of arrays, made when they are first read."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self._arrays, self._wrap = arrays, load_runtime().OrtValue.ortvalue_from_numpy
+        self._values: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._values:
+            self._values[name] = self._wrap(self._arrays[name])
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
 
 
 def _rows(array: np.ndarray, rows: RowSlice) -> np.ndarray:
@@ -197,16 +232,6 @@ def _read_only(array: np.ndarray) -> np.ndarray:
     view = array.view()
     view.flags.writeable = False
     return view
-
-
-def _aligned_copy(array: np.ndarray) -> np.ndarray:
-    """A copy at an address aligned for vector instructions."""
-    buffer = np.empty(array.nbytes + VECTOR_ALIGNMENT_BYTES, np.uint8)
-    start = -buffer.ctypes.data % VECTOR_ALIGNMENT_BYTES
-    copy = buffer[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
-    copy[...] = array
-    release_pages(array)
-    return copy
 
 
 def is_on_host(graph: Graph, provider: Provider) -> bool:

@@ -20,6 +20,7 @@ import numpy as np
 from ...backend import package_version, serialize, to_model_proto
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
 from ...core.files.files import write_atomically
+from ...core.files.loadable_model import LoadableModel
 from ...core.reserved_names import LEARNING_RATE, next_name, target_name
 from ...core.types import BATCH, TensorType
 from ...ir import unlearned_states
@@ -37,15 +38,15 @@ TOLERANCE = 0.02
 """The largest difference, relative to the largest element, that the precision of a device explains."""
 SAMPLES, STEPS = 2, 3
 MAX_MODEL_BYTES = 512 << 20
-"""Larger models are not checked: loading them once more takes long."""
+"""Maximum size of a checked model, in bytes: loading a larger one once more takes long."""
 MAX_REMEMBERED = 1000
 
 Run = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
 
 
-def check_session(model: bytes, run: Run, inputs: Mapping[str, TensorType], provider: Provider) -> None:
-    """Checks a model in a session, which `run` runs. Raises CompileError `provider-mismatch`."""
-    if provider.is_cpu or len(model) > MAX_MODEL_BYTES:
+def check_session(model: LoadableModel, run: Run, inputs: Mapping[str, TensorType], provider: Provider) -> None:
+    """Checks a model in a session, which `run` runs, unless it is large. Raises CompileError `provider-mismatch`."""
+    if provider.is_cpu or model.weights is not None or len(model.data) > MAX_MODEL_BYTES:
         return
 
     def differences() -> list[OutputDifference] | None:
@@ -56,7 +57,7 @@ def check_session(model: bytes, run: Run, inputs: Mapping[str, TensorType], prov
             return None
         return _float_differences(reference, run(feeds))
 
-    _check(_key(model, provider), differences, "the model", provider, None)
+    _check(_key(model.data, provider), differences, "the model", provider, None)
 
 
 def check_step(plan: TrainingPlan, provider: Provider) -> None:
@@ -76,11 +77,12 @@ def check_step(plan: TrainingPlan, provider: Provider) -> None:
     def differences() -> list[OutputDifference] | None:
         try:
             feeds = _step_feeds(plan)
-            cpu = ProviderSession(model, known_provider("cpu"), unoptimized=True)
+            loadable = LoadableModel(model)
+            cpu = ProviderSession(loadable, known_provider("cpu"), unoptimized=True)
             reference = _run_steps(plan, feeds, cpu.run)
         except (CompileError, ValueError):
             return None
-        return _float_differences(reference, _run_steps(plan, feeds, ProviderSession(model, provider).run))
+        return _float_differences(reference, _run_steps(plan, feeds, ProviderSession(loadable, provider).run))
 
     _check(_key(model, provider), differences, "the training step", provider, plan.source.file)
 

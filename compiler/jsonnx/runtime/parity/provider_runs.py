@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...core.diagnostics import CompileError, UsageError
+from ...core.files.loadable_model import LoadableModel
 from ..providers.provider_errors import runtime_failure
 from ..providers.providers import Provider, create_session, resolve_provider
 from .float64_model import float64_model
@@ -23,7 +24,7 @@ Arrays = dict[str, np.ndarray]
 class ProviderSession:
     """A model on a provider, unoptimized as a reference. Raises CompileError or UsageError if it does not load."""
 
-    def __init__(self, model: bytes, provider: Provider, *, unoptimized: bool = False) -> None:
+    def __init__(self, model: LoadableModel, provider: Provider, *, unoptimized: bool = False) -> None:
         optimization = UNOPTIMIZED if unoptimized else "ORT_ENABLE_ALL"
         self._session = create_session(model, provider, optimization=optimization, quiet=True)
         self.outputs = [value.name for value in self._session.get_outputs()]
@@ -52,15 +53,18 @@ class ProviderSession:
         return statistics.median(times)
 
 
-def cpu_outputs(model: bytes, feeds: Mapping[str, np.ndarray]) -> Arrays:
+def cpu_outputs(model: LoadableModel, feeds: Mapping[str, np.ndarray]) -> Arrays:
     """The outputs on the CPU without optimizations. Raises CompileError."""
     return ProviderSession(model, resolve_provider("cpu"), unoptimized=True).run(feeds)
 
 
-def float64_outputs(model: bytes, feeds: Mapping[str, np.ndarray]) -> Arrays | None:
-    """The outputs of the model in float64; None if the CPU has no kernel for one of its operators."""
+def float64_outputs(model: LoadableModel, feeds: Mapping[str, np.ndarray]) -> Arrays | None:
+    """The outputs of the model in float64; None if the CPU has no kernel for one of its operators, or if its weights
+    are in other files, which are large."""
+    if model.weights is not None:
+        return None
     wide = {name: array.astype(np.float64) if array.dtype == np.float32 else array for name, array in feeds.items()}
     try:
-        return cpu_outputs(float64_model(model), wide)
+        return cpu_outputs(LoadableModel(float64_model(model.data)), wide)
     except (CompileError, UsageError):
         return None

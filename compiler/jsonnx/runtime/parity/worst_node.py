@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ...core.diagnostics import CompileError, UsageError
+from ...core.files.loadable_model import LoadableModel
 from ..providers.model_graphs import all_graphs
 from .output_differences import largest_difference
 
 if TYPE_CHECKING:
     import onnx
 
-RunModel = Callable[[bytes], Mapping[str, np.ndarray]]
+RunModel = Callable[[LoadableModel], Mapping[str, np.ndarray]]
 """Runs a model on the feeds that are compared, and gives its outputs."""
 
 
@@ -33,7 +34,7 @@ class WorstNode(NamedTuple):
 class NodeSearch:
     """The search for the first node of a model whose result differs by more than a tolerance."""
 
-    model: bytes
+    model: LoadableModel
     run_reference: RunModel
     run_actual: RunModel
     tolerance: float
@@ -46,7 +47,7 @@ class NodeSearch:
         """
         import onnx
 
-        nodes = _nodes_behind(onnx.load_model_from_string(self.model).graph, output)
+        nodes = _nodes_behind(onnx.load_model_from_string(self.model.data).graph, output)
         return self._first_of(nodes) or self._bisect(nodes)
 
     def _first_of(self, nodes: list[onnx.NodeProto]) -> WorstNode | None:
@@ -88,13 +89,13 @@ def _nodes_behind(graph: onnx.GraphProto, output: str) -> list[onnx.NodeProto]:
     return [node for node in nodes[::-1] if node.output[0]]
 
 
-def _with_outputs(model: bytes, names: list[str]) -> bytes:
+def _with_outputs(model: LoadableModel, names: list[str]) -> LoadableModel:
     """The model with these results as its only outputs."""
     import onnx
 
-    proto = onnx.load_model_from_string(model)
+    proto = onnx.load_model_from_string(model.data)
     typed = onnx.shape_inference.infer_shapes(proto).graph
     infos = {value.name: value for value in (*typed.value_info, *typed.output)}
     del proto.graph.output[:]
     proto.graph.output.extend(infos.get(name) or onnx.ValueInfoProto(name=name) for name in names)
-    return proto.SerializeToString()
+    return model._replace(data=proto.SerializeToString())

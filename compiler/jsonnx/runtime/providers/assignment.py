@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ...core.diagnostics import UsageError
+from ...core.files.loadable_model import LoadableModel
 from ...core.providers.known_providers import CPU, PROVIDERS
 from .providers import Provider, create_session, provider_starts, resolve_provider
 
@@ -33,7 +34,7 @@ def usable_provider(name: str) -> Provider | None:
     return provider if provider_starts(provider) else None
 
 
-def assignment(model: bytes, provider: Provider) -> Assignment | None:
+def assignment(model: bytes | LoadableModel, provider: Provider) -> Assignment | None:
     """Where a session on a provider runs the nodes of a model; None for onnxruntime before 1.24.
 
     Raises UsageError `provider-failed`, CompileError `bad-model`.

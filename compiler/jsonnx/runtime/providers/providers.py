@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
@@ -12,6 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from ...core.diagnostics import CompileError, Diagnostic, UsageError, suggestion
+from ...core.files.loadable_model import LoadableModel
 from ...core.providers.execution_provider import ExecutionProvider, unlisted_provider
 from ...core.providers.known_providers import CPU, PROVIDERS, providers_of_auto
 from ...core.system.cpu_count import checked_thread_count
@@ -23,6 +24,7 @@ from .provider_errors import library_help, missing_library, preload_gpu_librarie
 from .provider_options import ProviderOptions, parse_options
 
 if TYPE_CHECKING:
+    import numpy as np
     import onnxruntime
 
     from .session_recorder import SessionRecorder
@@ -246,7 +248,7 @@ DEFAULT_CONFIG = SessionConfig()
 
 
 def create_session(
-    model: bytes,
+    model: bytes | LoadableModel,
     provider: Provider,
     threads: int | None = None,
     config: SessionConfig = DEFAULT_CONFIG,
@@ -254,11 +256,11 @@ def create_session(
     optimization: str = "ORT_ENABLE_ALL",
     memory_pattern: bool = True,
     quiet: bool = False,
-    weights_folder: str | None = None,
 ) -> onnxruntime.InferenceSession:
     """A session on this provider and no other. With `memory_pattern` it plans its memory by an earlier run.
 
-    Files with weights that the model names lie beneath `weights_folder`, or else beneath the current folder.
+    Files with weights that the model names lie beneath the folder of a `LoadableModel`, or else beneath the current
+    folder.
 
     Raises UsageError `provider-failed` if onnxruntime would have taken another provider, CompileError `bad-model`.
     """
@@ -267,9 +269,8 @@ def create_session(
     options.enable_mem_pattern = memory_pattern
     options.log_severity_level = 4 if quiet else 3
     options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, optimization)
-    if weights_folder is not None:  # read by onnxruntime 1.21 and later
-        folder = os.fsencode(weights_folder)  # a name need not be UTF-8
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
+    model, weights = model if isinstance(model, LoadableModel) else LoadableModel(model)
+    _add_weights(runtime, options, weights)
     if not provider.is_cpu:
         options.add_session_config_entry(RECORD_ASSIGNMENT, "1")
     model, entries = _with_workarounds(model, provider.record)
@@ -288,12 +289,32 @@ def create_session(
                 model, options, providers=provider.ort_providers, enable_fallback=False, disabled_optimizers=disabled
             )
     except Exception as error:  # onnxruntime's exceptions have no base class of their own
-        raise _creation_error(error, provider, model) from error
+        raise _creation_error(error, provider, LoadableModel(model, weights)) from error
     if provider.ort_name not in session.get_providers():
         raise _start_error(runtime, provider)
+    if isinstance(weights, Mapping):
+        session.weights = weights  # onnxruntime reads the memory of the arrays and does not keep them alive
     if config.recorder is not None:
         config.recorder.add(model, optimized_file, session)
     return session
+
+
+def _add_weights(runtime: Any, options: Any, weights: str | Mapping[str, np.ndarray] | None) -> None:
+    """Tells a session where the weights are that a model leaves out."""
+    if isinstance(weights, Mapping):
+        options.add_external_initializers([*weights], [_shared_tensor(runtime, array) for array in weights.values()])
+    elif weights is not None:  # read by onnxruntime 1.21 and later
+        folder = os.fsencode(weights)  # a name need not be UTF-8
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
+
+
+def _shared_tensor(runtime: Any, array: np.ndarray) -> Any:
+    """An array as onnxruntime's tensor, in the same memory."""
+    if array.dtype.kind in "biuf":
+        return runtime.OrtValue.ortvalue_from_numpy(array)
+    from ...ir import onnx_dtype
+
+    return runtime.OrtValue.ortvalue_from_numpy_with_onnx_type(array, onnx_dtype(array.dtype.name))
 
 
 def _with_workarounds(model: bytes, record: ExecutionProvider) -> tuple[bytes, dict[str, str]]:
@@ -318,7 +339,7 @@ def _start_error(runtime: Any, provider: Provider) -> UsageError:
     return UsageError("provider-failed", f"{message}: {library} is missing", library_help(library))
 
 
-def _runs_on_cpu(model: bytes) -> bool:
+def _runs_on_cpu(model: LoadableModel) -> bool:
     try:
         create_session(model, known_provider(CPU), optimization="ORT_DISABLE_ALL", quiet=True)
     except (UsageError, CompileError):
@@ -340,7 +361,7 @@ def _session_options(runtime: Any, threads: int, config: SessionConfig) -> onnxr
     return options
 
 
-def _creation_error(error: Exception, provider: Provider, model: bytes) -> UsageError | CompileError:
+def _creation_error(error: Exception, provider: Provider, model: LoadableModel) -> UsageError | CompileError:
     text = " ".join(str(error).split())
     if "Unsupported model IR version" in text or "till opset" in text:
         return UsageError(

@@ -6,10 +6,12 @@ therefore draws the same numbers as a run that never stopped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from functools import partial
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,47 +20,88 @@ from ...core.random_inputs import Distribution
 from ...core.system.cpu_count import thread_count
 from ...core.types import Size, TensorType, evaluate_size
 from ...data.samples.sample_order import generator
+from .aligned_arrays import AlignedArrays
 
 if TYPE_CHECKING:
     from ...ir import Graph, Parameter, Random, State
 
-
 MIN_THREADED_DRAW_ELEMENTS = 1 << 14
 """Minimum size of a weight, in elements, that is drawn on another thread."""
+MAX_DRAW_ELEMENTS = 1 << 20
+"""Maximum number of uniform numbers that one thread draws at once."""
+NUMBERS_PER_COUNT = 4
+"""The numbers of 64 bits that a Philox generator computes from one value of its counter."""
 MASK_PROBABILITY_STEPS = 1 << 16
 """The number of probabilities a mask can have: sixteen random bits a value are drawn in half the time of thirty-two."""
 
 
 def draw_initial_weights(graph: Graph, seed: int, overrides: Mapping[str, np.ndarray] = {}) -> dict[str, np.ndarray]:
     """The initial value of every parameter and state, or the array in `overrides`. A state whose size depends on data
-    is empty.
+    is empty. Drawn arrays are aligned.
 
     A draw is keyed by the initializer's own seed, if it has one, else by `seed` and the variable's name.
     """
     variables: dict[str, Parameter | State] = {**graph.parameters, **graph.states}
-
-    def value(name: str) -> np.ndarray:
-        return np.asarray(overrides[name]) if name in overrides else _draw_initial(variables[name], name, seed)
-
-    with ThreadPoolExecutor(thread_count()) as executor:  # NumPy releases the interpreter lock while it draws
-        large = {
-            name: executor.submit(value, name)
-            for name, variable in variables.items()
-            if _element_count(variable) > MIN_THREADED_DRAW_ELEMENTS
-        }
-        return {name: large[name].result() if name in large else value(name) for name in variables}
+    memory = AlignedArrays()
+    zeros = {
+        name: memory.zeros(tuple(n if isinstance(n, int) else 0 for n in variable.shape), numpy_dtype(variable.dtype))
+        for name, variable in variables.items()
+        if name not in overrides
+    }
+    draw_into(zeros, variables, seed)
+    return {name: np.asarray(overrides[name]) if name in overrides else zeros[name] for name in variables}
 
 
-def _element_count(variable: Parameter | State) -> int:
-    return variable.type.elements if isinstance(variable.type.elements, int) else 0
+def draw_into(zeros: Mapping[str, np.ndarray], variables: Mapping[str, Parameter | State], seed: int) -> None:
+    """Writes the initial values of variables into contiguous arrays of zeros."""
+    draws = [draw for name, array in zeros.items() for draw in _draws(variables[name], name, seed, array)]
+    large = sorted((draw for draw in draws if draw.elements > MIN_THREADED_DRAW_ELEMENTS), key=lambda d: -d.elements)
+    with ThreadPoolExecutor(thread_count()) if large else nullcontext() as executor:
+        # NumPy releases the interpreter lock while it draws.
+        futures = [executor.submit(draw.run) for draw in large] if executor else []
+        for draw in draws:
+            if draw.elements <= MIN_THREADED_DRAW_ELEMENTS:
+                draw.run()
+        for future in futures:
+            future.result()
 
 
-def _draw_initial(variable: Parameter | State, name: str, seed: int) -> np.ndarray:
-    own_seed = getattr(variable.initializer, "seed", None)
-    rng = generator(seed, "weights", name) if own_seed is None else generator(own_seed, "weights")
-    shape = tuple(size if isinstance(size, int) else 0 for size in variable.shape)
-    values = np.asarray(variable.initializer.sample(shape, rng), numpy_dtype(variable.dtype))
-    return values if values.shape == shape and values.flags.c_contiguous else np.array(np.broadcast_to(values, shape))
+class _Draw(NamedTuple):
+    """Initial values that are still to be written."""
+
+    elements: int
+    run: Callable[[], None]
+
+
+def _draws(variable: Parameter | State, name: str, seed: int, zeros: np.ndarray) -> Iterator[_Draw]:
+    """The draws of a variable, independent of one another."""
+    initializer = variable.initializer
+    if initializer.constant is not None:
+        if initializer.constant:
+            yield _Draw(zeros.size, partial(zeros.fill, initializer.constant))
+        return
+    own_seed = getattr(initializer, "seed", None)
+    key = (seed, "weights", name) if own_seed is None else (own_seed, "weights")
+    drawn_from, flat = initializer.drawn_from(zeros.shape), zeros.reshape(-1)
+    if drawn_from is None:
+        yield _Draw(zeros.size, partial(_sample, initializer, zeros, key))
+        return
+    elements = MAX_DRAW_ELEMENTS if drawn_from.is_divisible else max(1, flat.size)
+    for start in range(0, flat.size, elements):
+        part = flat[start : start + elements]
+        yield _Draw(part.size, partial(_draw_part, drawn_from, part, key, start))
+
+
+def _sample(initializer: Any, array: np.ndarray, key: tuple[Any, ...]) -> None:
+    array[...] = initializer.sample(array.shape, generator(*key))
+
+
+def _draw_part(drawn_from: Any, part: np.ndarray, key: tuple[Any, ...], start: int) -> None:
+    """Draws the numbers that follow the first `start` ones of the key, which are 0 unless the numbers are divisible."""
+    rng = generator(*key)
+    if start:
+        rng.bit_generator.advance(start // NUMBERS_PER_COUNT)  # type: ignore[attr-defined]
+    drawn_from.fill(part, rng)
 
 
 def step_randoms(
@@ -110,14 +153,14 @@ class InferenceRandoms:
 
 
 def draw(random: Random, rng: np.random.Generator, sizes: Mapping[str, int]) -> np.ndarray:
-    """One draw: a mask of `scale` and 0, or `offset` plus `scale` times standard normal or uniform numbers.
+    """One draw: a mask of `scale` and 0 or, as bytes, of 1 and 0; else `offset` plus `scale` times standard normal or
+    uniform numbers.
 
     A mask's probability is rounded to a multiple of 1/65536.
     """
     shape = tuple(evaluate_size(size, sizes) for size in random.shape)
-    scale = np.float32(random.scale)
     if random.kind == "mask":
-        return _mask(shape, random.keep, scale, rng)
+        return _mask(shape, random, rng)
     return draw_numbers(random.distribution, shape, rng)
 
 
@@ -129,16 +172,31 @@ def draw_numbers(distribution: Distribution, shape: tuple[int, ...], rng: np.ran
     return values + np.float32(distribution.offset) if distribution.offset else values
 
 
-def _mask(shape: tuple[int, ...], keep: float, scale: np.float32, rng: np.random.Generator) -> np.ndarray:
-    count = int(np.prod(shape))
-    threshold = round(keep * MASK_PROBABILITY_STEPS)
+def _mask(shape: tuple[int, ...], random: Random, rng: np.random.Generator) -> np.ndarray:
+    count, is_bytes = prod(shape), random.dtype == "uint8"
+    scale = 1 if is_bytes else np.float32(random.scale)
+    threshold = round(random.keep * MASK_PROBABILITY_STEPS)
     if threshold >= MASK_PROBABILITY_STEPS:
-        return np.full(shape, scale, np.float32)
+        return np.full(shape, scale, numpy_dtype(random.dtype))
     words = np.atleast_1d(rng.bit_generator.random_raw(-(-count // 4)))
     halves = words.astype("<u8", copy=False).view("<u2")[:count]
+    if is_bytes:
+        return (halves < np.uint16(threshold)).view(np.uint8).reshape(shape)
     mask = np.empty(count, np.float32)
     np.multiply(halves < np.uint16(threshold), scale, out=mask)
     return mask.reshape(shape)
+
+
+def with_mask_types(masks: Mapping[str, Random], feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """The feeds with all masks in the types of a graph, which may have been built for batches of other sizes."""
+    drawn = {name: random for name, random in masks.items() if name in feeds and feeds[name].dtype != random.dtype}
+    return {**feeds, **{name: _converted(feeds[name], random) for name, random in drawn.items()}} if drawn else feeds
+
+
+def _converted(mask: np.ndarray, random: Random) -> np.ndarray:
+    if random.dtype == "uint8":
+        return (mask != 0).view(np.uint8)
+    return mask * np.float32(random.scale) if mask.dtype == np.uint8 else mask
 
 
 def symbol_sizes(types: Mapping[str, TensorType], feeds: Mapping[str, np.ndarray]) -> dict[str, int]:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from ...core.diagnostics import CompileError, Diagnostic
-from ...interop.external_weights import require_own_weight_files
+from ...interop.external_weights import require_own_weight_files, weights_folder
 
 _LOCATION_KEY = "location"
 """The key of a file's name in a tensor's `external_data`."""
 
 
-def require_own_weight_files_in(data: bytes, name: str) -> None:
-    """Does what `require_own_weight_files` does for the bytes of a model.
+def own_weight_files_in(data: bytes, name: str) -> list[Path]:
+    """The files with weights that the bytes of a model name, after the check by `require_own_weight_files`.
 
     The names are those that protobuf decodes, as in onnxruntime: `onnx_reader` refuses more models, and tells less.
     """
     if _LOCATION_KEY.encode() not in data:
-        return
-    require_own_weight_files({*_locations(_decoded(data, name))}, name)
+        return []
+    locations = sorted({*_locations(_decoded(data, name))})
+    require_own_weight_files(locations, name)
+    return [weights_folder(name) / location for location in locations]
 
 
 def _decoded(data: bytes, name: str) -> Any:

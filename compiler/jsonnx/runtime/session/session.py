@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core.diagnostics import CompileError, Diagnostic, UsageError, suggestion
-from ...core.files.files import error_reason, open_file
-from ...core.files.run_layout import MODEL_FILE
+from ...core.diagnostics import Diagnostic, suggestion
+from ...core.files.loadable_model import LoadableModel
 from ...core.limits import MAX_ELEMENTS_PER_SAMPLE
 from ...core.numpy_types import numpy_dtype
 from ...core.random_inputs import random_inputs_from
@@ -19,18 +17,14 @@ from ...core.types import Dim, Size, TensorType
 from ...data.samples.array_arguments import to_array
 from ...data.samples.data_errors import FeedError
 from ...data.samples.sample_shapes import batch_axis_hint, reshape_samples
-from ...interop.model_digests import model_digest_errors
 from ..providers.provider_errors import runtime_failure
 from ..providers.provider_options import ProviderOptions
 from ..providers.providers import Provider, create_session, resolve_provider
 from ..providers.random import InferenceRandoms
-from .model_weight_files import require_own_weight_files_in
+from .load_model import loadable_model
 
 if TYPE_CHECKING:
     import onnx
-
-_UNNAMED_MODEL = "the model"
-"""The name of a model that is no file; files with its weights lie in the current folder."""
 
 _DTYPES = {"float": "float32", "double": "float64"}
 _CASTABLE_KINDS = {"f": "fiub", "i": "iub", "u": "iub", "b": "b"}
@@ -63,7 +57,7 @@ class Session:
 
     def __init__(
         self,
-        model: str | os.PathLike[str] | bytes | onnx.ModelProto,
+        model: str | os.PathLike[str] | bytes | onnx.ModelProto | LoadableModel,
         provider: str | Provider = "cpu",
         threads: int | None = None,
         verify: bool = True,
@@ -71,12 +65,8 @@ class Session:
         seed: int = 0,
     ) -> None:
         self.provider: Provider = resolve_provider(provider, provider_options)
-        folder = None
-        if isinstance(model, str | os.PathLike):
-            model = model_file(model)
-            folder = os.path.dirname(os.path.abspath(model))
-        data = _model_bytes(model, verify)
-        self._session = create_session(data, self.provider.with_graph_capture(False), threads, weights_folder=folder)
+        loadable = loadable_model(model, verify)
+        self._session = create_session(loadable, self.provider.with_graph_capture(False), threads)
         types: dict[str, TensorType] = {value.name: _tensor_type(value) for value in self._session.get_inputs()}
         self.outputs: dict[str, TensorType] = {value.name: _tensor_type(value) for value in self._session.get_outputs()}
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
@@ -87,7 +77,7 @@ class Session:
         if verify and not self.provider.is_cpu:
             from ..parity.parity_check import check_session
 
-            check_session(data, self._run_unchecked, types, self.provider)
+            check_session(loadable, self._run_unchecked, types, self.provider)
 
     def run(self, feeds: Mapping[str, Any] | Any) -> dict[str, np.ndarray]:
         """The outputs by name. Feeds are arrays by input name, or a single array if there is one input.
@@ -136,42 +126,6 @@ def concatenate_batches(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, 
             raise FeedError([Diagnostic("data-shape", message, help=help)])
         outputs[name] = np.concatenate(arrays)
     return outputs
-
-
-def model_file(path: str | os.PathLike[str]) -> str:
-    """The path of a model: the path itself, or the path of the model in a RUN folder."""
-    file = os.path.join(path, MODEL_FILE)
-    return file if os.path.isfile(file) else os.fspath(path)
-
-
-def _model_bytes(model: Any, verify: bool) -> bytes:
-    if isinstance(model, bytes | bytearray | memoryview):
-        data = bytes(model)
-        if not _is_ort_format(data):
-            require_own_weight_files_in(data, _UNNAMED_MODEL)
-        return data
-    if hasattr(model, "SerializeToString"):
-        return bytes(model.SerializeToString())
-    if hasattr(model, "to_bytes") and not isinstance(model, int):
-        return bytes(model.to_bytes())
-    if not isinstance(model, str | os.PathLike):
-        raise TypeError(f"a model is a path, the bytes of a file or a Model, got {type(model).__name__}")
-    with open_file(model) as file:
-        try:
-            data = file.read()
-        except OSError as error:
-            raise UsageError("unreadable-file", f"cannot read {os.fspath(model)!r}: {error_reason(error)}") from error
-    if _is_ort_format(data):
-        return data
-    require_own_weight_files_in(data, os.fspath(model))
-    if verify and (errors := model_digest_errors(io.BytesIO(data), os.fspath(model))):
-        raise CompileError(errors)
-    return data
-
-
-def _is_ort_format(data: bytes) -> bool:
-    """Whether a model is in onnxruntime's own format, `.ort`, whose contents no digest covers."""
-    return data[4:8] == b"ORTM"
 
 
 def _tensor_type(value: Any) -> TensorType:

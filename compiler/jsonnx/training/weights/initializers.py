@@ -6,15 +6,18 @@ each other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import prod, sqrt
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ...core.components import Component, Registry, attr
 from ...core.types import Dim, require, shape_text
+from . import distributions
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from .distributions import Distribution
 
 INITIALIZERS = Registry("initializer", "The distribution of the initial values of a weight.")
 
@@ -26,12 +29,19 @@ FAN_AXES_DOC = (
 TRUNCATED_STDDEV = 0.87962566103423978
 """Standard deviation of a standard normal distribution that is truncated at two standard deviations."""
 
-CHUNK_ELEMENTS = 1 << 13
-"""Numbers per draw, so that the float64 draws stay in the CPU cache."""
-
 
 class Initializer(Component):
+    """The distribution of a weight's initial values.
+
+    A class has one of `constant`, `sample` and `drawn_from`.
+    """
+
     registry = INITIALIZERS
+
+    @property
+    def constant(self) -> float | None:
+        """The value of all elements; None if they differ."""
+        return None
 
     def check(self, shape: Sequence[Dim]) -> None:
         """Raises ShapeError if the initializer does not accept a weight of this shape."""
@@ -43,14 +53,19 @@ class Initializer(Component):
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
         """An array of this shape, or a number for all its elements. Raises ShapeError like `check`."""
-        raise NotImplementedError
+        return self.constant
+
+    def drawn_from(self, shape: tuple[int, ...]) -> Distribution | None:
+        """The distribution if the numbers of a weight of this shape are drawn one by one."""
+        return None
 
 
 @INITIALIZERS.register("zeros", "zero")
 class Zeros(Initializer):
     """All zeros."""
 
-    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+    @property
+    def constant(self) -> float:
         return 0.0
 
 
@@ -58,7 +73,8 @@ class Zeros(Initializer):
 class Ones(Initializer):
     """All ones."""
 
-    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+    @property
+    def constant(self) -> float:
         return 1.0
 
 
@@ -68,36 +84,51 @@ class Constant(Initializer):
 
     value: float = attr(0.0, doc="The value.")
 
-    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+    @property
+    def constant(self) -> float:
         return self.value
 
 
+class RandomInitializer(Initializer):
+    """Numbers that are drawn one by one."""
+
+    def drawn_from(self, shape: tuple[int, ...]) -> Distribution:
+        raise NotImplementedError
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        import numpy as np
+
+        array = np.empty(shape, np.float32)
+        self.drawn_from(shape).fill(array.reshape(-1), rng)
+        return array
+
+
 @INITIALIZERS.register("random_normal", "normal")
-class RandomNormal(Initializer):
+class RandomNormal(RandomInitializer):
     """Normal distribution."""
 
     mean: float = attr(0.0, doc="Mean.")
     stddev: float = attr(0.05, doc="Standard deviation.", minimum=0)
     seed: int | None = attr(None, doc=SEED_DOC)
 
-    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
-        return draw_normal(self.mean, self.stddev, shape, rng)
+    def drawn_from(self, shape: tuple[int, ...]) -> Distribution:
+        return distributions.Normal(self.mean, self.stddev)
 
 
 @INITIALIZERS.register()
-class TruncatedNormal(Initializer):
+class TruncatedNormal(RandomInitializer):
     """Normal distribution truncated at two standard deviations from its mean."""
 
     mean: float = attr(0.0, doc="Mean.")
     stddev: float = attr(0.05, doc="Standard deviation before the truncation.", minimum=0)
     seed: int | None = attr(None, doc=SEED_DOC)
 
-    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
-        return draw_truncated_normal(self.mean, self.stddev, shape, rng)
+    def drawn_from(self, shape: tuple[int, ...]) -> Distribution:
+        return distributions.TruncatedNormal(self.mean, self.stddev)
 
 
 @INITIALIZERS.register("random_uniform", "uniform")
-class RandomUniform(Initializer):
+class RandomUniform(RandomInitializer):
     """Uniform distribution."""
 
     minval: float = attr(-0.05, doc="Lower bound.")
@@ -114,11 +145,11 @@ class RandomUniform(Initializer):
             f"has a {self.type_name} from {self.minval} to {self.maxval}, but minval must not exceed maxval",
         )
 
-    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
-        return draw_uniform(self.minval, self.maxval, shape, rng)
+    def drawn_from(self, shape: tuple[int, ...]) -> Distribution:
+        return distributions.Uniform(self.minval, self.maxval)
 
 
-class FanScaledInitializer(Initializer):
+class FanScaledInitializer(RandomInitializer):
     """Variance `scale / fan`, where the fan is the number of inputs, of outputs, or the mean of both."""
 
     input_axes: tuple[int, ...] | None
@@ -133,15 +164,16 @@ class FanScaledInitializer(Initializer):
         fits = all(-rank <= axis < rank for axis in axes)
         require(fits, f"has a {self.type_name} with the axes {axes}, of a weight of shape {shape_text(shape)}")
 
-    def draw(self, shape: tuple[int, ...], rng: np.random.Generator, scale: float, mode: str, distribution: str) -> Any:
+    def scaled(self, shape: tuple[int, ...], scale: float, mode: str, distribution: str) -> Distribution:
+        """The distribution of this name and scale."""
         fan_in, fan_out = weight_fans(shape, self.input_axes, self.output_axes)
         fans = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
         variance = scale / max(1.0, fans[mode])
         if distribution == "uniform":
-            return draw_uniform(-sqrt(3 * variance), sqrt(3 * variance), shape, rng)
+            return distributions.Uniform(-sqrt(3 * variance), sqrt(3 * variance))
         if distribution == "untruncated_normal":
-            return draw_normal(0.0, sqrt(variance), shape, rng)
-        return draw_truncated_normal(0.0, sqrt(variance) / TRUNCATED_STDDEV, shape, rng)
+            return distributions.Normal(0.0, sqrt(variance))
+        return distributions.TruncatedNormal(0.0, sqrt(variance) / TRUNCATED_STDDEV)
 
 
 @INITIALIZERS.register()
@@ -159,8 +191,8 @@ class VarianceScaling(FanScaledInitializer):
     input_axes: tuple[int, ...] | None = attr(None, doc=FAN_AXES_DOC.format("inputs"))
     output_axes: tuple[int, ...] | None = attr(None, doc=FAN_AXES_DOC.format("outputs"))
 
-    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
-        return self.draw(shape, rng, self.scale, self.mode, self.distribution)
+    def drawn_from(self, shape: tuple[int, ...]) -> Distribution:
+        return self.scaled(shape, self.scale, self.mode, self.distribution)
 
 
 class VarianceScalingPreset(FanScaledInitializer):
@@ -172,8 +204,8 @@ class VarianceScalingPreset(FanScaledInitializer):
     choices: ClassVar[tuple[float, str, str]]
     """Scale, mode and distribution."""
 
-    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
-        return self.draw(shape, rng, *self.choices)
+    def drawn_from(self, shape: tuple[int, ...]) -> Distribution:
+        return self.scaled(shape, *self.choices)
 
 
 @INITIALIZERS.register()
@@ -266,49 +298,6 @@ class Identity(Initializer):
 
         self.check(shape)
         return self.gain * np.eye(shape[0], shape[1])
-
-
-def draw_uniform(low: float, high: float, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Uniform numbers."""
-    return draw_in_chunks(shape, lambda count: rng.uniform(low, high, count))
-
-
-def draw_normal(mean: float, stddev: float, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Normal numbers."""
-    return draw_in_chunks(shape, lambda count: rng.normal(mean, stddev, count))
-
-
-def draw_in_chunks(shape: tuple[int, ...], draw: Callable[[int], np.ndarray]) -> np.ndarray:
-    """An array in float32, rounded from draws in float64. Only a chunk of the draws is held at a time."""
-    import numpy as np
-
-    result = np.empty(shape, np.float32)
-    flat = result.reshape(-1)
-    for start in range(0, flat.size, CHUNK_ELEMENTS):
-        flat[start : start + CHUNK_ELEMENTS] = draw(min(CHUNK_ELEMENTS, flat.size - start))
-    return result
-
-
-def draw_truncated_normal(mean: float, stddev: float, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Normal numbers; those beyond two standard deviations are drawn again, after all others."""
-    import numpy as np
-
-    beyond, drawn_count = [np.empty(0, np.int64)], 0
-
-    def draw(count: int) -> np.ndarray:
-        nonlocal drawn_count
-        drawn = rng.normal(size=count)
-        beyond.append(drawn_count + np.flatnonzero(abs(drawn) > 2))
-        drawn_count += count
-        return mean + stddev * drawn
-
-    result = draw_in_chunks(shape, draw)
-    flat, positions = result.reshape(-1), np.concatenate(beyond)
-    while positions.size:
-        drawn = rng.normal(size=positions.size)
-        flat[positions] = mean + stddev * drawn
-        positions = positions[abs(drawn) > 2]
-    return result
 
 
 def weight_fans(

@@ -5,6 +5,7 @@ pass, backward pass, all updates. The schedule keeps the order of the two passes
 
 - A weight's gradient runs as soon as the backward pass has computed its operands, and an update as soon as its gradient
   is known. These operands are still cached, and their memory is released early.
+- A node whose result is in `Graph.releasing` runs as soon as its operands are known.
 - A cheap node with a result as large as the batch runs just before its first reader.
 - A node with a small result keeps its position, since it may release the memory of larger operands.
 - The nodes of a region that is computed again keep their positions: what a region computes is released before the next.
@@ -55,20 +56,21 @@ def schedule(graph: Graph, target: Target) -> Graph:
 class _Scheduler:
     """Iterates once over the nodes in their new order.
 
-    Urgent nodes, which belong to gradients and updates of weights, run as soon as the heavy nodes that they depend on
-    have run. Other heavy nodes and nodes with small results keep their positions. All others run just before a reader.
+    Urgent nodes, which belong to gradients and updates of weights or release memory, run as soon as the heavy nodes
+    that they depend on have run. Other heavy nodes and nodes with small results keep their positions. All others run
+    just before a reader.
     """
 
     def __init__(self, graph: Graph, further_dependencies: Mapping[Node, Sequence[Node]] = {}) -> None:
         producers = graph.producers
-        self._nodes = graph.nodes
+        self._nodes, self._releasing = graph.nodes, graph.releasing
         self._dependencies: dict[Node, list[Node]] = {}
         self._dependents: dict[Node, list[Node]] = {node: [] for node in graph.nodes}
         for node in graph.nodes:
-            read = (producers.get(x) for x in node.inputs if x is not None)
-            dependencies = (*(other for other in read if other is not None), *further_dependencies.get(node, ()))
-            self._dependencies[node] = list(dict.fromkeys(dependencies))
-            for dependency in self._dependencies[node]:
+            read = [producers[x] for x in node.inputs if x in producers]
+            dependencies = list(dict.fromkeys([*read, *further_dependencies.get(node, ())]))
+            self._dependencies[node] = dependencies
+            for dependency in dependencies:
                 self._dependents[dependency].append(node)
         self._unmet_counts = {node: len(dependencies) for node, dependencies in self._dependencies.items()}
         result_nodes = {producers[value] for value in graph.roots if value in producers}
@@ -76,8 +78,9 @@ class _Scheduler:
         heavy_tail: dict[Node, int] = {}
         for node in reversed(graph.nodes):
             is_heavy = node.op in HEAVY_OR_BRANCHING_OPS
-            heavy_tail[node] = is_heavy + max((heavy_tail[reader] for reader in self._dependents[node]), default=0)
-            if heavy_tail[node] <= MAX_HEAVY_TAIL and (is_heavy or node in result_nodes) and node.region is None:
+            heavy_tail[node] = is_heavy + max([heavy_tail[reader] for reader in self._dependents[node]], default=0)
+            is_last = heavy_tail[node] <= MAX_HEAVY_TAIL and (is_heavy or node in result_nodes) and node.region is None
+            if is_last or self._releases(node):
                 self._urgent.add(node)
         self._scheduled: set[Node] = set()
 
@@ -100,7 +103,7 @@ class _Scheduler:
                 ready.append(node)
             if node.op not in HEAVY_OR_BRANCHING_OPS:
                 pending += self._unblock(node)
-        return ready
+        return sorted(ready, key=self._releases, reverse=True)
 
     def _unblock(self, node: Node) -> list[Node]:
         """Counts the node as a met dependency of its readers, and returns the readers without unmet ones. Call it once
@@ -123,6 +126,10 @@ class _Scheduler:
             self._scheduled.add(node)
             order.append(node)
         return order
+
+    def _releases(self, node: Node) -> bool:
+        """Whether much larger operands of a node end there."""
+        return node.outputs[0] in self._releasing
 
 
 def _keeps_position(node: Node) -> bool:

@@ -29,8 +29,8 @@ from ....core.reserved_names import (
 )
 from ....core.types import BATCH, DATA_DEPENDENT, Dim, Size, TensorType
 from ....ir import Builder, Graph, Node, State, Value, WeightUpdate, topologically_sorted
-from ....passes.canonicalize import canonicalize
-from ....passes.rewrite import Match, RuleSet, with_replaced_inputs
+from ....passes.canonicalize import canonicalize, with_replaced_inputs
+from ....passes.rewrite import Match, RuleSet
 from ....training.optimizers.skipped_steps import MAX_AGE, SkippedSteps
 from ....training.weights.initializers import Constant
 from .segment_sum import arange_like, dense_ranks, gather, positions_where, segment_sum

@@ -53,6 +53,7 @@ def _as_update(
     The signature lists the operators with the roles of their operands: the weight, a slot, a gradient, a result of the
     update, a number.
     """
+    type, rank = weight.type, weight.rank
     roles: dict[Value | None, Any] = {None: None, weight: "weight"}
     roles |= {state: ("slot", slot_name) for slot_name, state in slots.items()}
     result_indices: dict[Value | None, int] = {}
@@ -60,21 +61,21 @@ def _as_update(
     gradients: list[Value] = []
     steps = []
     for node in nodes:
-        if len(node.outputs) != 1 or node.outputs[0].type != weight.type:
+        if len(node.outputs) != 1 or node.outputs[0].rank != rank or node.outputs[0].type != type:
             continue  # a number that all weights share; it has the scope of the first of them
         if node.op not in ELEMENTWISE_UPDATE_OPS or node.domain:
             return None
         for x in node.inputs:
             if x is None or x in roles:
                 continue
-            if x.type == weight.type:
+            if not x.type.shape:
+                roles[x] = (x.dtype, x.array.tobytes()) if isinstance(x, Constant) else x
+            elif x.type == type:
                 roles[x] = ("gradient", len(gradients))
                 gradients.append(x)
-            elif x.rank:
-                return None
             else:
-                roles[x] = (x.dtype, x.array.tobytes()) if isinstance(x, Constant) else x
-        steps.append((node.op, tuple(node.attributes.items()), tuple(roles[x] for x in node.inputs)))
+                return None
+        steps.append((node.op, tuple(node.attributes.items()), *[roles[x] for x in node.inputs]))
         result_indices[node.outputs[0]] = len(update_nodes)
         roles[node.outputs[0]] = ("step", len(update_nodes))
         update_nodes.append(node)

@@ -21,7 +21,7 @@ import numpy as np
 from ....core.reserved_names import OPTIMIZER_SCOPE, is_slot_name
 from ....core.types import TensorType
 from ....ir import Constant, Graph, Node, Parameter, State, Value, topologically_sorted
-from ....passes.rewrite import with_replaced_inputs
+from ....passes.canonicalize import with_replaced_inputs
 from .elementwise_updates import ElementwiseUpdate, elementwise_updates
 
 MAX_SMALL_WEIGHT_ELEMENTS = 1 << 12

@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 
 from ....ir import Constant, GradientInfo, Graph, Node, Value
+from ....passes.canonicalize import canonicalize
 from ....passes.conversion import Results
+from ..sink_into_branches import sink_into_branches
 from ..target import Target
 from .channel_dot import channel_dot
 from .context import NCHWC_DOMAIN, FusedConv, NchwcContext
@@ -28,6 +30,7 @@ from .maxpool_2x2_gradient import maxpool_2x2_gradient
 from .maxpool_gradient import maxpool_gradient
 from .profitability import is_profitable
 
+IMAGE_RANK = 4
 TO_CHANNELS_LAST = [0, 2, 3, 1]
 """The permutation from channels-first to channels-last images."""
 TO_CHANNELS_FIRST = [0, 3, 1, 2]
@@ -38,6 +41,8 @@ def to_nchwc(graph: Graph, target: Target) -> Graph:
     """Converts convolutions, and the operators between them, to the NCHWc layout."""
     if target.block_size == 1:
         return graph
+    if not any(x.rank == IMAGE_RANK for node in graph.nodes for x in node.outputs):
+        return sink_into_branches(canonicalize(graph))
     return NchwcContext(graph, target).run(CONVERTERS, GRADIENT_CONVERTERS)
 
 

@@ -23,6 +23,8 @@ def copy_live_summands(graph: Graph, target: Target) -> Graph:
 
     The size of a summand is estimated for the target's usual batch.
     """
+    if not any(map(_is_nchwc_conv, graph.nodes)):
+        return graph
     last_uses = {x: index for index, node in enumerate(graph.nodes) for x in node.inputs}
     last_uses.update(dict.fromkeys(graph.roots, len(graph.nodes)))
     g = Builder.extending(graph)

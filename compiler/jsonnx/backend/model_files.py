@@ -1,0 +1,66 @@
+"""Writes a model to its file and, if it is too large for one file, its large tensors to a second one beside it."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from ..core.files.files import refuse_special_files, remove_file, write_atomically
+from .external_data import data_digest, data_parts, needs_external_data, require_one_message, split_model
+from .model_writer import ModelWriter
+
+DATA_SUFFIX = ".data"
+_NAME_DIGEST_DIGITS = 16
+
+
+def write_model(writer: ModelWriter, path: str | os.PathLike[str], *, follows_links: bool = True) -> None:
+    """Writes a model atomically.
+
+    The tensors of a large model are written first, to a file that has their digest in its name, so that a reader sees
+    the earlier model with its tensors until the new one is complete. Afterwards the files of tensors of earlier models
+    at this path are removed. Raises UsageError `unwritable-file`, `too-large` for a large model and no regular file.
+    """
+    target = _regular_target(path)
+    if target is None or not needs_external_data(writer):
+        require_one_message(writer)
+        write_atomically(path, writer.parts(), follows_links=follows_links)
+        data_file = None
+    else:
+        if not follows_links:
+            refuse_special_files([Path(path)])
+        arrays = split_model(writer, "").arrays
+        name = f"{target.stem}-{data_digest(arrays)[:_NAME_DIGEST_DIGITS]}{DATA_SUFFIX}"
+        data_file = target.with_name(name)
+        write_atomically(data_file, [*data_parts(arrays)], follows_links=False)
+        _copy_permissions(target, data_file)
+        write_atomically(path, split_model(writer, name).writer.parts(), follows_links=follows_links)
+    for file in model_data_files(target) if target is not None else ():
+        if file != data_file:
+            remove_file(file)
+
+
+def _copy_permissions(source: Path, target: Path) -> None:
+    """Gives a file the permissions of another one, if there is that one, which is about to be replaced."""
+    with suppress(OSError):
+        os.chmod(target, stat.S_IMODE(source.stat().st_mode))
+
+
+def model_data_files(model: Path) -> list[Path]:
+    """The files with tensors of the model at a path, and of earlier models there."""
+    digits = f"[0-9a-f]{{{_NAME_DIGEST_DIGITS}}}"
+    pattern = re.compile(f"{re.escape(model.stem)}-{digits}{re.escape(DATA_SUFFIX)}")
+    with suppress(OSError), os.scandir(model.parent) as entries:
+        return [model.parent / entry.name for entry in entries if pattern.fullmatch(entry.name) and entry.is_file()]
+    return []
+
+
+def _regular_target(path: str | os.PathLike[str]) -> Path | None:
+    """The file that is replaced or created at a path, behind symbolic links; None for a pipe or a device."""
+    try:
+        target = Path(os.path.realpath(path))
+        return target if not target.exists() or target.is_file() else None
+    except (OSError, ValueError):  # the write that follows fails
+        return None
