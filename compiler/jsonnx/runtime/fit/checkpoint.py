@@ -18,7 +18,6 @@ from ...core.files.digests import hashed_parts
 from ...core.files.files import error_reason, open_file, write_atomically
 from ...core.json_shapes import COUNT, METRIC, NUMBER, TEXT, has_shape
 from ...core.reserved_names import callback_arrays
-from ...core.system.mapped_pages import release_pages
 from ...data.samples.array_digest import update_digest
 from ...interop.bfloat16 import typed
 from ...interop.safetensors_file import SafetensorsFile, safetensors_parts
@@ -130,6 +129,5 @@ def _digest(arrays: Iterable[tuple[str, np.ndarray]], text: str) -> str:
     digest = sha256(text.encode())
     for name, array in arrays:
         update_digest(digest, [(name, array)])
-        release_pages(array)
         del array  # before the next one is read
     return digest.hexdigest()
