@@ -149,3 +149,11 @@ def test_few_scores_and_scores_that_are_returned_are_computed_at_once(monkeypatc
     monkeypatch.setattr(query_blocks, "MIN_SCORES_BYTES", 1 << 14)
     for at_once, expected in (scores, graphs(Case("few", HEADS, [(8, 3)]), "float32")):
         assert [node.op for node in at_once.nodes] == [node.op for node in expected.nodes]
+
+
+def test_a_query_that_sees_no_key_has_the_scores_of_all_keys() -> None:
+    case = Case("masked", {**HEADS, **CAUSAL, **MASKED}, [(8, 3), (8, 3), (8, 8)], masks=(2,))
+    at_once, by_blocks = graphs(case, "float64")
+    feeds = feeds_of(case, at_once, {"batch": 2}, "float64") | {"x2": np.zeros((2, 8, 8))}
+    (expected,), (result,) = (reference(graph, feeds).values() for graph in (at_once, by_blocks))
+    np.testing.assert_allclose(result, expected, rtol=1e-12)

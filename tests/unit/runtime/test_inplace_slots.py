@@ -86,11 +86,11 @@ def test_steps_with_options_of_optimizers_and_constraints_compute_the_same(optim
     assert Trainer(document).plan_trainer.engine.execution.inplace_slots
 
 
-def test_no_slot_is_updated_in_place_without_rewrites_or_with_rematerialization() -> None:
+def test_slots_are_updated_in_place_with_rewrites_alone() -> None:
     assert not Trainer(spec("adam"), fast=False).plan_trainer.engine.execution.inplace_slots
     document = spec("adam")
     document["training"]["remat"] = "full"
-    assert not Trainer(document).plan_trainer.engine.execution.inplace_slots
+    assert Trainer(document).plan_trainer.engine.execution.inplace_slots
 
 
 def test_reading_weights_between_steps_changes_nothing() -> None:

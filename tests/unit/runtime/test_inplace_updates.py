@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError
+from jsonnx.passes.training_steps import remat
 from jsonnx.pipeline.check.check import check_spec
 from jsonnx.pipeline.run.training_run import train
 from jsonnx.pipeline.train.trainer import Trainer
@@ -212,3 +213,28 @@ def test_a_resumed_run_has_the_same_bits(tmp_path: Path) -> None:
         assert uninterrupted.step(x, y) == resumed.step(x, y)
     expected = variables(uninterrupted)
     assert all(np.array_equal(array, expected[name]) for name, array in variables(resumed).items())
+
+
+@pytest.mark.parametrize("mode", ["none", "full", "activations"])
+def test_lazily_updated_tables_and_recomputed_results_give_the_same_bits(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = spec("adam")
+    document["inputs"] = {"x": {"shape": [4], "dtype": "int32"}}
+    table = {"type": "Embedding", "input_dim": 20_000, "output_dim": 64, "name": "table"}
+    document["layers"] = [table, {"type": "Flatten"}, *document["layers"]]
+    rng = np.random.default_rng(1)
+    data = [
+        (rng.integers(0, 20_000, (9, 4)).astype(np.int32), rng.normal(size=(9, 2)).astype(np.float32)) for _ in range(4)
+    ]
+    expected = separate_copies(monkeypatch, document, seed=3)
+    if mode != "none":
+        document["training"]["remat"] = mode
+        monkeypatch.setattr(remat, "MIN_SAVING_RATIO", -1e9)  # also where it saves nothing
+    trainer = Trainer(document, seed=3)
+    execution = trainer.plan_trainer.engine.execution
+    assert execution.lazy_tables
+    assert execution.inplace_variables
+    assert [trainer.step(*batch)["loss"] for batch in data] == [expected.step(*batch)["loss"] for batch in data]
+    weights = expected.weights()
+    assert all(np.array_equal(array, weights[name]) for name, array in trainer.weights().items())

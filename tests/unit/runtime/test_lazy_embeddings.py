@@ -215,13 +215,6 @@ def test_weights_may_be_set_and_read_between_steps(monkeypatch: pytest.MonkeyPat
     assert_close(lazy.plan_trainer.engine.variables(), eager.plan_trainer.engine.variables())
 
 
-def test_updates_are_eager_with_rematerialization(monkeypatch: pytest.MonkeyPatch) -> None:
-    update_small_tables_lazily(monkeypatch)
-    document = embedding_spec()
-    document["training"]["remat"] = "full"
-    assert Trainer(document).plan_trainer.engine._lazy_embeddings is None
-
-
 def test_weighted_fits_are_those_of_eager_updates() -> None:
     weights = RNG.uniform(0, 2, len(X)).astype(np.float32)
     trainers = [make_trainer(fast=fast) for fast in (True, False)]

@@ -34,7 +34,7 @@ def trained(document: dict[str, Any]) -> tuple[Trainer, list[float]]:
     return trainer, [trainer.step(x, y)["loss"] for x, y in batches]
 
 
-def without_packing(graph: Graph) -> tuple[Graph, dict[str, list[str]]]:
+def without_packing(graph: Graph, packs: bool | None = None) -> tuple[Graph, dict[str, list[str]]]:
     return graph, {}
 
 

@@ -202,7 +202,8 @@ class Attention(SimpleAttention):
     ) -> Value:
         """The result of `attend`, computed in blocks of queries."""
         query, value, mask = operands["query"], operands["value"], operands.get("value_mask")
-        blocks = QueryBlocks(g, query, transposed_key, count, Band(self.use_causal_mask, None))
+        band = Band(self.use_causal_mask, None)
+        blocks = QueryBlocks(g, query, transposed_key, count, band, skips_keys=mask is None)
         masks = [] if mask is None else [g.Unsqueeze(mask, [1])]
 
         def scores_of(block: int, products: Value) -> Value:

@@ -300,8 +300,9 @@ class ProjectedAttention(Layer):
     ) -> Value:
         """The heads' results, [..., heads, positions, features], for query, key and value as products read them."""
         q, k, v = heads
-        blocks = QueryBlocks(g, q, k, count, self.band)
         masks, never_empty = self.explicit_masks(g, operands, layout), self.is_never_empty(operands, layout)
+        skips_keys = never_empty or self.zeroes_masked_queries(operands)
+        blocks = QueryBlocks(g, q, k, count, self.band, skips_keys=skips_keys)
         bias = operands.get("attention_bias")
         biases = None if bias is None else blocks.split_queries(g.cast(bias, q.dtype), -2)
 
@@ -336,11 +337,15 @@ class ProjectedAttention(Layer):
         if not masks.factors:
             return g.Softmax(products, axis=-1)
         keep, never_empty = combine_masks(g, masks.factors, products.rank), masks.never_empty
-        zero_if_masked = self.dropout > 0 or self.return_attention_scores or operands["query"].rank > 3
+        zero_if_masked = self.zeroes_masked_queries(operands)
         if not never_empty and not zero_if_masked:
             products = g.Mul(products, keep)  # blocks the gradient of masked products
         scores = g.Softmax(g.Add(products, mask_penalty(g, keep, MASK_PENALTY)), axis=-1)
         return scores if never_empty or not zero_if_masked else g.Mul(scores, keep)
+
+    def zeroes_masked_queries(self, operands: dict[str, Value]) -> bool:
+        """Whether the scores of a query are zeros if all positions are masked; else they are uniform."""
+        return self.dropout > 0 or self.return_attention_scores or operands["query"].rank > 3
 
     def attention_masks(self, g: Builder, operands: dict[str, Value], layout: AttentionLayout) -> Masks:
         """The masks of all scores."""

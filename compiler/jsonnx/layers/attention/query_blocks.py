@@ -50,16 +50,18 @@ class QueryBlocks:
     sequence, keys have the same blocks, and a block of queries reads those that its queries can see.
     """
 
-    def __init__(self, g: Builder, queries: Value, keys: Value, count: int, band: Band) -> None:
-        """`keys` are [..., features, keys]."""
+    def __init__(self, g: Builder, queries: Value, keys: Value, count: int, band: Band, *, skips_keys: bool) -> None:
+        """`keys` are [..., features, keys]. Unless `skips_keys`, all blocks read all keys, as they must if a query that
+        sees no key has scores of all."""
         self._g, self._queries, self._keys, self._band = g, queries, keys, band
         self._key_count = keys.shape[-1]
         self._length = queries.shape[-2]
+        self._skips_keys = skips_keys and self._length == self._key_count
         self._spans_window = False
         self._min_size = 1
         """Minimum size of a block, so that a window spans no more than the neighbouring blocks."""
         self.count = count
-        if band.window is not None and self._length == self._key_count:
+        if band.window is not None and self._skips_keys:
             windows = evaluate_size(self._length, g.expected_sizes) // band.window
             window_count = max(1, min(count, windows))
             if (2 if band.causal else 3) * count <= window_count**2:  # the largest scores are no larger
@@ -99,7 +101,7 @@ class QueryBlocks:
 
     def key_range(self, block: int) -> range | None:
         """The blocks of keys that a block of queries reads; None if it reads all keys, which have no blocks."""
-        if self._length != self._key_count or not (self._spans_window or self._band.causal):
+        if not self._skips_keys or not (self._spans_window or self._band.causal):
             return None
         first = max(0, block - 1) if self._spans_window else 0
         return range(first, block + 1 if self._band.causal else min(block + 2, self.count))
@@ -186,7 +188,8 @@ class QueryBlocks:
             keys = position_indices(g, self._keys, self._keys.rank - 1, (1, -1))
             return (band.mask(g, self.cut(queries, block), self.cut(keys, block)),)
 
-        return g.shared_values(("band of query blocks", *self._layout, self._key_count, band, block), mask)[0]
+        key = ("band of query blocks", *self._layout, self._key_count, self.key_range(block), band, block)
+        return g.shared_values(key, mask)[0]
 
     def _resized(self, x: Value, axis: int, size: Dim) -> Value:
         shape = list(x.shape)

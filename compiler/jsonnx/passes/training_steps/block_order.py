@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...ir import Builder, Graph, Node, Value, topologically_sorted
-from ..canonicalize import prune
-from ..rewrite import with_replaced_inputs
+from ..canonicalize import prune, with_replaced_inputs
 from .remat import HEAVY_OPS
 from .row_blocks import Products
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from ...core.types import TensorType
 from ...ir import Builder, Graph, Node, Random, Value
-from ..rewrite import with_replaced_inputs
+from ..canonicalize import with_replaced_inputs
 from .expected_bytes import expected_bytes
 
 MIN_MASK_BYTES = 1 << 22

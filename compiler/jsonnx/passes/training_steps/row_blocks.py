@@ -15,8 +15,7 @@ from math import prod
 from ...core.reserved_names import is_metric_sums_name
 from ...core.types import Dim, Size, evaluate_size
 from ...ir import Builder, Graph, Node, Parameter, Value, topologically_sorted
-from ..canonicalize import prune
-from ..rewrite import with_replaced_inputs
+from ..canonicalize import prune, with_replaced_inputs
 from .expected_bytes import expected_bytes
 from .remat import HEAVY_OPS
 from .row_axes import NotByRow, operand_axes, reduced_axes, result_axis

@@ -83,8 +83,9 @@ class ExecutionPlan:
 
     @property
     def _lazy_variables(self) -> frozenset[str]:
-        """The variables of lazily updated tables."""
-        return self.lazy_tables.variable_names if self.lazy_tables else frozenset()
+        """The variables of lazily updated tables, without the scratch memory that a forward pass writes."""
+        tables = self.lazy_tables.tables if self.lazy_tables else ()
+        return frozenset(name for table in tables for name in table.variable_names)
 
     def zero_states(self) -> dict[str, np.ndarray]:
         """The initial values of the states that lazy updates add to a step."""

@@ -24,7 +24,7 @@ from ..providers.static_shapes import StaticShapeRunner, needs_static_shapes
 from .data_parallel import ShardedStep
 from .device_runner import DeviceRunner
 from .device_variables import DeviceVariables
-from .runner import Runner
+from .runner import Runner, has_small_nodes
 from .sized_steps import SizedSteps
 
 if TYPE_CHECKING:
@@ -47,11 +47,11 @@ STEP_MEMORY_HELP = (
 
 
 class StepGraph(NamedTuple):
-    """A graph that a step runs, how many sessions run it at once, and the samples that each of them gets."""
+    """A graph that a step runs, how many sessions run it at once, and the sizes of symbols that each of them gets."""
 
     graph: Graph
     session_count: int
-    samples: int
+    sizes: Mapping[str, int]
 
 
 class GraphLoader:
@@ -116,14 +116,25 @@ class GraphLoader:
     def step_graphs(self, batch_size: int, sizes: Mapping[str, int] | None = None) -> list[StepGraph]:
         """The rewritten graphs of a training step, specialised for a batch size or computed by blocks for some sizes:
         one, or with data parallelism those of the shards and of the combiner."""
-        sharded = self._execution.sharded_graphs
+        sharded, batch_sizes = self._execution.sharded_graphs, {**(sizes or {}), str(BATCH): batch_size}
         if sharded is None:
             step_graph = self._execution.step_graph if sizes is None else self.sized_steps.build(sizes)
-            graph = self.optimize(step_graph, batch_size, self._plan.training.remat)
-            return [StepGraph(graph, 1, batch_size)]
+            graph = self.optimize(step_graph, batch_size, self._plan.training.remat, sizes=batch_sizes)
+            return [StepGraph(graph, 1, batch_sizes)]
         samples = max(1, batch_size // sharded.shard_count)
-        shard = StepGraph(self.optimize(sharded.shard, samples, threads=1), sharded.shard_count, samples)
-        return [shard, StepGraph(self.optimize(self._execution.step_graph), 1, batch_size)]
+        shard = self.optimize(sharded.shard, samples, threads=1)
+        combiner = self.optimize(self._execution.step_graph)
+        return [
+            StepGraph(shard, sharded.shard_count, {**batch_sizes, str(BATCH): samples}),
+            StepGraph(combiner, 1, batch_sizes),
+        ]
+
+    def plans_memory(self, step: StepGraph) -> bool:
+        """Whether onnxruntime plans the memory of a step."""
+        return (
+            has_small_nodes(step.graph, self._execution.provider)
+            and live_bytes(step.graph, ValueSizes(step.sizes)) <= MAX_PLANNED_BYTES
+        )
 
     @gc_paused()
     def build_step(self, batch_size: int, own_arena: bool, sizes: Mapping[str, int] | None = None) -> StepRunner:
@@ -136,25 +147,26 @@ class GraphLoader:
         if needs_static_shapes(graph, execution.provider):
             fetched_names = self._plan.fetched_names
             return StaticShapeRunner(
-                self._plan.inputs, lambda sizes: self._load(graph, fetched_names, sizes=sizes, is_step=True)
+                self._plan.inputs, lambda sizes: self._load(graph, fetched_names, sizes=sizes, step=step)
             )
         undo_outputs = execution.lazy_tables.undo_outputs if execution.lazy_tables else ()
-        return self._load(
-            graph, self._plan.fetched_names, undo_outputs, own_arena=own_arena, is_step=True, samples=step.samples
-        )
+        return self._load(graph, self._plan.fetched_names, undo_outputs, own_arena=own_arena, step=step)
 
     def _build_sharded_step(self, graphs: ShardedGraphs, batch_size: int) -> ShardedStep:
         """Each shard has a session of its own: threads of one session would exchange memory that it caches."""
         outputs, fetched_names = graphs.shard.outputs, self._plan.fetched_names
-        (shard, count, samples), (combiner, _, _) = self.step_graphs(batch_size)
-        shard_runners = [self._load(shard, outputs, threads=1, is_step=True, samples=samples) for _ in range(count)]
-        combiner_runner = self._load(combiner, fetched_names, no_spinning=True, is_step=True)
+        shard, combiner = self.step_graphs(batch_size)
+        shard_runners = [self._load(shard.graph, outputs, threads=1, step=shard) for _ in range(shard.session_count)]
+        combiner_runner = self._load(combiner.graph, fetched_names, no_spinning=True, step=combiner)
         return ShardedStep(graphs, shard_runners, combiner_runner, fetched_names)
 
-    def _require_step_memory(self, graph: Graph, samples: int) -> None:
+    def _require_step_memory(self, step: StepGraph) -> None:
         """Raises CompileError `too-large` if the results of a step exceed the memory, even if all unknown sizes are
         1. Its variables are in memory already."""
-        needed_bytes = live_bytes(graph, ValueSizes({str(BATCH): samples}, assumed_size=1))
+        sizes = ValueSizes(step.sizes, assumed_size=1)
+        if sum(sizes(value) for node in step.graph.nodes for value in node.outputs) < MIN_CHECKED_BYTES:
+            return
+        needed_bytes = step.session_count * live_bytes(step.graph, sizes)
         parts = {"gradients and activations": needed_bytes}
         require_memory("a training step", parts, self._plan.source.file, STEP_MEMORY_HELP)
 
@@ -162,9 +174,15 @@ class GraphLoader:
 
     @gc_paused()
     def optimize(
-        self, graph: Graph, batch_size: int | None = None, remat: str | None = None, threads: int | None = None
+        self,
+        graph: Graph,
+        batch_size: int | None = None,
+        remat: str | None = None,
+        threads: int | None = None,
+        sizes: Mapping[str, int] = {},
     ) -> Graph:
-        """The graph with its vocabularies, rewritten for the machine and, if given, for a batch size.
+        """The graph with its vocabularies, rewritten for the machine and, if given, for a batch size and the sizes of
+        other symbols.
 
         Raises CompileError `not-learned`.
         """
@@ -175,19 +193,22 @@ class GraphLoader:
             raise CompileError(
                 [Diagnostic("not-learned", str(error), file=self._plan.source.file, help=help)]
             ) from error
+        usual_batch = batch_size or self._plan.training.batch_size
+        sizes = {**sizes, str(BATCH): usual_batch}
         if self._execution.optimizes_for_cpu:
             target = Target(
                 block_size=nchwc_block_size(),
                 has_gated_add=has_gated_add(),
                 threads=threads or self._execution.threads,
-                usual_batch=batch_size or self._plan.training.batch_size,
+                usual_batch=usual_batch,
                 expected_batch=batch_size,
                 keeps_order=self._execution.keeps_order,
                 overwritten=self._execution.overwritten_inputs,
                 remat=remat,
+                sizes=sizes,
             )
             return optimize_for_cpu(graph, target)
-        return rematerialize(graph, remat, ValueSizes.of_batch(self._plan.training.batch_size))
+        return rematerialize(graph, remat, ValueSizes(sizes))
 
     @gc_paused()
     def _load(
@@ -198,14 +219,12 @@ class GraphLoader:
         threads: int | None = None,
         no_spinning: bool = False,
         own_arena: bool = False,
-        is_step: bool = False,
+        step: StepGraph | None = None,
         sizes: Mapping[str, int] = {},
-        samples: int = 1,
     ) -> Runner:
-        execution = self._execution
-        result_bytes = live_bytes(graph, ValueSizes.of_batch(samples))
-        if is_step and result_bytes > MIN_CHECKED_BYTES and execution.provider.is_cpu:
-            self._require_step_memory(graph, samples)
+        execution, is_step = self._execution, step is not None
+        if step is not None and execution.provider.is_cpu:
+            self._require_step_memory(step)
         config = SessionConfig(
             flush_denormals=execution.flushes_denormals,
             no_spinning=no_spinning,
@@ -214,7 +233,7 @@ class GraphLoader:
             keep_nodes=is_step and bool(execution.inplace_variables),
             no_arena=is_step and bool(execution.inplace_variables),
             keep_copies=is_step and self._plan.training.remat is not None,
-            plan_memory=result_bytes <= MAX_PLANNED_BYTES,
+            plan_memory=step is None or self.plans_memory(step),
             recorder=self._recorder if is_step else None,
         )
         arguments = graph, fetched_names, self._variables, execution.provider, threads or execution.threads

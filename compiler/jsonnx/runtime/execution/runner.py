@@ -278,9 +278,8 @@ def create_graph_session(
     quiet: bool = False,
     sizes: Mapping[str, int] = {},
 ) -> onnxruntime.InferenceSession:
-    """A session of a graph. Memory is planned only for graphs of many small operators: a plan makes each of them a
-    little faster, but can almost double the memory of a step of a convolutional network or of attention by blocks."""
-    is_unoptimized = len(graph.nodes) >= MIN_UNOPTIMIZED_NODES and provider.device == "cpu"
+    """A session of a graph."""
+    is_unoptimized = _is_unoptimized(graph, provider)
     model = to_model_proto(graph)
     if sizes:
         set_sizes(model, sizes)
@@ -290,6 +289,16 @@ def create_graph_session(
         threads,
         config,
         optimization="ORT_DISABLE_ALL" if is_unoptimized or config.keep_nodes else OPTIMIZATION_LEVEL,
-        memory_pattern=config.plan_memory and not (graph.is_compute_bound or graph.recomputes or is_unoptimized),
+        memory_pattern=config.plan_memory and has_small_nodes(graph, provider),
         quiet=quiet or config.keep_nodes,  # the check of the loss fails on purpose
     )
+
+
+def has_small_nodes(graph: Graph, provider: Provider) -> bool:
+    """Whether onnxruntime may plan the memory of a graph: a plan makes small operators a little faster, but can almost
+    double the memory of a step of a convolutional network or of attention by blocks."""
+    return not (graph.is_compute_bound or graph.recomputes or _is_unoptimized(graph, provider))
+
+
+def _is_unoptimized(graph: Graph, provider: Provider) -> bool:
+    return len(graph.nodes) >= MIN_UNOPTIMIZED_NODES and provider.device == "cpu"

@@ -32,20 +32,25 @@ class SizedSteps:
         self._plan, self._execution = plan, execution
         can_be_sized = plan.make_step is not None and execution.keeps_order and not execution.sharded_graphs
         nodes = plan.train.nodes if can_be_sized else ()
+        self._needs_sizes = plan.training.remat is not None and execution.keeps_order
+        """Whether a step depends on sizes even if nothing is computed by blocks."""
         self._blocked_types = {node.outputs[0].type for node in nodes if node.op in BLOCKED_OPS}
         if can_be_sized:
             self._blocked_types |= {random.type for random in plan.train.randoms.values() if random.kind == "mask"}
 
     def sizes_for(self, arrays: Mapping[str, Any], samples: int | None = None) -> Mapping[str, int] | None:
-        """The sizes of symbols in these inputs, if steps for them are computed by blocks; else None.
+        """The sizes of symbols in these inputs, if steps for them are computed by blocks or rematerialize; else None.
 
         `samples` replaces the number of samples in the arrays.
         """
-        if not self._blocked_types:
+        if not self._blocked_types and not self._needs_sizes:
             return None
         sizes = symbol_sizes(self._plan.inputs, arrays)
         sizes |= {} if samples is None else {"batch": samples}
-        return sizes if _max_bytes(self._blocked_types, sizes) >= MIN_BLOCKED_BYTES else None
+        return sizes if self._needs_sizes or self._is_blocked(sizes) else None
+
+    def _is_blocked(self, sizes: Mapping[str, int]) -> bool:
+        return _max_bytes(self._blocked_types, sizes) >= MIN_BLOCKED_BYTES
 
     def randoms_for(self, arrays: Mapping[str, Any]) -> Mapping[str, Random]:
         """The random inputs of a step for these inputs: large masks are bytes if it is computed by blocks."""
@@ -55,6 +60,8 @@ class SizedSteps:
     def build(self, sizes: Mapping[str, int]) -> Graph:
         """The training step for these sizes, over the variables of the plan's own step."""
         plan, execution = self._plan, self._execution
+        if not self._is_blocked(sizes):
+            return execution.step_graph
         assert plan.make_step is not None
         sized_plan = replace(plan, train=plan.make_step(sizes), make_shards=None)
         packs = bool(execution.packed_vectors)

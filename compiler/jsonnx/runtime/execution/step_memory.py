@@ -13,7 +13,7 @@ from ...core.types import BATCH
 from ...passes.training_steps.live_memory import ValueSizes, arena_bytes, live_peak
 from ..providers.providers import resolve_provider
 from .execution_plan import ExecutionPlan, plan_execution
-from .graph_loader import GraphLoader
+from .graph_loader import GraphLoader, StepGraph
 from .prefetch import MAX_BUFFER_BYTES
 from .variables import SET_COUNT, DonatedArrays, HostVariables
 
@@ -79,34 +79,41 @@ def step_memory(
     plan: TrainingPlan, execution: ExecutionPlan, loader: GraphLoader, sizes: Mapping[str, int]
 ) -> StepMemory:
     """The memory for steps with batches of these sizes. No session is created."""
-    graphs = loader.step_graphs(sizes[str(BATCH)])
+    steps = loader.step_graphs(sizes[str(BATCH)], sizes)
     variables = {**execution.unpacked_step.parameters, **execution.unpacked_step.states}
     held = {name: _copies(name, execution) * ValueSizes(sizes)(value) for name, value in variables.items()}
     slots = sum(size for name, size in held.items() if is_slot_name(name))
-    gradients = activations = exchanged = 0
-    for graph, count, samples in graphs:
-        graph_sizes = ValueSizes({**sizes, str(BATCH): samples})
-        peak = live_peak(graph, graph_sizes)
-        of_weights = sum(size for value, size in peak.live.items() if value.type.is_static())
-        has_arena = not execution.inplace_variables
-        held_bytes = (
-            arena_bytes(graph, graph_sizes, doubles=not execution.can_own_arena) if has_arena else peak.total_bytes
-        )
-        gradients += count * of_weights
-        activations += count * max(0, held_bytes - of_weights)
-        exchanged += count * _total_bytes(graph.outputs.values(), graph_sizes) if len(graphs) > 1 else 0
+    gradients = activations = 0
+    for step in steps:
+        of_weights, others = _result_bytes(step, execution, loader)
+        gradients += step.session_count * of_weights
+        activations += step.session_count * others
+        if len(steps) > 1:  # the shards hand over their gradients in arrays
+            gradients += step.session_count * _total_bytes(step.graph.outputs.values(), ValueSizes(step.sizes))
     fed = plan.train
     fed_bytes = _total_bytes([*fed.inputs.values(), *fed.randoms.values()], ValueSizes(sizes))
     buffered = fed_bytes if fed.randoms else max(fed_bytes, MAX_BUFFER_BYTES)
-    nodes = sum(count * len(graph.nodes) for graph, count, _ in graphs)
+    nodes = sum(step.session_count * len(step.graph.nodes) for step in steps)
     return StepMemory(
         weights=sum(held.values()) - slots,
         slots=slots,
-        gradients=gradients + exchanged,
+        gradients=gradients,
         activations=activations,
         batch=BATCH_COPIES * buffered,
         process=PROCESS_BYTES + NODE_BYTES * nodes,
     )
+
+
+def _result_bytes(step: StepGraph, execution: ExecutionPlan, loader: GraphLoader) -> tuple[int, int]:
+    """The memory of one session for results whose size does not depend on the batch, and for the others."""
+    sizes = ValueSizes(step.sizes)
+    peak = live_peak(step.graph, sizes)
+    of_weights = sum(size for value, size in peak.live.items() if value.type.is_static())
+    if execution.inplace_variables:  # there is no arena
+        return of_weights, peak.total_bytes - of_weights
+    held = arena_bytes(step.graph, sizes, doubles=not execution.can_own_arena)
+    planned = peak.total_bytes if loader.plans_memory(step) else 0
+    return of_weights, max(0, held - of_weights) + planned
 
 
 def _copies(name: str, execution: ExecutionPlan) -> int:

@@ -34,7 +34,7 @@ the backward pass have longer paths, except at the first layer."""
 def rematerialize_and_schedule(graph: Graph, target: Target) -> Graph:
     """Orders the nodes, and recomputes results of the forward pass where the target wants it and memory is saved in
     that order."""
-    sizes = ValueSizes.of_batch(target.usual_batch)
+    sizes = ValueSizes(target.sizes)
     peak_bytes = arena_bytes if target.overwritten is None else live_bytes
     return rematerialize(graph, target.remat, sizes, partial(schedule, target=target), peak_bytes)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from ...ir import Graph
 from .memory.inplace_updates import OverwrittenVariables
@@ -28,6 +28,8 @@ class Target:
     """The variables that a large step overwrites in place; None if each has several copies."""
     remat: str | None = None
     """The mode of rematerialization."""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """The sizes of symbols in most batches, as far as they are known."""
 
 
 Pass = Callable[[Graph, Target], Graph]
