@@ -159,13 +159,20 @@ def words(text: str) -> set[str]:
 
 @cache
 def members_by_class() -> dict[str, set[str]]:
-    """The methods, attributes and fields of each class, those of other classes of the same name included."""
+    """The methods, attributes and fields of each class and its bases, those of other classes of the same name
+    included."""
     members: dict[str, set[str]] = defaultdict(set)
+    bases: dict[str, set[str]] = defaultdict(set)
     for file in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if isinstance(node, ast.ClassDef):
                 members[node.name] |= words("\n".join(_own_names(node)))
-    return members
+                bases[node.name] |= {base.id for base in node.bases if isinstance(base, ast.Name)}
+
+    def ancestors(name: str) -> set[str]:
+        return {name}.union(*(ancestors(base) for base in bases.get(name, set()) - {name}))
+
+    return {name: set().union(*(members.get(each, set()) for each in ancestors(name))) for name in members}
 
 
 def _own_names(node: ast.ClassDef) -> Iterator[str]:
