@@ -9,6 +9,7 @@ from typing import Any
 import jsonnx
 import numpy as np
 import pytest
+from jsonnx.core.diagnostics import CompileError
 from jsonnx.core.types import BATCH, Size, TensorType
 from jsonnx.ir import Graph, Random
 from jsonnx.layers.attention import query_blocks
@@ -148,3 +149,16 @@ def test_masks_end_with_their_step(monkeypatch: pytest.MonkeyPatch) -> None:
         trainer.step(np.ones((4, 6, WIDTH), np.float32), np.ones((4, 6, 3), np.float32))
     assert len(drawn) == 3
     assert [array() is None for array in drawn] == [True] * 3
+
+
+def test_the_origin_of_a_divergence_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = [DROPOUT[0], DROPOUT[1], {"type": "ops.log", "name": "logarithm"}]  # of 0, where an element is dropped
+    messages = []
+    for min_bytes in (1 << 60, 500):
+        use_bytes(monkeypatch, min_bytes)
+        trainer = jsonnx.Trainer(document(layers), seed=3)
+        with pytest.raises(CompileError) as error:
+            trainer.step(np.ones((4, 6, WIDTH), np.float32), np.ones((4, 6, WIDTH), np.float32))
+        messages.append(str(error.value))
+    assert messages[0] == messages[1]
+    assert "'logarithm'" in messages[0]
