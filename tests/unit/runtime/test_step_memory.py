@@ -14,6 +14,7 @@ from jsonnx.pipeline.check.check import check_spec
 from jsonnx.pipeline.train.estimate_memory import estimate_training
 from jsonnx.runtime.execution.step_memory import StepMemory
 from jsonnx.runtime.execution.variables import SET_COUNT
+from support.commands import jsonnx
 
 Spec = dict[str, Any]
 MB = 1 << 20
@@ -117,3 +118,20 @@ def test_vocabularies_that_are_not_learned_count_as_small() -> None:
     document = spec([*layers, {"type": "Dense", "units": 3}], [], 16)
     document["inputs"] = {"x": {"shape": [], "dtype": "string"}}
     assert estimate(document).total < 200 * MB
+
+
+def test_the_summary_shows_the_estimate(tmp_path: Path) -> None:
+    document = spec([{"type": "LSTM", "units": 8}, {"type": "Dense", "units": 3}], ["time", 4], 16)  # type: ignore[list-item]
+    file = tmp_path / "spec.json"
+    file.write_text(json.dumps(document))
+    expected = estimate(document, batch_size=7, sizes={"time": 5})
+    options = ("--training", "--batch-size", "7", "--size", "time=5")
+    entry = json.loads(jsonnx("summary", str(file), *options, "--format", "json").stdout)["training_memory"]
+    assert entry["sizes"] == {"batch": 7, "time": 5}
+    assert entry["total_bytes"] == sum(entry["bytes"].values()) == pytest.approx(expected.total, rel=0.1)
+    text = jsonnx("summary", str(file), *options).stdout
+    assert "training with batch=7, time=5" in text
+    assert "activations" in text
+    assert "bad-option" in jsonnx("summary", str(file), "--training", status=2).stderr
+    assert "add --training" in jsonnx("summary", str(file), "--size", "time=5", status=2).stderr
+    assert "such as time=128" in jsonnx("summary", str(file), "--training", "--size", "time", status=2).stderr
