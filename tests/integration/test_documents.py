@@ -159,12 +159,23 @@ def words(text: str) -> set[str]:
 
 @cache
 def members_by_class() -> dict[str, set[str]]:
-    """The methods, attributes and fields of each class, those of other classes of the same name included."""
-    members: dict[str, set[str]] = defaultdict(set)
+    """The methods, attributes and fields of each class and of its bases, those of other classes of the same name
+    included."""
+    own: dict[str, set[str]] = defaultdict(set)
+    bases: dict[str, set[str]] = defaultdict(set)
     for file in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if isinstance(node, ast.ClassDef):
-                members[node.name] |= words("\n".join(_own_names(node)))
+                own[node.name] |= words("\n".join(_own_names(node)))
+                bases[node.name] |= {base.id for base in node.bases if isinstance(base, ast.Name)} - {node.name}
+    members = {name: set(names) for name, names in own.items()}
+    for name in own:
+        pending, seen = [*bases[name]], set[str]()
+        while pending:
+            base = pending.pop()
+            members[name] |= own.get(base, set())
+            pending += bases.get(base, set()) - seen
+            seen.add(base)
     return members
 
 
