@@ -104,19 +104,6 @@ def memory() -> float:
         return peak_memory()
 
 
-def available_memory() -> float:
-    """Returns the memory of the machine that processes can still have, in MB; infinite where the system has no such
-    number."""
-    try:
-        return _kilobytes(Path("/proc/meminfo"), "MemAvailable") / 1024
-    except (OSError, StopIteration):
-        return float("inf")
-
-
 def _status(key: str) -> float:
-    return _kilobytes(Path("/proc/self/status"), key) / 1024
-
-
-def _kilobytes(file: Path, key: str) -> int:
-    lines = file.read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(key + ":")).split()[1])
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(key + ":")).split()[1]) / 1024

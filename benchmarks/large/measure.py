@@ -14,17 +14,17 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from jsonnx.core.system.memory import available_memory
 
 from ..contest import disagreements
 from ..contestants import Entry
-from ..load import available_memory
 from ..materials import SEED, by_layer
 from ..referee import Failed, environment
 from .networks import GIB, NETWORKS, Network
 from .trainers import FRAMEWORKS
 from .worker import RESULT_FILE, Result, Settings
 
-MIN_AVAILABLE_MB = 500
+MIN_AVAILABLE_BYTES = 500_000_000
 """A process is ended if the machine has less memory left, before the system ends another one."""
 POLL_SECONDS = 0.02
 PROOF_STEPS = 2
@@ -51,7 +51,7 @@ class Plan:
 def measure(name: str, plan: Plan) -> Iterator[Result]:
     """Yields the runs and the failures of all contestants on one network, after each process anew."""
     network = NETWORKS[name]
-    available_gib = available_memory() * 2**20 / GIB
+    available_gib = available_memory() / GIB
     result: Result = {"about": network.about, "parameters": network.parameters}
     if available_gib < network.min_gib and not plan.tiny:
         skipped = f"needs more than {network.min_gib:.0f} GiB of memory, and {available_gib:.0f} are available"
@@ -131,7 +131,7 @@ def _wait(process: subprocess.Popen[bytes], max_minutes: float) -> str:
     try:
         while process.poll() is None and not reason:
             time.sleep(POLL_SECONDS)
-            if available_memory() < MIN_AVAILABLE_MB:
+            if available_memory() < MIN_AVAILABLE_BYTES:
                 reason = f"the machine's memory is exhausted: it had {_resident_gb(process.pid):.1f} GB"
             elif time.monotonic() > end:
                 reason = f"not finished after {max_minutes:g} minutes"

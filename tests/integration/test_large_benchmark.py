@@ -66,7 +66,7 @@ def test_networks_have_the_stated_number_of_parameters(name: str) -> None:
 
 
 def test_a_network_that_does_not_fit_into_memory_is_skipped(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(measure, "available_memory", lambda: 4096.0)
+    monkeypatch.setattr(measure, "available_memory", lambda: 4 << 30)
     full = Plan(("jsonnx",), 1, 1, 1, tmp_path, 1, tell=lambda text: None)
     (result,) = measure.measure("gpt2-774m", full)
     assert result["skipped"] == "needs more than 9 GiB of memory, and 4 are available"
@@ -75,13 +75,13 @@ def test_a_network_that_does_not_fit_into_memory_is_skipped(tmp_path: Path, monk
 
 
 @pytest.mark.parametrize(
-    ("available_mb", "max_minutes", "reason"),
-    [(100.0, 1.0, "the machine's memory is exhausted: it had "), (1e6, 0.0, "not finished after 0 minutes")],
+    ("available_bytes", "max_minutes", "reason"),
+    [(1 << 20, 1.0, "the machine's memory is exhausted: it had "), (1 << 40, 0.0, "not finished after 0 minutes")],
 )
 def test_a_process_that_takes_too_much_is_ended(
-    available_mb: float, max_minutes: float, reason: str, monkeypatch: Any
+    available_bytes: int, max_minutes: float, reason: str, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(measure, "available_memory", lambda: available_mb)
+    monkeypatch.setattr(measure, "available_memory", lambda: available_bytes)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         assert measure._wait(process, max_minutes).startswith(reason)
         assert process.returncode

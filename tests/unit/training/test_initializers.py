@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from jsonnx.core.types import ShapeError
+from jsonnx.training.weights import initializers
 from jsonnx.training.weights.initializers import INITIALIZERS, TRUNCATED_STDDEV, weight_fans
 
 from .cases import name
@@ -104,6 +105,14 @@ def test_initializers_with_constant_values() -> None:
 )
 def test_fans_equal_those_of_keras(shape: tuple[int, ...], expected: tuple[int, int]) -> None:
     assert weight_fans(shape, None, None) == expected
+
+
+def test_a_large_orthogonal_matrix_equals_that_of_a_qr_decomposition(monkeypatch: pytest.MonkeyPatch) -> None:
+    by_cholesky = drawn("orthogonal", (128, 2048))
+    monkeypatch.setattr(initializers, "MIN_CHOLESKY_ELEMENTS", 1 << 30)
+    by_qr = drawn("orthogonal", (128, 2048))
+    np.testing.assert_allclose(by_cholesky, by_qr, rtol=0, atol=1e-14)
+    assert by_cholesky.astype(np.float32).tobytes() == by_qr.astype(np.float32).tobytes()
 
 
 @pytest.mark.parametrize(("spec", "shape"), [("orthogonal", (4,)), ("identity", (4,)), ("identity", (2, 2, 2))])

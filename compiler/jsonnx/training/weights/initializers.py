@@ -26,6 +26,9 @@ FAN_AXES_DOC = (
     "Axes of the weight that count as {}. By default inputs are on the last axis but one, outputs on the last."
 )
 
+MIN_CHOLESKY_ELEMENTS = 1 << 18
+"""Minimum size of a random matrix that is made orthogonal by a Cholesky decomposition, which takes a fifth of the time
+of a QR decomposition."""
 TRUNCATED_STDDEV = 0.87962566103423978
 """Standard deviation of a standard normal distribution that is truncated at two standard deviations."""
 
@@ -268,13 +271,22 @@ class Orthogonal(Initializer):
         )
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
-        import numpy as np
 
         self.check(shape)
         rows, columns = prod(shape[:-1]), shape[-1]
-        q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
-        q = q * np.sign(np.diag(r))
+        q = _orthonormal_columns(rng.normal(size=(max(rows, columns), min(rows, columns))))
         return self.gain * (q.T if rows < columns else q).reshape(shape)
+
+
+def _orthonormal_columns(matrix: np.ndarray) -> np.ndarray:
+    """The factor Q of a random matrix Q R with a positive diagonal in R."""
+    import numpy as np
+
+    rows, columns = matrix.shape
+    if matrix.size >= MIN_CHOLESKY_ELEMENTS and rows >= 2 * columns:  # which is well-conditioned
+        return matrix @ np.linalg.inv(np.linalg.cholesky(matrix.T @ matrix)).T
+    q, r = np.linalg.qr(matrix)
+    return q * np.sign(np.diag(r))
 
 
 @INITIALIZERS.register("identity", "IdentityInitializer")

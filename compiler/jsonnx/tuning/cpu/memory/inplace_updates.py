@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from ....core.reserved_names import LOSS
-from ....ir import Builder, Graph, Node, Parameter, State, Value, reachable_nodes, topologically_sorted
+from ....ir import Builder, Graph, Node, Parameter, State, Value, topologically_sorted
 from .inplace_slots import ALIASING_OPS, IN_PLACE_SAFE_OPS, MIN_SLOT_ELEMENTS
 from .split_updates import Slices
 
@@ -136,11 +136,8 @@ def write_dependencies(graph: Graph, overwritten: OverwrittenVariables) -> dict[
     producers = graph.producers
     check = producers[graph.outputs[LOSS]]
     dependencies: defaultdict[Node, list[Node]] = defaultdict(list)
-    nodes_before_check = set(reachable_nodes(graph.nodes, check.outputs))
     for name in overwritten.lazy_names:
-        writer = producers[graph.updates[name]]
-        if writer not in nodes_before_check:  # the loss depends on positions of rows, which each step writes anew
-            dependencies[writer].append(check)
+        dependencies[producers[graph.updates[name]]].append(check)
     for name in overwritten.names:
         writer = producers[graph.updates[name]]
         dependencies[writer] += [check, *(node for node in readers[variables[name]] if node is not writer)]

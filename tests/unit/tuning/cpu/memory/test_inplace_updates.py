@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jsonnx import Trainer
 from jsonnx.core.reserved_names import LOSS
 from jsonnx.core.types import TensorType
 from jsonnx.ir import Builder, Graph, Value
@@ -20,7 +19,6 @@ from jsonnx.tuning.cpu.memory.inplace_updates import (
 )
 from jsonnx.tuning.cpu.schedule import schedule
 from jsonnx.tuning.cpu.target import Target
-from support.embedding_specs import draw_batches, embedding_spec, update_small_tables_lazily
 from support.harness import run
 from support.optimizer_names import OPTIMIZER_NAMES
 from support.training_steps import training_graph
@@ -48,23 +46,6 @@ def test_variables_of_steps_with_few_weights_have_several_copies(monkeypatch: py
     slots = {f"optimizer/{name}/{slot}" for name in kernels for slot in ("momentum", "velocity")}
     assert inplace_variables(graph, ()) == kernels | slots
     assert inplace_variables(graph, kernels) == frozenset()
-
-
-def test_a_large_step_with_a_lazily_updated_table_computes_what_other_steps_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    update_small_tables_lazily(monkeypatch)
-    network = embedding_spec()
-    network["layers"][-1:] = [
-        {"type": "Dense", "units": 512},
-        {"type": "Dense", "units": 300},
-        {"type": "Dense", "units": 3},
-    ]
-    expected = Trainer(network, seed=1)
-    monkeypatch.setattr("jsonnx.tuning.cpu.memory.inplace_updates.MIN_INPLACE_STEP_BYTES", 1 << 18)
-    trainer = Trainer(network, seed=1)
-    for x, y in draw_batches(5):
-        assert trainer.step(x, y)["loss"] == pytest.approx(expected.step(x, y)["loss"], rel=1e-5)
-    assert trainer.plan_trainer.engine.execution.lazy_tables
-    assert trainer.plan_trainer.engine.execution.inplace_variables
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZER_NAMES)
