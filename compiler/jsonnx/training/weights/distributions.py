@@ -6,7 +6,6 @@ Only a chunk of the draws is held at a time.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -16,44 +15,47 @@ CHUNK_ELEMENTS = 1 << 13
 """Numbers per draw, so that the float64 draws stay in the CPU cache."""
 
 
-@dataclass(frozen=True)
-class Uniform:
-    """Uniform numbers."""
+class Distribution:
+    """Numbers that are drawn one by one."""
 
-    low: float
-    high: float
-    is_divisible: ClassVar[bool] = True
+    is_divisible: ClassVar[bool] = False
     """Whether a part can be drawn without those before it: each number takes one of the generator's."""
 
     def fill(self, flat: np.ndarray, rng: np.random.Generator) -> None:
         """Draws the elements of a vector."""
+        raise NotImplementedError
+
+
+class Uniform(Distribution):
+    """Uniform numbers."""
+
+    is_divisible = True
+
+    def __init__(self, low: float, high: float) -> None:
+        self.low, self.high = low, high
+
+    def fill(self, flat: np.ndarray, rng: np.random.Generator) -> None:
         _fill_in_chunks(flat, lambda count: rng.uniform(self.low, self.high, count))
 
 
-@dataclass(frozen=True)
-class Normal:
+class Normal(Distribution):
     """Normal numbers."""
 
-    mean: float
-    stddev: float
-    is_divisible: ClassVar[bool] = False
+    def __init__(self, mean: float, stddev: float) -> None:
+        self.mean, self.stddev = mean, stddev
 
     def fill(self, flat: np.ndarray, rng: np.random.Generator) -> None:
-        """Draws the elements of a vector."""
         _fill_in_chunks(flat, lambda count: rng.normal(self.mean, self.stddev, count))
 
 
-@dataclass(frozen=True)
-class TruncatedNormal:
+class TruncatedNormal(Distribution):
     """Normal numbers; those beyond two standard deviations are drawn again, after all others."""
 
-    mean: float
-    stddev: float
-    """Standard deviation before the truncation."""
-    is_divisible: ClassVar[bool] = False
+    def __init__(self, mean: float, stddev: float) -> None:
+        """`stddev` is the standard deviation before the truncation."""
+        self.mean, self.stddev = mean, stddev
 
     def fill(self, flat: np.ndarray, rng: np.random.Generator) -> None:
-        """Draws the elements of a vector."""
         import numpy as np
 
         beyond, drawn_count = [np.empty(0, np.int64)], 0
@@ -71,9 +73,6 @@ class TruncatedNormal:
             drawn = rng.normal(size=positions.size)
             flat[positions] = (self.mean + self.stddev * drawn).astype(np.float32)
             positions = positions[abs(drawn) > 2]
-
-
-Distribution = Uniform | Normal | TruncatedNormal
 
 
 def _fill_in_chunks(flat: np.ndarray, draw: Callable[[int], np.ndarray]) -> None:
