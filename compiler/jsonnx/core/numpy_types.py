@@ -7,12 +7,24 @@ from typing import Any
 
 import numpy as np
 
+BFLOAT16_NAME = "bfloat16"
+
 
 @cache
 def numpy_dtype(name: str) -> np.dtype[Any]:
     """NumPy's element type for a name; strings are Python objects."""
-    if name == "bfloat16":
+    if name == BFLOAT16_NAME:
         import ml_dtypes  # with onnx 1.19 and later
 
         return np.dtype(ml_dtypes.bfloat16)
     return np.dtype(object if name == "string" else name)
+
+
+def network_dtype(stored: np.dtype[Any]) -> np.dtype[Any]:
+    """The element type of a weight in the network, by the type in which training stores it."""
+    return np.dtype(np.float32) if stored.name in ("float16", BFLOAT16_NAME) else stored
+
+
+def as_network_weight(stored: np.ndarray) -> np.ndarray:
+    """A stored weight in the element type that it has in the network; the array itself if that is the same."""
+    return stored.astype(network_dtype(stored.dtype), copy=False)

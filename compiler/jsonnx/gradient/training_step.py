@@ -25,6 +25,7 @@ from ..sections.loss_scaling import LossScaleSection, all_finite
 from ..sections.target_scaling import TargetScaling
 from ..training.metrics.objective import Objective
 from ..training.optimizers.optimizer import Optimizer
+from ..training.optimizers.slot_storage import choose
 from .backward import gradients
 from .builder import GradientBuilder
 from .tuning import GENERAL_FORMULAS, GradientTuning
@@ -144,7 +145,7 @@ def _skip_updates_unless(g: Builder, condition: Value) -> None:
     """Keeps the values of all variables in a step in which the condition does not hold."""
     variables = {**g.parameters, **g.states}
     for name, value in g.updates.items():
-        g.updates[name] = g.refine(g.Where(condition, value, variables[name]), variables[name].shape)
+        g.updates[name] = choose(g, condition, value, variables[name])
     g.weight_updates.clear()
 
 

@@ -13,6 +13,7 @@ from ..core.types import Dim, TensorType
 from ..ir import Builder, Graph, Parameter, State, Value, WeightUpdate
 from ..training.optimizers.optimizer import Optimizer
 from ..training.optimizers.schedules import Schedule
+from ..training.optimizers.slot_storage import choose
 from ..training.weights.initializers import Constant
 from .repeated_updates import RepeatedUpdates
 
@@ -79,7 +80,7 @@ class Step:
 
     def at_updates(self, g: Builder, new: Value, old: Value) -> Value:
         """The new value in a step that updates the weights, else the old one."""
-        return new if self.is_update is None else g.Where(self.is_update, new, old)
+        return new if self.is_update is None else choose(g, self.is_update, new, old)
 
 
 def _count_step(g: Builder, optimizer: Optimizer) -> Step:
@@ -157,13 +158,16 @@ def _accumulate(g: Builder, gradients: dict[Parameter, Value], step: Step) -> di
 
 def _update_weight(g: Builder, weight: Parameter, update: WeightUpdate, step: Step, updates: RepeatedUpdates) -> None:
     optimizer = update.optimizer
-    slots = {
-        name: _slot(g, name, optimizer.slot_shape(name, weight.shape), start)
-        for name, start in optimizer.slots().items()
-    }
+    stored, slots = {}, {}
+    storages = {name: optimizer.slot_storage(name, weight.shape) for name in optimizer.slots()}
+    for name, start in optimizer.slots().items():
+        storage = storages[name]
+        shape = optimizer.slot_shape(name, weight.shape)
+        stored[name] = g.state(name, shape, _constant(storage.initial(start)), storage.dtype)
+        slots[name] = storage.load(g, stored[name])
     next_weight, next_slots = updates.emit(weight, slots, update)
     for name, value in next_slots.items():
-        g.assign(slots[name], step.at_updates(g, value, slots[name]))
+        g.assign(stored[name], step.at_updates(g, storages[name].store(g, value, step.number), stored[name]))
     next_weight = step.at_updates(g, next_weight, weight)
     if step.kept_average is not None:
         next_weight = _average(g, weight, next_weight, step.kept_average, step.overwrites)
@@ -181,8 +185,8 @@ def _average(g: Builder, weight: Parameter, next_weight: Value, kept: Value, ove
     return next_weight if overwrites is None else g.Where(overwrites, next_average, next_weight)
 
 
-def _slot(g: Builder, name: str, shape: tuple[Dim, ...], initial: float = 0.0) -> State:
-    return g.state(name, shape, _constant(initial))
+def _slot(g: Builder, name: str, shape: tuple[Dim, ...]) -> State:
+    return g.state(name, shape, _constant(0.0))
 
 
 @cache

@@ -20,6 +20,7 @@ import numpy as np
 
 from ..core.diagnostics import Diagnostic
 from ..core.files.digests import ContentDigests, digest_errors, records_digests
+from ..core.numpy_types import BFLOAT16_NAME
 from ..core.system.mapped_pages import release_pages
 from .bfloat16 import BFLOAT16
 from .file_slice import MIN_MAPPED_BYTES
@@ -32,6 +33,7 @@ _DTYPE_NAMES = {
     "bool": "BOOL",
 }
 _DTYPES = {**{name: np.dtype(dtype).newbyteorder("<") for dtype, name in _DTYPE_NAMES.items()}, "BF16": BFLOAT16}
+_DTYPE_NAMES[BFLOAT16_NAME] = "BF16"
 _METADATA_KEY = "__metadata__"
 _HEADER_ALIGNMENT_BYTES = 8
 MAX_HEADER_BYTES = 100_000_000
@@ -195,7 +197,8 @@ def array_digests(arrays: Mapping[str, np.ndarray]) -> ContentDigests:
     """The digests of arrays: of each one's bytes, and of all names, types, shapes and bytes."""
     contents, tensors = sha256(), {}
     for name, array in sorted(arrays.items()):
-        tensor = sha256(f"{array.dtype.name} {list(array.shape)} ".encode())
+        dtype = BFLOAT16_NAME if array.dtype == BFLOAT16 else array.dtype.name
+        tensor = sha256(f"{dtype} {list(array.shape)} ".encode())
         tensor.update(_bytes_of(_little_endian(array)))
         tensors[name] = tensor.hexdigest()
         contents.update(json.dumps([name, tensors[name]]).encode())
@@ -205,6 +208,7 @@ def array_digests(arrays: Mapping[str, np.ndarray]) -> ContentDigests:
 
 def _little_endian(array: np.ndarray) -> np.ndarray:
     array = np.ascontiguousarray(array).reshape(np.shape(array))
+    array = array.view(np.uint16) if array.dtype.name == BFLOAT16_NAME else array
     return array.astype(array.dtype.newbyteorder("<"), copy=False)
 
 

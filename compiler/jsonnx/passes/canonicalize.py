@@ -30,7 +30,8 @@ def merge_common_subexpressions(graph: Graph) -> Graph:
     first_nodes: dict[Any, Node] = {}
     kept = []
     for node in graph.nodes:
-        node = with_replaced_inputs(node, replacements)
+        if replacements:
+            node = with_replaced_inputs(node, replacements)
         if node.attributes and node.bodies:
             bodies = {name: merge_common_subexpressions(body) for name, body in node.bodies.items()}
             node = replace(node, attributes={**node.attributes, **bodies})

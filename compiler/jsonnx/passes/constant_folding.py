@@ -20,6 +20,10 @@ MAX_FOLDED_ELEMENTS = 1 << 26
 MAX_BROADCAST_ELEMENTS = 1 << 20
 """Maximum size of a result that is larger than its operands, in elements: the file contains the result."""
 
+MIN_SHARED_ELEMENTS = 1 << 12
+"""Minimum size of a weight, in elements, that is stored in one form only if several nodes read it, such as a table of
+embeddings whose transpose computes the scores of tokens. A smaller one costs less than an operator."""
+
 folding = RuleSet(cleanup=None)
 
 
@@ -107,11 +111,20 @@ EVALUATORS: dict[str, Callable[..., Any]] = {
 """NumPy functions of the operators that bring weights into the shape that other operators take."""
 
 
+def _known_elements(x: Value) -> int:
+    return prod(size for size in x.shape if isinstance(size, int))
+
+
 def _is_small(result: Value, operand_elements: int) -> bool:
     """Whether a result may be computed: two small operands, such as rows and columns of a causal mask, can be broadcast
     to a large one."""
-    elements = prod(size for size in result.shape if isinstance(size, int))
-    return elements <= min(MAX_FOLDED_ELEMENTS, max(MAX_BROADCAST_ELEMENTS, operand_elements))
+    return _known_elements(result) <= min(MAX_FOLDED_ELEMENTS, max(MAX_BROADCAST_ELEMENTS, operand_elements))
+
+
+def _copies_shared_weight(m: Match, constants: Iterable[Constant]) -> bool:
+    """Whether the result is another form of a large weight that other nodes read, too."""
+    elements = max(map(_known_elements, m.node.outputs))
+    return any(x.name and MIN_SHARED_ELEMENTS <= x.array.size <= elements and m.use_counts[x] > 1 for x in constants)
 
 
 @folding(*EVALUATORS)
@@ -121,13 +134,16 @@ def fold_node(m: Match) -> list[Constant] | None:
     constants = [x for x in inputs if isinstance(x, Constant) and x.array.size <= MAX_FOLDED_ELEMENTS]
     operand_elements = sum(x.array.size for x in constants)
     is_small = all(_is_small(output, operand_elements) for output in m.node.outputs)
-    if not inputs or len(constants) < len(inputs) or not is_small:
+    if not inputs or len(constants) < len(inputs) or not is_small or _copies_shared_weight(m, constants):
         return None
     arrays = [x.array if isinstance(x, Constant) else None for x in m.node.inputs]
     results = EVALUATORS[m.node.op](m.node, *arrays)
     names = {x.name for x in constants if x.name}
     name = names.pop() if len(names) == 1 else ""
-    return [
+    folded = [
         Constant(output.type, np.asarray(array, numpy_dtype(output.dtype)), name)
         for output, array in zip(m.node.outputs, results if isinstance(results, list) else [results], strict=True)
     ]
+    for output, constant in zip(m.node.outputs, folded, strict=True):
+        m.use_counts[constant] = m.use_counts[output]
+    return folded

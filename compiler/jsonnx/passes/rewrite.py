@@ -109,14 +109,19 @@ class RuleSet:
         nodes, replacements = m.g.nodes, m.replacements
         is_rewritten = False
         for node in graph.nodes:
-            if node.outputs[0] in replacements:
+            if replacements:
+                if node.outputs[0] in replacements:
+                    continue
+                node = with_replaced_inputs(node, replacements)
+            rules = self._rules.get(node.op)
+            if rules is None or node.domain:
+                nodes.append(node)
                 continue
-            m.node = with_replaced_inputs(node, replacements)
-            rules = None if node.domain else self._rules.get(node.op)
-            rewritten = _first_result(rules, m) if rules else None
+            m.node = node
+            rewritten = _first_result(rules, m)
             is_rewritten |= rewritten is not None
             if rewritten is None or isinstance(rewritten, Node):
-                nodes.append(rewritten or m.node)
+                nodes.append(rewritten or node)
             else:
                 values = [rewritten] if isinstance(rewritten, Value) else rewritten
                 replacements |= zip(node.outputs, values, strict=True)

@@ -223,6 +223,11 @@ class Training(Section):
         doc="Patterns for the names of layers that are not trained, as with `trainable: false`; `!` before one leaves "
         "layers out.",
     )
+    frozen_dtype: Literal["float32", "float16", "bfloat16"] = attr(
+        "float32",
+        doc="Element type in which training keeps frozen weights with 8,192 elements or more; steps compute with them "
+        "in float32. `float16` and `bfloat16` halve their memory; the trained model has the rounded weights.",
+    )
     learning_rates: Annotated[dict[str, float], DictCodec(NumberCodec())] | None = attr(
         None,
         doc="Factors of the learning rate for the weights of layers, by patterns for their names. The first pattern "

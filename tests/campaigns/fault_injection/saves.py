@@ -2,9 +2,9 @@
 
 `python -m campaigns.fault_injection.saves FOLDER [STRIDE [FIRST]]`, started with `system_calls.c` preloaded, does so
 for each STRIDE-th call, and prints the outcomes as JSON. A save writes a checkpoint, the one of the best epoch, losses,
-metrics, weights, the model and `run.json` of a run that has two checkpoints. After each fault, all
-files must be the old or the new ones, the newest checkpoint must not be older than before, and the same save must then
-succeed.
+metrics, weights, a model of two files and `run.json` of a run that has two checkpoints. After each fault, all
+files must be the old or the new ones, the newest checkpoint must not be older than before, the model must have its
+weights, and the same save must then succeed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import onnx
 from campaigns.fault_injection.scenarios import ERRORS
 from campaigns.fault_injection.server import NO_HEARTBEAT_SECONDS, Fault, inject
 from jsonnx import Trainer
-from jsonnx.backend import ModelWriter
+from jsonnx.backend import ModelWriter, external_data
 from jsonnx.core.diagnostics import UsageError
 from jsonnx.core.files.files import TEMPORARY_NAME
 from jsonnx.pipeline.run_folder import run_lock
@@ -39,6 +39,8 @@ SPEC: dict[str, Any] = {
     "training": {"loss": "mse", "optimizer": "adam", "batch_size": 8, "restore_best_weights": True},
 }
 METRICS = {"loss": 0.5}
+MAX_MODEL_BYTES = 1000
+"""The size of a model, in bytes, beyond which its weights are in a second file."""
 
 
 class Saves:
@@ -46,6 +48,7 @@ class Saves:
 
     def __init__(self, folder: Path) -> None:
         run_lock.HEARTBEAT_SECONDS = NO_HEARTBEAT_SECONDS
+        external_data.MAX_MODEL_BYTES = MAX_MODEL_BYTES
         self.folder = folder
         self.before, self.after = folder / "before", folder / "after"
         self.trainer = Trainer(SPEC)
@@ -69,7 +72,7 @@ class Saves:
         run.save_best_checkpoint(self.trainer)
         run.save_checkpoint(self.trainer)
         run.write_weights(self.trainer.weights())
-        run.write_model(ModelWriter(onnx.ModelProto(producer_name=content.decode()), []))
+        run.write_model(large_model(content))
         run.write_texts({run.paths.run_info: json.dumps({"content": content.decode()})})
 
     def _run(self, path: Path, fault: Fault | None, log: Path | None = None) -> int:
@@ -110,6 +113,8 @@ class Saves:
             may_differ = name in logs or name.endswith("SHA256SUMS")  # it lists the files at that moment
             if not is_kill if is_temporary else content not in known and not may_differ:
                 return f"broken: {name} is neither the old file nor the new one"
+        if not weight_files_of(found["model.onnx"]) <= found.keys():
+            return "broken: the weights of the model were lost"
         newest = max(name for name in self.old if "step-" in name)
         if not any("step-" in name and name >= newest for name in found):
             return "broken: the newest checkpoint was lost"
@@ -126,6 +131,20 @@ class Saves:
         """Whether the files are those of a save that succeeded, but for lines of metrics of a save before it."""
         names = {name for name in self.new if not name.startswith("metrics.")}
         return all(found.get(name) == self.new[name] for name in names) and found.keys() == self.new.keys()
+
+
+def large_model(content: bytes) -> ModelWriter:
+    """A model with weights in a second file, both of which depend on the content."""
+    weights = np.resize(np.frombuffer(content, np.uint8), 4 * MAX_MODEL_BYTES)
+    tensor = onnx.TensorProto(name="weights", data_type=onnx.TensorProto.UINT8, dims=weights.shape)
+    graph = onnx.GraphProto(name=content.decode(), initializer=[tensor])
+    return ModelWriter(onnx.ModelProto(graph=graph), [weights])
+
+
+def weight_files_of(model: bytes) -> set[str]:
+    """The names of the files with weights of a model."""
+    tensors = onnx.load_model_from_string(model).graph.initializer
+    return {entry.value for tensor in tensors for entry in tensor.external_data if entry.key == "location"}
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

@@ -70,6 +70,8 @@ OPTIMIZERS = {
     "centered": {"type": "rmsprop", "centered": True, "momentum": 0.5, "global_clipnorm": 1.0},
     "average": {"type": "adamw", "weight_decay": 0.01, "use_ema": True},
     "accumulation": {"type": "adam", "gradient_accumulation_steps": 2},
+    "slots in 16 bits": {"type": "adam", "slot_dtype": "bfloat16"},
+    "momentum in 16 bits": {"type": "sgd", "momentum": 0.9, "slot_dtype": "float16"},
 }
 
 
@@ -88,8 +90,9 @@ def test_steps_of_every_optimizer_have_the_bits_of_steps_with_copies(
     assert all(np.array_equal(array, expected[name]) for name, array in variables(overwriting).items())
 
 
-def test_variables_have_one_copy() -> None:
-    engine = Trainer(spec("adam")).plan_trainer.engine
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_variables_have_one_copy(dtype: str) -> None:
+    engine = Trainer(spec({"type": "adam", "slot_dtype": dtype})).plan_trainer.engine
     assert {rows.variable for rows in engine.execution.slices.values()} >= {KERNEL, f"optimizer/{KERNEL}/velocity"}
     for name in (KERNEL, "second/kernel", f"optimizer/{KERNEL}/velocity"):
         assert len({values[name].data_ptr() for values in engine._variables.sets}) == 1

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...core.system.mapped_pages import release_pages
 from .sequences import Sequences
 from .stored_arrays import Samples, StoredArray
 
@@ -37,3 +38,4 @@ def update_digest(digest: _Hash, arrays: Iterable[tuple[str, Samples]]) -> None:
             digest.update(repr(array.tolist()).encode())
         else:
             digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+            release_pages(array)

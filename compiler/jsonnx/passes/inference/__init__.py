@@ -18,6 +18,7 @@ from .fuse_hard_activations import fuse_hard_activations
 from .fuse_pad import fuse_pads
 from .global_average_pool import use_global_average_pool
 from .remove_noops import remove_noops
+from .shared_weights import multiply_by_transposed_weights
 
 
 def propagate_transposes_for_inference(graph: Graph) -> Graph:
@@ -26,6 +27,7 @@ def propagate_transposes_for_inference(graph: Graph) -> Graph:
 
 
 PASSES = (
+    multiply_by_transposed_weights,
     propagate_transposes_for_inference,
     fold_transpose_into_matmul,
     remove_noops,

@@ -9,12 +9,14 @@ that shift cannot be folded into a convolution with padding.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ...ir import Constant, Graph, Node, Value
-from .linear_ops import as_linear, scale_input, scale_output
+from .linear_ops import LinearOp, as_linear, scale_input, scale_output, weight_name
+from .shared_weights import with_single_copies
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,17 +70,18 @@ MAX_SHIFT_GROWTH = 2.0**24
 def fold_affine(graph: Graph) -> Graph:
     """Folds affine functions into the weights of the linear operators before and after them; results are rounded
     differently."""
-    return AffineFolder(graph).run()
+    return with_single_copies(lambda graph, kept_weights: AffineFolder(graph, kept_weights).run(), graph)
 
 
 class AffineFolder:
     """Folds affine functions into their producers in a walk forwards, then into their readers in a walk backwards.
 
-    `steps` are the nodes and affine functions in their order; None stands for one that has been folded.
+    `steps` are the nodes and affine functions in their order; None stands for one that has been folded. The weights
+    with the names `kept_weights` do not change.
     """
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, kept_weights: Collection[str] = ()) -> None:
+        self.graph, self.kept_weights = graph, kept_weights
         self.steps: list[Node | Affine | None] = []
         self.producer_index: dict[Value, int] = {}
         self.use_counts = Counter(x for node in graph.nodes for x in node.inputs if x is not None) + Counter(
@@ -101,6 +104,11 @@ class AffineFolder:
                 self.fold_into_readers(index, step)
         nodes = [node for step in self.steps if step for node in (step.nodes() if isinstance(step, Affine) else [step])]
         return self.graph.with_nodes(nodes, {})
+
+    def as_linear(self, node: Node) -> LinearOp | None:
+        """The node as a linear operator whose weights may change."""
+        linear = as_linear(node)
+        return None if linear is None or weight_name(linear.kernel) in self.kept_weights else linear
 
     def append(self, step: Node | Affine) -> None:
         outputs = [step.y] if isinstance(step, Affine) else step.outputs
@@ -131,7 +139,7 @@ class AffineFolder:
 
     def fold_into_linear(self, index: int, producer: Node, affine: Affine) -> Affine | None:
         """Folds as much as possible into the producer, which is appended anew, and returns the rest."""
-        linear = as_linear(producer)
+        linear = self.as_linear(producer)
         reweighted = None if linear is None else scale_output(linear, affine.scale, affine.shift)
         if reweighted is None:
             return affine
@@ -176,7 +184,7 @@ class AffineFolder:
         reweighted_ops = []
         for reader in readers:
             step = self.steps[reader]
-            linear = as_linear(step) if isinstance(step, Node) else None
+            linear = self.as_linear(step) if isinstance(step, Node) else None
             reweighted = None if linear is None else scale_input(linear, affine.scale, affine.shift)
             if linear is None or linear.x is not affine.y or reweighted is None:
                 return

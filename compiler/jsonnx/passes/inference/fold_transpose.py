@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from math import prod
 
 import numpy as np
 
 from ...ir import Constant, Graph, Node, Value
 from ..rewrite import Match, RuleSet
-from .linear_ops import replace_constant
+from .linear_ops import replace_constant, weight_name
+from .shared_weights import with_single_copies
 
 folding = RuleSet(cleanup=None)
 
 
 def fold_transpose_into_matmul(graph: Graph) -> Graph:
     """Multiplies flattened images in the order in which they lie in memory."""
-    return folding.apply(graph)
+    return with_single_copies(_with_folded_transposes, graph)
+
+
+def _with_folded_transposes(graph: Graph, kept_weights: Collection[str]) -> Graph:
+    return folding.apply(graph, kept_weights)
 
 
 @folding("MatMul", "Gemm")
@@ -28,6 +34,8 @@ def fold_transpose(m: Match) -> Node | None:
     if transpose is None or transpose.op != "Transpose":
         return None
     if not isinstance(kernel, Constant) or kernel.rank != 2 or m.node.attribute("transA", 0):
+        return None
+    if weight_name(kernel) in m.context:
         return None
     image, vector = transpose.outputs[0], reshape.outputs[0]
     perm = list(transpose.attribute("perm") or range(image.rank)[::-1])

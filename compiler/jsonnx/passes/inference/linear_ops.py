@@ -65,6 +65,11 @@ def replace_constant(array: np.ndarray, old: Constant) -> Constant:
     return named_constant(array, old.dtype, name)
 
 
+def weight_name(constant: Constant) -> str:
+    """The name of the weight whose elements, maybe with folded coefficients, a constant has."""
+    return constant.name.removesuffix(FOLDED_SUFFIX)
+
+
 def named_constant(array: np.ndarray, dtype: str, name: str) -> Constant:
     return Constant(TensorType(dtype, array.shape), np.asarray(array, dtype), name)
 

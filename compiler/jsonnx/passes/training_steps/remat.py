@@ -59,13 +59,14 @@ def rematerialize(
     mode: str | None,
     sizes: ValueSizes,
     finish: Callable[[Graph], Graph] = lambda graph: graph,
-    peak_bytes: Callable[[Graph, ValueSizes], int] = live_bytes,
+    peak_bytes: Callable[[Graph, ValueSizes], Sequence[int]] = lambda graph, sizes: [live_bytes(graph, sizes)],
 ) -> Graph:
     """Reduces the peak memory of a training step for batches of these sizes; a mode of None changes nothing.
 
-    The result went through `finish`, which may reorder the nodes; if not, they keep their order, and copies come just
-    before their first readers. No pass after it may eliminate common subexpressions: that would merge the copies with
-    the original nodes. A node belongs to the forward pass if the graph's outputs depend on it.
+    The peak is that of `peak_bytes`, of which each number has to be lower. The result went through `finish`, which may
+    reorder the nodes; if not, they keep their order, and copies come just before their first readers. No pass after it
+    may eliminate common subexpressions: that would merge the copies with the original nodes. A node belongs to the
+    forward pass if the graph's outputs depend on it.
     """
     best = finish(graph)
     if mode is None:
@@ -74,7 +75,7 @@ def rematerialize(
     for segments in MODES[mode](ForwardPass(graph, sizes)):
         candidate = finish(with_copies(graph, segments))
         peak = peak_bytes(candidate, sizes)
-        if peak < (1 - MIN_SAVING_RATIO) * lowest:
+        if all(size < (1 - MIN_SAVING_RATIO) * other for size, other in zip(peak, lowest, strict=True)):
             best, lowest = candidate, peak
     return best
 

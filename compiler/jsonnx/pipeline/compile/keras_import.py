@@ -46,9 +46,9 @@ def from_keras(
 ) -> tuple[dict[str, Any], Mapping[str, np.ndarray] | None]:
     """Imports a Keras model: a path (.keras, .h5, .json), or the text of `model.to_json()`.
 
-    Returns the spec, and the weights by name, or None if the file has none. `weights` is a file written by
-    `model.save_weights()`, for a model in JSON. Raises CompileError with everything that a spec cannot express,
-    UsageError for a missing file.
+    Returns the spec, and the weights by name, or None if the file has none; those of a file of 64 MiB or more are
+    read-only views of it. `weights` is a file written by `model.save_weights()`, for a model in JSON. Raises
+    CompileError with everything that a spec cannot express, UsageError for a missing file.
     """
     model = import_keras(path_or_text, weights)
     return model.spec, model.weights

@@ -30,6 +30,7 @@ from ...passes.training_steps.class_gathers import gather_scores, scatter_into_s
 from ...passes.training_steps.column_sum_matmul import column_sums_as_matmul
 from ...passes.training_steps.factor_sums import clear_detached, factor_sums
 from ...passes.training_steps.fold_batchnorm_gamma import fold_gamma_into_weights
+from ...passes.training_steps.frozen_weights import store_frozen_weights
 from ...passes.training_steps.mixed_precision import with_mixed_precision
 from ...passes.training_steps.relu_maxpool_gradient import move_relu_mask_after_pool
 from ...passes.training_steps.row_blocks import with_row_blocks
@@ -60,7 +61,7 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
     scored = forward_loss_graph(checked, objective)
     train = training_graph(checked, scored)
     after("step", train)
-    network = forward_graph(checked)
+    network = _network_graph(checked)
     return TrainingPlan(
         train=train,
         evaluate=canonicalize(with_loss(network, objective)),
@@ -71,7 +72,7 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
         metrics={name: reported.metric for name, reported in objective.metrics_by_name().items()},
         training=training,
         rate_graph=rate_graph(training.optimizer),
-        augmented_inputs=augmented_inputs(typed),
+        augmented_inputs=augmented_inputs(typed, training),
         seed=checked.seed(seed),
         index_sizes=index_limits(typed),
         input_vocabularies=input_vocabularies(typed),
@@ -79,7 +80,7 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
         date_inputs=date_inputs(typed),
         labels=typed.network.labels,
         source=SpecSource(checked.source.file, checked.locate),
-        adapt_tasks=adapt_tasks(typed),
+        adapt_tasks=adapt_tasks(typed, training),
         make_shards=shard_builder(typed, scored),
         make_step=partial(sized_training_graph, checked, objective),
         weighted_outputs=objective.weighted_outputs,
@@ -96,7 +97,7 @@ def weighted_graphs(checked: CheckedSpec, objective: Objective, weighted_outputs
     scored = forward_loss_graph(checked, objective)
     return ObjectiveGraphs(
         train=training_graph(checked, scored),
-        evaluate=canonicalize(with_loss(forward_graph(checked), objective)),
+        evaluate=canonicalize(with_loss(_network_graph(checked), objective)),
         make_shards=shard_builder(checked.require(), scored),
         make_step=partial(sized_training_graph, checked, objective),
     )
@@ -114,7 +115,7 @@ def can_be_sharded(training: Training, forward_loss: Graph) -> bool:
     return training.effective_loss_scale is None and is_batch_separable(forward_loss)
 
 
-def augmented_inputs(typed: TypedNetwork) -> tuple[AugmentedInput, ...]:
+def augmented_inputs(typed: TypedNetwork, training: Training) -> tuple[AugmentedInput, ...]:
     """The inputs of a step that augmentation layers compute on the host, in the order of the network."""
     calls = augmentation_calls(typed.network)
     names = {call.name: augmented_input_name(call.name) for call in calls}
@@ -126,12 +127,12 @@ def augmented_inputs(typed: TypedNetwork) -> tuple[AugmentedInput, ...]:
         graph = None
         if not fed_name:
             before_layer = lower(typed, training=True, outputs=[source], fed_names=names)
-            graph = canonicalize(replace(before_layer, losses=()))
+            graph = with_stored_weights(training, canonicalize(replace(before_layer, losses=())))
         inputs.append(AugmentedInput(names[call.name], layer, fed_name or source, graph))
     return tuple(inputs)
 
 
-def adapt_tasks(typed: TypedNetwork) -> tuple[AdaptTask, ...]:
+def adapt_tasks(typed: TypedNetwork, training: Training) -> tuple[AdaptTask, ...]:
     """The states that layers learn from the data before the first step, in the order of the network."""
     tasks: dict[str, AdaptTask] = {}
     for call in typed.network.calls:
@@ -140,7 +141,7 @@ def adapt_tasks(typed: TypedNetwork) -> tuple[AdaptTask, ...]:
             g = Builder.extending(replace(graph, losses=()))
             with g.scope(call.owner, call.path):
                 adapt_input = call.layer.adapt_input(g, *graph.outputs.values())
-            adapt_graph = canonicalize(g.graph({ADAPT_INPUT: adapt_input}))
+            adapt_graph = with_stored_weights(training, canonicalize(g.graph({ADAPT_INPUT: adapt_input})))
             tasks[call.owner] = AdaptTask(call.owner, call.layer.adapt, adapt_graph)
     target_tasks = (target_task(typed, output) for output in typed.network.normalized_outputs)
     return (*tasks.values(), *target_tasks)
@@ -203,7 +204,18 @@ def forward_loss_graph(checked: CheckedSpec, objective: Objective, expected_size
     if training is not None and training.precision != "float32":
         dtype = training.precision.removeprefix("mixed_")
         graph = canonicalize(with_mixed_precision(graph, dtype, in_normalization(typed.network)))
-    return graph
+    return graph if training is None else with_stored_weights(training, graph)
+
+
+def _network_graph(checked: CheckedSpec) -> Graph:
+    """The network as evaluation computes it during a training."""
+    training, graph = checked.network.training, forward_graph(checked)
+    return graph if training is None else with_stored_weights(training, graph)
+
+
+def with_stored_weights(training: Training, graph: Graph) -> Graph:
+    """The graph that reads frozen weights in the type in which the training keeps them."""
+    return graph if training.frozen_dtype == "float32" else store_frozen_weights(graph, training.frozen_dtype)
 
 
 def in_normalization(network: Network) -> Callable[[Node], bool]:

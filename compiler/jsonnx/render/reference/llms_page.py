@@ -34,7 +34,7 @@ SHARED_ARGUMENTS = {
     "optimizer": """
         weight_decay exclude_from_weight_decay clipnorm clipvalue global_clipnorm use_ema ema_momentum
         ema_overwrite_frequency gradient_accumulation_steps epsilon muon_a muon_b muon_c adam_beta_1 adam_beta_2
-        adam_weight_decay adam_lr_ratio rms_rate ns_steps
+        adam_weight_decay adam_lr_ratio rms_rate ns_steps slot_dtype
     """,
 }
 """Optional arguments of other components that are left out, by kind; the headings name the important ones."""
@@ -42,7 +42,7 @@ SHARED_ARGUMENTS = {
 HEADINGS = {
     "metric": "besides: name=null",
     "optimizer": "besides: weight_decay=null, clipnorm=null, clipvalue=null, global_clipnorm=null, use_ema=false, "
-    "gradient_accumulation_steps=null",
+    "gradient_accumulation_steps=null, slot_dtype=float32|float16|bfloat16",
     "schedule": "in place of learning_rate; as an object",
 }
 

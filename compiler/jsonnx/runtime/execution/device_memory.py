@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...backend import serialize, to_model_proto
+from ...core.numpy_types import BFLOAT16_NAME, numpy_dtype
 from ...core.types import TensorType
 from ...ir import Builder
+from ..providers.host_tensors import host_tensor
 from ..providers.providers import Provider, create_session, load_runtime
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ class DeviceAllocator:
 
     def __init__(self, types: Mapping[str, TensorType], provider: Provider) -> None:
         """`types` are the types of the tensors, by name. They may have symbolic sizes."""
-        self._device, self._device_id = provider.device, provider.device_id
+        self._device, self._device_id, self._types = provider.device, provider.device_id, types
         g = Builder()
         model = to_model_proto(g.graph({_output(name): g.Identity(g.input(name, types[name])) for name in types}))
         self._session = create_session(
@@ -37,7 +39,8 @@ class DeviceAllocator:
         """New tensors with the values of arrays, one for each type."""
         binding = self._session.io_binding()
         for name in self._names:
-            binding.bind_cpu_input(name, np.ascontiguousarray(arrays[name]) if arrays[name].ndim else arrays[name])
+            array = np.ascontiguousarray(arrays[name]) if arrays[name].ndim else arrays[name]
+            binding.bind_ortvalue_input(name, host_tensor(array))
             binding.bind_output(_output(name), self._device, self._device_id)
         self._session.run_with_iobinding(binding)
         return dict(zip(self._names, binding.get_outputs(), strict=True))
@@ -45,11 +48,20 @@ class DeviceAllocator:
     def to_host(self, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Copies of tensors of the device, one for each type."""
         binding = self._session.io_binding()
+        arrays = {
+            name: np.empty(values[name].shape(), numpy_dtype(BFLOAT16_NAME))
+            for name in self._names
+            if self._types[name].dtype == BFLOAT16_NAME  # onnxruntime makes no arrays of it
+        }
         for name in self._names:
             binding.bind_ortvalue_input(name, values[name])
-            binding.bind_output(_output(name), "cpu")
+            if name in arrays:
+                binding.bind_ortvalue_output(_output(name), host_tensor(arrays[name]))
+            else:
+                binding.bind_output(_output(name), "cpu")
         self._session.run_with_iobinding(binding)
-        return {name: value.numpy() for name, value in zip(self._names, binding.get_outputs(), strict=True)}
+        outputs = zip(self._names, binding.get_outputs(), strict=True)
+        return {name: arrays[name] if name in arrays else value.numpy() for name, value in outputs}
 
 
 def _output(name: str) -> str:
@@ -74,7 +86,7 @@ class TensorCopies:
         on_device = [pair for pair in pairs if pair[1].device_name() != "cpu"]
         self._copy = getattr(runtime, "copy_tensors", None)
         self._on_host, self._arrays = on_host, [array for array, _ in on_device]  # kept alive
-        self._sources = [runtime.OrtValue.ortvalue_from_numpy(array) for array in self._arrays]  # share the memory
+        self._sources = [host_tensor(array) for array in self._arrays]  # share the memory
         self._tensors = [tensor for _, tensor in on_device]
 
     def to_device(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...core.diagnostics import CompileError, Diagnostic
+from ...core.numpy_types import as_network_weight
 from ...core.reserved_names import AVERAGE_SLOT, LEARNING_RATE, LOSS, is_slot_name, slot_scope, target_name
 from ...core.system.cpu_count import checked_thread_count
 from ...core.system.gc_pause import gc_paused
@@ -36,6 +37,7 @@ from .lazy_embeddings import LazyEmbeddings
 from .prefetch import BatchSlot, PrefetchBuffer, PrefetchBuffers
 from .runner import LossNotFinite
 from .step_runners import StepRunnerCache
+from .stored_weights import with_stored_types
 from .variables import SET_COUNT, DonatedArrays, HostVariables, initial_variables
 from .worker_thread import WorkerThread
 
@@ -74,7 +76,7 @@ class Engine:
         self.constant_rate = np.array(plan.constant_rate, np.float32)
         """Fed to every step without a copy, so that a change also reaches batches that are prepared already."""
         variables = initial_variables(plan.train, plan.seed, donated_weights or DonatedArrays({}))
-        initial = DonatedArrays(variables.take_all() | self.execution.zero_states())
+        initial = DonatedArrays(with_stored_types(plan.train, variables.take_all()) | self.execution.zero_states())
         vocabularies = {name: initial.take(name) for name in unlearned_states(plan.train)}
         self._variables = allocate_variables(self.execution, initial)
         self._prefetch_buffers = PrefetchBuffers(plan, self.constant_rate)
@@ -117,15 +119,15 @@ class Engine:
     def weights(self) -> Weights:
         """Copies of the network's weights, in Keras' order."""
         values = self._read(self.plan.weight_names) | self.vocabularies
-        return {name: values[name] for name in self.plan.weight_names}
+        return {name: as_network_weight(values[name]) for name in self.plan.weight_names}
 
     def current_weights(self) -> Mapping[str, np.ndarray]:
         """The network's weights, in Keras' order, until a step or `write` replaces them: not to be changed.
 
-        Only those of lazily updated embeddings, and of a device, are copies.
+        Only those of lazily updated embeddings, of a device, and those that are stored in 16 bits are copies.
         """
         values = self._current(self.plan.weight_names)
-        return {name: values[name] for name in self.plan.weight_names}
+        return {name: as_network_weight(values[name]) for name in self.plan.weight_names}
 
     def current_variables(self) -> Mapping[str, np.ndarray]:
         """Everything that a step reads, as `current_weights`."""
@@ -169,7 +171,9 @@ class Engine:
         vocabularies = {name: array for name, array in arrays.items() if name in self.vocabularies}
         if any(not np.array_equal(self.vocabularies[name], array) for name, array in vocabularies.items()):
             self._use_vocabularies(self.vocabularies | vocabularies)
-        values = {name: array for name, array in arrays.items() if name not in vocabularies}
+        values = with_stored_types(
+            self.plan.train, {name: array for name, array in arrays.items() if name not in vocabularies}
+        )
         outdated_counts = self._lazy_embeddings.catch_up(values) - values.keys() if self._lazy_embeddings else ()
         self._variables.write(values)
         if self._lazy_embeddings and outdated_counts:

@@ -77,15 +77,8 @@ class ExecutionPlan:
         if not self.inplace_variables:
             return None
         sliced = {rows.variable for rows in self.slices.values()}
-        return OverwrittenVariables(
-            self.inplace_variables.union(self.slices) - sliced, self.slices, self._lazy_variables
-        )
-
-    @property
-    def _lazy_variables(self) -> frozenset[str]:
-        """The variables of lazily updated tables, without the scratch memory that a forward pass writes."""
-        tables = self.lazy_tables.tables if self.lazy_tables else ()
-        return frozenset(name for table in tables for name in table.variable_names)
+        lazy_names = self.lazy_tables.variable_names if self.lazy_tables else frozenset()
+        return OverwrittenVariables(self.inplace_variables.union(self.slices) - sliced, self.slices, lazy_names)
 
     def zero_states(self) -> dict[str, np.ndarray]:
         """The initial values of the states that lazy updates add to a step."""

@@ -14,6 +14,7 @@ from ...core.system.memory import MIN_CHECKED_BYTES, require_memory
 from ...core.types import BATCH
 from ...ir import VocabularyNotLearned, with_vocabularies
 from ...passes.canonicalize import with_outputs
+from ...passes.training_steps.frozen_weights import recast_frozen_weights
 from ...passes.training_steps.live_memory import ValueSizes, live_bytes
 from ...passes.training_steps.remat import rematerialize
 from ...tuning.cpu.pipeline import optimize_for_cpu
@@ -132,7 +133,8 @@ class GraphLoader:
     def plans_memory(self, step: StepGraph) -> bool:
         """Whether onnxruntime plans the memory of a step."""
         return (
-            has_small_nodes(step.graph, self._execution.provider)
+            self._plan.training.remat is None
+            and has_small_nodes(step.graph, self._execution.provider)
             and live_bytes(step.graph, ValueSizes(step.sizes)) <= MAX_PLANNED_BYTES
         )
 
@@ -207,8 +209,8 @@ class GraphLoader:
                 remat=remat,
                 sizes=sizes,
             )
-            return optimize_for_cpu(graph, target)
-        return rematerialize(graph, remat, ValueSizes(sizes))
+            return recast_frozen_weights(optimize_for_cpu(graph, target))
+        return recast_frozen_weights(rematerialize(graph, remat, ValueSizes(sizes)))
 
     @gc_paused()
     def _load(

@@ -71,9 +71,11 @@ class LazyEmbeddings:
             self._runners[names] = self._make_runner(
                 self.lazy_tables.current_rows_graph(table, names), [current_rows_name(name) for name in names]
             )
-        type = self.lazy_tables.graph.parameters[table.weight].type
+        graph = self.lazy_tables.graph
+        types = {name: value.type for name, value in {**graph.parameters, **graph.states}.items() if name in names}
+        type = graph.parameters[table.weight].type
         shape = type.static_size(0), type.static_size(1)
-        values = {name: np.empty(shape, np.float32) for name in names}
+        values = {name: np.empty(shape, numpy_dtype(types[name].dtype)) for name in names}
         for start in range(0, shape[0], ROWS_PER_CHUNK):
             rows = np.arange(start, min(start + ROWS_PER_CHUNK, shape[0]))
             for name, array in self._runners[names]({ROW_INDICES: rows}).items():

@@ -72,12 +72,10 @@ def estimate_step_memory(
     execution = plan_execution(plan, resolve_provider(CPU), checked_thread_count(threads), fast=True)
     no_variables = HostVariables(DonatedArrays({}), (), {})
     loader = GraphLoader(plan, execution, no_variables, vocabularies)
-    return TrainingEstimate(sizes, step_memory(plan, execution, loader, sizes))
+    return TrainingEstimate(sizes, step_memory(execution, loader, sizes))
 
 
-def step_memory(
-    plan: TrainingPlan, execution: ExecutionPlan, loader: GraphLoader, sizes: Mapping[str, int]
-) -> StepMemory:
+def step_memory(execution: ExecutionPlan, loader: GraphLoader, sizes: Mapping[str, int]) -> StepMemory:
     """The memory for steps with batches of these sizes. No session is created."""
     steps = loader.step_graphs(sizes[str(BATCH)], sizes)
     variables = {**execution.unpacked_step.parameters, **execution.unpacked_step.states}
@@ -90,8 +88,8 @@ def step_memory(
         activations += step.session_count * others
         if len(steps) > 1:  # the shards hand over their gradients in arrays
             gradients += step.session_count * _total_bytes(step.graph.outputs.values(), ValueSizes(step.sizes))
-    fed = plan.train
-    fed_bytes = _total_bytes([*fed.inputs.values(), *fed.randoms.values()], ValueSizes(sizes))
+    fed, fed_sizes = steps[0].graph, ValueSizes(steps[0].sizes)
+    fed_bytes = steps[0].session_count * _total_bytes([*fed.inputs.values(), *fed.randoms.values()], fed_sizes)
     buffered = fed_bytes if fed.randoms else max(fed_bytes, MAX_BUFFER_BYTES)
     nodes = sum(step.session_count * len(step.graph.nodes) for step in steps)
     return StepMemory(

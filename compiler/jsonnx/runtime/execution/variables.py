@@ -29,7 +29,8 @@ from ...tuning.cpu.embeddings.lazy_updates import LazyTables
 from ...tuning.cpu.memory.pack_weights import PackedVectors
 from ...tuning.cpu.memory.split_updates import RowSlice
 from ..providers.aligned_arrays import AlignedArrays
-from ..providers.providers import Provider, load_runtime
+from ..providers.host_tensors import host_tensor
+from ..providers.providers import Provider
 from ..providers.random import draw_initial_weights
 
 if TYPE_CHECKING:
@@ -208,12 +209,12 @@ class _OrtValues(Mapping[str, Any]):
     """Tensors of onnxruntime that share the memory of arrays, made when they are first read."""
 
     def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self._arrays, self._wrap = arrays, load_runtime().OrtValue.ortvalue_from_numpy
+        self._arrays = arrays
         self._values: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._values:
-            self._values[name] = self._wrap(self._arrays[name])
+            self._values[name] = host_tensor(self._arrays[name])
         return self._values[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -223,15 +224,15 @@ class _OrtValues(Mapping[str, Any]):
         return len(self._arrays)
 
 
-def _rows(array: np.ndarray, rows: RowSlice) -> np.ndarray:
-    """The view of some rows of an array."""
-    return array.reshape(-1, array.shape[-1])[rows.start : rows.end]
-
-
 def _read_only(array: np.ndarray) -> np.ndarray:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def _rows(array: np.ndarray, rows: RowSlice) -> np.ndarray:
+    """The view of some rows of an array."""
+    return array.reshape(-1, array.shape[-1])[rows.start : rows.end]
 
 
 def is_on_host(graph: Graph, provider: Provider) -> bool:

@@ -18,8 +18,8 @@ from ...core.files.digests import hashed_parts
 from ...core.files.files import error_reason, open_file, write_atomically
 from ...core.json_shapes import COUNT, METRIC, NUMBER, TEXT, has_shape
 from ...core.reserved_names import callback_arrays
-from ...core.system.mapped_pages import release_pages
 from ...data.samples.array_digest import update_digest
+from ...interop.bfloat16 import typed
 from ...interop.safetensors_file import SafetensorsFile, safetensors_parts
 from ..callbacks.callback_states import SavedStates
 
@@ -46,9 +46,10 @@ def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             stored = SafetensorsFile(file)
             fields = json.loads(stored.metadata[_METADATA_KEY])
             text, digest = fields["state"], fields["sha256"]
-            if digest != _digest(((name, stored.read(name)) for name in stored.names), text):
+            if digest != _digest(((name, typed(stored.read(name))) for name in stored.names), text):
                 raise_bad_checkpoint(path, "its contents do not match its checksum")
-            return stored.arrays(), _checked_state(path, json.loads(text))
+            arrays = {name: typed(array) for name, array in stored.arrays().items()}
+            return arrays, _checked_state(path, json.loads(text))
         except OSError as error:  # such as a bad sector
             raise_bad_checkpoint(path, f"it cannot be read ({error_reason(error)})")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -128,6 +129,5 @@ def _digest(arrays: Iterable[tuple[str, np.ndarray]], text: str) -> str:
     digest = sha256(text.encode())
     for name, array in arrays:
         update_digest(digest, [(name, array)])
-        release_pages(array)
         del array  # before the next one is read
     return digest.hexdigest()

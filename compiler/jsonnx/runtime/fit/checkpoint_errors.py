@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core.diagnostics import Diagnostic
+from ...core.numpy_types import network_dtype
 from ...core.reserved_names import loss_metric, validation_name
 from ..execution.history import OPTIONAL_SETTING_NAMES, SETTING_NAMES
 from ..training_plan import TrainingPlan
@@ -55,10 +56,10 @@ def array_errors(engine: Engine, values: Mapping[str, np.ndarray], best: Mapping
         expected = {name: type for name, type in expected.items() if name not in lazy_tables.extra_states}
     yield from (f"it lacks {name!r}" for name in expected if name not in values)
     yield from (f"it has an unknown array {name!r}" for name in values if name not in expected)
-    for name, array in [*values.items(), *best.items()]:
-        if name not in expected:
-            continue
-        dtype, expected_shape = expected[name]
+    stored = [(name, array, expected[name][0]) for name, array in values.items() if name in expected]
+    kept = [(name, array, network_dtype(expected[name][0])) for name, array in best.items() if name in expected]
+    for name, array, dtype in [*stored, *kept]:
+        _, expected_shape = expected[name]
         has_any_size = name in engine.vocabularies and array.ndim == len(expected_shape)
         shape = array.shape if has_any_size else expected_shape
         if (array.shape, array.dtype) != (shape, dtype):

@@ -16,6 +16,7 @@ class Adafactor(Optimizer):
     """Steps proportional to the size of the weight, with few slots (Shazeer and Stern, 2018)."""
 
     usual_learning_rates = (1e-5, 1e-1)
+    square_slots = frozenset({"velocity", "row_means", "column_means"})
     beta_2_decay: float = attr(-0.8, doc="Exponent of the step in `1 - beta_2`, the decay of the running means.")
     epsilon_1: float = attr(1e-30, doc="Added to the squares of gradients.", minimum=0)
     epsilon_2: float = attr(0.001, doc="Least root mean square of a weight to which a step is relative.", minimum=0)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 class Moments(Optimizer):
     """Base of the optimizers with a running mean of gradients and one of their squares or magnitudes."""
 
+    square_slots = frozenset({"velocity", "velocity_hat"})
+
     beta_1: float = attr(0.9, doc="Decay of the running mean of gradients.", minimum=0, below=1)
     beta_2: float = attr(0.999, doc="Decay of the running mean of squared gradients.", minimum=0, below=1)
     epsilon: float = attr(1e-7, doc=EPSILON_DOC, minimum=0)

@@ -32,6 +32,7 @@ class MultiOptimizer(Optimizer):
     clipnorm = None
     clipvalue = None
     global_clipnorm = None
+    slot_dtype = "float32"
 
     @property  # type: ignore[misc]
     def learning_rate(self) -> LearningRate:

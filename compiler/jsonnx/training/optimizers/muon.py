@@ -75,6 +75,7 @@ class Muon(Optimizer):
             "beta_1": self.adam_beta_1,
             "beta_2": self.adam_beta_2,
             "epsilon": self.epsilon,
+            "slot_dtype": self.slot_dtype,
         }
         return MuonAdam(**arguments)
 

@@ -16,6 +16,7 @@ from ...core.types import require
 from ..numerics import square_sum
 from .schedules import LearningRate, Schedule
 from .skipped_steps import SkippedSteps
+from .slot_storage import SlotStorage, SlotType
 
 if TYPE_CHECKING:
     from ...core.diagnostics import JsonPath
@@ -54,6 +55,8 @@ class Optimizer(Component):
     max_usual_weight_decay: ClassVar[float] = 0.5
     rescales_penalties: ClassVar[bool] = False
     """Whether the gradient of an L2 penalty is divided by the size of all gradients, unlike `weight_decay`."""
+    square_slots: ClassVar[frozenset[str]] = frozenset()
+    """The names of slots that hold means or sums of squares."""
     learning_rate: LearningRate = attr(0.001, doc=LEARNING_RATE_DOC, above=0, maximum=1e6)
     weight_decay: float | None = attr(None, doc=WEIGHT_DECAY_DOC, minimum=0)
     exclude_from_weight_decay: tuple[str, ...] = attr(
@@ -76,6 +79,12 @@ class Optimizer(Component):
     )
     gradient_accumulation_steps: int | None = attr(
         None, doc="Number of steps whose gradients are averaged for one update.", minimum=2
+    )
+
+    slot_dtype: SlotType = attr(
+        "float32",
+        doc="Element type in which the slots of weights with 8,192 elements or more are kept between steps; the "
+        "update computes in float32. `bfloat16` and `float16` halve their memory.",
     )
 
     def check(self) -> None:
@@ -122,6 +131,16 @@ class Optimizer(Component):
     def slot_shape(self, name: str, weight_shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of a slot of a weight of this shape."""
         return weight_shape
+
+    def can_round_slot(self, name: str) -> bool:
+        """Whether the slot may be stored in 16 bits: not if the weight is computed from it, as from a mean of
+        weights, or if a difference of slots has to stay positive."""
+        return True
+
+    def slot_storage(self, name: str, weight_shape: tuple[int, ...]) -> SlotStorage:
+        """How a slot of a weight of this shape is stored."""
+        dtype = self.slot_dtype if self.can_round_slot(name) else "float32"
+        return SlotStorage.of(dtype, name in self.square_slots, self.slot_shape(name, weight_shape))
 
     def prepare(self, g: Builder, rate: Value, step: Value) -> Slots:
         """The values that the updates of all weights share. `step` is an int64 that counts updates from 1."""

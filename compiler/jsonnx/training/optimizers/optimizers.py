@@ -47,6 +47,7 @@ class RMSprop(Optimizer):
     """Steps are divided by the root of a running mean of squared gradients (Tieleman and Hinton, 2012)."""
 
     usual_momentum = (0.3, 0.995)
+    square_slots = frozenset({"velocity"})
     rho: float = attr(0.9, doc="Decay of the running means.", minimum=0, below=1)
     momentum: float = attr(0.0, doc="Fraction of the previous step that is added.", minimum=0)
     epsilon: float = attr(1e-7, doc=ROOT_EPSILON_DOC, minimum=0)
@@ -55,6 +56,9 @@ class RMSprop(Optimizer):
     def slots(self) -> dict[str, float]:
         names = ["velocity", *(["momentum"] if self.momentum else []), *(["average_gradient"] if self.centered else [])]
         return dict.fromkeys(names, 0.0)
+
+    def can_round_slot(self, name: str) -> bool:
+        return not self.centered or name == "momentum"
 
     def prepare(self, g: Builder, rate: Value, step: Value) -> Slots:
         return {"rate": g.Div(rate, sqrt(1.0 - self.rho))}
@@ -83,6 +87,7 @@ class Adagrad(Optimizer):
     """Steps are divided by the root of the sum of all squared gradients (Duchi et al., 2011)."""
 
     usual_learning_rates = (1e-4, 1.0)
+    square_slots = frozenset({"accumulator"})
     initial_accumulator_value: float = attr(0.1, doc="Initial value of the sum.", minimum=0)
     epsilon: float = attr(1e-7, doc=ROOT_EPSILON_DOC, minimum=0)
 
@@ -103,6 +108,7 @@ class Adadelta(Optimizer):
     """Steps are scaled by the ratio of running means of squared steps and of squared gradients (Zeiler, 2012)."""
 
     usual_learning_rates = (1e-3, 2.0)
+    square_slots = frozenset({"accumulated_grad", "accumulated_delta_var"})
     rho: float = attr(0.95, doc="Decay of the running means.", minimum=0, below=1)
     epsilon: float = attr(1e-7, doc="Added under the square roots, to avoid division by zero.", minimum=0)
 
@@ -152,6 +158,7 @@ class Ftrl(Optimizer):
         0.0, doc="Strength of an L2 penalty that affects only the gradient.", minimum=0
     )
     beta: float = attr(0.0, doc="Added to the L2 penalty, divided by twice the learning rate.")
+    slot_dtype = "float32"  # weights are computed from the slots
 
     def slots(self) -> dict[str, float]:
         return {"accumulator": self.initial_accumulator_value, "linear": 0.0}

@@ -27,6 +27,7 @@ class ScheduleFreeAdamW(Optimizer):
     al., 2024)."""
 
     usual_learning_rates = (1e-6, 5e-2)
+    square_slots = frozenset({"velocity"})
     learning_rate: LearningRate = attr(0.0025, doc=LEARNING_RATE_DOC, above=0, maximum=1e6)
     beta_1: float = attr(0.9, doc="Fraction of the mean of all iterates in the weights.", above=0, below=1)
     beta_2: float = attr(0.999, doc="Decay of the running mean of squared gradients.", minimum=0, below=1)
@@ -35,6 +36,9 @@ class ScheduleFreeAdamW(Optimizer):
 
     def slots(self) -> dict[str, float]:
         return {"momentum": 0.0, "velocity": 0.0}
+
+    def can_round_slot(self, name: str) -> bool:
+        return name != "momentum"
 
     def prepare(self, g: Builder, rate: Value, step: Value) -> Slots:
         """The learning rate; `start`, 1 in the first step, else 0; the factors of both parts of the weight; and the

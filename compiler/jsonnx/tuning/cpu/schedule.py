@@ -35,8 +35,13 @@ def rematerialize_and_schedule(graph: Graph, target: Target) -> Graph:
     """Orders the nodes, and recomputes results of the forward pass where the target wants it and memory is saved in
     that order."""
     sizes = ValueSizes(target.sizes)
-    peak_bytes = arena_bytes if target.overwritten is None else live_bytes
-    return rematerialize(graph, target.remat, sizes, partial(schedule, target=target), peak_bytes)
+    return rematerialize(graph, target.remat, sizes, partial(schedule, target=target), _peak_bytes)
+
+
+def _peak_bytes(graph: Graph, sizes: ValueSizes) -> list[int]:
+    """The memory for results without an arena, with the usual one, and with one of its own."""
+    arenas = (arena_bytes(graph, sizes, doubles=doubles) for doubles in (True, False))
+    return [live_bytes(graph, sizes), *arenas]
 
 
 def schedule(graph: Graph, target: Target) -> Graph:

@@ -16,6 +16,7 @@ from jsonnx.passes.training_steps import remat
 from jsonnx.passes.training_steps.live_memory import ValueSizes, live_peak
 from jsonnx.passes.training_steps.remat import MODES, ForwardPass, is_heavy, rematerialize
 from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.train.estimate_memory import estimate_training
 from jsonnx.pipeline.train.plan_training import plan_training
 
 Spec = dict[str, Any]
@@ -72,6 +73,9 @@ NETWORKS = {
         [{"type": "Masking"}, {"type": "Bidirectional", "layer": {"type": "GRU", "units": 6}}, dense(3)], [9, 5]
     ),
 }
+
+
+SEQUENCE_SIZES = {"symbolic length": {"x_1": 50}}
 
 
 def train(document: Spec, **options: Any) -> tuple[list[float], dict[str, np.ndarray]]:
@@ -163,6 +167,17 @@ def test_values_that_depend_on_weights_alone_are_not_recomputed() -> None:
 
 def products_of_weights(graph: Graph) -> int:
     return sum(node.op == "MatMul" and node.outputs[0].type.is_static() for node in graph.nodes)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("batch", [1, 64, 4096])
+def test_no_modelled_peak_is_higher_than_without(mode: str, batch: int) -> None:
+    for name, document in NETWORKS.items():
+        without = estimate_training(check_spec(document), batch, SEQUENCE_SIZES.get(name, {}), threads=1).memory
+        document = {**document, "training": {**document["training"], "remat": mode}}
+        memory = estimate_training(check_spec(document), batch, SEQUENCE_SIZES.get(name, {}), threads=1).memory
+        results = memory.gradients + memory.activations
+        assert results <= without.gradients + without.activations, name
 
 
 PEAK = """

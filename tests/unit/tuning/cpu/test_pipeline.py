@@ -17,8 +17,8 @@ BEFORE = [
     ("to_nchwc", "recurrent_matmuls_to_nchwc"),
     ("transpose_small_matmuls", "fuse_matmuls"),
     ("partition_rows", "fuse_matmuls"),
-    ("fuse_matmuls", "schedule"),
-    ("schedule", "copy_live_summands"),
+    ("fuse_matmuls", "rematerialize_and_schedule"),
+    ("rematerialize_and_schedule", "copy_live_summands"),
 ]
 """Passes of which the first has to run before the second."""
 

@@ -13,7 +13,7 @@ from jsonnx.tuning.cpu.memory.inplace_updates import OverwrittenVariables
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
 from jsonnx.tuning.cpu.pipeline import CPU_PASSES, optimize_for_cpu
 from jsonnx.tuning.cpu.recurrent.convert import recurrent_matmuls_to_nchwc
-from jsonnx.tuning.cpu.schedule import schedule
+from jsonnx.tuning.cpu.schedule import rematerialize_and_schedule
 from jsonnx.tuning.cpu.target import Pass, Target
 from support.nchwc_graphs import BLOCK, all_nodes, conv
 from support.training_steps import training_graph
@@ -30,6 +30,8 @@ def spec(layers: list[dict[str, Any]], shape: tuple[int, ...]) -> dict[str, Any]
 IMAGES = spec([conv(16), conv(16), {"type": "GlobalAveragePooling2D"}], (12, 12, 16))
 ROWS = spec([{"type": "Dense", "units": 700}, {"type": "Dense", "units": 60}], (60,))
 SEQUENCES = spec([{"type": "LSTM", "units": 128}], (6, 28))
+DEEP = spec([{"type": "Dense", "units": 64, "activation": "gelu"}] * 12, (64,))
+DEEP_TEXTS = spec([*DEEP["layers"][:-1], {"type": "GlobalAveragePooling1D"}], ("time", 64))  # type: ignore[arg-type]
 NCHWC = Target(block_size=BLOCK)
 
 
@@ -48,10 +50,15 @@ PROPERTIES = {
     "threads": Property(2, ROWS, Target(), {partition_rows}),
     "usual_batch": Property(64, SEQUENCES, NCHWC, {recurrent_matmuls_to_nchwc}),
     "expected_batch": Property(2 * BLOCK, IMAGES, NCHWC, {to_nchwc}),
-    "keeps_order": Property(True, ROWS, Target(), {schedule}),
+    "keeps_order": Property(True, ROWS, Target(), {rematerialize_and_schedule}),
     "overwritten": Property(
-        OverwrittenVariables(frozenset({"dense/kernel"}), {}), ROWS, Target(keeps_order=True), {schedule}
+        OverwrittenVariables(frozenset({"dense/kernel"}), {}),
+        ROWS,
+        Target(keeps_order=True),
+        {rematerialize_and_schedule},
     ),
+    "remat": Property("full", DEEP, Target(keeps_order=True, usual_batch=64), {rematerialize_and_schedule}),
+    "sizes": Property({"time": 1}, DEEP_TEXTS, Target(keeps_order=True, remat="full"), {rematerialize_and_schedule}),
 }
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ....core.numpy_types import BFLOAT16_NAME
 from ....core.reserved_names import (
     OPTIMIZER_SCOPE,
     ROW_INDICES,
@@ -32,6 +33,7 @@ from ....ir import Builder, Graph, Node, State, Value, WeightUpdate, topological
 from ....passes.canonicalize import canonicalize, with_replaced_inputs
 from ....passes.rewrite import Match, RuleSet
 from ....training.optimizers.skipped_steps import MAX_AGE, SkippedSteps
+from ....training.optimizers.slot_storage import SlotStorage
 from ....training.weights.initializers import Constant
 from .segment_sum import arange_like, dense_ranks, gather, positions_where, segment_sum
 
@@ -56,9 +58,14 @@ class LazyTable:
     """A weight and its slots, whose rows are updated together."""
 
     weight: str
-    slots: tuple[str, ...]
-    """Their names without the scope."""
+    storages: Mapping[str, SlotStorage]
+    """How the slots are stored, by their names without the scope."""
     skipped_steps: SkippedSteps
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The names of the slots without the scope."""
+        return tuple(self.storages)
 
     @property
     def scope(self) -> str:
@@ -133,10 +140,14 @@ class LazyTables:
         return lookups.apply(graph)
 
     def current_rows_graph(self, table: LazyTable, names: Iterable[str]) -> Graph:
-        """The graph that computes the current rows of these values of the table, at indices that are an input."""
+        """The graph that computes the current rows of these values of the table, at indices that are an input.
+
+        Slots are as they are stored, before they are rounded.
+        """
         g = Builder()
         rows = self._current_rows(g, table, g.input(ROW_INDICES, TensorType("int64", (Size.named("rows"),))))
-        values = dict(zip(table.value_names, (rows.weight, *rows.slots.values()), strict=True))
+        slots = (storage.stored_number(g, rows.slots[name]) for name, storage in table.storages.items())
+        values = dict(zip(table.value_names, (rows.weight, *slots), strict=True))
         return canonicalize(g.graph({current_rows_name(name): values[name] for name in names}))
 
     def _current_rows(self, g: Builder, table: LazyTable, indices: Value) -> TableRows:
@@ -155,7 +166,9 @@ def current_rows(g: Builder, table: LazyTable, indices: Value, scalars: Mapping[
     variables: Mapping[str, Value] = {**g.parameters, **g.states}
     stored = {name: gather(g, variables[name], indices) for name in table.variable_names}
     weight, *slots = (stored[name] for name in table.value_names)
-    by_name: Mapping[str, Any] = dict(zip(table.slots, slots, strict=True))
+    by_name: Mapping[str, Any] = {
+        name: storage.load(g, slot) for (name, storage), slot in zip(table.storages.items(), slots, strict=True)
+    }
     if not table.skipped_steps.depends_on_age:
         return TableRows(stored, *table.skipped_steps.catch_up(g, weight, by_name, []), None, scalars)
     column = (indices.shape[0], 1)
@@ -206,7 +219,8 @@ def _lazy_table(step: Graph, weight_name: str, other_graphs: Iterable[Graph], ex
         table = graph.parameters.get(weight_name)
         if table in graph.roots or not all(_is_lookup(node, table) for node in graph.nodes if table in node.inputs):
             return None
-    return LazyTable(weight_name, tuple(update.optimizer.slots()), skipped_steps)
+    storages = {name: update.optimizer.slot_storage(name, weight.shape) for name in update.optimizer.slots()}
+    return LazyTable(weight_name, storages, skipped_steps)
 
 
 def _estimated_size(size: Dim, expected_batch: int) -> int:
@@ -256,10 +270,15 @@ def _update_lazily(step: Graph, table: LazyTable) -> Graph:
         gradient = _row_gradient(g, unique, replacements.get(dy, dy), repeats, rows.weight)
         _write_rows(g, table, rows, unique.indices, gradient, update.remapped(replacements))
     outputs = {touched_rows_name(table.weight): unique.indices}
-    outputs |= {rows_before_name(name): value for name, value in rows.stored.items()}
+    outputs |= {rows_before_name(name): _as_array_type(g, value) for name, value in rows.stored.items()}
     graph = g.graph({**step.outputs, **outputs})
     # The lookup may now read rates that the step computes later.
     return graph.with_nodes(topologically_sorted(graph.nodes), replacements)
+
+
+def _as_array_type(g: Builder, rows: Value) -> Value:
+    """The rows in a type of which onnxruntime makes arrays."""
+    return g.cast(rows, "float32") if rows.dtype == BFLOAT16_NAME else rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -369,7 +388,9 @@ def _write_rows(
     weight, slots = update.optimizer.decay_and_update(g, rows.weight, gradient, rows.slots, rate, shared)
     row_indices = g.Reshape(indices, [-1, 1])
     variables: Mapping[str, Value] = {**g.parameters, **g.states}
-    values = (weight, *(slots.get(name, rows.slots[name]) for name in table.slots))
+    number = g.Add(g.states[STEP_COUNT], 1)
+    changed = {name: slots.get(name, rows.slots[name]) for name in table.slots}
+    values = (weight, *(storage.store(g, changed[name], number) for name, storage in table.storages.items()))
     for name, value in zip(table.value_names, values, strict=True):
         g.updates[name] = g.ScatterND(variables[name], row_indices, value)
     if rows.age is not None:

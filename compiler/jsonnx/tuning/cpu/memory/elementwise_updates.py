@@ -61,9 +61,11 @@ def _as_update(
     gradients: list[Value] = []
     steps = []
     for node in nodes:
-        if len(node.outputs) != 1 or node.outputs[0].rank != rank or node.outputs[0].type != type:
+        y = node.outputs[0]
+        is_cast = node.op == "Cast" and y.rank == rank and y.shape == weight.shape  # of a slot stored in 16 bits
+        if len(node.outputs) != 1 or y.rank != rank or not (is_cast or y.type == type):
             continue  # a number that all weights share; it has the scope of the first of them
-        if node.op not in ELEMENTWISE_UPDATE_OPS or node.domain:
+        if not (is_cast or node.op in ELEMENTWISE_UPDATE_OPS) or node.domain:
             return None
         for x in node.inputs:
             if x is None or x in roles:
@@ -81,17 +83,20 @@ def _as_update(
         update_nodes.append(node)
     variables: list[Parameter | State] = [weight, *slots.values()]
     results = [result_indices.get(graph.updates.get(variable.name)) for variable in variables]
-    if None in results or any(variable.type != weight.type for variable in variables):
+    if None in results or any(variable.shape != weight.shape for variable in variables):
         return None
-    signature = (weight.dtype, tuple(steps), tuple(slots), tuple(results))
+    signature = (tuple(variable.dtype for variable in variables), tuple(steps), tuple(slots), tuple(results))
     return ElementwiseUpdate(weight, slots, update_nodes, gradients, signature)
 
 
 def _is_self_contained(update: ElementwiseUpdate, use_counts: Mapping[Value, int]) -> bool:
     """Whether only the update reads its slots and the results of its nodes."""
-    inner_use_counts = _use_counts(update.nodes)
-    values = [*update.slots.values(), *(node.outputs[0] for node in update.nodes)]
-    return all(inner_use_counts[x] == use_counts[x] for x in values)
+    outer_use_counts = {x: use_counts[x] for x in (*update.slots.values(), *[node.outputs[0] for node in update.nodes])}
+    for node in update.nodes:
+        for x in node.inputs:
+            if x in outer_use_counts:
+                outer_use_counts[x] -= 1
+    return not any(outer_use_counts.values())
 
 
 def _use_counts(nodes: Iterable[Node]) -> Counter[Value]:

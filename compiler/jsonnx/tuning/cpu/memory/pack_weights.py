@@ -92,7 +92,8 @@ class _WeightPacker:
         for index, gradient in enumerate(first.gradients):
             vectors[gradient] = self._emit_concat([update.gradients[index] for update in group])
         for node in first.nodes:
-            result = vectors[node.outputs[0]] = Value(vectors[first.weight].type)
+            type = vectors[first.weight].type.with_dtype(node.outputs[0].dtype)
+            result = vectors[node.outputs[0]] = Value(type)
             inputs = tuple(vectors.get(x, x) for x in node.inputs)
             self._trailing_nodes.append(replace(node, inputs=inputs, outputs=(result,)))
         variables: list[Parameter | State] = [first.weight, *first.slots.values()]

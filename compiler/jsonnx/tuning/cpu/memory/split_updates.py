@@ -70,9 +70,10 @@ def _split(g: Builder, update: ElementwiseUpdate, slices: dict[str, RowSlice]) -
         with g.inherit(update.nodes[0]):
             values |= {x: g.Slice(rows, [start], [end], [0]) for x, rows in gradients.items()}
         for variable in variables:
-            values[variable] = _add_slice(g, variable, RowSlice(variable.name, weight.name, start, end), type, slices)
+            rows = RowSlice(variable.name, weight.name, start, end)
+            values[variable] = _add_slice(g, variable, rows, type.with_dtype(variable.dtype), slices)
         for node in update.nodes:
-            result = Value(type)
+            result = Value(type.with_dtype(node.outputs[0].dtype))
             inputs = tuple(values.get(x, x) for x in node.inputs)
             g.nodes.append(replace(node, inputs=inputs, outputs=(result,)))
             values[node.outputs[0]] = result
