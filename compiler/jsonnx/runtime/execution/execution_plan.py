@@ -77,7 +77,9 @@ class ExecutionPlan:
         if not self.inplace_variables:
             return None
         sliced = {rows.variable for rows in self.slices.values()}
-        lazy_names = self.lazy_tables.variable_names if self.lazy_tables else frozenset()
+        tables = self.lazy_tables.tables if self.lazy_tables else ()
+        # Without the scratch memory of tables, which a forward pass may write.
+        lazy_names = frozenset(name for table in tables for name in table.variable_names)
         return OverwrittenVariables(self.inplace_variables.union(self.slices) - sliced, self.slices, lazy_names)
 
     def zero_states(self) -> dict[str, np.ndarray]:
