@@ -159,13 +159,16 @@ def words(text: str) -> set[str]:
 
 @cache
 def members_by_class() -> dict[str, set[str]]:
-    """The methods, attributes and fields of each class, those of other classes of the same name included."""
+    """The methods, attributes and fields of each class and its bases, those of other classes of the same name
+    included."""
     members: dict[str, set[str]] = defaultdict(set)
+    bases: dict[str, set[str]] = defaultdict(set)
     for file in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if isinstance(node, ast.ClassDef):
                 members[node.name] |= words("\n".join(_own_names(node)))
-    return members
+                bases[node.name] |= {base.id for base in node.bases if isinstance(base, ast.Name)}
+    return {name: own.union(*(members[base] for base in bases[name] & members.keys())) for name, own in members.items()}
 
 
 def _own_names(node: ast.ClassDef) -> Iterator[str]:
