@@ -208,7 +208,7 @@ WRAPPER = '{"type": "TimeDistributed", "layer": '
 
 RESOURCES = (
     document("C1", "weights_of_4_terabytes", DENSE | {"units": 10**6}, shape=(10**6,)),
-    document("C2", "layers_below_the_limit", *[{"type": "Dense", "units": 20_000}] * 10, shape=(20_000,)),
+    document("C2", "layers_below_the_limit", *[{"type": "Dense", "units": 200_000}] * 10, shape=(200_000,)),
     document("C3", "repeated_vector", {"type": "RepeatVector", "n": 10**9}),
     document("C3", "upsampling", *[{"type": "UpSampling2D", "size": 1000}] * 4, shape=(8, 8, 3)),
     document("C3", "tile", {"type": "ops.tile", "repeats": 2**31 - 1}),

@@ -74,5 +74,5 @@ def test_the_rows_are_complete() -> None:
 
 def test_the_help_of_validate_shows_the_limits() -> None:
     text = " ".join(jsonnx("validate", "--help").output.split())
-    for limit in ("32 MiB", "32 levels", "10,000 layers", "128 characters", "2 GiB", "20,000 entries", "60 seconds"):
+    for limit in ("32 MiB", "32 levels", "10,000 layers", "128 characters", "1024 GiB", "20,000 entries", "60 seconds"):
         assert limit in text

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from jsonnx.cli import main
+from jsonnx.core.files.loadable_model import LoadableModel
 from jsonnx.core.providers.known_providers import PROVIDERS
 from jsonnx.pipeline.check.check import check_spec
 from jsonnx.pipeline.run import place_nodes, training_placement, training_run
@@ -41,10 +42,10 @@ def assigned(monkeypatch):
     """Fakes a session of WebGPU that runs the nodes of some operators on the CPU."""
 
     def fake(*operators: str) -> None:
-        def assignment(model: bytes, provider: Provider) -> Assignment:
+        def assignment(model: LoadableModel, provider: Provider) -> Assignment:
             import onnx
 
-            nodes = onnx.load_model_from_string(model).graph.node
+            nodes = onnx.load_model_from_string(model.data).graph.node
             on_cpu = frozenset(node.name for node in nodes if node.op_type in operators)
             return Assignment(frozenset(node.name for node in nodes) - on_cpu, on_cpu)
 
