@@ -290,6 +290,7 @@ def create_graph_session(
         config,
         optimization="ORT_DISABLE_ALL" if is_unoptimized or config.keep_nodes else OPTIMIZATION_LEVEL,
         memory_pattern=config.plan_memory and has_small_nodes(graph, provider),
+        memory_reuse=not (config.keep_nodes and graph.recomputes),
         quiet=quiet or config.keep_nodes,  # the check of the loss fails on purpose
     )
 

@@ -107,8 +107,6 @@ def _result_bytes(step: StepGraph, execution: ExecutionPlan, loader: GraphLoader
     sizes = ValueSizes(step.sizes)
     peak = live_peak(step.graph, sizes)
     of_weights = sum(size for value, size in peak.live.items() if value.type.is_static())
-    if execution.inplace_variables:  # there is no arena
-        return of_weights, peak.total_bytes - of_weights
     held = arena_bytes(step.graph, sizes, doubles=not execution.can_own_arena)
     planned = peak.total_bytes if loader.plans_memory(step) else 0
     return of_weights, max(0, held - of_weights) + planned

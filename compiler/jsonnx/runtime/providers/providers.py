@@ -231,9 +231,6 @@ class SessionConfig:
     onnxruntime creates, which run last."""
     keep_nodes: bool = False
     """onnxruntime rewrites nothing. With `keep_order`, nodes then run exactly in the order of the model."""
-    no_arena: bool = False
-    """Results are allocated one by one and returned to the system: this takes less memory than an arena, whose gaps
-    between tensors of many sizes stay, but a little time."""
     keep_copies: bool = False
     """onnxruntime merges no equal nodes, and fuses none where a copy of a node has taken over some of its readers: a
     step with recomputed values gives the same bits as one without."""
@@ -255,9 +252,11 @@ def create_session(
     *,
     optimization: str = "ORT_ENABLE_ALL",
     memory_pattern: bool = True,
+    memory_reuse: bool = True,
     quiet: bool = False,
 ) -> onnxruntime.InferenceSession:
-    """A session on this provider and no other. With `memory_pattern` it plans its memory by an earlier run.
+    """A session on this provider and no other. With `memory_pattern` it plans its memory by an earlier run; with
+    `memory_reuse` a result may take over the memory of an earlier one of its shape, which is then kept for longer.
 
     Files with weights that the model names lie beneath the folder of a `LoadableModel`, or else beneath the current
     folder.
@@ -267,6 +266,7 @@ def create_session(
     runtime = load_runtime()
     options = _session_options(runtime, checked_thread_count(threads), config)
     options.enable_mem_pattern = memory_pattern
+    options.enable_mem_reuse = memory_reuse
     options.log_severity_level = 4 if quiet else 3
     options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, optimization)
     model, weights = model if isinstance(model, LoadableModel) else LoadableModel(model)
@@ -351,7 +351,6 @@ def _session_options(runtime: Any, threads: int, config: SessionConfig) -> onnxr
     options: onnxruntime.SessionOptions = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = not config.no_arena
     if config.keep_order:
         options.execution_order = runtime.ExecutionOrder.PRIORITY_BASED
     if config.no_spinning:

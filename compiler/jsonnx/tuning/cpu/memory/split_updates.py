@@ -1,8 +1,7 @@
 """Splits the updates of large weights into updates of slices of their rows.
 
-An optimizer's update consists of about a dozen element-wise operators. Their results on a whole large weight would take
-the memory of several such weights, and travel through it from one operator to the next. Those on a slice stay in the
-processor's cache. The weight and its slots are one tensor each, whose slices are further inputs and outputs of the
+An optimizer's update consists of about a dozen element-wise operators. Their results on a whole large weight, such as an
+embedding table, would take the memory of several such weights. The weight and its slots are one tensor each, whose slices are further inputs and outputs of the
 step; the forward and backward pass read the whole weight.
 """
 
@@ -17,9 +16,9 @@ from ....core.types import TensorType
 from ....ir import Builder, Graph, Parameter, State, Value
 from .elementwise_updates import ElementwiseUpdate, elementwise_updates
 
-SLICE_ELEMENTS = 1 << 20
-"""The elements of a slice, in whole rows; a row may be longer. The slices of a weight, of its gradient and of two slots
-fit into the cache that a processor's cores share."""
+SLICE_ELEMENTS = 1 << 24
+"""The elements of a slice, in whole rows; a row may be longer. More slices would cost more time for copies of the
+gradient."""
 
 
 class RowSlice(NamedTuple):
