@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from jsonnx.core.diagnostics import CompileError
-from jsonnx.passes.training_steps import remat
+from jsonnx.layers.attention import query_blocks
+from jsonnx.passes.training_steps import byte_masks, remat
 from jsonnx.pipeline.check.check import check_spec
 from jsonnx.pipeline.run.training_run import train
 from jsonnx.pipeline.train.trainer import Trainer
 from jsonnx.runtime.execution import runner as step_runner
+from jsonnx.runtime.execution import sized_steps
 from jsonnx.runtime.fit.trainer import Diverged
+from jsonnx.runtime.providers import providers
 from jsonnx.tuning.cpu.memory import inplace_updates, split_updates
 from support.optimizer_names import OPTIMIZER_NAMES
 
@@ -241,3 +245,68 @@ def test_lazily_updated_tables_and_recomputed_results_give_the_same_bits(
     assert [trainer.step(*batch)["loss"] for batch in data] == [expected.step(*batch)["loss"] for batch in data]
     weights = expected.weights()
     assert all(np.array_equal(array, weights[name]) for name, array in trainer.weights().items())
+
+
+ATTENTION: list[dict[str, Any]] = [
+    {"type": "Reshape", "target_shape": [20, 15]},
+    {"type": "MultiHeadAttention", "from": ["reshape", "reshape"], "num_heads": 3, "key_dim": 5, "dropout": 0.2,
+     "use_causal_mask": True},
+    {"type": "Dropout", "rate": 0.2},
+    {"type": "Flatten"},
+    {"type": "Dense", "units": INPUTS, "name": "wide"},
+    {"type": "Dense", "units": 2},
+]  # fmt: skip
+RECURRENT: list[dict[str, Any]] = [
+    {"type": "Reshape", "target_shape": [20, 15]},
+    {"type": "LSTM", "units": 128},
+    {"type": "Dense", "units": 2},
+]
+IMAGES: list[dict[str, Any]] = [
+    {"type": "Reshape", "target_shape": [10, 10, 3]},
+    {"type": "Conv2D", "filters": 64, "kernel_size": 3, "activation": "relu"},
+    {"type": "BatchNormalization"},
+    {"type": "Conv2D", "filters": 128, "kernel_size": 3, "activation": "relu"},
+    {"type": "MaxPooling2D"},
+    {"type": "Flatten"},
+    {"type": "Dense", "units": 2},
+]
+
+
+@pytest.mark.parametrize("remat", [None, "full"])
+@pytest.mark.parametrize("layers", [ATTENTION, RECURRENT, IMAGES], ids=["attention", "recurrent", "images"])
+def test_onnxruntime_runs_nodes_in_the_order_of_the_graph(
+    layers: list[dict[str, Any]], remat: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No variable may be overwritten before it is read; Shape and Size may run earlier."""
+    models: list[bytes] = []
+    create_session, session_options = step_runner.create_session, providers._session_options
+
+    def recording(model: bytes, *arguments: Any, **options: Any) -> Any:
+        models.append(model)
+        return create_session(model, *arguments, **options)
+
+    def profiling(*arguments: Any) -> Any:
+        options = session_options(*arguments)
+        options.enable_profiling, options.profile_file_prefix = True, str(tmp_path / "profile")
+        return options
+
+    monkeypatch.setattr(step_runner, "create_session", recording)
+    monkeypatch.setattr(providers, "_session_options", profiling)
+    monkeypatch.setattr(byte_masks, "MIN_MASK_BYTES", 0)
+    monkeypatch.setattr(query_blocks, "MIN_SCORES_BYTES", 0)
+    monkeypatch.setattr(query_blocks, "MAX_BLOCK_BYTES", 1)
+    monkeypatch.setattr(query_blocks, "MIN_BLOCK_QUERIES", 5)
+    monkeypatch.setattr(sized_steps, "MIN_BLOCKED_BYTES", 0)
+    trainer = Trainer({**spec("adam", **({"remat": remat} if remat else {})), "layers": layers})
+    assert trainer.plan_trainer.engine.execution.inplace_variables
+    trainer.step(*batches(1)[0])
+    runner = trainer.plan_trainer.engine.step_runners.runner
+    assert runner is not None
+    events = json.loads(Path(runner._session.end_profiling()).read_text())  # type: ignore[union-attr]
+    kernels = sorted((e for e in events if e["name"].endswith("_kernel_time")), key=lambda event: event["ts"])
+    nodes = onnx.load_model_from_string(models[-1]).graph.node
+    positions = {node.name: index for index, node in enumerate(nodes) if node.op_type not in ("Shape", "Size")}
+    names = [event["name"].removesuffix("_kernel_time") for event in kernels]
+    order = [positions[name] for name in names if name in positions]
+    assert order == sorted(order)
+    assert len(order) == len(positions)

@@ -353,6 +353,8 @@ def _session_options(runtime: Any, threads: int, config: SessionConfig) -> onnxr
     options.inter_op_num_threads = 1
     if config.keep_order:
         options.execution_order = runtime.ExecutionOrder.PRIORITY_BASED
+        # Otherwise it copies each DequantizeLinear that has several readers, and runs the copies last.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
     if config.no_spinning:
         options.add_session_config_entry("session.force_spinning_stop", "1")
     if config.flush_denormals:
