@@ -1,8 +1,8 @@
 """Splits the updates of large weights into updates of slices of their rows.
 
-An optimizer's update consists of about a dozen element-wise operators. Their results on a whole large weight, such as an
-embedding table, would take the memory of several such weights. The weight and its slots are one tensor each, whose slices are further inputs and outputs of the
-step; the forward and backward pass read the whole weight.
+An optimizer's update consists of about a dozen element-wise operators. Their results on a whole large weight, such as
+an embedding table, would take the memory of several such weights. The weight and its slots are one tensor each, whose
+slices are further inputs and outputs of the step; the forward and backward pass read the whole weight.
 """
 
 from __future__ import annotations
