@@ -14,7 +14,7 @@ BFLOAT16_NAME = "bfloat16"
 def numpy_dtype(name: str) -> np.dtype[Any]:
     """NumPy's element type for a name; strings are Python objects."""
     if name == BFLOAT16_NAME:
-        import ml_dtypes  # with onnx 1.19 and later
+        import ml_dtypes
 
         return np.dtype(ml_dtypes.bfloat16)
     return np.dtype(object if name == "string" else name)

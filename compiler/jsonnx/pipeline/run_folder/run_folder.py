@@ -162,7 +162,11 @@ class RunFolder:
         """Writes the model. Returns the SHA-256 of the file."""
         self._lock.require()
         write_model(model, self.paths.model, follows_links=False)
-        return file_sha256(self.paths.model)
+        try:
+            return file_sha256(self.paths.model)
+        except OSError as error:
+            message = f"cannot read {str(self.paths.model)!r}: {error_reason(error)}"
+            raise UsageError("unreadable-file", message) from error
 
     def write_weights(self, weights: Mapping[str, np.ndarray]) -> str:
         """Writes the weights. Returns the SHA-256 of the file."""

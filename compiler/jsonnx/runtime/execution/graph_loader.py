@@ -196,7 +196,8 @@ class GraphLoader:
                 [Diagnostic("not-learned", str(error), file=self._plan.source.file, help=help)]
             ) from error
         usual_batch = batch_size or self._plan.training.batch_size
-        sizes = {**sizes, str(BATCH): usual_batch}
+        # Larger batches than the first one may follow.
+        sizes = {**sizes, str(BATCH): max(usual_batch, self._plan.training.batch_size)}
         if self._execution.optimizes_for_cpu:
             target = Target(
                 block_size=nchwc_block_size(),

@@ -225,6 +225,7 @@ def test_targets_outside_the_classes_count_as_before(target: int) -> None:
     assert_same_steps(run_steps(plan.make_step(SIZES), plan, data), expected, rtol=2e-5, atol=2e-6)
 
 
+@pytest.mark.skipif(np.__version__ < "2", reason="ONNX' reference Sum broadcasts at most 32 operands with NumPy 1")
 @pytest.mark.parametrize("case", ["softmax", "metrics", "ignored class", "categorical", "smoothed", "focal"])
 def test_gradients_of_blocks_equal_finite_differences(case: str) -> None:
     layers, training = CASES[case]
