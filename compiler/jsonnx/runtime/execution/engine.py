@@ -340,7 +340,7 @@ class Engine:
             origin = find_origin(self.plan.train, self.current_variables(), self.vocabularies, feeds)
         error = self._diverged(f"the loss or the norm of the gradients is not finite at step {self.steps + 1}", origin)
         weights = self._variables.views(self.plan.train.parameters)
-        if not all(np.isfinite(array.sum()) for array in weights.values() if array.dtype.kind == "f"):
+        if not all(np.isfinite(array).all() for array in weights.values() if array.dtype.kind == "f"):
             self._variables.damage = "the last step made weights NaN or infinite, which cannot be undone"
         return error
 

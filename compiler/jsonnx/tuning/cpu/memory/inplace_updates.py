@@ -57,8 +57,8 @@ def with_ordered_writes(graph: Graph, overwritten: OverwrittenVariables) -> tupl
     The nodes are in such an order.
     """
     graph = check_before_writes(graph)
-    names = overwritten.names
-    for separated in (separate_writers(graph, names), separate_writers(graph, names, copies_all=True)):
+    for copies_all in (False, True):
+        separated = separate_writers(graph, overwritten.names, copies_all=copies_all)
         dependencies = write_dependencies(separated, overwritten)
         with suppress(ValueError):  # two variables are each written before the other one is read for the last time
             return separated.with_nodes(topologically_sorted(separated.nodes, dependencies), {}), dependencies
