@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ...core.numpy_types import numpy_dtype
 from ...core.types import evaluate_size
 from ...passes.training_steps.byte_masks import byte_randoms
+from ..providers.memory_arena import version_numbers
+from ..providers.providers import runtime_version
 from ..providers.random import symbol_sizes
 from .execution_plan import ExecutionPlan, plan_execution
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 MIN_BLOCKED_BYTES = 1 << 24
 """Minimum size, in a batch, of the scores of an attention, of the probabilities of classes or of a mask for which a
 step is built anew: below, blocks save less than building takes."""
+MIN_ONNXRUNTIME_VERSION = (1, 32)
+"""The first version that is known to compute products over no elements, as of an empty block, as zeros; in 1.24 they
+have any values."""
 BLOCKED_OPS = {"LogSoftmax", "Softmax"}
 """The operators whose results blocks avoid."""
 
@@ -30,7 +35,9 @@ class SizedSteps:
 
     def __init__(self, plan: TrainingPlan, execution: ExecutionPlan) -> None:
         self._plan, self._execution = plan, execution
+        computes_empty_products = version_numbers(runtime_version()) >= MIN_ONNXRUNTIME_VERSION
         can_be_sized = plan.make_step is not None and execution.keeps_order and not execution.sharded_graphs
+        can_be_sized = can_be_sized and computes_empty_products
         nodes = plan.train.nodes if can_be_sized else ()
         self._needs_sizes = plan.training.remat is not None and execution.keeps_order
         """Whether a step depends on sizes even if nothing is computed by blocks."""

@@ -32,7 +32,7 @@ def own_arena(runtime: Any, options: onnxruntime.SessionOptions) -> Iterator[Non
     """A context in which a session created with these options gets an arena of its own, if onnxruntime supports that.
 
     No other session may be created in the context."""
-    if _version(runtime) < MIN_ONNXRUNTIME_VERSION or not _register_arena(runtime):
+    if version_numbers(runtime.__version__) < MIN_ONNXRUNTIME_VERSION or not _register_arena(runtime):
         yield
         return
     options.add_session_config_entry("session.use_env_allocators", "1")
@@ -42,8 +42,9 @@ def own_arena(runtime: Any, options: onnxruntime.SessionOptions) -> Iterator[Non
         _register_arena(runtime)
 
 
-def _version(runtime: Any) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", runtime.__version__)[:2])
+def version_numbers(version: str) -> tuple[int, ...]:
+    """The first two numbers of a version."""
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
 
 
 def _register_arena(runtime: Any) -> bool:
