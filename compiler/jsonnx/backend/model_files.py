@@ -8,7 +8,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from ..core.files.files import refuse_special_files, remove_file, write_atomically
+from ..core.diagnostics import UsageError
+from ..core.files.files import error_reason, refuse_special_files, remove_file, write_atomically
 from .external_data import data_digest, data_parts, needs_external_data, require_one_message, split_model
 from .model_writer import ModelWriter
 
@@ -21,7 +22,8 @@ def write_model(writer: ModelWriter, path: str | os.PathLike[str], *, follows_li
 
     The tensors of a large model are written first, to a file that has their digest in its name, so that a reader sees
     the earlier model with its tensors until the new one is complete. Afterwards the files of tensors of earlier models
-    at this path are removed. Raises UsageError `unwritable-file`, `too-large` for a large model and no regular file.
+    at this path are removed. Raises UsageError `unwritable-file`, `unreadable-file` for its folder, `too-large` for a
+    large model and no regular file.
     """
     target = _regular_target(path)
     if target is None or not needs_external_data(writer):
@@ -49,18 +51,31 @@ def _copy_permissions(source: Path, target: Path) -> None:
 
 
 def model_data_files(model: Path) -> list[Path]:
-    """The files with tensors of the model at a path, and of earlier models there."""
+    """The files with tensors of the model at a path, and of earlier models there; none in a folder that may be written
+    to and not be listed. Raises UsageError `unreadable-file`."""
     digits = f"[0-9a-f]{{{_NAME_DIGEST_DIGITS}}}"
     pattern = re.compile(f"{re.escape(model.stem)}-{digits}{re.escape(DATA_SUFFIX)}")
-    with suppress(OSError), os.scandir(model.parent) as entries:
-        return [model.parent / entry.name for entry in entries if pattern.fullmatch(entry.name) and entry.is_file()]
-    return []
+    try:
+        with os.scandir(model.parent) as entries:
+            return [model.parent / entry.name for entry in entries if pattern.fullmatch(entry.name) and entry.is_file()]
+    except (FileNotFoundError, PermissionError):
+        return []
+    except OSError as error:
+        raise UsageError("unreadable-file", f"cannot read {str(model.parent)!r}: {error_reason(error)}") from error
 
 
 def _regular_target(path: str | os.PathLike[str]) -> Path | None:
-    """The file that is replaced or created at a path, behind symbolic links; None for a pipe or a device."""
+    """The file that is replaced or created at a path, behind symbolic links; None for a pipe or a device.
+
+    Raises UsageError `unwritable-file` for a folder, and if what is there cannot be told.
+    """
     try:
         target = Path(os.path.realpath(path))
-        return target if not target.exists() or target.is_file() else None
-    except (OSError, ValueError):  # the write that follows fails
-        return None
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        return target
+    except (OSError, ValueError) as error:
+        raise UsageError("unwritable-file", f"cannot write {str(path)!r}: {error_reason(error)}") from error
+    if stat.S_ISDIR(mode):
+        raise UsageError("unwritable-file", f"cannot write {str(path)!r}: it is a folder")
+    return target if stat.S_ISREG(mode) else None
