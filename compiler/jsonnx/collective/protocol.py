@@ -1,4 +1,4 @@
-"""What a training calls on a collective, and the collective of one worker."""
+"""What a training calls on a collective, and the error of all collectives."""
 
 from __future__ import annotations
 
@@ -49,26 +49,3 @@ class CollectiveError(UsageError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.diagnostic.message, self.ranks, self.diagnostic.help)
-
-
-class SingleCollective:
-    """The collective of a training with one worker."""
-
-    rank = 0
-    size = 1
-
-    def all_reduce(self, parts: Sequence[Vector], rounded: int = 0) -> Vector:
-        (total,) = parts
-        return total
-
-    def all_gather(self, data: bytes) -> list[bytes]:
-        return [data]
-
-    def broadcast(self, data: bytes, root: int = 0) -> bytes:
-        return data
-
-    def barrier(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
