@@ -125,6 +125,7 @@ training/losses: training ir core
 training/optimizers: training/weights training ir core
 training/weights: training ir core
 training: ir core
+collective: core
 placement: ir core
 backend: ir core
 ir: core
