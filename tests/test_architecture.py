@@ -109,7 +109,6 @@ frontend/json: frontend/schema core
 frontend/schema: frontend/foreign frontend layers sections training library core
 frontend/foreign: core
 frontend: layers sections library core
-collective: core
 hyperparameter_search: sections core
 layers/ops: layers/image layers/attention layers/normalization layers/convolution layers training ir core
 layers/image: layers/preprocessing layers training ir core

@@ -87,12 +87,6 @@ def data(document: dict[str, Any], samples: int = SAMPLES) -> Data:
 def on_ranks(size: int, shards: int, run: Callable[[Collective], Any]) -> list[Any]:
     """The results of all ranks, each on a thread of its own."""
 
-    def run_rank(collective: Collective) -> Any:
-        try:
-            return run(collective)
-        finally:
-            collective.close()
-
     collectives = local_collectives(size, shards, timeout=30)
     with ThreadPoolExecutor(size) as executor:
         return list(executor.map(run, collectives))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...collective.protocol import Collective, SingleCollective
+from ...collective.exchange import SingleCollective
+from ...collective.protocol import Collective
 from ...collective.shard_tree import shard_range
 from ...core.diagnostics import CompileError, Diagnostic
 from ...core.reserved_names import BATCH_SAMPLES
@@ -71,7 +72,7 @@ def shard_group(plan: TrainingPlan, provider: Provider, collective: Collective |
         help = 'leave the provider out, or "distributed" in the spec'
     else:
         is_compressed = section.compression is not None
-        return ShardGroup(collective or SingleCollective(), section.shards, is_compressed)
+        return ShardGroup(collective or SingleCollective(section.shards), section.shards, is_compressed)
     diagnostic = Diagnostic("not-distributed", message, help=help)
     raise CompileError([plan.source.locate_diagnostic(diagnostic, ("training",))])
 
