@@ -1,4 +1,4 @@
-"""Ray: training on the workers of a cluster. Ray is imported when it is first used."""
+"""Ray: trainings and searches on the nodes of a cluster. Ray is imported when it is first used."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .ray_trainer import RayResult, RayTrainer
+    from .trial_host import RayTrialHost
 
-_LAZY = {"RayResult": "ray_trainer", "RayTrainer": "ray_trainer"}
+_LAZY = {"RayResult": "ray_trainer", "RayTrainer": "ray_trainer", "RayTrialHost": "trial_host"}
 """Where each public name is."""
 
 
@@ -18,4 +19,4 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["RayResult", "RayTrainer"]
+__all__ = ["RayResult", "RayTrainer", "RayTrialHost"]
