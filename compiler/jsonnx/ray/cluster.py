@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -44,6 +45,7 @@ class Cluster:
             address = self.address or os.environ.get("RAY_ADDRESS") or OWN_CLUSTER
             self.is_own = address == OWN_CLUSTER
             settings = self.own_settings if self.is_own else {}
+            _silence()
             try:
                 self.ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **settings)
             except (OSError, RuntimeError, ValueError) as error:
@@ -70,6 +72,14 @@ class Cluster:
         """Ends the connection, and the cluster if this process has started it."""
         if self._is_connected_here:
             self.ray.shutdown()
+
+
+def _silence() -> None:
+    """Has Ray not print a page when it loses a process: what uses the cluster tells that."""
+    with suppress(ImportError):
+        from ray._private import worker
+
+        worker.print_to_stdstream = lambda *arguments, **options: None
 
 
 def capacity(nodes: Sequence[Node], cpus: float) -> int:

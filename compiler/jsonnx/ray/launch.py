@@ -79,7 +79,6 @@ def launch(
         finally:
             ray.kill(monitor)  # workers that are left end themselves then
             fit.join()
-    progress.finish()
     if error is not None:
         raise error
     if outcome is None:
@@ -117,12 +116,15 @@ def _show_until_end(fit: _Fit, monitor: Any, progress: Progress) -> None:
     there are none, acts as usual."""
     with StopOnSignal() as stop:
         is_told = False
+        pending = monitor.take.remote(SECONDS_BETWEEN_LOOKS)
         while True:
             is_running = fit.is_running
-            for event in ray.get(monitor.take.remote(SECONDS_BETWEEN_LOOKS)):
-                progress.show(event)
-            if not is_running:
-                return
+            if ray.wait([pending], timeout=SECONDS_BETWEEN_LOOKS)[0] or not is_running:
+                for event in ray.get(pending):
+                    progress.show(event)
+                if not is_running:
+                    return
+                pending = monitor.take.remote(SECONDS_BETWEEN_LOOKS)
             if stop.signal is not None and not is_told:
                 if not progress.is_training:
                     break

@@ -24,11 +24,10 @@ EventKind = Literal[
 
 
 class Event(NamedTuple):
-    """What a worker has told. `rank` is None for what concerns all."""
+    """What the first worker or Ray's controller tells."""
 
     kind: EventKind
     content: Any
-    rank: int | None = None
 
 
 class Attempt(NamedTuple):

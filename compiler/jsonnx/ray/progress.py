@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 from ..core.callback import Callback
-from ..core.diagnostics import Diagnostic, Note
+from ..core.diagnostics import Diagnostic
 from .monitor import Event
 from .node_checks import WorkerPlace
 
@@ -27,17 +27,13 @@ class Progress:
     is_training: bool = False
     """Whether workers train: a request to stop reaches them, and the run is saved then."""
     _shown: set[str] = field(default_factory=set)
-    _held: list[tuple[int, Diagnostic]] = field(default_factory=list)
-    """Warnings of workers other than the first one, which most often has the same."""
 
     def show(self, event: Event) -> None:
-        kind, content, rank = event
+        kind, content = event
         if kind == "warning":
-            self._add_warnings(content, rank)
+            self._warn(content)
         elif kind in ("attempt", "lost"):
             self._show_workers(kind, content)
-        elif rank:
-            return
         elif kind == "weights":
             self.on_weights(content)
         elif kind == "resumed":
@@ -47,18 +43,8 @@ class Progress:
         else:
             self._show_fit(kind, content)
 
-    def finish(self) -> None:
-        """Shows what has been held back."""
-        held, self._held = self._held, []
-        for rank, diagnostic in held:
-            if str(diagnostic) not in self._shown:
-                self._shown.add(str(diagnostic))
-                self.warn([replace(diagnostic, notes=(*diagnostic.notes, Note(f"from worker {rank}")))])
-
-    def _add_warnings(self, diagnostics: list[Diagnostic], rank: int | None) -> None:
-        if rank:
-            self._held += [(rank, diagnostic) for diagnostic in diagnostics]
-            return
+    def _warn(self, diagnostics: list[Diagnostic]) -> None:
+        """Shows warnings, but those that an earlier group of workers has had."""
         fresh = [diagnostic for diagnostic in diagnostics if str(diagnostic) not in self._shown]
         self._shown.update(map(str, fresh))
         if fresh:
@@ -93,8 +79,6 @@ class Progress:
             elif kind == "end":
                 callback.on_train_end({})
         self.is_training = kind != "end"
-        if kind == "begin":
-            self.finish()
 
 
 def workers_text(places: list[WorkerPlace], threads: int) -> str:

@@ -23,6 +23,7 @@ from ..frontend.json.json_reader import from_value, read_text
 from ..pipeline.check.check import CheckedSpec, check_source
 from ..pipeline.run.lock_file import LockedRun
 from ..pipeline.run.run_outcome import Outcome
+from ..pipeline.run.training_ranks import follow
 from ..pipeline.run.training_run import is_resumed, train
 from ..pipeline.run_folder.run_folder import RunFolder
 from ..pipeline.run_folder.run_lock import is_locked
@@ -119,23 +120,24 @@ class _Worker:
                 raise
             finally:
                 collective.close()
-        if self.is_preempted and outcome.history.interrupted:
+        if outcome is not None and self.is_preempted and outcome.history.interrupted:
             raise Preempted("its node is taken away")
-        if self.rank == 0:
+        if outcome is not None:
             ray.get(self.monitor.finish.remote(outcome))
 
-    def _train(self, collective: Collective) -> Outcome:
+    def _train(self, collective: Collective) -> Outcome | None:
         job = self.job
-        options = self._options(rendezvous().attempt.stage)
-        callbacks: list[object] = [MetricReports(collective, Path(job.folder).name)]
-        if self.rank == 0:
-            callbacks.append(ProgressEvents(self.monitor))
+        checked, options = job.spec.checked(), self._options(rendezvous().attempt.stage)
+        reports = MetricReports(collective, Path(job.folder).name)
+        if self.rank > 0:
+            follow(checked, options, collective, [reports])
+            return None
         return train(
-            job.spec.checked(),
+            checked,
             Path(job.folder),
             options,
             lock=job.lock,
-            callbacks=callbacks,
+            callbacks=[reports, ProgressEvents(self.monitor)],
             warn=self._warn,
             on_weights_resolved=lambda report: self._tell("weights", report),
             on_resumed=lambda lines: self._tell("resumed", lines),
@@ -167,7 +169,7 @@ class _Worker:
             self._tell("warning", list(diagnostics))
 
     def _tell(self, kind: EventKind, content: Any) -> None:
-        self.monitor.put.remote(Event(kind, content, self.rank))
+        self.monitor.put.remote(Event(kind, content))
 
     @contextmanager
     def _watching(self) -> Iterator[None]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..backend import package_version
 from ..core.callback import Callback
-from ..core.diagnostics import UsageError
+from ..core.diagnostics import CompileError
 from ..core.system.cpu_count import thread_count
 from ..core.training_options import TrainingOptions
 from ..pipeline.check.check import CheckedSpec
@@ -22,6 +22,7 @@ from ..pipeline.run.run_outcome import Outcome
 from ..pipeline.run.run_warnings import Warn, no_warning
 from ..pipeline.run.training_run import ProviderPlacement, train
 from ..runtime.session.weight_files import WeightsReport
+from ..runtime.sharding.shard_group import NO_SHARDS, NO_SHARDS_HELP
 from .cluster import Cluster, capacity
 from .node_checks import NodeChecks, file_size
 from .progress import Progress
@@ -31,7 +32,6 @@ OWN_OBJECT_STORE_BYTES = 100 << 20
 RAY_SETTINGS = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 """Environment variables: how often Ray's controller looks at the workers, and no hint about GPUs at the start."""
 NODE_LABEL = "ray.io/node-id"
-EXAMPLE = '"training": {"distributed": {"shards": 8}, ...}'
 
 
 @dataclass(frozen=True)
@@ -160,17 +160,13 @@ class RayWorkers:
 
 
 def shard_count(checked: CheckedSpec) -> int:
-    """The number of shards into which the spec cuts a batch. Raises UsageError `no-shards`."""
+    """The number of shards into which the spec divides a batch. Raises CompileError `not-distributed`."""
     training = checked.network.training
-    distributed = getattr(training, "distributed", None)
-    if os.environ.get("STUB"):
-        return 8
-    if distributed is None:
-        message = "the spec does not say into how many shards a batch is cut, on which the bits of the weights depend"
-        help = f"add them, at least as many as there will ever be workers: {EXAMPLE}"
-        raise UsageError("no-shards", message, help)
-    shards: int = distributed.shards
-    return shards
+    if training is None or training.distributed is None:
+        report = checked.new_report()
+        report.add("not-distributed", ("training",), NO_SHARDS, help=NO_SHARDS_HELP)
+        raise CompileError(report)
+    return training.distributed.shards
 
 
 def _files(checked: CheckedSpec, options: TrainingOptions) -> tuple[tuple[str, int | None], ...]:

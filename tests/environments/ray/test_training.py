@@ -116,9 +116,9 @@ def worker_processes(started_after: float) -> list[int]:
     found = []
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdecimal() and b"RayTrainWorker" in (entry / "cmdline").read_bytes():
-                if entry.stat().st_mtime >= started_after:
-                    found.append(int(entry.name))
+            is_worker = entry.name.isdecimal() and b"RayTrainWorker" in (entry / "cmdline").read_bytes()
+            if is_worker and entry.stat().st_mtime >= started_after:
+                found.append(int(entry.name))
         except OSError:
             continue
     return sorted(found)
