@@ -19,7 +19,7 @@ ARROWS = """
 callbacks: pipeline runtime core
 cli: ray language_server mcp_server pipeline render runtime data lint lowering interop frontend layers sections backend
     library core
-ray: pipeline hyperparameter_search sections backend core
+ray: pipeline render runtime data collective hyperparameter_search frontend sections backend core
 language_server: language_server/features language_server/checks language_server/documents frontend core
 language_server/features: language_server/checks language_server/documents pipeline render frontend layers sections
     library core
