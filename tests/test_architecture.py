@@ -39,10 +39,10 @@ pipeline/sweep: pipeline/run pipeline/run_folder pipeline/train pipeline/check r
 pipeline/validate: pipeline/run pipeline/train pipeline/compile pipeline/check lint frontend sections placement
     backend ir core
 pipeline/run: pipeline/run_folder pipeline/train pipeline/git pipeline/compile pipeline/check render trackers runtime
-    data passes analysis frontend sections placement backend ir core
+    collective data passes analysis frontend sections placement backend ir core
 pipeline/run_folder: pipeline/check runtime interop frontend backend core
-pipeline/train: pipeline/compile pipeline/check render runtime data tuning lowering gradient passes analysis interop
-    frontend layers sections training backend ir core
+pipeline/train: pipeline/compile pipeline/check render runtime collective data tuning lowering gradient passes
+    analysis interop frontend layers sections training backend ir core
 pipeline/git: core
 pipeline/compile: pipeline/check render runtime data lowering gradient passes analysis interop frontend layers
     sections training placement backend ir core
@@ -59,9 +59,11 @@ render/text: core
 trackers: core
 html_report: training core
 runtime/profile:
-runtime/fit: runtime/execution runtime/callbacks runtime/session runtime/providers runtime data interop sections
-    backend ir core
-runtime/execution: runtime/callbacks runtime/session runtime/providers runtime data tuning passes backend ir core
+runtime/fit: runtime/execution runtime/callbacks runtime/session runtime/sharding runtime/providers runtime collective
+    data interop sections backend ir core
+runtime/execution: runtime/callbacks runtime/session runtime/sharding runtime/providers runtime collective data tuning
+    passes backend ir core
+runtime/sharding: runtime/providers runtime collective data ir core
 runtime/callbacks: runtime data core
 runtime/session: runtime/parity runtime/providers data interop core
 runtime/parity: runtime/providers runtime data backend ir core
