@@ -21,8 +21,8 @@ from ..hyperparameter_search.trials import FAILED, Curve
 from ..pipeline.run_folder.run_info import INTERRUPTED
 from ..pipeline.sweep.trial_run import TrialJob, TrialResult
 from .cluster import Cluster, capacity, cause_of
-from .trial_checks import check_nodes
 from .trial_actor import TrialActor, TrialStatus
+from .trial_checks import check_nodes
 
 SECONDS_BETWEEN_REQUESTS = 0.1
 MAX_KILL_SECONDS = 10.0
