@@ -19,13 +19,13 @@ ARROWS = """
 callbacks: pipeline runtime core
 cli: ray language_server mcp_server pipeline render runtime data lint lowering interop frontend layers sections backend
     library core
-ray: pipeline hyperparameter_search sections backend core
 language_server: language_server/features language_server/checks language_server/documents frontend core
 language_server/features: language_server/checks language_server/documents pipeline render frontend layers sections
     library core
 language_server/checks: language_server/documents pipeline lowering frontend sections ir library core
 language_server/documents: frontend layers core
 mcp_server: render hyperparameter_search frontend backend core
+ray: pipeline hyperparameter_search sections backend core
 pipeline/compare: pipeline/run pipeline/run_folder pipeline/git pipeline/compile pipeline/check diff lowering
     analysis interop frontend core
 pipeline/edit: frontend core
