@@ -179,12 +179,14 @@ def combine_shards(
 ) -> Graph:
     """The last graph of a sharded step: sums the results of all shards (inputs `+0/NAME` ...) and updates weights.
 
-    With one shard, its results are those of the whole batch.
+    With one shard, its results are those of the whole batch, without rows of samples.
     """
     g = Builder.extending(replace(graph, inputs={}, outputs={}, nodes=(), randoms={}, losses=(), updates={}))
     with g.scope("shares", ("training",)):
         totals = {}
         for name, value in shard.outputs.items():
+            if not value.type.is_static():  # rows of samples, which are not added
+                continue
             shard_results = [g.input(shard_result_name(index, name), value.type) for index in range(shard_count)]
             totals[name] = shard_results[0] if shard_count == 1 else g.Sum(*shard_results)
         for name in graph.updates:

@@ -12,6 +12,7 @@ import pytest
 from jsonnx import Callback, CompileError, Trainer
 from jsonnx.collective.local import local_collectives
 from jsonnx.collective.protocol import Collective
+from jsonnx.tuning.cpu.memory import inplace_updates, split_updates
 
 SHARDS = 8
 SAMPLES, BATCH = 100, 24  # the last batch has fewer samples than shards
@@ -69,6 +70,13 @@ CASES: dict[str, dict[str, Any]] = {
             "learning_rate": {"type": "CosineDecay", "initial_learning_rate": 0.1, "decay_steps": 9},
         },
     ),
+    "kept samples": spec(
+        [dense(8, activation="relu"), dense(1, activation="sigmoid", name="y")],
+        VECTOR,
+        loss="binary_crossentropy",
+        metrics=["auc"],
+        shuffle=False,
+    ),
     "lstm": spec(
         [{"type": "Embedding", "input_dim": 1000, "output_dim": 8}, {"type": "LSTM", "units": 8, "dropout": 0.2}, HEAD],
         TEXT,
@@ -81,7 +89,7 @@ def data(document: dict[str, Any], samples: int = SAMPLES) -> Data:
     shape = (samples, *document["inputs"]["x"]["shape"])
     is_text = document["inputs"]["x"].get("dtype") == "int32"
     x = rng.integers(0, 1000, shape).astype(np.int32) if is_text else rng.normal(size=shape).astype(np.float32)
-    return x, rng.integers(0, 3, samples)
+    return x, rng.integers(0, 2 if document["training"]["loss"] == "binary_crossentropy" else 3, samples)
 
 
 def on_ranks(size: int, shards: int, run: Callable[[Collective], Any]) -> list[Any]:
@@ -110,18 +118,32 @@ def assert_same(results: list[dict[str, np.ndarray]]) -> None:
 def test_all_numbers_of_ranks_and_threads_have_the_same_bits(name: str) -> None:
     document = CASES[name]
     results = [trained(document), trained(document, threads=3)]
-    for size in (2, 3, 8):
+    for size in (2, 3, 8, 9):  # the last rank of nine has no shard
         results += on_ranks(size, SHARDS, lambda collective: trained(document, collective))
     assert_same(results)
 
 
-@pytest.mark.parametrize("name", ["dropout", "noise", "embedding", "global norm", "rates", "lstm"])
+@pytest.mark.parametrize("name", ["dropout", "noise", "embedding", "global norm", "rates", "kept samples", "lstm"])
 def test_virtual_shards_compute_the_step_of_one_machine(name: str) -> None:
     document = {**CASES[name], "training": {**CASES[name]["training"]}}
     sharded = trained(document)
     del document["training"]["distributed"]
     for key, expected in trained(document).items():
         np.testing.assert_allclose(sharded[key], expected, rtol=2e-4, atol=2e-5, err_msg=key)
+
+
+@pytest.mark.parametrize("name", ["dropout", "global norm", "rates", "batch norm"])
+def test_updates_in_place_have_the_bits_of_copies(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = {**CASES[name]}
+    document["layers"] = [
+        layer | {"units": 1200} if layer.get("units") == 16 else layer for layer in document["layers"]
+    ]
+    results = [trained(document)]
+    monkeypatch.setattr(inplace_updates, "MIN_INPLACE_STEP_BYTES", 0)
+    monkeypatch.setattr(inplace_updates, "MIN_SLOT_ELEMENTS", 1000)
+    monkeypatch.setattr(split_updates, "SLICE_ELEMENTS", 5000)
+    assert Trainer(document).plan_trainer.engine.execution.inplace_variables
+    assert_same([*results, trained(document), *on_ranks(3, SHARDS, lambda collective: trained(document, collective))])
 
 
 class StopAt(Callback):

@@ -19,6 +19,7 @@ from ...collective.shard_tree import ShardSums
 from ...core.reserved_names import BATCH_SAMPLES, SHARD_FRACTION, shard_result_name
 from ..providers.aligned_arrays import AlignedArrays
 from ..sharding.flat_layout import FlatLayout
+from ..sharding.rank_evaluation import MeasuredBatch, gathered
 from ..sharding.shard_group import ShardGroup
 from .data_parallel import batch_axis
 from .worker_thread import WorkerThread
@@ -54,7 +55,10 @@ class VirtualShardStep:
         self._workers = [WorkerThread() for _ in shard_runners[1:]]
         self._total = AlignedArrays().zeros((self._layout.elements,), np.dtype(np.float32))
         self._lock = Lock()
-        self._updater, self._fetched_names = updater, list(fetched_names)
+        self._rows: list[MeasuredBatch] = []
+        """The rows of samples that metrics keep, of each shard of this rank."""
+        self._updater = updater
+        self._fetched_names = [name for name in fetched_names if name not in self._layout.row_names]
 
     @cached_property
     def _update(self) -> tuple[RunFunction, dict[str, np.ndarray]]:
@@ -80,7 +84,15 @@ class VirtualShardStep:
         run, results = self._update
         further = {name: feeds[name] for name in self._updater.fed_names if name in feeds}
         run(further)
-        return {name: array.copy() for name, array in results.items()}
+        return {name: array.copy() for name, array in results.items()} | self._gathered_rows()
+
+    def _gathered_rows(self) -> dict[str, np.ndarray]:
+        """The rows of samples that metrics keep, of all shards in their order."""
+        if not self._layout.row_names:
+            return {}
+        own, self._rows = sorted(self._rows), []
+        shards = gathered(self._group.collective, own)
+        return {name: np.concatenate([shard.results[name] for shard in shards]) for name in self._layout.row_names}
 
     def _run_threads(self, feeds: Arrays, pending: Iterable[int]) -> None:
         """Computes the shards that are pending, on all threads."""
@@ -92,9 +104,11 @@ class VirtualShardStep:
                     if shard is None:
                         return
                     vector = self._sums.buffer(self._layout.elements)
-                thread.run(self._slice(feeds, shard), vector)
+                rows = thread.run(self._slice(feeds, shard), vector)
                 with self._lock:
                     self._sums.add(shard, vector)
+                    if rows:
+                        self._rows.append(MeasuredBatch(shard, len(next(iter(rows.values()))), rows))
 
         futures: list[Future[None]] = []
         try:
@@ -126,21 +140,24 @@ class _ShardThread:
         self._bound: dict[int, tuple[np.ndarray, RunFunction]] = {}
         """By address: the vectors to which results were written, and the functions that do it."""
 
-    def run(self, feeds: Arrays, vector: np.ndarray) -> None:
-        """Writes the results of a shard to a vector: zeros if it has no samples."""
+    def run(self, feeds: Arrays, vector: np.ndarray) -> dict[str, np.ndarray]:
+        """Writes the results of a shard to a vector: zeros if it has no samples. Returns rows of samples, which have
+        no place there."""
         if not feeds[SHARD_FRACTION]:
             vector.fill(0)
-            return
+            return {}
         feeds = {name: feeds[name] for name in self._runner.fed_names}
-        if not self._runner.keeps_bindings:  # strings among the inputs
+        row_names = self._layout.row_names
+        if row_names or not self._runner.keeps_bindings:  # strings among the inputs
             vector.fill(0)
-            results, views = self._runner(feeds), self._layout.views(vector)
-            for name, view in views.items():
+            results = self._runner(feeds)
+            for name, view in self._layout.views(vector).items():
                 view[...] = results[name]
-            return
+            return {name: results[name] for name in row_names}
         address = vector.ctypes.data
         if address not in self._bound:
             vector.fill(0)  # what is between the results
             self._bound[address] = vector, self._runner.bind({}, self._layout.views(vector))
         self._layout.stops(vector).fill(0)
         self._bound[address][1](feeds)
+        return {}

@@ -19,10 +19,15 @@ ALIGNED_ELEMENTS = VECTOR_ALIGNMENT_BYTES // 4
 
 
 class FlatLayout:
-    """Where the results of a shard lie in one vector: gradients first, as they may travel in 16 bits."""
+    """Where the results of a shard lie in one vector: gradients first, as they may travel in 16 bits.
+
+    Rows of samples, which some metrics keep, have no fixed size and no place in it.
+    """
 
     def __init__(self, outputs: Mapping[str, Value]) -> None:
-        names = sorted(outputs, key=lambda name: not is_gradient_name(name))
+        self.row_names = [name for name, value in outputs.items() if not value.type.is_static()]
+        names = [name for name in outputs if name not in self.row_names]
+        names.sort(key=lambda name: not is_gradient_name(name))
         self._places: dict[str, tuple[int, tuple[int, ...]]] = {}
         self.gradient_elements = end = 0
         for name in names:
