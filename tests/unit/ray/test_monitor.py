@@ -64,15 +64,38 @@ def test_a_failure_is_told_once_for_each_group() -> None:
     assert run(monitor.take(5)) == [Event("lost", {0: "killed"})]
 
 
-def test_the_first_error_ends_the_training() -> None:
+def test_an_error_ends_the_training() -> None:
+    """Of several, that of the first worker."""
     monitor = Monitor()
     run(monitor.start_attempt())
-    first = ValueError("first")
-    run(monitor.fail(first))
-    run(monitor.fail(ValueError("second")))
+    first, second = ValueError("first"), ValueError("second")
+    run(monitor.fail(1, second))
+    assert run(monitor.result()) == (second, None)
+    run(monitor.fail(0, first))
     assert run(monitor.lost({1: "killed"})) is first
     assert run(monitor.result()) == (first, None)
     assert run(monitor.take(0.01)) == []
+
+
+def test_workers_wait_for_the_first_one() -> None:
+    monitor = Monitor()
+
+    async def both() -> list[str]:
+        order = []
+
+        async def wait() -> None:
+            await monitor.wait_for_first(5)
+            order.append("other")
+
+        waiting = asyncio.create_task(wait())
+        await asyncio.sleep(0)
+        order.append("first")
+        await monitor.leave("outcome")
+        await waiting
+        return order
+
+    assert run(both()) == ["first", "other"]
+    assert run(monitor.result()) == (None, "outcome")
 
 
 def test_a_request_to_stop() -> None:
