@@ -26,6 +26,7 @@ class Nodes:
     """Two network namespaces that are connected, and a node of Ray in each, with one CPU."""
 
     names: tuple[str, str]
+    log: Path
     processes: dict[int, subprocess.Popen[bytes]]
 
     @property
@@ -37,14 +38,14 @@ class Nodes:
         return ["ip", "netns", "exec", self.names[number]]
 
     def start(self, number: int) -> None:
-        where = (
-            ["--head", f"--port={PORT}", "--include-dashboard=false"] if number == 0 else [f"--address={self.address}"]
-        )
-        options = ["--block", "--num-cpus=1", "--object-store-memory=100000000", "--disable-usage-stats"]
-        command = [*self.within(number), RAY, "start", *where, f"--node-ip-address={HOSTS[number]}", *options]
-        self.processes[number] = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
+        head = ["--head", f"--port={PORT}", "--include-dashboard=false"]
+        options = head if number == 0 else [f"--address={self.address}"]
+        # Nodes in one folder would read each other's address there.
+        options += [f"--node-ip-address={HOSTS[number]}", f"--temp-dir={os.environ['RAY_TMPDIR']}/{number}", "--block"]
+        options += ["--num-cpus=1", "--object-store-memory=100000000", "--disable-usage-stats"]
+        command = [*self.within(number), RAY, "start", *options]
+        with self.log.open("ab") as log:
+            self.processes[number] = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
 
     def kill(self, number: int) -> None:
         """Ends all processes in a namespace at once, as a machine that loses its power."""
@@ -56,10 +57,9 @@ class Nodes:
 
     def wait_until_alive(self, count: int) -> list[str]:
         """Waits for nodes; returns their identifiers, in the order of HOSTS."""
-        code = "import ray; ray.init(address='auto', log_to_driver=False, logging_level='ERROR'); "
-        code += (
-            "print(*[n['NodeID'] for n in sorted(ray.nodes(), key=lambda n: n['NodeManagerAddress']) if n['Alive']])"
-        )
+        code = f"import ray; ray.init(address={self.address!r}, log_to_driver=False, logging_level='ERROR'); "
+        code += "nodes = {n['NodeManagerAddress']: n['NodeID'] for n in ray.nodes() if n['Alive']}; "
+        code += "print(*[nodes[host] for host in sorted(nodes)])"
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             command = [*self.within(0), sys.executable, "-c", code]
@@ -67,11 +67,11 @@ class Nodes:
             if len(found) >= count:
                 return found
             time.sleep(0.5)
-        raise AssertionError(f"there are not {count} nodes")
+        raise AssertionError(f"there are not {count} nodes: {found}; {self.log.read_text()[-2000:]}")
 
 
 @pytest.fixture
-def nodes(ray_folder: str) -> Iterator[Nodes]:
+def nodes(ray_folder: str, tmp_path: Path) -> Iterator[Nodes]:
     if os.geteuid() != 0 or shutil.which("ip") is None:
         pytest.skip("network namespaces need root and the command ip")
     names = (f"jxr{os.getpid()}a", f"jxr{os.getpid()}b")
@@ -81,7 +81,7 @@ def nodes(ray_folder: str) -> Iterator[Nodes]:
     for name, link, host, other in zip(names, links, HOSTS, HOSTS[::-1], strict=True):
         commands += [f"-n {name} addr add {host}/24 dev {link}", f"-n {name} link set {link} up"]
         commands += [f"-n {name} link set lo up", f"-n {name} route add default via {other}"]
-    cluster = Nodes(names, {})
+    cluster = Nodes(names, tmp_path / "nodes.log", {})
     try:
         for command in commands:
             done = subprocess.run(["ip", *command.split()], capture_output=True, text=True)
