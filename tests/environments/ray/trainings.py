@@ -34,7 +34,7 @@ SPEC: dict[str, Any] = {
         "distributed": {"shards": 4},
     },
 }
-LONG = ["--set", "training.epochs=400", "--set", 'training.checkpoint={"every_epochs": 20}']
+LONG = ["--set", "training.epochs=200", "--set", 'training.checkpoint={"every_epochs": 20}']
 
 
 def write_project(folder: Path) -> None:
