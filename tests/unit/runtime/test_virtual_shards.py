@@ -70,6 +70,9 @@ CASES: dict[str, dict[str, Any]] = {
             "learning_rate": {"type": "CosineDecay", "initial_learning_rate": 0.1, "decay_steps": 9},
         },
     ),
+    "compression": spec(
+        [dense(16, activation="relu"), HEAD], VECTOR, distributed={"shards": SHARDS, "compression": "bfloat16"}
+    ),
     "masked steps": spec(
         [
             {"type": "Embedding", "input_dim": 1000, "output_dim": 8, "mask_zero": True},
