@@ -128,6 +128,8 @@ class RayWorkers:
             most, cpus = self._scaling.most, self._scaling.cpus_per_worker or 1
             own = {"num_cpus": max(thread_count(), most * cpus), "include_dashboard": False}
             own["object_store_memory"] = OWN_OBJECT_STORE_BYTES
+            address = self._address or os.environ.get("RAY_ADDRESS")
+            self._on_status(f"connects to the Ray cluster {address}" if address else "starts Ray on this machine")
             self._cluster = Cluster("distributed training", self._address, own)
             if self._cluster.is_own:
                 for name, value in OWN_RAY_SETTINGS.items():

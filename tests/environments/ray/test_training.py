@@ -87,7 +87,7 @@ def test_an_error_of_the_data_is_that_of_one_machine(project: Path, address: str
     expected = finish(start(project, *change), 1)
     found = finish(start(project, *on_ray(address), *change), 1)
     assert "bad.csv:41" in expected
-    assert found == f"2 workers on 1 node, 1 thread each\n{expected}"
+    assert found == f"connects to the Ray cluster {address}\n2 workers on 1 node, 1 thread each\n{expected}"
     assert not (project / "bad").exists()
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from support.commands import SOURCE
 
-START_SECONDS = 120.0
+START_SECONDS = 180.0
 """How long a cluster and its workers may take to start on a busy machine."""
 
 SPEC: dict[str, Any] = {
