@@ -31,9 +31,9 @@ MAX_MESSAGE_BYTES = 1 << 34
 MAX_FAILURE_BYTES = 4000
 MIN_SHARED_BYTES = 1 << 14
 """A smaller message is sent."""
-MAX_CALL_BYTES = 1 << 20
-"""The most that is sent or received at a time, so that both directions take turns."""
-SOCKET_BUFFER_BYTES = 1 << 22
+MAX_CALL_BYTES = 1 << 22
+"""The most that is sent or received at a time, so that both directions take turns. The system chooses the size of its
+buffers, larger for long distances, as long as a program does not."""
 MAX_GRACE_SECONDS = 0.3
 """How long others may report a failure after the first one is seen, so that its cause is named."""
 MAX_FAREWELL_SECONDS = 2.0
@@ -94,8 +94,6 @@ class _Peer:
         for option, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4)):
             if hasattr(socket, option):
                 connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-        for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):
-            connection.setsockopt(socket.SOL_SOCKET, buffer, SOCKET_BUFFER_BYTES)
         self.rank = rank
         self.name = name
         self.connection = connection
