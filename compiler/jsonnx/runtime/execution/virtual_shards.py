@@ -18,6 +18,7 @@ import numpy as np
 from ...collective.shard_tree import ShardSums
 from ...core.reserved_names import BATCH_SAMPLES, SHARD_FRACTION, shard_result_name
 from ..providers.aligned_arrays import AlignedArrays
+from ..providers.flush_denormals import with_denormals_flushed
 from ..sharding.flat_layout import FlatLayout
 from ..sharding.rank_evaluation import MeasuredBatch, gathered
 from ..sharding.shard_group import ShardGroup
@@ -51,6 +52,9 @@ class VirtualShardStep:
         self._axes = {name: batch_axis(value.type) for name, value in {**shard.inputs, **shard.randoms}.items()}
         self._rounded = self._layout.gradient_elements if group.compresses else 0
         self._sums = ShardSums(group.first, group.end, group.shard_count, self._rounded)
+        # All sums flush denormals, whether or not their thread does otherwise, or bits would depend on the thread.
+        self._add = with_denormals_flushed(self._sums.add)
+        self._all_reduce = with_denormals_flushed(group.collective.all_reduce)
         self._threads = [_ShardThread(runner, self._layout) for runner in shard_runners]
         self._workers = [WorkerThread() for _ in shard_runners[1:]]
         self._total = AlignedArrays().zeros((self._layout.elements,), np.dtype(np.float32))
@@ -78,7 +82,7 @@ class VirtualShardStep:
         parts = self._sums.take() if group.first < group.end else []
         if parts:
             layout.stops(parts[0])[:] += group.requested_stops
-        total = group.collective.all_reduce(parts, self._rounded)
+        total = self._all_reduce(parts, self._rounded)
         np.copyto(self._total, total)
         group.agreed_stops = layout.stops(self._total).copy()
         run, results = self._update
@@ -106,7 +110,7 @@ class VirtualShardStep:
                     vector = self._sums.buffer(self._layout.elements)
                 rows = thread.run(self._slice(feeds, shard), vector)
                 with self._lock:
-                    self._sums.add(shard, vector)
+                    self._add(shard, vector)
                     if rows:
                         self._rows.append(MeasuredBatch(shard, len(next(iter(rows.values()))), rows))
 
