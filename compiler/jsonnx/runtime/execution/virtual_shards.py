@@ -18,7 +18,7 @@ import numpy as np
 from ...collective.shard_tree import ShardSums
 from ...core.reserved_names import BATCH_SAMPLES, SHARD_FRACTION, shard_result_name
 from ..providers.aligned_arrays import AlignedArrays
-from ..providers.flush_denormals import with_denormals_flushed
+from ..providers.flush_denormals import denormals_flushed
 from ..sharding.flat_layout import FlatLayout
 from ..sharding.rank_evaluation import MeasuredBatch, gathered
 from ..sharding.shard_group import ShardGroup
@@ -51,10 +51,7 @@ class VirtualShardStep:
         self._group, self._layout = group, FlatLayout(shard.outputs)
         self._axes = {name: batch_axis(value.type) for name, value in {**shard.inputs, **shard.randoms}.items()}
         self._rounded = self._layout.gradient_elements if group.compresses else 0
-        self._sums = ShardSums(group.first, group.end, group.shard_count, self._rounded)
-        # All sums flush denormals, whether or not their thread does otherwise, or bits would depend on the thread.
-        self._add = with_denormals_flushed(self._sums.add)
-        self._all_reduce = with_denormals_flushed(group.collective.all_reduce)
+        self._sums = self._empty_sums()
         self._threads = [_ShardThread(runner, self._layout) for runner in shard_runners]
         self._workers = [WorkerThread() for _ in shard_runners[1:]]
         self._total = AlignedArrays().zeros((self._layout.elements,), np.dtype(np.float32))
@@ -63,6 +60,9 @@ class VirtualShardStep:
         """The rows of samples that metrics keep, of each shard of this rank."""
         self._updater = updater
         self._fetched_names = [name for name in fetched_names if name not in self._layout.row_names]
+
+    def _empty_sums(self) -> ShardSums:
+        return ShardSums(self._group.first, self._group.end, self._group.shard_count, self._rounded)
 
     @cached_property
     def _update(self) -> tuple[RunFunction, dict[str, np.ndarray]]:
@@ -77,13 +77,18 @@ class VirtualShardStep:
         """The losses and metric sums of the whole batch, of which `feeds` has this rank's rows. Updates become the
         variables' current values."""
         group, layout = self._group, self._layout
-        pending = iter(range(group.first, group.end))
-        self._run_threads(feeds, pending)
+        try:
+            self._run_threads(feeds, iter(range(group.first, group.end)))
+        except BaseException:  # also Ctrl-C: some shards may be added
+            self._sums, self._rows = self._empty_sums(), []
+            raise
         parts = self._sums.take() if group.first < group.end else []
         if parts:
             layout.stops(parts[0])[:] += group.requested_stops
-        total = self._all_reduce(parts, self._rounded)
-        np.copyto(self._total, total)
+        with denormals_flushed():  # in all sums, or bits would depend on what else the thread does
+            total = group.collective.all_reduce(parts, self._rounded)
+            np.copyto(self._total, total)
+            layout.divide_by_weight(self._total)
         group.agreed_stops = layout.stops(self._total).copy()
         run, results = self._update
         further = {name: feeds[name] for name in self._updater.fed_names if name in feeds}
@@ -110,7 +115,8 @@ class VirtualShardStep:
                     vector = self._sums.buffer(self._layout.elements)
                 rows = thread.run(self._slice(feeds, shard), vector)
                 with self._lock:
-                    self._add(shard, vector)
+                    with denormals_flushed():
+                        self._sums.add(shard, vector)
                     if rows:
                         self._rows.append(MeasuredBatch(shard, len(next(iter(rows.values()))), rows))
 
