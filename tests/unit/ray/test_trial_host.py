@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from jsonnx.core.diagnostics import UsageError
 from jsonnx.hyperparameter_search.trials import FAILED, FINISHED
 from jsonnx.pipeline.run_folder.run_info import INTERRUPTED
 from jsonnx.pipeline.sweep.trial_run import TrialJob, TrialResult
-from jsonnx.ray import trial_host
+from jsonnx.ray import cluster, trial_host
 from jsonnx.ray.cluster import Node, capacity, cause_of
 from jsonnx.ray.trial_actor import TrialStatus
 from jsonnx.ray.trial_checks import NodeCheck
@@ -219,3 +220,13 @@ def test_another_version_of_jsonnx_on_a_node_is_told(shared: Path) -> None:
 
 def test_the_last_sentence_of_an_error_is_its_cause() -> None:
     assert cause_of(RuntimeError()) == "runtimeError"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{}", "ray://localhost:{}"])
+def test_whether_something_listens_at_an_address(address: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        cluster._require_listener(address.format(port))
+    with pytest.raises(OSError, match="refused"):
+        cluster._require_listener(address.format(port))
+    cluster._require_listener("auto")
