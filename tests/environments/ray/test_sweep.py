@@ -313,7 +313,7 @@ def test_a_run_goes_on_when_its_node_is_lost(here: Path, cluster: Cluster) -> No
 
             def poll_and_remove() -> TrialResult | None:
                 if not reached and epochs_of(job.folder) > 20:
-                    self._cpus_per_trial = 2
+                    self._cpus = 2
                     started.make_actor = super(Losing, self).start(number, job, log_file).make_actor
                     cluster.remove_node(node, allow_graceful=False)
                     reached.append(epochs_of(job.folder))
@@ -327,9 +327,33 @@ def test_a_run_goes_on_when_its_node_is_lost(here: Path, cluster: Cluster) -> No
     assert outcomes(result) == outcomes(expected)
 
 
+def test_trials_on_several_workers_are_those_of_one_machine(here: Path) -> None:
+    """The second trial is pruned: its workers have ended before its RUN folder is removed."""
+    parameters = {LEARNING_RATE: {"choice": [1e-1, 1e-9]}}
+    write_spec(parameters, sampler="grid", trials=2, pruning={"method": "median", "min_trials": 1})
+    changes = ['training.distributed={"shards": 4}', "training.epochs=60"]
+    local, remote = (
+        search("local", changes=changes),
+        search("remote", RayTrialHost(workers_per_trial=2), changes=changes),
+    )
+    assert outcomes(remote) == outcomes(local)
+    assert [trial.state for trial in remote.trials] == ["finished", "pruned"]
+    assert same_files("trials/0001", "model.onnx", "weights.safetensors", "run.json", "spec.json", "metrics.jsonl")
+
+
+def same_files(folder: str, *names: str) -> bool:
+    return all(Path("local", folder, name).read_bytes() == Path("remote", folder, name).read_bytes() for name in names)
+
+
+def test_several_workers_need_a_spec_that_is_divided_into_shards() -> None:
+    write_spec()
+    with pytest.raises(CompileError, match="not-distributed"):
+        search("out", RayTrialHost(workers_per_trial=2))
+
+
 def test_cpus_that_no_node_has_are_an_error(cluster: Cluster) -> None:
     write_spec()
-    with pytest.raises(UsageError, match="the 3 CPUs that a trial needs; the largest one has 2"):
+    with pytest.raises(UsageError, match="the 3 CPUs that a trial needs; its nodes have 2"):
         search("out", RayTrialHost(cpus_per_trial=3))
     assert not Path("out").exists()
 

@@ -149,8 +149,8 @@ def test_a_killed_run_has_ended_its_process_before() -> None:
 NODES = [Node("a", "10.0.0.1", 8), Node("b", "10.0.0.2", 4), Node("c", "10.0.0.3", 0)]
 
 
-def host_on(nodes: list[Node], cpus_per_trial: float | None = None) -> RayTrialHost:
-    host = RayTrialHost(cpus_per_trial=cpus_per_trial)
+def host_on(nodes: list[Node], cpus_per_trial: float | None = None, workers: int | None = None) -> RayTrialHost:
+    host = RayTrialHost(cpus_per_trial=cpus_per_trial, workers_per_trial=workers)
     host._cluster = SimpleNamespace(nodes=nodes)  # type: ignore[assignment]
     return host
 
@@ -165,9 +165,14 @@ def test_threads_follow_the_cpus_of_a_trial() -> None:
     assert [host_on(NODES, cpus).threads_per_trial(2) for cpus in (0.5, 1, 3)] == [1, 1, 3]
 
 
+def test_the_cpus_of_a_trial_are_divided_among_its_workers() -> None:
+    assert [host_on(NODES, workers=workers).threads_per_trial(2) for workers in (1, 2, 3)] == [4, 2, 2]
+    assert [host_on(NODES, cpus, 2).threads_per_trial(2) for cpus in (1, 4, 5)] == [1, 2, 2]
+
+
 def test_a_trial_that_fits_on_no_node_is_an_error() -> None:
     job = TrialJob("{}", None, {}, "val_loss", "out", {"threads": 9})
-    with pytest.raises(UsageError, match="has the 9 CPUs that a trial needs; the largest one has 8"):
+    with pytest.raises(UsageError, match="lacks the 9 CPUs that a trial needs; its nodes have 8, 4, 0"):
         host_on(NODES).prepare(job, print)
 
 
