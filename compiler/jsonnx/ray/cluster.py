@@ -16,6 +16,8 @@ from ..core.system.optional_packages import require_package
 
 MAX_CAUSE_CHARACTERS = 300
 MAX_CONNECT_SECONDS = 10.0
+OWN_OBJECT_STORE_BYTES = 100 << 20
+"""Of a cluster that is started for trainings, which store nothing there."""
 OWN_CLUSTER = "local"
 """Ray's address of a cluster that is started by this process and ends with it."""
 

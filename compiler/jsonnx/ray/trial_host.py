@@ -17,12 +17,13 @@ from typing import Any
 
 from ..core.diagnostics import UsageError
 from ..core.providers.known_providers import PROVIDERS
+from ..core.system.cpu_count import thread_count
 from ..hyperparameter_search.trials import FAILED, Curve
 from ..pipeline.run_folder.run_info import INTERRUPTED
 from ..pipeline.sweep.trial_host import StartedRun
 from ..pipeline.sweep.trial_process import TrialProcess
 from ..pipeline.sweep.trial_run import TrialJob, TrialResult
-from .cluster import Cluster, capacity, cause_of
+from .cluster import OWN_OBJECT_STORE_BYTES, Cluster, capacity, cause_of
 from .trial_actor import TrialActor, TrialStatus
 from .trial_checks import check_nodes
 
@@ -59,7 +60,9 @@ class RayTrialHost:
     def cluster(self) -> Cluster:
         """The cluster, which is connected when it is first needed. Raises UsageError."""
         if self._cluster is None:
-            self._cluster = Cluster("a search on Ray", self._address)
+            own = {"num_cpus": thread_count(), "include_dashboard": False}
+            own["object_store_memory"] = OWN_OBJECT_STORE_BYTES
+            self._cluster = Cluster("a search on Ray", self._address, own)
         return self._cluster
 
     def threads_per_trial(self, jobs: int) -> int:
