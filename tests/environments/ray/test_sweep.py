@@ -285,6 +285,23 @@ def test_an_interrupted_search_leaves_no_process_and_is_resumed(here: Path, clus
     assert [trial.curve for trial in expected.trials] == [record["runs"][0]["curve"] for record in records()]
 
 
+def test_ctrl_c_in_a_terminal_reaches_the_processes_of_an_own_cluster_too() -> None:
+    """Ray's processes have the terminal of the search: they must go on until trials have written checkpoints."""
+    write_spec({"width": {"choice": [2]}}, trials=1)
+    options = ["-o", "out", "--threads", "1", "--distributed", "ray", "--set", ENDLESS[0]]
+    program = [sys.executable, "-m", "jsonnx", "sweep", "spec.json", *options]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    with subprocess.Popen(program, env=environment, stderr=subprocess.PIPE, start_new_session=True) as sweep:
+        wait_for(lambda: epochs_of("out/trials/0001") > 5)
+        os.killpg(sweep.pid, signal.SIGINT)
+        assert sweep.wait(60) == 128 + signal.SIGINT
+        assert sweep.stderr is not None
+        assert b"Traceback" not in sweep.stderr.read()
+    (record,) = records()
+    assert record["runs"][0]["state"] == "interrupted"
+    assert list(Path("out/trials/0001/checkpoints").iterdir())
+
+
 def test_a_search_whose_driver_is_killed_is_resumed(here: Path, cluster: Cluster) -> None:
     write_spec({"width": {"choice": [2, 4]}}, sampler="grid", trials=2)
     changes = ("--set", "training.epochs=200")
