@@ -94,8 +94,9 @@ def check_nodes(cluster: Cluster, nodes: Sequence[Node], job: TrialJob) -> None:
 
 
 def _call(cluster: Cluster, node: Node, check: NodeCheck) -> Any:
-    strategies = cluster.ray.util.scheduling_strategies
-    place = strategies.NodeAffinitySchedulingStrategy(node.id, soft=False)
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    place = NodeAffinitySchedulingStrategy(node.id, soft=False)
     task = cluster.ray.remote(NodeCheck.errors).options(num_cpus=0, max_retries=0, scheduling_strategy=place)
     return task.remote(check)
 
