@@ -217,6 +217,11 @@ def test_a_file_that_a_node_lacks_is_told_with_its_place_in_the_spec(shared: Pat
     assert "train.csv" in error.message
 
 
+def test_a_data_root_that_a_node_lacks_is_told(shared: Path) -> None:
+    (error,) = node_check(shared, data_roots=["more"]).errors()
+    assert "'more'" in error.message
+
+
 def test_another_version_of_jsonnx_on_a_node_is_told(shared: Path) -> None:
     check = node_check(shared)
     (error,) = NodeCheck(check.folder, check.job, check.probe, "0.0.1").errors()
