@@ -96,22 +96,11 @@ class PartsFolder:
     def add(self, content: bytes, rows: int, place: StreamPlace, columns: Sequence[str]) -> None:
         """Writes the next part, whose rows end at a place. Raises UsageError."""
         self.create()
-        self.require_columns(columns)
         self._lock.require()
         write_atomically(self.part(self.progress.parts), content)
         progress = Progress(self.progress.parts + 1, self.progress.rows + rows, place, tuple(columns))
         write_atomically(self.path / PROGRESS_FILE, _json_bytes(progress.to_json()))
         self.progress = progress
-
-    def require_columns(self, columns: Sequence[str]) -> None:
-        """Raises UsageError `data-shape` unless a part has the columns of those before."""
-        known = self.progress.columns
-        if known and tuple(columns) != known:
-            start = self.progress.rows + 1
-            differing = next((name for name in (*known, *columns) if (name in known) != (name in columns)), known[0])
-            where = "only rows before have" if differing in known else "rows before do not have"
-            message = f"the rows from row {start:,} of the data on have other columns: {where} {differing!r}"
-            raise UsageError("data-shape", message, "name the columns to keep, with --id COLUMN")
 
     def finish(self) -> None:
         """Makes the output of the parts, and removes their folder. Raises UsageError."""
@@ -124,11 +113,11 @@ class PartsFolder:
         if self._format is PART_FORMATS["parquet"]:
             for path, content in make_types_equal(paths):
                 write_atomically(path, content)
-        remove_file(self.path / PROGRESS_FILE)
         self._lock.release()
         try:
-            (self.path / RunPaths(self.path).lock.name).unlink(missing_ok=True)
             self.path.rename(self.output)
+            for name in (PROGRESS_FILE, self._lock.path.name):
+                (self.output / name).unlink(missing_ok=True)
         except OSError as error:
             message = f"cannot rename {str(self.path)!r} to {str(self.output)!r}: {error_reason(error)}"
             raise UsageError("unwritable-file", message) from error
@@ -141,11 +130,11 @@ class PartsFolder:
         if others and JOB_FILE not in names:
             message = f"the folder {str(self.path)!r} is not one of parts that `predict` has written"
             raise UsageError("file-exists", message, "remove it, or name another file with -o")
+        remove_file(self.path / PROGRESS_FILE)  # first: it says which parts there are
         remove_temporary_files(self.path)
-        for name in sorted(others, reverse=True):
+        for name in others:
             if name.startswith("part-"):
                 remove_file(self.path / name)
-        remove_file(self.path / PROGRESS_FILE)
         write_atomically(self.path / JOB_FILE, _json_bytes(self._job))
 
     def remove(self) -> None:
