@@ -14,6 +14,8 @@ LOSS = "loss"
 """Output: the value that training minimizes."""
 SHARD_FRACTION = "+share"
 """Input of a shard of a step: the shard's samples over the samples of the batch."""
+BATCH_SAMPLES = "+samples"
+"""Feed of a step in a distributed training: the number of samples of the batch, of which a rank has some."""
 OPTIMIZER_SCOPE = "optimizer"
 """Scope of the nodes that the optimizer emits."""
 STEP_COUNT = "optimizer/iterations"
@@ -26,6 +28,7 @@ ADAPT_INPUT = "examined"
 """Output of an adapt task's graph: the values that the layer learns from."""
 
 _GRADIENT, _METRIC, _SLOT, _NEXT, _BEST = "+gradient/", "metrics/", "optimizer/", "next/", "+best/"
+_CHANGE = "+change/"
 _ADDED_LOSS = "losses/"
 _TOUCHED, _BEFORE, _CURRENT = "rows/", "before/", "now/"
 _CALLBACK = "+callbacks/"
@@ -92,6 +95,11 @@ def gradient_name(weight: str) -> str:
 
 def is_gradient_name(name: str) -> bool:
     return name.startswith(_GRADIENT)
+
+
+def state_change_name(state: str) -> str:
+    """Output of a shard of a step: by how much the shard changes a state, times its fraction of the batch."""
+    return f"{_CHANGE}{state}"
 
 
 def shard_result_name(shard: int, output: str) -> str:

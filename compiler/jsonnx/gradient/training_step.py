@@ -17,6 +17,7 @@ from ..core.reserved_names import (
     output_loss_name,
     sample_weight_name,
     shard_result_name,
+    state_change_name,
     target_name,
 )
 from ..core.types import TensorType
@@ -154,7 +155,8 @@ def shard_step(graph: Graph, expected_batch: int | None = None, tuning: Gradient
 
     The input `SHARD_FRACTION` is the fraction of the batch's samples that the shard has. Losses and gradients (outputs
     named by `gradient_name`) are multiplied by it, so that their sums over all shards equal the whole batch's. This
-    holds if the loss is a mean over samples that do not interact (`passes.training_steps.batch_separability`).
+    holds if the loss is a mean over samples that do not interact (`passes.training_steps.batch_separability`). Changes
+    of states (`state_change_name`) are multiplied by it, too.
     `expected_batch` and `tuning` are those of `training_step`. Raises MissingRule.
     """
     g = GradientBuilder.extending(graph, tuning=tuning, expected_batch=expected_batch)
@@ -165,19 +167,30 @@ def shard_step(graph: Graph, expected_batch: int | None = None, tuning: Gradient
     with g.scope("loss", ("training", "loss")):
         results |= {name: g.Mul(value, fraction) for name, value in graph.outputs.items() if not value.rank}
     results |= {gradient_name(w.name): gradient_by_weight[w] for w in weights if w in gradient_by_weight}
+    with g.scope("shares", ("training",)):
+        for name, value in graph.updates.items():
+            results[state_change_name(name)] = g.Mul(g.Sub(value, graph.states[name]), fraction)
+    g.updates.clear()
     return g.graph(results)
 
 
 def combine_shards(
     graph: Graph, shard: Graph, shard_count: int, optimizer: Optimizer, rate_factors: Mapping[str, float] = {}
 ) -> Graph:
-    """The last graph of a sharded step: sums the results of all shards (inputs `+0/NAME` ...) and updates weights."""
-    g = Builder.extending(replace(graph, inputs={}, outputs={}, nodes=(), randoms={}, losses=()))
+    """The last graph of a sharded step: sums the results of all shards (inputs `+0/NAME` ...) and updates weights.
+
+    With one shard, its results are those of the whole batch, without rows of samples.
+    """
+    g = Builder.extending(replace(graph, inputs={}, outputs={}, nodes=(), randoms={}, losses=(), updates={}))
     with g.scope("shares", ("training",)):
         totals = {}
         for name, value in shard.outputs.items():
+            if not value.type.is_static():  # rows of samples, which are not added
+                continue
             shard_results = [g.input(shard_result_name(index, name), value.type) for index in range(shard_count)]
-            totals[name] = g.Sum(*shard_results)
+            totals[name] = shard_results[0] if shard_count == 1 else g.Sum(*shard_results)
+        for name in graph.updates:
+            g.assign(graph.states[name], g.Add(graph.states[name], totals.pop(state_change_name(name))))
     results = {name: total for name, total in totals.items() if not is_gradient_name(name)}
     gradient_by_weight: dict[Value, Value] = {
         w: totals[name] for w in trainable_parameters(graph) if (name := gradient_name(w.name)) in totals

@@ -138,7 +138,10 @@ class Shard:
 
 
 def plan_shards(plan: TrainingPlan, threads: int) -> ShardedGraphs | None:
-    """The graphs of a data-parallel step with a shard per thread; None if it would not be faster."""
+    """The graphs of a data-parallel step: those of the virtual shards of a distributed training, else with a shard per
+    thread, or None if it would not be faster."""
+    if plan.training.distributed is not None:
+        return plan.make_shards(plan.training.distributed.shards) if plan.make_shards else None
     batch = plan.training.batch_size
     has_convolutions = any(node.op == "Conv" for node in plan.predict.nodes)
     min_samples = MIN_CONV_SHARD_SAMPLES if has_convolutions else MIN_SHARD_SAMPLES

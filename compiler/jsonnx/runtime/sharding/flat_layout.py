@@ -1,0 +1,49 @@
+"""The vector that holds all results of a shard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...core.reserved_names import is_gradient_name
+from ..providers.aligned_arrays import VECTOR_ALIGNMENT_BYTES
+from .shard_group import STOP_FLAGS
+
+if TYPE_CHECKING:
+    from ...ir import Value
+
+ALIGNED_ELEMENTS = VECTOR_ALIGNMENT_BYTES // 4
+
+
+class FlatLayout:
+    """Where the results of a shard lie in one vector: gradients first, as they may travel in 16 bits.
+
+    Rows of samples, which some metrics keep, have no fixed size and no place in it.
+    """
+
+    def __init__(self, outputs: Mapping[str, Value]) -> None:
+        self.row_names = [name for name, value in outputs.items() if not value.type.is_static()]
+        names = [name for name in outputs if name not in self.row_names]
+        names.sort(key=lambda name: not is_gradient_name(name))
+        self._places: dict[str, tuple[int, tuple[int, ...]]] = {}
+        self.gradient_elements = end = 0
+        for name in names:
+            shape = tuple(int(size) for size in outputs[name].shape)
+            self._places[name] = end, shape
+            end += -(-prod(shape) // ALIGNED_ELEMENTS) * ALIGNED_ELEMENTS
+            self.gradient_elements = end if is_gradient_name(name) else self.gradient_elements
+        self._stop_start = end
+        self.elements = end + ALIGNED_ELEMENTS
+
+    def views(self, vector: np.ndarray) -> dict[str, np.ndarray]:
+        """The results in a vector, by name."""
+        return {
+            name: vector[start : start + prod(shape)].reshape(shape) for name, (start, shape) in self._places.items()
+        }
+
+    def stops(self, vector: np.ndarray) -> np.ndarray:
+        """The reasons to stop in a vector."""
+        return vector[self._stop_start : self._stop_start + len(STOP_FLAGS)]

@@ -1,0 +1,225 @@
+"""Distributed training: equal bits for any number of ranks and threads, which are threads of this process here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from jsonnx import Callback, CompileError, Trainer
+from jsonnx.collective.local import local_collectives
+from jsonnx.collective.protocol import Collective
+from jsonnx.tuning.cpu.memory import inplace_updates, split_updates
+
+SHARDS = 8
+SAMPLES, BATCH = 100, 24  # the last batch has fewer samples than shards
+
+Data = tuple[np.ndarray, np.ndarray]
+
+
+def spec(layers: list[dict[str, Any]], inputs: dict[str, Any], **training: Any) -> dict[str, Any]:
+    section = {
+        "loss": "sparse_categorical_crossentropy",
+        "optimizer": {"type": "adam", "learning_rate": 0.01},
+        "metrics": ["accuracy"],
+        "batch_size": BATCH,
+        "epochs": 2,
+        "distributed": {"shards": SHARDS},
+    }
+    return {"inputs": inputs, "layers": layers, "training": section | training}
+
+
+def dense(units: int, **more: Any) -> dict[str, Any]:
+    return {"type": "Dense", "units": units, **more}
+
+
+VECTOR, TEXT, IMAGE = {"x": {"shape": [6]}}, {"x": {"shape": [5], "dtype": "int32"}}, {"x": {"shape": [8, 8, 3]}}
+HEAD = dense(3, activation="softmax", name="y")
+LOCAL = {"distributed": {"shards": SHARDS, "batch_norm": "local"}}
+CASES: dict[str, dict[str, Any]] = {
+    "dropout": spec([dense(16, activation="relu"), {"type": "Dropout", "rate": 0.4}, HEAD], VECTOR),
+    "noise": spec([{"type": "GaussianNoise", "stddev": 0.5}, dense(8, activation="tanh"), HEAD], VECTOR),
+    "embedding": spec([{"type": "Embedding", "input_dim": 1000, "output_dim": 8}, {"type": "Flatten"}, HEAD], TEXT),
+    "batch norm": spec([dense(16), {"type": "BatchNormalization"}, {"type": "ReLU"}, HEAD], VECTOR, **LOCAL),
+    "convolution": spec(
+        [
+            {"type": "RandomFlip"},
+            {"type": "Conv2D", "filters": 8, "kernel_size": 3, "activation": "relu"},
+            {"type": "GlobalAveragePooling2D"},
+            HEAD,
+        ],
+        IMAGE,
+    ),
+    "global norm": spec(
+        [dense(16, activation="relu", kernel_regularizer="l2"), HEAD],
+        VECTOR,
+        optimizer={"type": "adamw", "global_clipnorm": 0.1, "use_ema": True, "gradient_accumulation_steps": 3},
+    ),
+    "rates": spec(
+        [dense(16, name="first"), dense(16, name="second"), HEAD],
+        VECTOR,
+        learning_rates={"first": 0.1},
+        freeze=["second"],
+        early_stopping={"monitor": "val_loss", "patience": 1},
+        restore_best_weights=True,
+        optimizer={
+            "type": "sgd",
+            "learning_rate": {"type": "CosineDecay", "initial_learning_rate": 0.1, "decay_steps": 9},
+        },
+    ),
+    "kept samples": spec(
+        [dense(8, activation="relu"), dense(1, activation="sigmoid", name="y")],
+        VECTOR,
+        loss="binary_crossentropy",
+        metrics=["auc"],
+        shuffle=False,
+    ),
+    "lstm": spec(
+        [{"type": "Embedding", "input_dim": 1000, "output_dim": 8}, {"type": "LSTM", "units": 8, "dropout": 0.2}, HEAD],
+        TEXT,
+    ),
+}
+
+
+def data(document: dict[str, Any], samples: int = SAMPLES) -> Data:
+    rng = np.random.default_rng(0)
+    shape = (samples, *document["inputs"]["x"]["shape"])
+    is_text = document["inputs"]["x"].get("dtype") == "int32"
+    x = rng.integers(0, 1000, shape).astype(np.int32) if is_text else rng.normal(size=shape).astype(np.float32)
+    return x, rng.integers(0, 2 if document["training"]["loss"] == "binary_crossentropy" else 3, samples)
+
+
+def on_ranks(size: int, shards: int, run: Callable[[Collective], Any]) -> list[Any]:
+    """The results of all ranks, each on a thread of its own."""
+
+    collectives = local_collectives(size, shards, timeout=30)
+    with ThreadPoolExecutor(size) as executor:
+        return list(executor.map(run, collectives))
+
+
+def trained(document: dict[str, Any], collective: Collective | None = None, threads: int = 1) -> dict[str, np.ndarray]:
+    trainer = Trainer(document, threads=threads, collective=collective)
+    x, y = data(document)
+    history = trainer.fit(x, y, validation_data=(x[:50], y[:50]), verbose=0).history
+    return trainer.weights() | {name: np.array(values) for name, values in history.items()}
+
+
+def assert_same(results: list[dict[str, np.ndarray]]) -> None:
+    for other in results[1:]:
+        assert {name: array.tobytes() for name, array in other.items()} == {
+            name: array.tobytes() for name, array in results[0].items()
+        }
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_all_numbers_of_ranks_and_threads_have_the_same_bits(name: str) -> None:
+    document = CASES[name]
+    results = [trained(document), trained(document, threads=3)]
+    for size in (2, 3, 8, 9):  # the last rank of nine has no shard
+        results += on_ranks(size, SHARDS, lambda collective: trained(document, collective))
+    assert_same(results)
+
+
+@pytest.mark.parametrize("name", ["dropout", "noise", "embedding", "global norm", "rates", "kept samples", "lstm"])
+def test_virtual_shards_compute_the_step_of_one_machine(name: str) -> None:
+    document = {**CASES[name], "training": {**CASES[name]["training"]}}
+    sharded = trained(document)
+    del document["training"]["distributed"]
+    for key, expected in trained(document).items():
+        np.testing.assert_allclose(sharded[key], expected, rtol=2e-4, atol=2e-5, err_msg=key)
+
+
+@pytest.mark.parametrize("name", ["dropout", "global norm", "rates", "batch norm"])
+def test_updates_in_place_have_the_bits_of_copies(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = {**CASES[name]}
+    document["layers"] = [
+        layer | {"units": 1200} if layer.get("units") == 16 else layer for layer in document["layers"]
+    ]
+    results = [trained(document)]
+    monkeypatch.setattr(inplace_updates, "MIN_INPLACE_STEP_BYTES", 0)
+    monkeypatch.setattr(inplace_updates, "MIN_SLOT_ELEMENTS", 1000)
+    monkeypatch.setattr(split_updates, "SLICE_ELEMENTS", 5000)
+    assert Trainer(document).plan_trainer.engine.execution.inplace_variables
+    assert_same([*results, trained(document), *on_ranks(3, SHARDS, lambda collective: trained(document, collective))])
+
+
+class StopAt(Callback):
+    """Asks to stop after a step."""
+
+    def __init__(self, batch: int) -> None:
+        super().__init__()
+        self._batch = batch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if batch == self._batch:
+            self.model.stop_training = True
+
+
+def test_a_stop_that_one_rank_requests_ends_all_ranks_after_the_same_step() -> None:
+    document = CASES["dropout"]
+
+    def run(collective: Collective) -> tuple[int, dict[str, np.ndarray]]:
+        trainer = Trainer(document, collective=collective)
+        callbacks = [StopAt(1)] if collective.rank == 1 else []
+        trainer.fit(*data(document), callbacks=callbacks, verbose=0)
+        return trainer.steps, trainer.weights()
+
+    results = on_ranks(3, SHARDS, run)
+    assert {steps for steps, _ in results} == {3}
+    assert_same([weights for _, weights in results])
+
+
+def test_a_checkpoint_goes_on_with_any_number_of_ranks(tmp_path: Path) -> None:
+    document = CASES["global norm"]
+    x, y = data(document)
+    whole = trained(document)
+    path = tmp_path / "step.safetensors"
+
+    class Save(Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if self.model.steps == 7:
+                self.model.save_checkpoint(path)
+                self.model.stop_training = True
+
+    def begin(collective: Collective) -> None:
+        trainer = Trainer(document, collective=collective)
+        trainer.fit(
+            x, y, validation_data=(x[:50], y[:50]), callbacks=[Save()] if not collective.rank else [], verbose=0
+        )
+
+    def go_on(collective: Collective | None) -> dict[str, np.ndarray]:
+        trainer = Trainer(document, collective=collective)
+        trainer.load_checkpoint(path, exact=True)
+        history = trainer.fit(x, y, validation_data=(x[:50], y[:50]), verbose=0).history
+        return trainer.weights() | {name: np.array(values) for name, values in history.items()}
+
+    on_ranks(3, SHARDS, begin)
+    assert_same([whole, go_on(None), *on_ranks(2, SHARDS, go_on)])
+
+
+def refused(document: dict[str, Any], **arguments: Any) -> list[tuple[str, str]]:
+    with pytest.raises(CompileError) as raised:
+        Trainer(document, **arguments)
+    return [(diagnostic.code, diagnostic.path) for diagnostic in raised.value.diagnostics]
+
+
+def test_networks_whose_samples_interact_are_refused_by_layer() -> None:
+    layers = [dense(16), {"type": "BatchNormalization"}, {"type": "ops.softmax", "axis": 0}, HEAD]
+    assert refused(spec(layers, VECTOR)) == [("samples-interact", "$.layers[1]")]
+    assert refused(spec(layers, VECTOR, **LOCAL)) == [("samples-interact", "$.layers[2]")]
+
+
+def test_a_loss_that_is_no_mean_over_samples_is_refused() -> None:
+    layers = [{"type": "Masking"}, {"type": "LSTM", "units": 4, "return_sequences": True}, HEAD]
+    document = spec(layers, {"x": {"shape": [5, 2]}})
+    assert refused(document) == [("samples-interact", "$.training.loss")]
+
+
+def test_ranks_need_shards_in_the_spec() -> None:
+    document = spec([HEAD], VECTOR)
+    del document["training"]["distributed"]
+    (collective,) = local_collectives(1, 1)
+    assert refused(document, collective=collective) == [("not-distributed", "$.training")]
