@@ -58,11 +58,10 @@ class Predictions:
 
         `first_row` is the number of these. Raises UsageError `data-shape` if the columns are others.
         """
-        own = self.names
-        if own == tuple(names):
+        if self.names == tuple(names):
             return self
-        if differing := {*names} ^ {*own}:
-            name = next(name for name in (*names, *own) if name in differing)
+        if differing := {*names} ^ {*self.names}:
+            name = next(name for name in (*names, *self.names) if name in differing)
             where = "only rows before have" if name in names else "rows before do not have"
             message = f"the data have other columns from row {first_row + 1:,} on: {where} {name!r}"
             raise UsageError("data-shape", message, "name the columns to keep, with --id COLUMN")
