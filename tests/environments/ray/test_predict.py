@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -111,27 +113,38 @@ def test_a_process_that_is_killed_goes_on(folder: Path) -> None:
     assert output.read_bytes() == (folder / "one.csv").read_bytes()
 
 
+def parent(pid: int) -> int:
+    text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    return int(text.rpartition(")")[2].split()[1])
+
+
+def own_workers() -> list[int]:
+    """The processes of workers whose cluster this process has started."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError, ValueError):
+            if entry.name.isdigit() and b"MapWorker" in (entry / "cmdline").read_bytes():
+                pids = [int(entry.name)]
+                while pids[-1] > 1:
+                    pids.append(parent(pids[-1]))
+                found += [pids[0]] if os.getpid() in pids else []
+    return found
+
+
 def test_a_worker_that_is_killed_is_started_again(folder: Path, cluster: None) -> None:
-    output = folder / "worker.csv"
+    output, killed = folder / "worker.csv", list[int]()
     rows = Path(f"{output}.parts/_cluster/rows")
-    script = f"""
-import os, signal, sys, time
-from pathlib import Path
-rows = Path({str(rows)!r})
-while not (rows.exists() and any(rows.iterdir())):
-    time.sleep(0.02)
-for line in Path("/proc").iterdir():
-    try:
-        name = (line / "cmdline").read_bytes() if line.name.isdigit() else b""
-        session = (line / "environ").read_bytes() if b"MapWorker" in name else b""
-    except OSError:
-        continue
-    if b"MapWorker" in name and {os.environ["RAY_TMPDIR"]!r}.encode() in session:
-        os.kill(int(line.name), {int(signal.SIGKILL)})
-        print("killed", line.name)
-        break
-"""
-    killer = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+
+    def kill() -> None:
+        while not (rows.exists() and any(rows.iterdir())):
+            time.sleep(0.02)
+        for pid in own_workers()[:1]:
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
     predict(folder, output.name, workers=2)
-    assert "killed" in killer.communicate(timeout=10)[0]
+    killer.join(10)
+    assert killed
     assert output.read_bytes() == (folder / "one.csv").read_bytes()
