@@ -80,6 +80,7 @@ class VirtualShardStep:
             layout.stops(parts[0])[:] += group.requested_stops
         total = group.collective.all_reduce(parts, self._rounded)
         np.copyto(self._total, total)
+        layout.divide_by_weight(self._total)
         group.agreed_stops = layout.stops(self._total).copy()
         run, results = self._update
         further = {name: feeds[name] for name in self._updater.fed_names if name in feeds}
