@@ -197,11 +197,13 @@ def _require_cpus(cluster: Cluster, workers: ScoringWorkers) -> None:
     most = min(capacity(nodes, cpus), (total - FREE_CPUS) // cpus)
     if workers.count <= most:
         return
-    needed = workers.count * cpus
-    message = f"{workers.count} workers with {cpus} CPU each need {needed:,} CPUs and {FREE_CPUS} more to feed them"
-    help = f"choose --workers {most}" if most else f"the largest number is {total - FREE_CPUS} CPUs for all workers"
-    if cpus > 1:
-        help += ", or fewer --cpus-per-worker"
-    if not most and cpus == 1:
+    message = f"{workers.count} workers with {cpus} CPU each need {workers.count * cpus:,} CPUs and {FREE_CPUS} more"
+    if most:
+        help = f"choose --workers {most}" + (", or fewer --cpus-per-worker" if cpus > 1 else "")
+    elif cpus == 1:
         help = "leave out --distributed, or start a cluster with more CPUs"
-    raise UsageError("ray-cpus", f"{message}; the cluster has {total}", help)
+    elif not capacity(nodes, cpus):
+        help = f"no node has {cpus} CPUs for a worker: choose fewer --cpus-per-worker"
+    else:
+        help = f"the workers may take {total - FREE_CPUS} CPUs: choose fewer --cpus-per-worker"
+    raise UsageError("ray-cpus", f"{message} to feed them; the cluster has {total}", help)

@@ -10,15 +10,15 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, DataContext, Datasource, ReadTask
-from ray.data.block import BlockMetadata
+from ray.data.block import BlockAccessor, BlockMetadata
 from ray.data.checkpoint import CheckpointConfig
 from ray.data.datasource import RowBasedFileDatasink
 from ray.exceptions import RayError, RayTaskError
@@ -143,7 +143,11 @@ class PartNumbers(Datasource):
         self, parallelism: int, per_task_row_limit: int | None = None, data_context: Any = None
     ) -> list[ReadTask]:
         spans = np.array_split(np.arange(self._count), max(1, min(parallelism, self._count)))
-        return [ReadTask(lambda span=span: [pa.table({PART: span})], _metadata(len(span))) for span in spans]
+        return [ReadTask(partial(_block, span), _metadata(len(span))) for span in spans]
+
+
+def _block(span: np.ndarray) -> list[Any]:
+    return [BlockAccessor.batch_to_block({PART: span})]
 
 
 def _metadata(count: int) -> BlockMetadata:
