@@ -12,6 +12,7 @@ import pytest
 from jsonnx import Callback, CompileError, Trainer
 from jsonnx.collective.local import local_collectives
 from jsonnx.collective.protocol import Collective
+from jsonnx.runtime.execution import virtual_shards
 from jsonnx.tuning.cpu.memory import inplace_updates, split_updates
 
 SHARDS = 8
@@ -226,6 +227,28 @@ def test_a_checkpoint_goes_on_with_any_number_of_ranks(tmp_path: Path) -> None:
 
     on_ranks(3, SHARDS, begin)
     assert_same([whole, go_on(None), *on_ranks(2, SHARDS, go_on)])
+
+
+def test_a_step_that_fails_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = CASES["dropout"]
+    x, y = data(document)
+    whole, failing = Trainer(document), Trainer(document)
+    for trainer in (whole, failing):
+        trainer.step(x[:BATCH], y[:BATCH])
+    compute, calls = virtual_shards._ShardThread.run, iter(range(SHARDS))
+
+    def fail_at_the_sixth(thread: Any, *arguments: Any) -> Any:
+        if next(calls) == 5:
+            raise KeyboardInterrupt
+        return compute(thread, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(virtual_shards._ShardThread, "run", fail_at_the_sixth)
+        with pytest.raises(KeyboardInterrupt):
+            failing.step(x[BATCH : 2 * BATCH], y[BATCH : 2 * BATCH])
+    for trainer in (whole, failing):
+        trainer.step(x[:BATCH], y[:BATCH])
+    assert_same([whole.weights(), failing.weights()])
 
 
 def refused(document: dict[str, Any], **arguments: Any) -> list[tuple[str, str]]:
