@@ -12,6 +12,7 @@ import pytest
 from jsonnx import Callback, CompileError, Trainer
 from jsonnx.collective.local import local_collectives
 from jsonnx.collective.protocol import Collective
+from jsonnx.tuning.cpu.memory import inplace_updates, split_updates
 
 SHARDS = 8
 SAMPLES, BATCH = 100, 24  # the last batch has fewer samples than shards
@@ -129,6 +130,20 @@ def test_virtual_shards_compute_the_step_of_one_machine(name: str) -> None:
     del document["training"]["distributed"]
     for key, expected in trained(document).items():
         np.testing.assert_allclose(sharded[key], expected, rtol=2e-4, atol=2e-5, err_msg=key)
+
+
+@pytest.mark.parametrize("name", ["dropout", "global norm", "rates", "batch norm"])
+def test_updates_in_place_have_the_bits_of_copies(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = {**CASES[name]}
+    document["layers"] = [
+        layer | {"units": 1200} if layer.get("units") == 16 else layer for layer in document["layers"]
+    ]
+    results = [trained(document)]
+    monkeypatch.setattr(inplace_updates, "MIN_INPLACE_STEP_BYTES", 0)
+    monkeypatch.setattr(inplace_updates, "MIN_SLOT_ELEMENTS", 1000)
+    monkeypatch.setattr(split_updates, "SLICE_ELEMENTS", 5000)
+    assert Trainer(document).plan_trainer.engine.execution.inplace_variables
+    assert_same([*results, trained(document), *on_ranks(3, SHARDS, lambda collective: trained(document, collective))])
 
 
 class StopAt(Callback):

@@ -245,7 +245,7 @@ class GraphLoader:
             no_spinning=no_spinning,
             own_arena=own_arena,
             keep_order=execution.keeps_order,
-            keep_nodes=is_step and bool(execution.inplace_variables),
+            keep_nodes=is_step and bool(execution.inplace_variables) and bool(graph.updates),
             keep_copies=is_step and self._plan.training.remat is not None,
             plan_memory=step is None or self.plans_memory(step),
             recorder=self._recorder if is_step else None,
