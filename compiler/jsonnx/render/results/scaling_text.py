@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...core.quantities import count_text
-from ...runtime.profile.scaling_model import MIN_EFFICIENCY, ScaledStep, Scaling
 from ..text.text_table import TextTable
+
+if TYPE_CHECKING:
+    from ...runtime.profile.scaling_model import ScaledStep, Scaling
 
 REASONS = {
     "network": "most time is lost in the network",
@@ -86,7 +88,7 @@ def _conclusions(scaling: Scaling, is_weak: bool) -> list[str]:
         lost = scaling.lost_seconds(inefficient)
         reason = REASONS[max(lost, key=lost.__getitem__)]
         numbers = f"With {inefficient.workers:,} workers or more"
-        lines.append(f"{numbers}, each trains less than {MIN_EFFICIENCY:.0%} of what it would alone: {reason}.")
+        lines.append(f"{numbers}, each trains less than {scaling.min_efficiency:.0%} of what it would alone: {reason}.")
     shards = scaling.costs.shard_count
     if not is_weak and scaling.candidates[-1] > shards:
         lines.append(f"More than {count_text(shards, 'worker')} do not pay: {_shards(shards)} give work to no more.")

@@ -14,8 +14,6 @@ from ...collective.tcp import HEADER_BYTES
 
 LENGTH_BYTES = 8
 """The size of the message by which rank 0 tells ranks without shards the length of the vectors."""
-MIN_EFFICIENCY = 0.5
-"""Below it, workers wait longer than they compute."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +114,8 @@ class Scaling:
     worker_counts: Sequence[int]
     threads: int
     shards_are_assumed: bool = False
+    min_efficiency: float = 0.5
+    """Below it, more workers do not pay: they wait longer than they compute what one would."""
 
     @cached_property
     def strong(self) -> list[ScaledStep]:
@@ -162,8 +162,8 @@ class Scaling:
         return max(self._candidate_steps(is_weak), key=lambda step: step.samples_per_second)
 
     def first_inefficient(self, is_weak: bool) -> ScaledStep | None:
-        """The smallest candidate below `MIN_EFFICIENCY`."""
-        return next((step for step in self._candidate_steps(is_weak) if step.efficiency < MIN_EFFICIENCY), None)
+        """The smallest candidate below `min_efficiency`."""
+        return next((step for step in self._candidate_steps(is_weak) if step.efficiency < self.min_efficiency), None)
 
     def lost_seconds(self, step: ScaledStep) -> dict[str, float]:
         """By reason: the time of a step in which its workers gain nothing over a single one."""
