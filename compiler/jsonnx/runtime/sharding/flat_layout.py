@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...core.reserved_names import is_gradient_name
+from ...core.reserved_names import LOSS_WEIGHT, is_gradient_name, is_metric_sums_name
 from ..providers.aligned_arrays import VECTOR_ALIGNMENT_BYTES
 from .shard_group import STOP_FLAGS
 
@@ -19,7 +19,8 @@ ALIGNED_ELEMENTS = VECTOR_ALIGNMENT_BYTES // 4
 
 
 class FlatLayout:
-    """Where the results of a shard lie in one vector: gradients first, as they may travel in 16 bits.
+    """Where the results of a shard lie in one vector: gradients first, as they may travel in 16 bits, then other means
+    over samples, then sums.
 
     Rows of samples, which some metrics keep, have no fixed size and no place in it.
     """
@@ -27,14 +28,16 @@ class FlatLayout:
     def __init__(self, outputs: Mapping[str, Value]) -> None:
         self.row_names = [name for name, value in outputs.items() if not value.type.is_static()]
         names = [name for name in outputs if name not in self.row_names]
-        names.sort(key=lambda name: not is_gradient_name(name))
+        sums = {name for name in names if is_metric_sums_name(name) or name == LOSS_WEIGHT}
+        names.sort(key=lambda name: (name in sums, not is_gradient_name(name)))
         self._places: dict[str, tuple[int, tuple[int, ...]]] = {}
-        self.gradient_elements = end = 0
+        self.gradient_elements = self._mean_elements = end = 0
         for name in names:
             shape = tuple(int(size) for size in outputs[name].shape)
             self._places[name] = end, shape
             end += -(-prod(shape) // ALIGNED_ELEMENTS) * ALIGNED_ELEMENTS
             self.gradient_elements = end if is_gradient_name(name) else self.gradient_elements
+            self._mean_elements = self._mean_elements if name in sums else end
         self._stop_start = end
         self.elements = end + ALIGNED_ELEMENTS
 
@@ -47,3 +50,10 @@ class FlatLayout:
     def stops(self, vector: np.ndarray) -> np.ndarray:
         """The reasons to stop in a vector."""
         return vector[self._stop_start : self._stop_start + len(STOP_FLAGS)]
+
+    def divide_by_weight(self, total: np.ndarray) -> None:
+        """Makes the sums over all shards means over the losses of the batch, if shards have been weighted by the
+        `LOSS_WEIGHT` of each."""
+        if LOSS_WEIGHT in self._places:
+            weight = total[self._places[LOSS_WEIGHT][0]]
+            total[: self._mean_elements] /= weight if weight else np.float32(1)
