@@ -120,6 +120,13 @@ def distributed_options(command: Command) -> Command:
     return command
 
 
+def require_distributed(distributed: str | None, purpose: str, given: Mapping[str, object]) -> None:
+    """Raises UsageError if options of a cluster are given without --distributed."""
+    option = next((name for name, value in given.items() if value is not None), None)
+    if distributed is None and option is not None:
+        raise UsageError("bad-option", f"{option} is for {purpose}", "add --distributed ray")
+
+
 def ray_workers(
     distributed: str | None,
     workers: tuple[int, int] | None,
@@ -128,11 +135,9 @@ def ray_workers(
     on_status: Callable[[str], None],
 ) -> RayWorkers | None:
     """The workers that train; None for a training in this process. Raises UsageError."""
+    given = {"--workers": workers, "--address": address, "--cpus-per-worker": cpus_per_worker}
+    require_distributed(distributed, "a training on a cluster", given)
     if distributed is None:
-        given = {"--workers": workers, "--address": address, "--cpus-per-worker": cpus_per_worker}
-        option = next((name for name, value in given.items() if value is not None), None)
-        if option is not None:
-            raise UsageError("bad-option", f"{option} is for a training on a cluster", "add --distributed ray")
         return None
     from ..ray.workers import RayWorkers, Scaling
 

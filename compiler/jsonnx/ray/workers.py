@@ -23,12 +23,10 @@ from ..pipeline.run.run_warnings import Warn, no_warning
 from ..pipeline.run.training_run import ProviderPlacement, train
 from ..runtime.session.weight_files import WeightsReport
 from ..runtime.sharding.shard_group import NO_SHARDS, NO_SHARDS_HELP
-from .cluster import Cluster, capacity
+from .cluster import OWN_OBJECT_STORE_BYTES, Cluster, capacity
 from .node_checks import NodeChecks, file_size
 from .progress import Progress
 
-OWN_OBJECT_STORE_BYTES = 100 << 20
-"""Of a cluster that is started for a training, whose workers store nothing there."""
 RAY_SETTINGS = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 """Environment variables: how often Ray's controller looks at the workers, and no hint about GPUs at the start."""
 OWN_RAY_SETTINGS = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}

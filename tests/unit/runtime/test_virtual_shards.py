@@ -149,6 +149,29 @@ def test_all_numbers_of_ranks_and_threads_have_the_same_bits(name: str) -> None:
     assert_same(results)
 
 
+def test_sums_that_are_denormal_are_equal_on_all_threads() -> None:
+    document = spec(
+        [dense(1, use_bias=False, kernel_initializer="zeros", name="y")],
+        {"x": {"shape": [1]}},
+        **{"loss": "mse", "metrics": [], "optimizer": {"type": "sgd", "learning_rate": 1e6}, "shuffle": False},
+        **{"distributed": {"shards": 4}, "batch_size": 4, "epochs": 1},
+    )
+    x = np.array([[1.5e-37], [-1.45e-37], [1.2e-37], [0]], np.float32)
+
+    class EveryBatch(Callback):
+        def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+            dict(logs)
+
+    def weight(threads: int, callbacks: list[Callback]) -> bytes:
+        trainer = Trainer(document, threads=threads)
+        trainer.fit(x, np.full((4, 1), -1, np.float32), verbose=0, callbacks=callbacks)
+        (found,) = trainer.weights().values()
+        assert found.any()
+        return found.tobytes()
+
+    assert len({weight(1, []), weight(1, [EveryBatch()]), weight(4, []), weight(4, [EveryBatch()])}) == 1
+
+
 @pytest.mark.parametrize(
     "name",
     ["dropout", "noise", "embedding", "global norm", "rates", "masked steps", "ignored class", "kept samples", "lstm"],

@@ -18,6 +18,7 @@ import numpy as np
 from ...collective.shard_tree import ShardSums
 from ...core.reserved_names import BATCH_SAMPLES, SHARD_FRACTION, shard_result_name
 from ..providers.aligned_arrays import AlignedArrays
+from ..providers.flush_denormals import denormals_flushed
 from ..sharding.flat_layout import FlatLayout
 from ..sharding.rank_evaluation import MeasuredBatch, gathered
 from ..sharding.shard_group import ShardGroup
@@ -84,9 +85,10 @@ class VirtualShardStep:
         parts = self._sums.take() if group.first < group.end else []
         if parts:
             layout.stops(parts[0])[:] += group.requested_stops
-        total = group.collective.all_reduce(parts, self._rounded)
-        np.copyto(self._total, total)
-        layout.divide_by_weight(self._total)
+        with denormals_flushed():  # in all sums, or bits would depend on what else the thread does
+            total = group.collective.all_reduce(parts, self._rounded)
+            np.copyto(self._total, total)
+            layout.divide_by_weight(self._total)
         group.agreed_stops = layout.stops(self._total).copy()
         run, results = self._update
         further = {name: feeds[name] for name in self._updater.fed_names if name in feeds}
@@ -113,7 +115,8 @@ class VirtualShardStep:
                     vector = self._sums.buffer(self._layout.elements)
                 rows = thread.run(self._slice(feeds, shard), vector)
                 with self._lock:
-                    self._sums.add(shard, vector)
+                    with denormals_flushed():
+                        self._sums.add(shard, vector)
                     if rows:
                         self._rows.append(MeasuredBatch(shard, len(next(iter(rows.values()))), rows))
 
