@@ -65,10 +65,9 @@ class Nodes:
 
     def drain(self, number: int) -> None:
         """Announces that a node is about to be taken away."""
-        code = f"import ray; ray.init(address={self.address!r}, log_to_driver=False, logging_level='ERROR'); "
-        code += (
-            f"print(*[n['NodeID'] for n in ray.nodes() if n['Alive'] and n['NodeManagerAddress'] == {HOSTS[number]!r}])"
-        )
+        code = f"import ray; ray.init(address={self.address!r}, log_to_driver=False, logging_level='ERROR')\n"
+        code += f"nodes = [node for node in ray.nodes() if node['NodeManagerAddress'] == {HOSTS[number]!r}]\n"
+        code += "print(*[node['NodeID'] for node in nodes if node['Alive']])"
         query = [*self.within(0), sys.executable, "-c", code]
         node = subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip()
         reason = ["--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=test", "--deadline-remaining-seconds=120"]
@@ -117,8 +116,9 @@ def test_two_nodes_train_to_the_same_bits_and_one_may_be_lost(project: Path, nod
 
 def test_a_node_that_is_taken_away_loses_nothing(project: Path, nodes: Nodes) -> None:
     """Without the checkpoint that is written then, the training would start over."""
+    options = ["--set", "training.epochs=1500", "--set", 'training.checkpoint={"every_epochs": 100000}']
+    finish(start(project, "-o", "whole", *options))
     nodes.start(1)
-    options = [*LONG, "--set", 'training.checkpoint={"every_epochs": 100000}']
     process = start(project, *on_ray(nodes.address, "1-2"), *options, "-o", "drained", prefix=nodes.within(0))
     wait_for(lambda: epochs_of(project / "drained") > 10, process)
     nodes.drain(1)
@@ -126,4 +126,4 @@ def test_a_node_that_is_taken_away_loses_nothing(project: Path, nodes: Nodes) ->
     assert "2 workers on 2 nodes, 1 thread each" in output
     assert "training goes on with 1 worker on 1 node" in output
     assert "continues after step" in output
-    assert run_files(project / "drained") == run_files(project / "long")
+    assert run_files(project / "drained") == run_files(project / "whole")
