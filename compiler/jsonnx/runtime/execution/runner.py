@@ -142,11 +142,18 @@ class Runner:
             return [array.copy() for array in self._result_arrays.values()]
         return [value.numpy() for value in binding.get_outputs()[: len(self._fetched_names)]]
 
-    def bind(self, feeds: Mapping[str, np.ndarray], results: Mapping[str, np.ndarray]) -> RunFunction:
+    def bind(
+        self,
+        feeds: Mapping[str, np.ndarray],
+        results: Mapping[str, np.ndarray],
+        further_results: dict[str, np.ndarray] | None = None,
+    ) -> RunFunction:
         """A function that reads `feeds` in place, writes the fetched outputs to `results`, and may be called
-        with further feeds."""
+        with further feeds. Fetched outputs that are not among the results are put into `further_results`, in arrays
+        that are new at every run."""
         wrap = load_runtime().OrtValue.ortvalue_from_numpy
-        result_values = {name: wrap(results[name]) for name in self._fetched_names}
+        result_values = {name: wrap(results[name]) for name in self._fetched_names if name in results}
+        new_names = [name for name in self._fetched_names if name not in results]
         variables, run_bound, has_updates = self._variables, self._run_bound, bool(self._updates)
         has_undo_outputs, overwrites, masks = bool(self._undo_outputs), self._overwrites, self._masks
         bindings: list[Any] = [None] * SET_COUNT
@@ -164,6 +171,8 @@ class Runner:
             binding = bindings[read_set] or bind(read_set)
             for name in further_feeds:
                 binding.bind_cpu_input(name, further_feeds[name])
+            for name in new_names:  # the output of the last run, still bound, may have another shape
+                binding.bind_output(name, "cpu")
             if has_undo_outputs:
                 self._allocate_undo_outputs(binding)
             try:
@@ -174,6 +183,9 @@ class Runner:
             except Exception as error:  # onnxruntime's exceptions have no base class of their own
                 raise _step_failure(error) from error
             _release_large(binding, further_feeds, further_feeds)
+            if further_results is not None:
+                values = dict(zip(self._fetched_names, binding.get_outputs(), strict=False))
+                further_results.update({name: values[name].numpy() for name in new_names})
             if has_undo_outputs:
                 self._store_undo_outputs(binding, read_set)
             if has_updates:
@@ -235,7 +247,7 @@ class Runner:
         for name in self._fetched_names:
             if results is None and name == LOSS and self._overwrites:
                 binding.bind_ortvalue_output(name, load_runtime().OrtValue.ortvalue_from_numpy(self._loss))
-            elif results is None:
+            elif results is None or name not in results:
                 binding.bind_output(name, "cpu")
             else:
                 binding.bind_ortvalue_output(name, results[name])

@@ -2,7 +2,8 @@
 
 Threads of a worker compute gradients of shards, each in a session with one thread; a collective adds them over all
 workers by a fixed tree. So the sum has the same bits for any number of threads and workers, and each worker updates its
-own copy of the weights by it.
+own copy of the weights by it. Gradients of lazily updated tables are sparse: their indices and rows are added by the
+same tree.
 """
 
 from __future__ import annotations
@@ -16,7 +17,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...collective.shard_tree import ShardSums
-from ...core.reserved_names import BATCH_SAMPLES, SHARD_FRACTION, shard_result_name
+from ...collective.sparse_sums import SparseGradient, SparseSums
+from ...core.reserved_names import (
+    BATCH_SAMPLES,
+    SHARD_FRACTION,
+    gradient_indices_name,
+    gradient_rows_name,
+    shard_result_name,
+    sparse_gradient_weight,
+)
 from ..providers.aligned_arrays import AlignedArrays
 from ..sharding.flat_layout import FlatLayout
 from ..sharding.shard_group import ShardGroup
@@ -24,6 +33,7 @@ from .data_parallel import batch_axis
 from .worker_thread import WorkerThread
 
 if TYPE_CHECKING:
+    from ...ir import Graph
     from ..training_plan import ShardedGraphs
     from .runner import RunFunction, Runner
 
@@ -50,7 +60,8 @@ class VirtualShardStep:
         self._axes = {name: batch_axis(value.type) for name, value in {**shard.inputs, **shard.randoms}.items()}
         self._rounded = self._layout.gradient_elements if group.compresses else 0
         self._sums = ShardSums(group.first, group.end, group.shard_count, self._rounded)
-        self._threads = [_ShardThread(runner, self._layout) for runner in shard_runners]
+        self._sparse_sums = SparseSums(_row_widths(shard), group.collective, group.shard_count, group.compresses)
+        self._threads = [_ShardThread(runner, self._layout, self._sparse_sums) for runner in shard_runners]
         self._workers = [WorkerThread() for _ in shard_runners[1:]]
         self._total = AlignedArrays().zeros((self._layout.elements,), np.dtype(np.float32))
         self._lock = Lock()
@@ -79,6 +90,9 @@ class VirtualShardStep:
         group.agreed_stops = layout.stops(self._total).copy()
         run, results = self._update
         further = {name: feeds[name] for name in self._updater.fed_names if name in feeds}
+        for table, gradient in self._sparse_sums.total().items():
+            further[shard_result_name(0, gradient_indices_name(table))] = gradient.indices
+            further[shard_result_name(0, gradient_rows_name(table))] = gradient.rows
         run(further)
         return {name: array.copy() for name, array in results.items()}
 
@@ -92,9 +106,10 @@ class VirtualShardStep:
                     if shard is None:
                         return
                     vector = self._sums.buffer(self._layout.elements)
-                thread.run(self._slice(feeds, shard), vector)
+                gradients = thread.run(self._slice(feeds, shard), vector)
                 with self._lock:
                     self._sums.add(shard, vector)
+                    self._sparse_sums.add(shard, gradients)
 
         futures: list[Future[None]] = []
         try:
@@ -118,29 +133,48 @@ class VirtualShardStep:
         return sliced
 
 
+def _row_widths(shard: Graph) -> dict[str, int]:
+    """The lengths of the rows of sparse gradients, by weight."""
+    parts = {name: weight for name in shard.outputs if (weight := sparse_gradient_weight(name))}
+    return {
+        weight: shard.outputs[name].type.static_size(1)
+        for name, weight in parts.items()
+        if name == gradient_rows_name(weight)
+    }
+
+
 class _ShardThread:
     """Computes shards one after the other, with a session of its own."""
 
-    def __init__(self, runner: Runner, layout: FlatLayout) -> None:
-        self._runner, self._layout = runner, layout
+    def __init__(self, runner: Runner, layout: FlatLayout, sparse_sums: SparseSums) -> None:
+        self._runner, self._layout, self._sparse_sums = runner, layout, sparse_sums
+        self._sparse_results: dict[str, np.ndarray] = {}
         self._bound: dict[int, tuple[np.ndarray, RunFunction]] = {}
         """By address: the vectors to which results were written, and the functions that do it."""
 
-    def run(self, feeds: Arrays, vector: np.ndarray) -> None:
-        """Writes the results of a shard to a vector: zeros if it has no samples."""
+    def run(self, feeds: Arrays, vector: np.ndarray) -> dict[str, SparseGradient]:
+        """Writes the results of a shard to a vector, and returns its sparse gradients: zeros if it has no samples."""
         if not feeds[SHARD_FRACTION]:
             vector.fill(0)
-            return
+            return {}
         feeds = {name: feeds[name] for name in self._runner.fed_names}
         if not self._runner.keeps_bindings:  # strings among the inputs
             vector.fill(0)
             results, views = self._runner(feeds), self._layout.views(vector)
             for name, view in views.items():
                 view[...] = results[name]
-            return
+            return {}
         address = vector.ctypes.data
         if address not in self._bound:
             vector.fill(0)  # what is between the results
-            self._bound[address] = vector, self._runner.bind({}, self._layout.views(vector))
+            run = self._runner.bind({}, self._layout.views(vector), self._sparse_results)
+            self._bound[address] = vector, run
         self._layout.stops(vector).fill(0)
         self._bound[address][1](feeds)
+        results = self._sparse_results
+        return {
+            table: self._sparse_sums.sum_rows(
+                table, results[gradient_indices_name(table)], results[gradient_rows_name(table)]
+            )
+            for table in self._sparse_sums.widths
+        }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...core.reserved_names import is_gradient_name
+from ...core.reserved_names import is_gradient_name, sparse_gradient_weight
 from ..providers.aligned_arrays import VECTOR_ALIGNMENT_BYTES
 from .shard_group import STOP_FLAGS
 
@@ -19,10 +19,12 @@ ALIGNED_ELEMENTS = VECTOR_ALIGNMENT_BYTES // 4
 
 
 class FlatLayout:
-    """Where the results of a shard lie in one vector: gradients first, as they may travel in 16 bits."""
+    """Where the results of a shard, but for sparse gradients, lie in one vector: dense gradients first, as they may
+    travel in 16 bits."""
 
     def __init__(self, outputs: Mapping[str, Value]) -> None:
-        names = sorted(outputs, key=lambda name: not is_gradient_name(name))
+        dense = [name for name in outputs if not sparse_gradient_weight(name)]
+        names = sorted(dense, key=lambda name: not is_gradient_name(name))
         self._places: dict[str, tuple[int, tuple[int, ...]]] = {}
         self.gradient_elements = end = 0
         for name in names:
