@@ -17,8 +17,9 @@ PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 
 ARROWS = """
 callbacks: pipeline runtime core
-cli: language_server mcp_server pipeline render runtime data lint lowering interop frontend layers sections backend
+cli: ray language_server mcp_server pipeline render runtime data lint lowering interop frontend layers sections backend
     library core
+ray: pipeline hyperparameter_search sections backend core
 language_server: language_server/features language_server/checks language_server/documents frontend core
 language_server/features: language_server/checks language_server/documents pipeline render frontend layers sections
     library core
@@ -166,6 +167,7 @@ OWNERS = {
     "duckdb": {"data"},
     "fsspec": {"data"},
     "PIL": {"data"},
+    "ray": {"ray"},
     "optuna": {"hyperparameter_search"},
     "cmaes": {"hyperparameter_search"},
     "lsprotocol": {"language_server"},

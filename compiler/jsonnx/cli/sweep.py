@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +23,9 @@ from .common import (
     print_status,
 )
 from .options import options_of, training_option
+
+if TYPE_CHECKING:
+    from ..pipeline.sweep.trial_host import TrialHost
 
 
 @click.command(short_help="Search for the values with which a spec trains best.")
@@ -48,6 +51,23 @@ from .options import options_of, training_option
 )
 @training_option("threads")
 @click.option(
+    "--distributed",
+    type=click.Choice(["ray"]),
+    help="Run the trials on the nodes of a Ray cluster instead of on this machine.",
+)
+@click.option(
+    "--address",
+    metavar="HOST:PORT",
+    help="With --distributed, the address of a running cluster, or auto for that of this machine; if omitted, that of "
+    "RAY_ADDRESS, or else a cluster that is started for the search.",
+)
+@click.option(
+    "--cpus-per-trial",
+    type=click.FloatRange(0, 1024, min_open=True),
+    metavar="N",
+    help="With --distributed, the CPUs that each trial reserves; by default, as many as it has threads.",
+)
+@click.option(
     "--keep",
     type=click.Choice(["best", "all"]),
     default="best",
@@ -72,6 +92,9 @@ def sweep(
     resume: bool,
     retry_failed: bool,
     jobs: int,
+    distributed: str | None,
+    address: str | None,
+    cpus_per_trial: float | None,
     keep: str,
     quiet: bool,
     format_: str,
@@ -86,6 +109,7 @@ def sweep(
 
     if not quiet:
         print_provider_choice(arguments["provider"])
+    host = _trial_host(distributed, address, cpus_per_trial)
     options = SweepOptions(jobs, resume, retry_failed, "all" if keep == "all" else "best", options_of(arguments))
     with sweep_display(0 if quiet else 1) as display:
         result = run_sweep(
@@ -93,6 +117,7 @@ def sweep(
             output,
             options,
             display,
+            host=host,
             warn=lambda diagnostics: print_diagnostics(diagnostics, "text") if diagnostics else None,
             on_status=lambda text: None if quiet else print_status(text),
         )
@@ -102,3 +127,17 @@ def sweep(
         for line in result.summary_lines():
             print_result(line)
     sys.exit(result.exit_status)
+
+
+def _trial_host(distributed: str | None, address: str | None, cpus_per_trial: float | None) -> TrialHost | None:
+    """The host of the trials; None for this machine. Raises UsageError."""
+    if distributed is not None:
+        from ..ray.trial_host import RayTrialHost
+
+        return RayTrialHost(address, cpus_per_trial)
+    if address is not None or cpus_per_trial is not None:
+        from ..core.diagnostics import UsageError
+
+        option = "--address" if address is not None else "--cpus-per-trial"
+        raise UsageError("bad-option", f"{option} is for trials on a cluster", "add --distributed ray")
+    return None

@@ -102,7 +102,8 @@ class ExchangeCollective(ABC):
             length = int.from_bytes(self.broadcast(length.to_bytes(8, "little")), "little")
         if any(part.dtype != np.float32 or part.shape != (length,) for part in parts):
             self.close()
-            raise CollectiveError(f"rank {self.rank} has parts that are not float32 vectors of {length} elements")
+            message = f"rank {self.rank} has parts that are not float32 vectors of {length} elements"
+            raise CollectiveError(message, [self.rank])
         return parts[0] if parts else np.empty(length, np.float32)
 
     def _reused_memory(self, peer: int, length: int) -> np.ndarray:

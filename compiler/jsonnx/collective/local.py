@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from .protocol import CollectiveError
 EMPTY = np.empty(0, np.uint8)
 
 
-def local_collectives(size: int, shard_count: int, timeout: float = 60.0) -> list[LocalCollective]:
+def local_collectives(size: int, shard_count: int, timeout: float = 300.0) -> list[LocalCollective]:
     """One collective for each of the threads that train together."""
     shared = _Shared(size, timeout)
     return [LocalCollective(rank, size, shard_count, shared) for rank in range(size)]
@@ -21,22 +21,30 @@ def local_collectives(size: int, shard_count: int, timeout: float = 60.0) -> lis
 
 class _Shared:
     def __init__(self, size: int, timeout: float) -> None:
-        self.barrier = threading.Barrier(size, timeout=timeout)
+        self.timeout = timeout
+        self.changed = threading.Condition()
         self.messages: list[tuple[int, Outgoing]] = [(0, {})] * size
         self.arrivals = [0] * size
+        self.ended: set[int] = set()
+        self.causes: list[int] = []
+        """The ranks that ended first, or that others missed."""
 
 
 class LocalCollective(ExchangeCollective):
+    """The collective of a thread."""
+
     def __init__(self, rank: int, size: int, shard_count: int, shared: _Shared) -> None:
         super().__init__(rank, size, shard_count)
         self._shared = shared
 
     def close(self) -> None:
-        self._shared.barrier.abort()
+        self._end([self.rank])
 
     def _exchange(
         self, step: int, outgoing: Outgoing, lengths: Mapping[int, int] | None, memory: Memory
     ) -> dict[int, np.ndarray]:
+        if self.rank in self._shared.ended:
+            raise CollectiveError("the collective is closed")
         self._shared.messages[self.rank] = (step, outgoing)
         self._wait(step)
         received = {}
@@ -45,7 +53,7 @@ class LocalCollective(ExchangeCollective):
             pieces = messages.get(self.rank, ())
             length = sum(map(len, pieces))
             if there != step or (lengths is not None and length != lengths[peer]):
-                self.close()
+                self._end([peer])
                 raise CollectiveError(f"rank {peer} does not call {STEP_NAMES[step]} with equal lengths", [peer])
             received[peer] = memory(peer, length)
             np.concatenate([EMPTY, *pieces], out=received[peer])
@@ -53,11 +61,24 @@ class LocalCollective(ExchangeCollective):
         return received
 
     def _wait(self, step: int) -> None:
-        self._shared.arrivals[self.rank] += 1
-        try:
-            self._shared.barrier.wait()
-        except threading.BrokenBarrierError:
-            own = self._shared.arrivals[self.rank]
-            missing = [rank for rank, count in enumerate(self._shared.arrivals) if count < own]
-            names = " and ".join(f"rank {rank}" for rank in missing) or "a rank"
-            raise CollectiveError(f"{names} did not take part in {STEP_NAMES[step]}", missing) from None
+        """Waits until all ranks are here as often as this one."""
+        shared = self._shared
+        with shared.changed:
+            shared.arrivals[self.rank] += 1
+            shared.changed.notify_all()
+            shared.changed.wait_for(lambda: not self._missing() or shared.ended & self._missing(), shared.timeout)
+            missing = self._missing()
+        if missing:
+            self._end(sorted(missing))
+            names = " and ".join(f"rank {rank}" for rank in shared.causes)
+            raise CollectiveError(f"{names} did not take part in {STEP_NAMES[step]}", shared.causes)
+
+    def _missing(self) -> set[int]:
+        own = self._shared.arrivals[self.rank]
+        return {rank for rank, count in enumerate(self._shared.arrivals) if count < own}
+
+    def _end(self, causes: Sequence[int]) -> None:
+        with self._shared.changed:
+            self._shared.causes = self._shared.causes or list(causes)
+            self._shared.ended.add(self.rank)
+            self._shared.changed.notify_all()

@@ -52,10 +52,10 @@ def _segment_sums(rows: np.ndarray, order: np.ndarray, starts: np.ndarray) -> np
 class SparseSums:
     """Adds the sparse gradients of some tables over all shards, of which this rank has first..end-1."""
 
-    def __init__(self, widths: Mapping[str, int], collective: Collective, shard_count: int, rounds: bool) -> None:
+    def __init__(self, collective: Collective, shard_count: int, widths: Mapping[str, int], rounds: bool) -> None:
         """`widths` are the lengths of rows, by table. With `rounds`, all sums are rounded to bfloat16, and travel
         so."""
-        self.widths, self._collective, self._shard_count, self._rounds = widths, collective, shard_count, rounds
+        self._collective, self._shard_count, self.widths, self._rounds = collective, shard_count, widths, rounds
         self._dtype = np.dtype(bfloat16 if rounds else np.float32)
         self._nodes = [self._subtrees(rank) for rank in range(collective.size)]
         self._leaves: dict[str, dict[Node, SparseGradient]] = {table: {} for table in widths}
@@ -63,12 +63,8 @@ class SparseSums:
     def _subtrees(self, rank: int) -> list[Node]:
         return subtrees(*shard_range(rank, self._collective.size, self._shard_count), self._shard_count)
 
-    def sum_rows(self, table: str, indices: np.ndarray, rows: np.ndarray) -> SparseGradient:
-        """What `add` takes: a shard's gradient, whose indices may repeat."""
-        return sparse_sum([SparseGradient(indices, rows.reshape(-1, self.widths[table]))], self._rounds)
-
     def add(self, shard: int, gradients: Mapping[str, SparseGradient]) -> None:
-        """Adds the gradients of a shard; a table that is missing has none."""
+        """Adds the gradients of a shard, each a `sparse_sum`; a table that is missing has none."""
         for table, width in self.widths.items():
             empty = SparseGradient(np.empty(0, np.int64), np.empty((0, width), np.float32))
             self._leaves[table][shard, shard + 1] = gradients.get(table, empty)

@@ -20,7 +20,9 @@ from .segments import KEY, NO_SEGMENT, Segment, SegmentKey, can_share, open_segm
 
 HEADER = struct.Struct("<4sB3xIQQ")
 """Of every message: the protocol, the step, the number of the exchange, the number of bytes, and their offset in the
-sender's segment, whose key follows; a segment of no size means that the bytes follow instead."""
+sender's segment, whose key follows. With the offset `FOLLOWS`, the bytes follow. A segment is first named in such a
+message: that the receiver has opened it is certain once it has taken part in another exchange."""
+FOLLOWS = (1 << 64) - 1
 MAGIC = b"jxc1"
 FAILURE = 255
 """The step of the message by which a rank tells why it ends: the ranks that are the cause, and a text."""
@@ -52,7 +54,7 @@ class Listener:
         family, kind, protocol, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
         self._socket = socket.socket(family, kind, protocol)
         self._socket.bind(address)
-        self._socket.listen(128)
+        self._socket.listen(1024)
         self.address: Address = (host, self._socket.getsockname()[1])
 
     def connect(
@@ -99,7 +101,7 @@ class _Peer:
         self.connection = connection
         self.last_progress = 0.0
         self.reads_segments = False
-        self.segments: dict[int, tuple[SegmentKey, np.ndarray]] = {}
+        self.segments: dict[int, tuple[SegmentKey, np.ndarray | None]] = {}
 
     def lost(self, reason: str) -> _Lost:
         return _Lost(f"{self.name} {reason}", [self.rank])
@@ -201,28 +203,35 @@ class TcpCollective(ExchangeCollective):
             for peer, link in self._links.items()
             if link.reads_segments and _size(outgoing.get(peer, ())) >= MIN_SHARED_BYTES
         }
-        segment = self._segment(sum(map(_size, shared.values()))) if shared else None
-        offsets = segment.write(shared) if segment else {}
+        key = NO_SEGMENT
+        offsets: dict[int, int] = {}
+        if shared:
+            size = sum(map(_size, shared.values()))
+            segment = self._segments.get(self._number % 2)
+            if segment and segment.size >= size:
+                offsets = segment.write(shared)
+            else:
+                segment = self._replace_segment(size)
+            key = segment.key
         messages: dict[int, list[Bytes]] = {}
         for peer, link in self._links.items():
             pieces = outgoing.get(peer, ())
-            offset = offsets.get(id(pieces)) if link.reads_segments else None
-            key = KEY.pack(*(NO_SEGMENT if segment is None or offset is None else segment.key))
-            header = HEADER.pack(MAGIC, step, self._number, _size(pieces), offset or 0)
-            messages[peer] = [header + key, *(pieces if offset is None else ())]
+            offset = offsets.get(id(pieces), FOLLOWS) if link.reads_segments else FOLLOWS
+            header = HEADER.pack(MAGIC, step, self._number, _size(pieces), offset)
+            segment_key = KEY.pack(*(key if link.reads_segments else NO_SEGMENT))
+            messages[peer] = [header + segment_key, *(pieces if offset == FOLLOWS else ())]
         return messages
 
-    def _segment(self, size: int) -> Segment:
-        """The segment for this exchange, which is not that of the last one.
+    def _replace_segment(self, size: int) -> Segment:
+        """A larger segment for every second exchange.
 
-        Others have read what the exchange before the last one wrote: after that, they took part in the last one.
+        What an exchange writes there has been read by all when the next one ends, in which they take part after that.
         """
-        found = self._segments.get(self._number % 2)
-        if found is None or found.size < size:
-            if found:
-                found.close()
-            found = self._segments[self._number % 2] = Segment(size)
-        return found
+        old = self._segments.get(self._number % 2)
+        if old:
+            old.close()
+        new = self._segments[self._number % 2] = Segment(size + size // 4)
+        return new
 
     def _receive(
         self, peer: int, step: int, lengths: Mapping[int, int] | None, memory: Memory, received: dict[int, np.ndarray]
@@ -243,22 +252,24 @@ class TcpCollective(ExchangeCollective):
             raise link.lost(f"is in {STEP_NAMES.get(there, there)}, exchange {number}")
         if lengths is not None and length != lengths[peer]:
             raise link.lost(f"sent {length} bytes instead of {lengths[peer]}")
-        if key.size:
-            received[peer] = self._shared_data(link, key, length, offset)
-        else:
+        segment = self._opened(link, key) if key.size else None
+        if offset == FOLLOWS:
             received[peer] = memory(peer, length)
             yield from link.receive(received[peer])
-
-    def _shared_data(self, link: _Peer, key: SegmentKey, length: int, offset: int) -> np.ndarray:
-        known, data = link.segments.get(self._number % 2, (None, None))
-        if known != key or data is None:
-            data = open_segment(key)
-            if data is None:
-                raise link.lost("has shared memory that cannot be opened")
-            link.segments[self._number % 2] = (key, data)
-        if offset + length > len(data):
+        elif segment is None:
+            raise link.lost("has shared memory that cannot be opened")
+        elif offset + length > len(segment):
             raise link.lost("names a part outside its shared memory")
-        return data[offset : offset + length]
+        else:
+            received[peer] = segment[offset : offset + length]
+
+    def _opened(self, link: _Peer, key: SegmentKey) -> np.ndarray | None:
+        """A segment of another rank, or None if it cannot be opened, as when that rank has ended."""
+        known, data = link.segments.get(self._number % 2, (None, None))
+        if known != key:
+            data = open_segment(key)
+            link.segments[self._number % 2] = (key, data)
+        return data
 
     def _run(self, jobs: Jobs, timeout: float, deadline: float = math.inf) -> dict[int, _Lost]:
         """Continues jobs as their connections are ready, until all have ended; returns the ranks that failed."""
@@ -308,7 +319,7 @@ class TcpCollective(ExchangeCollective):
     def _end(self, causes: Sequence[int], reason: str) -> None:
         """Closes everything, after it has told the others why."""
         text = f"{' '.join(map(str, causes))}:{reason}".encode()[:MAX_FAILURE_BYTES]
-        header = HEADER.pack(MAGIC, FAILURE, 0, len(text), 0) + KEY.pack(*NO_SEGMENT)
+        header = HEADER.pack(MAGIC, FAILURE, 0, len(text), FOLLOWS) + KEY.pack(*NO_SEGMENT)
         jobs: Jobs = {
             (peer, WRITE): chain(self._sending.get(peer, ()), link.send([header, text]))
             for peer, link in self._links.items()

@@ -177,13 +177,12 @@ def shard_step(
     results = {name: value for name, value in graph.outputs.items() if is_metric_sums_name(name)}
     with g.scope("loss", ("training", "loss")):
         results |= {name: g.Mul(value, fraction) for name, value in graph.outputs.items() if not value.rank}
-    for weight, gradient in gradient_by_weight.items():
-        if weight.name in sparse_weights:
-            with g.scope("shares", ("training",)):
-                results |= sparse_gradient(g, weight.name, g.gradients[gradient])
-        else:
-            results[gradient_name(weight.name)] = gradient
+    gradient_by_name = {w.name: gradient_by_weight[w] for w in weights if w in gradient_by_weight}
+    sparse = {name: g.gradients[gradient] for name, gradient in gradient_by_name.items() if name in sparse_weights}
+    results |= {gradient_name(name): gradient for name, gradient in gradient_by_name.items() if name not in sparse}
     with g.scope("shares", ("training",)):
+        for name, info in sparse.items():
+            results |= sparse_gradient(g, name, info)
         for name, value in graph.updates.items():
             results[state_change_name(name)] = g.Mul(g.Sub(value, graph.states[name]), fraction)
     g.updates.clear()
@@ -195,8 +194,8 @@ def combine_shards(
 ) -> Graph:
     """The last graph of a sharded step: sums the results of all shards (inputs `+0/NAME` ...) and updates weights.
 
-    With one shard, its results are those of the whole batch. Then sparse gradients are added up already, too: the
-    inputs are the indices and the rows.
+    With one shard, its results are those of the whole batch, without rows of samples. Then sparse gradients are added
+    up already, too: the inputs are their indices and rows.
     """
     g = Builder.extending(replace(graph, inputs={}, outputs={}, nodes=(), randoms={}, losses=(), updates={}))
     with g.scope("shares", ("training",)):
@@ -205,6 +204,8 @@ def combine_shards(
             type = value.type
             if weight := sparse_gradient_weight(name):  # a row for each that any shard has looked up
                 type = TensorType(type.dtype, (Size.named(f"{ROW_INDICES}/{weight}"), *type.shape[1:]))
+            elif not type.is_static():  # rows of samples, which are not added
+                continue
             shard_results = [g.input(shard_result_name(index, name), type) for index in range(shard_count)]
             totals[name] = shard_results[0] if shard_count == 1 else g.Sum(*shard_results)
         for name in graph.updates:

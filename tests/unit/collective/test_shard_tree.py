@@ -127,3 +127,12 @@ def test_a_buffer_has_the_length_that_is_asked_for() -> None:
     sums.add(0, sums.buffer(5))
     sums.take()
     assert len(sums.buffer(7)) == 7
+
+
+def test_compression_rounds_as_much_as_the_depth_of_the_tree() -> None:
+    parts = [np.random.default_rng(shard).standard_normal(20_000, np.float32) for shard in range(8)]
+    exact = np.sum(np.array(parts, np.float64), axis=0)
+    found = reference_sum(parts, 20_000)
+    error = np.linalg.norm(found - exact) / np.linalg.norm(exact)
+    assert 1e-3 < error < 4e-3
+    assert (rounded_head(found, 20_000) == found).all()

@@ -19,7 +19,7 @@ from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.hyperparameter_search.trials import FAILED, FINISHED, Trial
 from jsonnx.pipeline.run_folder.run_info import INTERRUPTED
 from jsonnx.pipeline.sweep import sweep as sweep_module
-from jsonnx.pipeline.sweep import sweep_run
+from jsonnx.pipeline.sweep import sweep_run, trial_process
 from jsonnx.pipeline.sweep.sweep import SweepResult
 from jsonnx.pipeline.sweep.trial_process import TrialProcess
 from jsonnx.pipeline.sweep.trial_run import TrialJob, TrialResult, result_line
@@ -93,7 +93,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def pretended(monkeypatch: pytest.MonkeyPatch) -> type[Pretended]:
     Pretended.jobs, Pretended.result_of, Pretended.dies_at = [], lambda job, result: result, None
-    monkeypatch.setattr(sweep_run, "TrialProcess", Pretended)
+    monkeypatch.setattr(trial_process, "TrialProcess", Pretended)
     monkeypatch.setattr(sweep_run, "SECONDS_BETWEEN_POLLS", 0.0)
     return Pretended
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,9 @@ from .run_inputs import load_data, resumed_trainer
 from .run_warnings import Warn, no_warning
 
 
-def follow(checked: CheckedSpec, options: TrainingOptions, collective: Collective) -> None:
+def follow(
+    checked: CheckedSpec, options: TrainingOptions, collective: Collective, callbacks: Iterable[object] = ()
+) -> None:
     """Trains as a worker of another rank than 0, which writes nothing.
 
     Raises CompileError, FeedError and UsageError as `train`, and CollectiveError if another worker fails.
@@ -36,7 +38,7 @@ def follow(checked: CheckedSpec, options: TrainingOptions, collective: Collectiv
             path.write_bytes(checkpoint)
             del checkpoint
             trainer.load_checkpoint(path)
-        trainer.fit(data.train, validation_data=data.validation, verbose=0)
+        trainer.fit(data.train, validation_data=data.validation, callbacks=[*callbacks], verbose=0)
 
 
 def share_checkpoint(collective: Collective, path: Path | None) -> None:

@@ -65,7 +65,7 @@ def train(
     start_time = time.monotonic()
     run_folder = RunFolder(folder, lambda text: warn([Diagnostic("run-locked", text, severity="warning")]))
     refuse_overwrite(input_files(checked, options), run_folder.result_files)
-    resumes = _is_resumed(run_folder, options)
+    resumes = is_resumed(run_folder, options)
     if resumes:
         trainer = resumed_trainer(checked, options, warn, collective)
     else:
@@ -85,7 +85,7 @@ def train(
     if lock is not None:
         run.check_lock(lock)
     with run_folder:
-        if _is_resumed(run_folder, options) != resumes:
+        if is_resumed(run_folder, options) != resumes:
             message = f"another process has started or removed the run in {str(folder)!r}"
             raise UsageError("run-exists", message, "give the command once more")
         trainer.plan_trainer.temporary_folder = run_folder.path
@@ -264,7 +264,7 @@ class _PreparedRun:
         self.folder.write_texts(run_info_texts(self.folder.paths, ended))
 
 
-def _is_resumed(run: RunFolder, options: TrainingOptions) -> bool:
+def is_resumed(run: RunFolder, options: TrainingOptions) -> bool:
     """Whether the run continues the one in the folder. Raises UsageError if it would overwrite a file, or if the folder
     has files of a run, but not the one that makes it possible to resume it."""
     folder = str(run.path)
@@ -293,4 +293,4 @@ def _resume_help() -> Iterator[None]:
         raise
 
 
-__all__ = ["Outcome", "ProviderPlacement", "train"]
+__all__ = ["Outcome", "ProviderPlacement", "is_resumed", "train"]

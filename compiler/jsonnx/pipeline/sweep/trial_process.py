@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -15,6 +16,7 @@ from ...core.diagnostics import UsageError
 from ...core.files.files import error_reason, open_without_links
 from ...core.files.run_layout import RunPaths
 from ...core.metric_values import finite_or_none
+from ...core.system.cpu_count import thread_count
 from ...hyperparameter_search.trials import FAILED, Curve
 from ..run_folder.metric_files import metric_lines
 from ..run_folder.run_info import INTERRUPTED
@@ -23,6 +25,23 @@ from .trial_run import TrialJob, TrialResult, job_line, result_from_line
 MAX_LOG_CHARACTERS = 300
 """Characters at the end of what a killed process has printed that its reason quotes."""
 PACKAGE_PARENT = Path(__file__).parents[3]
+
+
+class LocalHost:
+    """Runs trials on this machine."""
+
+    def threads_per_trial(self, jobs: int) -> int:
+        """The usable CPUs, divided among the jobs."""
+        return max(1, thread_count() // jobs)
+
+    def prepare(self, job: TrialJob, on_status: Callable[[str], None]) -> None:
+        """The search has checked the spec and its data on this machine."""
+
+    def start(self, number: int, job: TrialJob, log_file: Path) -> TrialProcess:
+        return TrialProcess(job, log_file)
+
+    def close(self) -> None:
+        """Each process is ended by the search."""
 
 
 class TrialProcess:

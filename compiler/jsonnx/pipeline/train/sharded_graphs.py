@@ -6,14 +6,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from functools import partial
 
+from ...analysis.sample_interaction import SEPARATE_SAMPLES_HELP, report_interaction, separate_layers
 from ...analysis.shape_inference import TypedNetwork
-from ...frontend.network import Call
 from ...gradient.training_step import combine_shards, shard_step
 from ...ir import Graph, Node
-from ...layers.base import Layer
-from ...layers.normalization.normalization import BatchNormalization
-from ...layers.normalization.spectral import SpectralNormalization
-from ...layers.rnn.time_distributed import acts_along_batch_axis, nested_components
 from ...passes.canonicalize import canonicalize
 from ...passes.training_steps.batch_separability import is_batch_separable, mixing_nodes
 from ...passes.training_steps.simplify_step import simplify_step
@@ -21,14 +17,6 @@ from ...runtime.training_plan import ShardBuilder, ShardedGraphs
 from ...sections.training_section import Training
 from ...tuning.cpu.gradient import CPU_GRADIENTS
 from ..check.check import CheckedSpec
-
-LOCAL_STATISTICS_HELP = (
-    'with `"distributed": {"batch_norm": "local"}` the layer computes its statistics over each shard, as workers of '
-    "other frameworks do; or use a normalization of single samples, such as LayerNormalization or GroupNormalization"
-)
-MEAN_LOSS_HELP = (
-    "a training can be distributed if its loss is a mean over samples, each of which is computed on its own"
-)
 
 
 def shard_builder(checked: CheckedSpec, scored: Graph) -> ShardBuilder | None:
@@ -75,40 +63,18 @@ def require_separate_samples(checked: CheckedSpec, forward_loss: Graph) -> None:
     if training.effective_loss_scale is not None:
         message = "the scale of the loss depends on the gradients of the whole batch, which workers do not have"
         report.add("samples-interact", ("training", "loss_scale"), message, help="leave it out")
-    allows_local = training.distributed.batch_norm == "local"
     calls = {call.owner: call for call in reversed(network.calls)}
-    separate = {call.owner for call in network.calls if keeps_samples_separate(checked, call, allows_local)}
     first_nodes: dict[str, Node] = {}
-    for node in mixing_nodes(forward_loss, separate):
+    for node in mixing_nodes(forward_loss, separate_layers(checked.require())):
         first_nodes.setdefault(node.scope.partition("/")[0], node)
     for scope, node in first_nodes.items():
-        call = calls.get(scope)
-        if call is None:
+        if scope in calls:
+            report_interaction(calls[scope], report)
+        else:
             message = "the loss of a sample depends on other samples, so that a batch cannot be divided among workers"
-            report.add("samples-interact", node.path, message, help=MEAN_LOSS_HELP)
-            continue
-        help = LOCAL_STATISTICS_HELP if mixes_by_statistics(call.layer) else MEAN_LOSS_HELP
-        message = f"{scope!r} computes with all samples of a batch, so that it cannot be divided among workers"
-        report.add("samples-interact", call.path, message, help=help)
+            report.add("samples-interact", node.path, message, help=SEPARATE_SAMPLES_HELP)
     for name, value in forward_loss.updates.items():
         if value.dtype != "float32":
             message = f"{name!r} changes at every step and is no real number, so that workers cannot add its changes"
             report.add("samples-interact", calls[name.partition("/")[0]].path, message)
     report.raise_errors()
-
-
-def keeps_samples_separate(checked: CheckedSpec, call: Call, allows_local_statistics: bool) -> bool:
-    """Whether the results of a call for a sample depend on no other sample of a shard, as its layer declares."""
-    layer, types = call.layer, checked.require().types
-    rank = max((types[name].rank for name in (*call.sources, *call.results)), default=1)
-    if layer is None or acts_along_batch_axis(layer, rank):
-        return False
-    mixing = [part for part in nested_components(layer) if getattr(part, "mixes_samples", False) and part.trainable]
-    # Spectral normalization depends on the number of steps, not on samples.
-    local_types = (SpectralNormalization, BatchNormalization) if allows_local_statistics else SpectralNormalization
-    return all(isinstance(part, local_types) for part in mixing)
-
-
-def mixes_by_statistics(layer: Layer | None) -> bool:
-    """Whether a layer is, or contains, a batch normalization."""
-    return layer is not None and any(isinstance(part, BatchNormalization) for part in nested_components(layer))

@@ -111,8 +111,7 @@ def plan_execution(
     is_bound_on_cpu = rewrites_step and provider.is_cpu and not has_string_inputs(plan.train)
     lazy_tables = find_lazy_tables(plan) if is_bound_on_cpu else None
     lazy_names = lazy_tables.variable_names if lazy_tables else frozenset()
-    can_overwrite = is_bound_on_cpu and not is_distributed
-    overwrites = can_overwrite and bool(inplace_variables(plan.train, lazy_names))
+    overwrites = is_bound_on_cpu and bool(inplace_variables(plan.train, lazy_names))
     can_be_sharded = is_bound_on_cpu and not lazy_tables and not overwrites and plan.training.remat is None
     sparse_weights = [table.weight for table in lazy_tables.tables] if lazy_tables else []
     sharded_graphs = plan_shards(plan, threads, sparse_weights) if can_be_sharded or is_distributed else None

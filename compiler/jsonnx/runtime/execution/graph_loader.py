@@ -168,9 +168,10 @@ class GraphLoader:
         outputs, fetched_names = graphs.shard.outputs, self._plan.fetched_names
         shard, combiner = self.step_graphs(batch_size)
         shard_runners = [self._load(shard.graph, outputs, threads=1, step=shard) for _ in range(shard.session_count)]
+        combined_names = [name for name in fetched_names if name in combiner.graph.outputs]
         lazy_tables = self._execution.lazy_tables
         undo_outputs = lazy_tables.undo_outputs if lazy_tables else ()
-        combiner_runner = self._load(combiner.graph, fetched_names, undo_outputs, no_spinning=True, step=combiner)
+        combiner_runner = self._load(combiner.graph, combined_names, undo_outputs, no_spinning=True, step=combiner)
         if self._group is not None:
             return VirtualShardStep(self._group, graphs, shard_runners, combiner_runner, fetched_names)
         return ShardedStep(graphs, shard_runners, combiner_runner, fetched_names)
@@ -246,7 +247,7 @@ class GraphLoader:
             no_spinning=no_spinning,
             own_arena=own_arena,
             keep_order=execution.keeps_order,
-            keep_nodes=is_step and bool(execution.inplace_variables),
+            keep_nodes=is_step and bool(execution.inplace_variables) and bool(graph.updates),
             keep_copies=is_step and self._plan.training.remat is not None,
             plan_memory=step is None or self.plans_memory(step),
             recorder=self._recorder if is_step else None,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...collective.shard_tree import ShardSums
-from ...collective.sparse_sums import SparseGradient, SparseSums
+from ...collective.sparse_sums import SparseGradient, SparseSums, sparse_sum
 from ...core.reserved_names import (
     BATCH_SAMPLES,
     SHARD_FRACTION,
@@ -28,6 +28,7 @@ from ...core.reserved_names import (
 )
 from ..providers.aligned_arrays import AlignedArrays
 from ..sharding.flat_layout import FlatLayout
+from ..sharding.rank_evaluation import MeasuredBatch, gathered
 from ..sharding.shard_group import ShardGroup
 from .data_parallel import batch_axis
 from .worker_thread import WorkerThread
@@ -60,12 +61,15 @@ class VirtualShardStep:
         self._axes = {name: batch_axis(value.type) for name, value in {**shard.inputs, **shard.randoms}.items()}
         self._rounded = self._layout.gradient_elements if group.compresses else 0
         self._sums = ShardSums(group.first, group.end, group.shard_count, self._rounded)
-        self._sparse_sums = SparseSums(_row_widths(shard), group.collective, group.shard_count, group.compresses)
-        self._threads = [_ShardThread(runner, self._layout, self._sparse_sums) for runner in shard_runners]
+        self._sparse_sums = SparseSums(group.collective, group.shard_count, _row_widths(shard), group.compresses)
+        self._threads = [_ShardThread(runner, self._layout) for runner in shard_runners]
         self._workers = [WorkerThread() for _ in shard_runners[1:]]
         self._total = AlignedArrays().zeros((self._layout.elements,), np.dtype(np.float32))
         self._lock = Lock()
-        self._updater, self._fetched_names = updater, list(fetched_names)
+        self._rows: list[MeasuredBatch] = []
+        """The rows of samples that metrics keep, of each shard of this rank."""
+        self._updater = updater
+        self._fetched_names = [name for name in fetched_names if name not in self._layout.row_names]
 
     @cached_property
     def _update(self) -> tuple[RunFunction, dict[str, np.ndarray]]:
@@ -94,7 +98,24 @@ class VirtualShardStep:
             further[shard_result_name(0, gradient_indices_name(table))] = gradient.indices
             further[shard_result_name(0, gradient_rows_name(table))] = gradient.rows
         run(further)
-        return {name: array.copy() for name, array in results.items()}
+        return {name: array.copy() for name, array in results.items()} | self._gathered_rows()
+
+    def _sparse_gradients(self, results: Arrays) -> dict[str, SparseGradient]:
+        """The sparse gradients among the results of a shard, by weight: none if it has no samples."""
+        gradients = {
+            weight: SparseGradient(results[gradient_indices_name(weight)], results[gradient_rows_name(weight)])
+            for weight in self._sparse_sums.widths
+            if results
+        }
+        return {weight: sparse_sum([gradient], self._group.compresses) for weight, gradient in gradients.items()}
+
+    def _gathered_rows(self) -> dict[str, np.ndarray]:
+        """The rows of samples that metrics keep, of all shards in their order."""
+        if not self._layout.row_names:
+            return {}
+        own, self._rows = sorted(self._rows), []
+        shards = gathered(self._group.collective, own)
+        return {name: np.concatenate([shard.results[name] for shard in shards]) for name in self._layout.row_names}
 
     def _run_threads(self, feeds: Arrays, pending: Iterable[int]) -> None:
         """Computes the shards that are pending, on all threads."""
@@ -106,10 +127,14 @@ class VirtualShardStep:
                     if shard is None:
                         return
                     vector = self._sums.buffer(self._layout.elements)
-                gradients = thread.run(self._slice(feeds, shard), vector)
+                results = thread.run(self._slice(feeds, shard), vector)
+                gradients = self._sparse_gradients(results)
+                rows = {name: results[name] for name in self._layout.row_names if name in results}
                 with self._lock:
                     self._sums.add(shard, vector)
                     self._sparse_sums.add(shard, gradients)
+                    if rows:
+                        self._rows.append(MeasuredBatch(shard, len(next(iter(rows.values()))), rows))
 
         futures: list[Future[None]] = []
         try:
@@ -146,35 +171,28 @@ def _row_widths(shard: Graph) -> dict[str, int]:
 class _ShardThread:
     """Computes shards one after the other, with a session of its own."""
 
-    def __init__(self, runner: Runner, layout: FlatLayout, sparse_sums: SparseSums) -> None:
-        self._runner, self._layout, self._sparse_sums = runner, layout, sparse_sums
-        self._sparse_results: dict[str, np.ndarray] = {}
+    def __init__(self, runner: Runner, layout: FlatLayout) -> None:
+        self._runner, self._layout = runner, layout
         self._bound: dict[int, tuple[np.ndarray, RunFunction]] = {}
         """By address: the vectors to which results were written, and the functions that do it."""
 
-    def run(self, feeds: Arrays, vector: np.ndarray) -> dict[str, SparseGradient]:
-        """Writes the results of a shard to a vector, and returns its sparse gradients: zeros if it has no samples."""
+    def run(self, feeds: Arrays, vector: np.ndarray) -> dict[str, np.ndarray]:
+        """Writes the results of a shard to a vector: zeros if it has no samples. Returns those that have no place
+        there: sparse gradients and rows of samples."""
         if not feeds[SHARD_FRACTION]:
             vector.fill(0)
             return {}
         feeds = {name: feeds[name] for name in self._runner.fed_names}
         if not self._runner.keeps_bindings:  # strings among the inputs
             vector.fill(0)
-            results, views = self._runner(feeds), self._layout.views(vector)
-            for name, view in views.items():
-                view[...] = results[name]
-            return {}
+            results = self._runner(feeds)
+            for name, view in self._layout.views(vector).items():
+                view[...] = results.pop(name)
+            return results
         address = vector.ctypes.data
         if address not in self._bound:
             vector.fill(0)  # what is between the results
-            run = self._runner.bind({}, self._layout.views(vector), self._sparse_results)
-            self._bound[address] = vector, run
+            self._bound[address] = vector, self._runner.bind({}, self._layout.views(vector))
         self._layout.stops(vector).fill(0)
         self._bound[address][1](feeds)
-        results = self._sparse_results
-        return {
-            table: self._sparse_sums.sum_rows(
-                table, results[gradient_indices_name(table)], results[gradient_rows_name(table)]
-            )
-            for table in self._sparse_sums.widths
-        }
+        return self._runner.unbound_results

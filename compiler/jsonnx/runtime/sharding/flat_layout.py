@@ -19,12 +19,16 @@ ALIGNED_ELEMENTS = VECTOR_ALIGNMENT_BYTES // 4
 
 
 class FlatLayout:
-    """Where the results of a shard, but for sparse gradients, lie in one vector: dense gradients first, as they may
-    travel in 16 bits."""
+    """Where the results of a shard lie in one vector: gradients first, as they may travel in 16 bits.
+
+    Sparse gradients, and rows of samples, which some metrics keep, have no fixed size and no place in it.
+    """
 
     def __init__(self, outputs: Mapping[str, Value]) -> None:
-        dense = [name for name in outputs if not sparse_gradient_weight(name)]
-        names = sorted(dense, key=lambda name: not is_gradient_name(name))
+        others = [name for name in outputs if not sparse_gradient_weight(name)]
+        self.row_names = [name for name in others if not outputs[name].type.is_static()]
+        names = [name for name in others if name not in self.row_names]
+        names.sort(key=lambda name: not is_gradient_name(name))
         self._places: dict[str, tuple[int, tuple[int, ...]]] = {}
         self.gradient_elements = end = 0
         for name in names:

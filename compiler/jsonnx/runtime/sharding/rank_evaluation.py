@@ -21,7 +21,7 @@ EvaluateBatch = Callable[[dict[str, np.ndarray]], Results]
 
 
 class MeasuredBatch(NamedTuple):
-    """The losses and metric sums of a batch, its number, and the number of its samples."""
+    """The losses and metric sums of a batch, or of a shard, its number, and the number of its samples."""
 
     number: int
     sample_count: int
@@ -57,7 +57,7 @@ def measured_batches(
 
 
 def gathered(collective: Collective, own: Sequence[MeasuredBatch]) -> list[MeasuredBatch]:
-    """The measured batches of all ranks, by number."""
+    """The measured batches or shards of all ranks, by number."""
     if collective.size == 1:
         return list(own)
     batches = [batch for data in collective.all_gather(_encoded(own)) for batch in _decoded(data)]

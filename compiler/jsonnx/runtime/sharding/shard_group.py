@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ..providers.providers import Provider
     from ..training_plan import TrainingPlan
 
+NO_SHARDS = "the spec does not say into how many shards the workers divide a batch"
+NO_SHARDS_HELP = 'add to `training`: "distributed": {"shards": 8}; the number is at least that of the workers'
 STOP_FLAGS = ("stop", "time limit", "signal")
 """Why a rank asks all ranks to stop after a step: a callback, the time limit of the spec, a signal."""
 
@@ -65,8 +67,7 @@ def shard_group(plan: TrainingPlan, provider: Provider, collective: Collective |
     if section is None and collective is None:
         return None
     if section is None:
-        message = "the spec does not say into how many shards the workers divide a batch"
-        help = 'add to `training`: "distributed": {"shards": 8}; the number is at least that of the workers'
+        message, help = NO_SHARDS, NO_SHARDS_HELP
     elif not provider.is_cpu:
         message = f"training by virtual shards computes on the CPU, not with {provider.name!r}"
         help = 'leave the provider out, or "distributed" in the spec'
