@@ -19,13 +19,13 @@ ARROWS = """
 callbacks: pipeline runtime core
 cli: ray language_server mcp_server pipeline render runtime data lint lowering interop frontend layers sections backend
     library core
-ray: pipeline hyperparameter_search sections backend core
 language_server: language_server/features language_server/checks language_server/documents frontend core
 language_server/features: language_server/checks language_server/documents pipeline render frontend layers sections
     library core
 language_server/checks: language_server/documents pipeline lowering frontend sections ir library core
 language_server/documents: frontend layers core
 mcp_server: render hyperparameter_search frontend backend core
+ray: pipeline hyperparameter_search render runtime collective data frontend sections backend core
 pipeline/compare: pipeline/run pipeline/run_folder pipeline/git pipeline/compile pipeline/check diff lowering
     analysis interop frontend core
 pipeline/edit: frontend core
@@ -39,6 +39,7 @@ pipeline/sweep: pipeline/run pipeline/run_folder pipeline/train pipeline/check r
     hyperparameter_search sections backend core
 pipeline/validate: pipeline/run pipeline/train pipeline/compile pipeline/check lint frontend sections placement
     backend ir core
+pipeline/predict: pipeline/run pipeline/run_folder pipeline/compile pipeline/check runtime data frontend backend core
 pipeline/run: pipeline/run_folder pipeline/train pipeline/git pipeline/compile pipeline/check render trackers runtime
     collective data passes analysis frontend sections placement backend ir core
 pipeline/run_folder: pipeline/check runtime interop frontend backend core

@@ -19,6 +19,7 @@ REVIEWED = {
     ("core/lazy_table.py", "importlib.import_module(...)"): "names of our own modules, from a table in the package",
     ("core/system/optional_packages.py", "importlib.import_module(...)"): "names that our own code gives",
     ("__init__.py", "importlib.import_module(...)"): "names of our own modules, from a table in the package",
+    ("ray/__init__.py", "importlib.import_module(...)"): "names of our own modules, from a table in the package",
     ("cli/__init__.py", "importlib.import_module(...)"): "names of our own modules, from a table in the package",
     (
         "render/reference/layer_modules.py",

@@ -215,7 +215,8 @@ def evaluate(
     "--data",
     required=True,
     metavar="FILE",
-    help="Input data: a file, a folder of images, recordings or texts, or a pattern in quotes; - is standard input.",
+    help="Input data: a file, a folder of tables, images, recordings or texts, or a pattern in quotes; - is standard "
+    "input.",
 )
 @click.option(
     "--input-format",
@@ -226,7 +227,18 @@ def evaluate(
     "-o",
     "--output",
     metavar="OUT",
-    help="File to write: .csv, .json, .jsonl or .npz; CSV on standard output if omitted.",
+    help="File to write: .csv, .json, .jsonl, .npz or .parquet, or a folder of parts, whose name ends in /; CSV on "
+    "standard output if omitted.",
+)
+@click.option(
+    "--output-format",
+    type=click.Choice(["csv", "jsonl", "parquet"]),
+    help="Format of the parts in a folder; parquet if omitted.",
+)
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Start anew if the prediction was interrupted, in place of going on with its finished parts.",
 )
 @click.option(
     "--id",
@@ -254,6 +266,8 @@ def predict(
     data: str,
     input_format: str | None,
     output: str | None,
+    output_format: str | None,
+    force: bool,
     ids: tuple[str, ...],
     with_inputs: bool,
     threshold: float | None,
@@ -263,18 +277,21 @@ def predict(
     unverified: bool,
 ) -> None:
     """Compute the outputs of a trained model for input data."""
-    from ..pipeline.run.trained_model import PredictOptions, TrainedModel
+    from ..pipeline.predict.predict import Reports
+    from ..pipeline.predict.predict import predict as predict_data
+    from ..pipeline.predict.predictor import PredictOptions
+    from ..pipeline.run.trained_model import TrainedModel
     from ..render.results.progress import SampleCounter
     from ..runtime.providers.provider_options import parse_assignments
 
     if ids and with_inputs:
         raise UsageError("bad-option", "--id and --with-inputs exclude each other", "--with-inputs writes all columns")
-    options = PredictOptions(threshold, None if with_inputs else ids, input_format)
+    options = PredictOptions(threshold, None if with_inputs else ids, input_format, output_format, force)
     print_provider_choice(provider)
     run_options = parse_assignments(provider_options)
     model = TrainedModel.open(Path(run), provider, not unverified, provider_options=run_options, seed=seed)
     with SampleCounter() as counter:
-        model.predict(data, output, print_result, options, counter.show, _print_notes)
+        predict_data(model, data, output, options, Reports(print_result, counter.show, print_status, _print_notes))
 
 
 @click.command()

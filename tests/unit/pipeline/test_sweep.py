@@ -390,6 +390,57 @@ def test_an_unknown_option_value_is_an_error() -> None:
             library.sweep(spec(), "out", **options)  # type: ignore[arg-type]
 
 
+class PretendedHost:
+    """Another machine."""
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+
+    def threads_per_trial(self, jobs: int) -> int:
+        return 10 * jobs
+
+    def prepare(self, job: TrialJob, on_status: Callable[[str], None]) -> None:
+        if self.events:
+            raise UsageError("ray-cluster", "the other machine is gone")
+        self.events.append((job.folder, job.values, job.checked_spec().network.name))
+
+    def start(self, number: int, job: TrialJob, log_file: Path) -> Pretended:
+        self.events.append((number, job.training.threads, log_file.name))
+        return Pretended(job, log_file)
+
+    def close(self) -> None:
+        self.events.append("closed")
+
+
+def test_another_host_runs_the_same_trials(pretended: type[Pretended]) -> None:
+    here = search(spec(), jobs=2)
+    pretended.jobs.clear()
+    host = PretendedHost()
+    there = library.sweep("spec.json", "there", verbose=0, jobs=2, host=host)
+    assert [outcome(trial) for trial in there.trials] == [outcome(trial) for trial in here.trials]
+    first, *started, last = host.events
+    assert first == ("there", {}, "model")
+    assert started == [(number, 20, f"000{number}.log") for number in (1, 2, 3, 4)]
+    assert last == "closed"
+    assert json.loads(Path("there/sweep.json").read_text())["threads"] == 20
+
+
+def test_a_host_that_cannot_run_trials_leaves_nothing(pretended: type[Pretended]) -> None:
+    Path("spec.json").write_text(json.dumps(spec()))
+    host = PretendedHost()
+    host.events.append("broken")
+    with pytest.raises(UsageError, match="the other machine is gone"):
+        library.sweep("spec.json", "out", verbose=0, host=host)
+    assert host.events == ["broken", "closed"]
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("option", ["--address", "--cpus-per-trial"])
+def test_options_of_a_cluster_need_one(option: str) -> None:
+    Path("spec.json").write_text(json.dumps(spec()))
+    assert f"{option} is for trials on a cluster" in jsonnx("sweep", "spec.json", option, "1", status=2).stderr
+
+
 def test_a_locked_folder_is_refused(pretended: type[Pretended]) -> None:
     folder = sweep_module.SweepFolder("out")
     with sweep_module._locked(folder), pytest.raises(UsageError, match="run-locked"):

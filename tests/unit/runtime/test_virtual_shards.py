@@ -13,6 +13,7 @@ from jsonnx import Callback, CompileError, Trainer
 from jsonnx.collective.exchange import Outgoing
 from jsonnx.collective.local import LocalCollective, local_collectives
 from jsonnx.collective.protocol import Collective
+from jsonnx.runtime.execution import virtual_shards
 from jsonnx.runtime.fit.trainer import Diverged
 from jsonnx.tuning.cpu.memory import inplace_updates, split_updates
 
@@ -25,8 +26,11 @@ SEPARABLE = [
     "embedding",
     "global norm",
     "rates",
+    "masked steps",
+    "ignored class",
     "kept samples",
     "lazy tables",
+    "masked lazy table",
     "a table with two lookups",
     "lstm",
 ]
@@ -89,6 +93,24 @@ CASES: dict[str, dict[str, Any]] = {
             "learning_rate": {"type": "CosineDecay", "initial_learning_rate": 0.1, "decay_steps": 9},
         },
     ),
+    "compression": spec(
+        [dense(16, activation="relu"), HEAD], VECTOR, distributed={"shards": SHARDS, "compression": "bfloat16"}
+    ),
+    "masked steps": spec(
+        [
+            {"type": "Embedding", "input_dim": 1000, "output_dim": 8, "mask_zero": True},
+            {"type": "GRU", "units": 8, "return_sequences": True},
+            dense(1, kernel_regularizer="l2", name="y"),
+        ],
+        TEXT,
+        loss="mse",
+        metrics=["mae"],
+    ),
+    "ignored class": spec(
+        [{"type": "Embedding", "input_dim": 1000, "output_dim": 8}, HEAD],
+        TEXT,
+        loss={"type": "sparse_categorical_crossentropy", "ignore_class": 1},
+    ),
     "kept samples": spec(
         [dense(8, activation="relu"), dense(1, activation="sigmoid", name="y")],
         VECTOR,
@@ -103,9 +125,16 @@ CASES: dict[str, dict[str, Any]] = {
             table("second", **{"from": "x"}),
             {"type": "Flatten", "name": "flat"},
             {"type": "Concatenate", "from": ["flat", "mean"]},
+            dense(16, activation="relu"),
             HEAD,
         ],
         TEXT,
+    ),
+    "masked lazy table": spec(
+        [table("first", mask_zero=True), {"type": "GRU", "units": 8, "return_sequences": True}, dense(1, name="y")],
+        TEXT,
+        loss="mse",
+        metrics=[],
     ),
     "lazy table, 16 bits": spec(
         [table("first"), {"type": "Flatten"}, dense(1, activation="sigmoid", name="y")],
@@ -139,7 +168,14 @@ def data(document: dict[str, Any], samples: int = SAMPLES) -> Data:
     shape = (samples, *document["inputs"]["x"]["shape"])
     is_text = document["inputs"]["x"].get("dtype") == "int32"
     x = rng.integers(0, 1000, shape).astype(np.int32) if is_text else rng.normal(size=shape).astype(np.float32)
-    return x, rng.integers(0, 2 if document["training"]["loss"] == "binary_crossentropy" else 3, samples)
+    loss = document["training"]["loss"]
+    has_steps = is_text and {"Flatten", "LSTM"}.isdisjoint(layer.get("type") for layer in document["layers"])
+    if has_steps:
+        x[:, 2:] *= rng.random((samples, 3)) < np.linspace(0, 1, samples)[:, None]
+    targets = shape if has_steps else (samples,)
+    if loss == "mse":
+        return x, rng.normal(size=(*targets, 1)).astype(np.float32)
+    return x, rng.integers(0, 2 if loss == "binary_crossentropy" else 3, targets)
 
 
 def on_ranks(size: int, shards: int, run: Callable[[Collective], Any]) -> list[Any]:
@@ -182,7 +218,7 @@ def test_virtual_shards_compute_the_step_of_one_machine(name: str) -> None:
         np.testing.assert_allclose(sharded[key], expected, rtol=2e-4, atol=2e-5, err_msg=key)
 
 
-@pytest.mark.parametrize("name", ["dropout", "global norm", "rates", "batch norm"])
+@pytest.mark.parametrize("name", ["dropout", "global norm", "rates", "batch norm", "lazy tables"])
 def test_updates_in_place_have_the_bits_of_copies(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     document = {**CASES[name]}
     document["layers"] = [
@@ -231,7 +267,7 @@ def test_only_the_rows_of_a_batch_travel(name: str, row_bytes: int, monkeypatch:
 
     monkeypatch.setattr(LocalCollective, "_exchange", counting)
     on_ranks(2, SHARDS, lambda collective: Trainer(document, collective=collective).fit(x, y, epochs=1, verbose=0))
-    rows, bytes_of_others = x.size // 2, 4000  # gradients of other weights, metrics, and the end of the epoch
+    rows, bytes_of_others = x.size // 2, 12_000  # gradients of other weights, metrics, and the end of the epoch
     assert all(0.9 * rows * row_bytes < count < rows * row_bytes + bytes_of_others for count in sent)
 
 
@@ -328,6 +364,28 @@ def test_lazy_and_eager_tables_read_each_others_checkpoints(fast: bool, tmp_path
         np.testing.assert_allclose(array, variables[key], atol=5e-6, err_msg=key)
 
 
+def test_a_step_that_fails_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = CASES["dropout"]
+    x, y = data(document)
+    whole, failing = Trainer(document), Trainer(document)
+    for trainer in (whole, failing):
+        trainer.step(x[:BATCH], y[:BATCH])
+    compute, calls = virtual_shards._ShardThread.run, iter(range(SHARDS))
+
+    def fail_at_the_sixth(thread: Any, *arguments: Any) -> Any:
+        if next(calls) == 5:
+            raise KeyboardInterrupt
+        return compute(thread, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(virtual_shards._ShardThread, "run", fail_at_the_sixth)
+        with pytest.raises(KeyboardInterrupt):
+            failing.step(x[BATCH : 2 * BATCH], y[BATCH : 2 * BATCH])
+    for trainer in (whole, failing):
+        trainer.step(x[:BATCH], y[:BATCH])
+    assert_same([whole.weights(), failing.weights()])
+
+
 def refused(document: dict[str, Any], **arguments: Any) -> list[tuple[str, str]]:
     with pytest.raises(CompileError) as raised:
         Trainer(document, **arguments)
@@ -341,8 +399,9 @@ def test_networks_whose_samples_interact_are_refused_by_layer() -> None:
 
 
 def test_a_loss_that_is_no_mean_over_samples_is_refused() -> None:
-    layers = [{"type": "Masking"}, {"type": "LSTM", "units": 4, "return_sequences": True}, HEAD]
-    document = spec(layers, {"x": {"shape": [5, 2]}})
+    document = spec([HEAD], VECTOR, loss={"type": "sparse_categorical_crossentropy", "reduction": "sum"})
+    assert refused(document) == [("samples-interact", "$.training.loss")]
+    document = spec([dense(4, name="y")], VECTOR, loss="circle")
     assert refused(document) == [("samples-interact", "$.training.loss")]
 
 

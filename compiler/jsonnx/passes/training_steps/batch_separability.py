@@ -8,7 +8,7 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from math import prod
 
@@ -60,9 +60,9 @@ class _BatchAxisAnalysis:
     such an axis do not depend on the samples, but for means and for sizes.
     """
 
-    def __init__(self, separate_scopes: Collection[str] = ()) -> None:
-        """`separate_scopes` are the names of layers that are known to keep samples separate."""
-        self._separate_scopes = separate_scopes
+    def __init__(self, is_separate: Callable[[Node], bool] = lambda node: False) -> None:
+        """`is_separate` tells nodes that are known to keep samples separate."""
+        self._is_separate = is_separate
         self.batch_axis: dict[Value, int] = {}
         self.batch_means: set[Value] = set()
         self.batch_sizes: set[Value] = set()
@@ -73,11 +73,11 @@ class _BatchAxisAnalysis:
             self._record_axis(value)
 
     def visit(self, node: Node) -> None:
-        """Raises _NotSeparable if the node mixes samples, unless its layer is known not to do so."""
+        """Raises _NotSeparable if the node mixes samples, unless it is known not to do so."""
         try:
             self._visit(node)
         except _NotSeparable:
-            if node.scope.partition("/")[0] not in self._separate_scopes:
+            if not self._is_separate(node):
                 raise
             self.record_separate(node)
 
@@ -250,10 +250,10 @@ OPERATED_AXES: Mapping[str, Callable[[Node, int], set[int]]] = {
 """By operator: the axes along which it computes, of a node whose operand has this rank."""
 
 
-def mixing_nodes(graph: Graph, separate_scopes: Collection[str]) -> list[Node]:
-    """The nodes of a graph with losses by which a result for one sample may depend on others. The layers of
-    `separate_scopes` are known to keep samples separate. Metric statistics are not considered."""
-    analysis, mixing = _BatchAxisAnalysis(separate_scopes), list[Node]()
+def mixing_nodes(graph: Graph, is_separate: Callable[[Node], bool]) -> list[Node]:
+    """The nodes of a graph with losses by which a result for one sample may depend on others, but for those that
+    `is_separate` knows to be separate. Metric statistics are not considered."""
+    analysis, mixing = _BatchAxisAnalysis(is_separate), list[Node]()
     for value in (*graph.inputs.values(), *graph.randoms.values()):
         with suppress(_NotSeparable):
             analysis.record_all([value])
@@ -264,8 +264,8 @@ def mixing_nodes(graph: Graph, separate_scopes: Collection[str]) -> list[Node]:
         except _NotSeparable:
             mixing.append(node)
             analysis.record_separate(node)
-    means = analysis.batch_means
-    return mixing or [graph.producers[x] for x in losses if x not in means and x in graph.producers]
+    producers = [graph.producers[x] for x in losses if x not in analysis.batch_means and x in graph.producers]
+    return mixing or [node for node in producers if not is_separate(node)]
 
 
 def is_batch_separable(graph: Graph) -> bool:

@@ -329,8 +329,8 @@ def sweep(
     the `trials`, the `best` one and the `best_spec`. `keep` is "best" or "all": whose RUN folders remain. `seed`
     replaces the spec's seed; `scale` is the name of one of its scales, and a change is a text like `width=128`, as
     after `--set`. `verbose` is as in `Trainer.fit`. `host` runs the trials: by default this machine, with
-    `jsonnx.ray.RayTrialHost()` a cluster. Raises CompileError for an invalid spec, before the first trial; UsageError if
-    the folder has another search.
+    `jsonnx.ray.RayTrialHost()` a cluster. Raises CompileError for an invalid spec, before the first trial; UsageError
+    if the folder has another search.
     """
     if keep not in ("best", "all"):
         raise ValueError(f"keep must be 'best' or 'all', got {keep!r}")

@@ -157,7 +157,7 @@ class SweepRun:
         )
 
     def _goes_on(self, slot: _Slot, is_ending: bool) -> bool:
-        """Looks at the run of a trial, and starts the next one if it has finished. Returns whether the trial goes on."""
+        """Looks at a trial's run, and starts the next one if it has finished. Returns whether the trial goes on."""
         result = slot.started.poll()
         if result is None or result.state == FINISHED:
             curve = slot.started.curve() if result is None else result.curve

@@ -176,7 +176,8 @@ def forward_loss_graph(checked: CheckedSpec, objective: Objective, expected_size
     """Forward pass in training, loss and metrics. `expected_sizes` are the sizes of symbols in most batches."""
     typed = checked.require()
     network = forward_graph(checked, training=True, expected_sizes=expected_sizes)
-    graph = canonicalize(with_loss(network, objective, expected_sizes))
+    is_distributed = typed.network.training is not None and typed.network.training.distributed is not None
+    graph = canonicalize(with_loss(network, objective, expected_sizes, adds_weight=is_distributed))
     report = checked.new_report()
     for name, drawn in graph.randoms.items():
         if any(str(TOKENS_PER_TEXT) in str(size) for size in drawn.shape):

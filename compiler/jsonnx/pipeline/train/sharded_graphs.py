@@ -8,6 +8,7 @@ from functools import partial
 
 from ...analysis.sample_interaction import SEPARATE_SAMPLES_HELP, report_interaction, separate_layers
 from ...analysis.shape_inference import TypedNetwork
+from ...core.reserved_names import LOSS_WEIGHT
 from ...gradient.training_step import combine_shards, shard_step
 from ...ir import Graph, Node
 from ...passes.canonicalize import canonicalize
@@ -17,6 +18,8 @@ from ...runtime.training_plan import ShardBuilder, ShardedGraphs
 from ...sections.training_section import Training
 from ...tuning.cpu.gradient import CPU_GRADIENTS
 from ..check.check import CheckedSpec
+
+LOSS_PATH = ("training", "loss")
 
 
 def shard_builder(checked: CheckedSpec, scored: Graph) -> ShardBuilder | None:
@@ -64,8 +67,13 @@ def require_separate_samples(checked: CheckedSpec, forward_loss: Graph) -> None:
         message = "the scale of the loss depends on the gradients of the whole batch, which workers do not have"
         report.add("samples-interact", ("training", "loss_scale"), message, help="leave it out")
     calls = {call.owner: call for call in reversed(network.calls)}
+    layers, has_weight = separate_layers(checked.require()), LOSS_WEIGHT in forward_loss.outputs
+
+    def is_separate(node: Node) -> bool:
+        return node.scope.partition("/")[0] in layers or (has_weight and node.path == LOSS_PATH)
+
     first_nodes: dict[str, Node] = {}
-    for node in mixing_nodes(forward_loss, separate_layers(checked.require())):
+    for node in mixing_nodes(forward_loss, is_separate):
         first_nodes.setdefault(node.scope.partition("/")[0], node)
     for scope, node in first_nodes.items():
         if scope in calls:

@@ -60,7 +60,7 @@ class VirtualShardStep:
         self._group, self._layout = group, FlatLayout(shard.outputs)
         self._axes = {name: batch_axis(value.type) for name, value in {**shard.inputs, **shard.randoms}.items()}
         self._rounded = self._layout.gradient_elements if group.compresses else 0
-        self._sums = ShardSums(group.first, group.end, group.shard_count, self._rounded)
+        self._sums = self._empty_sums()
         self._sparse_sums = SparseSums(group.collective, group.shard_count, _row_widths(shard), group.compresses)
         self._threads = [_ShardThread(runner, self._layout) for runner in shard_runners]
         self._workers = [WorkerThread() for _ in shard_runners[1:]]
@@ -70,6 +70,9 @@ class VirtualShardStep:
         """The rows of samples that metrics keep, of each shard of this rank."""
         self._updater = updater
         self._fetched_names = [name for name in fetched_names if name not in self._layout.row_names]
+
+    def _empty_sums(self) -> ShardSums:
+        return ShardSums(self._group.first, self._group.end, self._group.shard_count, self._rounded)
 
     @cached_property
     def _update(self) -> tuple[RunFunction, dict[str, np.ndarray]]:
@@ -84,19 +87,23 @@ class VirtualShardStep:
         """The losses and metric sums of the whole batch, of which `feeds` has this rank's rows. Updates become the
         variables' current values."""
         group, layout = self._group, self._layout
-        pending = iter(range(group.first, group.end))
-        self._run_threads(feeds, pending)
+        try:
+            self._run_threads(feeds, iter(range(group.first, group.end)))
+        except BaseException:  # also Ctrl-C: some shards may be added
+            self._sums, self._rows = self._empty_sums(), []
+            raise
         parts = self._sums.take() if group.first < group.end else []
         if parts:
             layout.stops(parts[0])[:] += group.requested_stops
         total = group.collective.all_reduce(parts, self._rounded)
         np.copyto(self._total, total)
+        weight = layout.divide_by_weight(self._total)
         group.agreed_stops = layout.stops(self._total).copy()
         run, results = self._update
         further = {name: feeds[name] for name in self._updater.fed_names if name in feeds}
         for table, gradient in self._sparse_sums.total().items():
             further[shard_result_name(0, gradient_indices_name(table))] = gradient.indices
-            further[shard_result_name(0, gradient_rows_name(table))] = gradient.rows
+            further[shard_result_name(0, gradient_rows_name(table))] = gradient.rows / weight
         run(further)
         return {name: array.copy() for name, array in results.items()} | self._gathered_rows()
 
