@@ -272,22 +272,20 @@ def training_graph(checked: CheckedSpec, forward_loss: Graph) -> Graph:
         message = f"{name!r} is a weight of {layer!r} and also the name of the next value of {clash!r}"
         report.add("duplicate-name", typed.network.paths[layer], message, help="give the layer another name")
         raise CompileError(report)
-    return simplify_step(step)
+    return simplify_step(step, training.batch_size)
 
 
 def sharded_step(typed: TypedNetwork, forward_loss: Graph, shards: int) -> ShardedGraphs:
     """The training step for a batch that is split into this number of shards."""
     training = typed.network.training
     assert training is not None
-    shard = simplify_step(shard_step(forward_loss, training.batch_size // shards, CPU_GRADIENTS))
+    batch_size = training.batch_size // shards
+    shard = simplify_step(shard_step(forward_loss, batch_size, CPU_GRADIENTS), batch_size)
     combiner = combine_shards(forward_loss, shard, shards, training.optimizer, typed.network.learning_rate_factors)
     return ShardedGraphs(shards, shard, canonicalize(combiner))
 
 
-def simplify_step(step: Graph) -> Graph:
+def simplify_step(step: Graph, batch_size: int) -> Graph:
     """Rewrites a step into fewer or cheaper operators, for any runtime."""
-    return column_sums_as_matmul(
-        move_relu_mask_after_pool(
-            fold_gamma_into_weights(factor_sums(without_transposed_weights(clear_detached(canonicalize(step)))))
-        )
-    )
+    factored = factor_sums(without_transposed_weights(clear_detached(canonicalize(step))))
+    return column_sums_as_matmul(move_relu_mask_after_pool(fold_gamma_into_weights(factored, batch_size)))

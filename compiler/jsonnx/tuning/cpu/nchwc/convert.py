@@ -22,19 +22,23 @@ from ..sink_into_branches import sink_into_branches
 from ..target import Target
 from .channel_dot import channel_dot
 from .context import NCHWC_DOMAIN, FusedConv, NchwcContext
+from .conv_as_product import product_of_cotangents, product_of_windows, weight_gradient_product
 from .conv_transpose import convert_strided_conv_transpose
 from .conv_weight_gradient import conv_weight_gradient
-from .data_movement import convert_channel_pad, convert_concat, convert_gather, convert_reshape, convert_split
+from .data_movement import (
+    convert_channel_pad,
+    convert_concat,
+    convert_gather,
+    convert_reshape,
+    convert_split,
+    convert_transpose,
+)
 from .depthwise_weight_gradient import depthwise_weight_gradient
 from .maxpool_2x2_gradient import maxpool_2x2_gradient
 from .maxpool_gradient import maxpool_gradient
 from .profitability import is_profitable
 
 IMAGE_RANK = 4
-TO_CHANNELS_LAST = [0, 2, 3, 1]
-"""The permutation from channels-first to channels-last images."""
-TO_CHANNELS_FIRST = [0, 3, 1, 2]
-"""The inverse permutation."""
 
 
 def to_nchwc(graph: Graph, target: Target) -> Graph:
@@ -56,6 +60,9 @@ def convert_conv(ctx: NchwcContext, node: Node) -> Value | None:
         return ctx.emit_conv(FusedConv(ctx.to_blocked(x), ctx.depthwise_filters(w), node.attributes, bias), y.type)
     if x.rank != 4 or group > 1 or not is_profitable(ctx, w, y):
         return None
+    product = product_of_windows(ctx, node)
+    if product is not None:
+        return product
     if bias is not None:
         bias = ctx.padded_channel_vector(bias, y.shape[1])
     conv = conv_over_channels_last_rows(ctx, node, x, w) or FusedConv(
@@ -107,6 +114,9 @@ def convert_conv_transpose(ctx: NchwcContext, node: Node) -> Value | None:
         return None
     if not (depthwise or (group == 1 and is_profitable(ctx, w, y, transposed=True))):
         return None
+    product = product_of_cotangents(ctx, node)
+    if product is not None:
+        return product
     bias = node.input(2)
     if bias is not None:
         bias = ctx.padded_channel_vector(bias, y.shape[1])
@@ -250,16 +260,6 @@ def convert_reduction(ctx: NchwcContext, node: Node) -> Value | None:
     return ctx.g.refine(result if factor == 1.0 else ctx.g.Mul(result, factor), y.shape)
 
 
-def convert_transpose(ctx: NchwcContext, node: Node) -> Value | None:
-    """Transpose of a blocked image to channels-last -> NCHWc ReorderOutput; to channels-first: records the operand"""
-    x, y = node.inputs[0], node.outputs[0]
-    if x is not None and node.attribute("perm") == TO_CHANNELS_FIRST:
-        ctx.set_channels_last(y, x)
-    if node.attribute("perm") != TO_CHANNELS_LAST or x not in ctx or x is None:
-        return None
-    return ctx.channels_last_from_blocked(x)
-
-
 def convert_pool(ctx: NchwcContext, node: Node) -> Value | None:
     """MaxPool or AveragePool of a blocked image -> the NCHWc operator"""
     x, y = node.inputs[0], node.outputs[0]
@@ -349,8 +349,11 @@ def convert_shape(ctx: NchwcContext, node: Node) -> Value | None:
 
 def convert_weight_gradient(ctx: NchwcContext, node: Node, gradient_info: GradientInfo) -> Value | None:
     """gradient of a Conv's weights -> NCHWc Conv, depthwise or over blocks of samples"""
-    depthwise = depthwise_weight_gradient(ctx, gradient_info, node.outputs[0])
-    return depthwise or conv_weight_gradient(ctx, gradient_info, node)
+    weights = node.outputs[0]
+    special = depthwise_weight_gradient(ctx, gradient_info, weights) or weight_gradient_product(
+        ctx, gradient_info, weights
+    )
+    return special or conv_weight_gradient(ctx, gradient_info, node)
 
 
 def convert_maxpool_gradient(ctx: NchwcContext, node: Node, gradient_info: GradientInfo) -> Value | None:
