@@ -92,7 +92,7 @@ class Recurrence:
     def gate_inputs_and_product(self) -> tuple[Value, GateFn]:
         """The per-step operand [time, batch, size] of the gates, and the function of it and of the state that computes
         `x @ w^T + bias + h @ r^T`."""
-        if not concatenates_state(self.x.shape[-1], self.units, self.g.tuning):
+        if not concatenates_state(self.x.shape[-1], self.r, self.g.tuning):
 
             def add(g: Builder, product: Value, h: Value) -> tuple[Value, Value]:
                 return self.add_state_product(g, product, h, self.r), h
@@ -186,9 +186,10 @@ class Recurrence:
         return [dx, g.Unsqueeze(dw, [0]), g.Unsqueeze(dr, [0]), dbias, None, *(g.Unsqueeze(x, [0]) for x in carry)]
 
 
-def concatenates_state(features: Dim, units: int, tuning: GradientTuning) -> bool:
+def concatenates_state(features: Dim, r: Value, tuning: GradientTuning) -> bool:
     """Whether a step multiplies its state and inputs as one row, rather than adding two products."""
-    return isinstance(features, int) and features <= tuning.max_inputs_per_unit * units
+    has_few_inputs = isinstance(features, int) and features <= tuning.max_inputs_per_unit * r.shape[-1]
+    return has_few_inputs and prod(r.shape) <= tuning.max_row_weights
 
 
 def read_recurrence(g: GradientBuilder, node: Node) -> Recurrence:
@@ -230,8 +231,9 @@ def max_unrolled_steps(g: GradientBuilder, op: str, time: Dim, r: Value) -> int:
 
 def gains_from_unrolling(op: str, r: Value, batch: int | None, tuning: GradientTuning) -> bool:
     """Whether an unrolled loop is faster even if it is long: the recurrent weights and the batch are large."""
-    has_large_batch = batch is not None and batch >= tuning.min_unroll_batch
-    return op != "GRU" and has_large_batch and r.type.is_static() and prod(r.shape) >= tuning.min_unroll_weights
+    if op == "GRU" or batch is None or batch < tuning.min_unroll_batch or not r.type.is_static():
+        return False
+    return tuning.min_unroll_weights <= prod(r.shape) <= tuning.max_unroll_weights
 
 
 def replace_node(g: Builder, node: Node, first_node: int, results: Sequence[Value]) -> None:
