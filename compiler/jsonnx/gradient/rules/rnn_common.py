@@ -107,6 +107,22 @@ class Recurrence:
 
         return self.unflatten_steps(self.input_rows), multiply
 
+    def ordered(self, gates: Sequence[Value]) -> Sequence[Value]:
+        """The parts of a gate product in the operator's order."""
+        return gates
+
+    def joined(self, g: Builder, gates: Sequence[Value]) -> Value:
+        """Gates in the operator's order as one matrix, in the order of the weights."""
+        return g.Concat(*gates, axis=1)
+
+    def state_cotangent(self, g: Builder, dgates: Value) -> Value:
+        """`dgates @ r`."""
+        return g.MatMul(dgates, self.r)
+
+    def input_cotangent(self, dgates: Value) -> Value:
+        """`dgates @ w`, for all steps."""
+        return self.g.MatMul(dgates, self.w)
+
     # -- loops -------------------------------------------------------------------------------------------------------
 
     def run_forward(self, step: StepFn[Builder], states: Sequence[Value], slices: Sequence[Value]) -> list[Value]:
@@ -173,6 +189,10 @@ class Recurrence:
         """dr = dgates^T @ states [gates, units], from the states [time, batch, units] before each step."""
         return self.g.Transpose(self.g.Gemm(self.flatten_steps(states), dgates, transA=1), perm=[1, 0])
 
+    def kernel_cotangent(self, gradient: Value) -> Value:
+        """The cotangent of an operand with weights, from their gradient as `weight_gradients` returns it."""
+        return self.g.Unsqueeze(gradient, [0])
+
     def operand_cotangents(
         self, dproducts: Value, dw: Value, dr: Value, biases: Sequence[Value], carry: Sequence[Value]
     ) -> list[Value | None]:
@@ -181,9 +201,16 @@ class Recurrence:
         `biases` has one gradient for both biases, or one for each.
         """
         g = self.g
-        dx = self.unflatten_steps(g.MatMul(dproducts, self.w))
+        dx = self.unflatten_steps(self.input_cotangent(dproducts))
         dbias = g.Concat(biases[0], biases[-1], axis=1) if self.biases else None
-        return [dx, g.Unsqueeze(dw, [0]), g.Unsqueeze(dr, [0]), dbias, None, *(g.Unsqueeze(x, [0]) for x in carry)]
+        return [
+            dx,
+            self.kernel_cotangent(dw),
+            self.kernel_cotangent(dr),
+            dbias,
+            None,
+            *(g.Unsqueeze(x, [0]) for x in carry),
+        ]
 
 
 def concatenates_state(features: Dim, r: Value, tuning: GradientTuning) -> bool:

@@ -148,10 +148,10 @@ def weight_gradient_product(ctx: NchwcContext, gradient_info: GradientInfo, weig
 
 
 def _profitable_windows(
-    ctx: NchwcContext, image: Value | None, result: Value, weights: Value | None, attributes: Any
+    ctx: NchwcContext, image: Value | None, result: Value | None, weights: Value | None, attributes: Any
 ) -> Windows | None:
     """The windows over an image; None if they are unknown or grouped, fill no blocks, or have few weights."""
-    if image is None or weights is None or image.rank != 4 or attributes.get("group", 1) != 1:
+    if image is None or result is None or weights is None or image.rank != 4 or attributes.get("group", 1) != 1:
         return None
     if not weights.type.is_static() or prod(weights.shape) < MIN_WEIGHTS or ctx.expected_rows(image) is None:
         return None

@@ -57,20 +57,21 @@ def _is_profitable(node: Node, captured: set[Input], block_size: int) -> bool:
 
 def _with_packed_weights(g: Builder, node: Node, block_size: int, packed: dict[tuple[Value, bool], Value]) -> Node:
     """The node with its products converted. Emits the packed weights, each once."""
-    products = set(_convertible_products(node, block_size))
+    products = {product.outputs[0] for product in _convertible_products(node, block_size)}
     if not products:
         return node
     body: Subgraph = node.attributes["body"]
-    operands = dict(zip(body.inputs.values(), node.inputs, strict=True))
+    operands: dict[Value | None, Value | None] = dict(zip(body.inputs.values(), node.inputs, strict=True))
     inner = g.subgraph_builder()
     replacements: dict[Value, Value] = {}
     filters: dict[Value, Input] = {}
     for inside in body.nodes:
         inside = inside.with_inputs([x if x is None else replacements.get(x, x) for x in inside.inputs])
-        if inside not in products and not any(inside.outputs[0] in each.outputs for each in products):
+        if inside.outputs[0] not in products:
             inner.nodes.append(inside)
             continue
         weights, transposed = operands[inside.inputs[1]], bool(inside.attribute("transB", 0))
+        assert weights is not None
         if (weights, transposed) not in packed:
             packed[weights, transposed] = _packed(g, weights, block_size, transposed=transposed)
         value = packed[weights, transposed]
