@@ -38,14 +38,15 @@ from .maxpool_2x2_gradient import maxpool_2x2_gradient
 from .maxpool_gradient import maxpool_gradient
 from .profitability import is_profitable
 
-IMAGE_RANK = 4
+IMAGE_OPS = {"AveragePool", "Conv", "ConvTranspose", "MaxPool", "Resize"}
+"""Operators of which a graph has one if it has images; all others only join, move or change blocked images."""
 
 
 def to_nchwc(graph: Graph, target: Target) -> Graph:
     """Converts convolutions, and the operators between them, to the NCHWc layout."""
     if target.block_size == 1:
         return graph
-    if not any(x.rank == IMAGE_RANK for node in graph.nodes for x in node.outputs):
+    if IMAGE_OPS.isdisjoint([node.op for node in graph.nodes]):
         return sink_into_branches(canonicalize(graph))
     return NchwcContext(graph, target).run(CONVERTERS, GRADIENT_CONVERTERS)
 
