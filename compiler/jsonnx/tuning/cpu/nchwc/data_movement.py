@@ -42,7 +42,7 @@ def convert_transpose(ctx: NchwcContext, node: Node) -> Value | None:
         ctx.set_channels_last(y, x)
     if x is not None and x in ctx and perm == TO_CHANNELS_LAST:
         return ctx.channels_last_from_blocked(x)
-    index = None if x is None else ctx.node_index(x)
+    index = ctx.node_index(x) if x is not None and x.type.is_static() else None
     inner = None if index is None else ctx.g.nodes[index]
     if inner is None or inner.op != "Transpose" or inner.inputs[0] is None:
         return None
