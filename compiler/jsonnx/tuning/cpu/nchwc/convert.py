@@ -30,6 +30,7 @@ from .data_movement import (
     convert_concat,
     convert_gather,
     convert_reshape,
+    convert_shape,
     convert_split,
     convert_transpose,
 )
@@ -332,20 +333,6 @@ def edit_rows_and_columns(ctx: NchwcContext, node: Node, operands: Sequence[np.n
     edited = ctx.g.emit(node.op, blocks, *operands, **node.attributes)
     edited = ctx.g.refine(edited, (*blocks.shape[:2], *y.shape[2:], ctx.block_size))
     return ctx.from_blocked(ctx.g.reshape(edited, ctx.padded_type(y.type).shape), y.type)
-
-
-def convert_shape(ctx: NchwcContext, node: Node) -> Value | None:
-    """Shape of a blocked image -> Shape of its blocked form, or of a factor of it, minus the padding channels
-
-    So neither the plain image nor a product is computed for its shape.
-    """
-    x = node.inputs[0]
-    if x not in ctx or x is None or not x.type.is_static(1):
-        return None
-    blocks, *_ = ctx.factors(x) or [ctx.to_blocked(x)]
-    padding = [0, blocks.shape[1] - x.shape[1], 0, 0][node.attribute("start", 0) : node.attribute("end")]
-    padded_shape = ctx.g.emit(node.op, blocks, **node.attributes)
-    return ctx.g.Sub(padded_shape, ctx.g.const(padding, "int64")) if any(padding) else padded_shape
 
 
 def convert_weight_gradient(ctx: NchwcContext, node: Node, gradient_info: GradientInfo) -> Value | None:

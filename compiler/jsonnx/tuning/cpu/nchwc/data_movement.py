@@ -1,5 +1,5 @@
-"""Converters of operators that move whole blocks of channels: Reshape, Gather, Concat, Split, Pad and
-Transpose.
+"""Converters of operators that move whole blocks of channels: Reshape, Gather, Concat, Split, Pad,
+Shape and Transpose.
 
 A block of channels of one image is contiguous in memory, so these operators move blocks as they move channels in the
 plain layout. They join and split images in U-Net, DenseNet and Inception, and the planes of a volume are channels after
@@ -29,6 +29,20 @@ def convert_reshape(ctx: NchwcContext, node: Node) -> Value | None:
     if not _both_fill_blocks(ctx, x, y) or x is None or x.shape[2:] != y.shape[2:]:
         return None
     return ctx.from_blocked(ctx.g.reshape(ctx.to_blocked(x), y.shape), y.type)
+
+
+def convert_shape(ctx: NchwcContext, node: Node) -> Value | None:
+    """Shape of a blocked image -> Shape of its blocked form, or of a factor of it, minus the padding channels
+
+    So neither the plain image nor a product is computed for its shape.
+    """
+    x = node.inputs[0]
+    if x not in ctx or x is None or not x.type.is_static(1):
+        return None
+    blocks, *_ = ctx.factors(x) or [ctx.to_blocked(x)]
+    padding = [0, blocks.shape[1] - x.shape[1], 0, 0][node.attribute("start", 0) : node.attribute("end")]
+    padded_shape = ctx.g.emit(node.op, blocks, **node.attributes)
+    return ctx.g.Sub(padded_shape, ctx.g.const(padding, "int64")) if any(padding) else padded_shape
 
 
 def convert_transpose(ctx: NchwcContext, node: Node) -> Value | None:
