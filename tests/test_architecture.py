@@ -17,7 +17,7 @@ PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 
 ARROWS = """
 callbacks: pipeline runtime core
-cli: language_server mcp_server pipeline render runtime data lint lowering interop frontend layers sections backend
+cli: ray language_server mcp_server pipeline render runtime data lint lowering interop frontend layers sections backend
     library core
 language_server: language_server/features language_server/checks language_server/documents frontend core
 language_server/features: language_server/checks language_server/documents pipeline render frontend layers sections
@@ -25,12 +25,13 @@ language_server/features: language_server/checks language_server/documents pipel
 language_server/checks: language_server/documents pipeline lowering frontend sections ir library core
 language_server/documents: frontend layers core
 mcp_server: render hyperparameter_search frontend backend core
+ray: pipeline hyperparameter_search render runtime collective data frontend sections backend core
 pipeline/compare: pipeline/run pipeline/run_folder pipeline/git pipeline/compile pipeline/check diff lowering
     analysis interop frontend core
 pipeline/edit: frontend core
 pipeline/first_spec: pipeline/train pipeline/check data frontend sections core
-pipeline/inspect: pipeline/run pipeline/run_folder pipeline/train pipeline/compile pipeline/check runtime data
-    lowering passes frontend sections placement ir core
+pipeline/inspect: pipeline/run pipeline/run_folder pipeline/train pipeline/compile pipeline/check runtime
+    collective data lowering passes frontend sections placement ir core
 pipeline/keras_export: pipeline/run pipeline/compile pipeline/check runtime interop training core
 pipeline/report: pipeline/run pipeline/run_folder pipeline/train pipeline/compile pipeline/check render runtime data
     lowering gradient passes analysis frontend sections training backend ir html_report core
@@ -38,11 +39,12 @@ pipeline/sweep: pipeline/run pipeline/run_folder pipeline/train pipeline/check r
     hyperparameter_search sections backend core
 pipeline/validate: pipeline/run pipeline/train pipeline/compile pipeline/check lint frontend sections placement
     backend ir core
+pipeline/predict: pipeline/run pipeline/run_folder pipeline/compile pipeline/check runtime data frontend backend core
 pipeline/run: pipeline/run_folder pipeline/train pipeline/git pipeline/compile pipeline/check render trackers runtime
-    data passes analysis frontend sections placement backend ir core
+    collective data passes analysis frontend sections placement backend ir core
 pipeline/run_folder: pipeline/check runtime interop frontend backend core
-pipeline/train: pipeline/compile pipeline/check render runtime data tuning lowering gradient passes analysis interop
-    frontend layers sections training backend ir core
+pipeline/train: pipeline/compile pipeline/check render runtime collective data tuning lowering gradient passes
+    analysis interop frontend layers sections training backend ir core
 pipeline/git: core
 pipeline/compile: pipeline/check render runtime data lowering gradient passes analysis interop frontend layers
     sections training placement backend ir core
@@ -58,10 +60,12 @@ render/schemas: core
 render/text: core
 trackers: core
 html_report: training core
-runtime/profile:
-runtime/fit: runtime/execution runtime/callbacks runtime/session runtime/providers runtime data interop sections
-    backend ir core
-runtime/execution: runtime/callbacks runtime/session runtime/providers runtime data tuning passes backend ir core
+runtime/profile: collective
+runtime/fit: runtime/execution runtime/callbacks runtime/session runtime/sharding runtime/providers runtime collective
+    data interop sections backend ir core
+runtime/execution: runtime/callbacks runtime/session runtime/sharding runtime/providers runtime collective data tuning
+    passes backend ir core
+runtime/sharding: runtime/providers runtime collective data ir core
 runtime/callbacks: runtime data core
 runtime/session: runtime/parity runtime/providers data interop core
 runtime/parity: runtime/providers runtime data backend ir core
@@ -122,6 +126,7 @@ training/losses: training ir core
 training/optimizers: training/weights training ir core
 training/weights: training ir core
 training: ir core
+collective: core
 placement: ir core
 backend: ir core
 ir: core
@@ -163,6 +168,7 @@ OWNERS = {
     "duckdb": {"data"},
     "fsspec": {"data"},
     "PIL": {"data"},
+    "ray": {"ray"},
     "optuna": {"hyperparameter_search"},
     "cmaes": {"hyperparameter_search"},
     "lsprotocol": {"language_server"},

@@ -12,10 +12,17 @@ PACKAGE = ROOT / "compiler/jsonnx"
 
 REVIEWED = {
     ("core/components.py", "eval()"): "annotations of our own classes",
+    ("collective/handshake.py", "import socket"): "workers of a distributed training, which prove a token",
+    ("collective/handshake.py", ".create_connection()"): "connects to the addresses that the caller gives",
+    ("collective/local.py", "import socket"): "pairs of connected sockets within the process",
+    ("collective/tcp.py", "import socket"): "listens at the node's address for workers of the same training",
     ("data/tables/data_files.py", "importlib.import_module(...)"): "readers of formats, from a table in the package",
     ("core/lazy_table.py", "importlib.import_module(...)"): "names of our own modules, from a table in the package",
     ("core/system/optional_packages.py", "importlib.import_module(...)"): "names that our own code gives",
     ("__init__.py", "importlib.import_module(...)"): "names of our own modules, from a table in the package",
+    ("ray/__init__.py", "importlib.import_module(...)"): "names of our own modules, from a table in the package",
+    ("ray/cluster.py", "import socket"): "asks whether something listens at the address of a cluster",
+    ("ray/cluster.py", ".create_connection()"): "connects to the address that the user gives",
     ("cli/__init__.py", "importlib.import_module(...)"): "names of our own modules, from a table in the package",
     (
         "render/reference/layer_modules.py",

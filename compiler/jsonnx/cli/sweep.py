@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,7 +22,10 @@ from .common import (
     print_result,
     print_status,
 )
-from .options import options_of, training_option
+from .options import MAX_WORKERS, options_of, training_option
+
+if TYPE_CHECKING:
+    from ..pipeline.sweep.trial_host import TrialHost
 
 
 @click.command(short_help="Search for the values with which a spec trains best.")
@@ -48,6 +51,29 @@ from .options import options_of, training_option
 )
 @training_option("threads")
 @click.option(
+    "--distributed",
+    type=click.Choice(["ray"]),
+    help="Run the trials on the nodes of a Ray cluster instead of on this machine.",
+)
+@click.option(
+    "--address",
+    metavar="HOST:PORT",
+    help="With --distributed, the address of a running cluster, or auto for that of this machine; if omitted, that of "
+    "RAY_ADDRESS, or else a cluster that is started for the search.",
+)
+@click.option(
+    "--cpus-per-trial",
+    type=click.FloatRange(0, 1024, min_open=True),
+    metavar="N",
+    help="With --distributed, the CPUs that each trial reserves; by default, as many as it has threads.",
+)
+@click.option(
+    "--workers-per-trial",
+    type=click.IntRange(1, MAX_WORKERS),
+    metavar="N",
+    help="With --distributed, train each trial on so many workers, as the spec's training.distributed says.",
+)
+@click.option(
     "--keep",
     type=click.Choice(["best", "all"]),
     default="best",
@@ -72,6 +98,10 @@ def sweep(
     resume: bool,
     retry_failed: bool,
     jobs: int,
+    distributed: str | None,
+    address: str | None,
+    cpus_per_trial: float | None,
+    workers_per_trial: int | None,
     keep: str,
     quiet: bool,
     format_: str,
@@ -86,6 +116,7 @@ def sweep(
 
     if not quiet:
         print_provider_choice(arguments["provider"])
+    host = _trial_host(distributed, address, cpus_per_trial, workers_per_trial)
     options = SweepOptions(jobs, resume, retry_failed, "all" if keep == "all" else "best", options_of(arguments))
     with sweep_display(0 if quiet else 1) as display:
         result = run_sweep(
@@ -93,6 +124,7 @@ def sweep(
             output,
             options,
             display,
+            host=host,
             warn=lambda diagnostics: print_diagnostics(diagnostics, "text") if diagnostics else None,
             on_status=lambda text: None if quiet else print_status(text),
         )
@@ -102,3 +134,19 @@ def sweep(
         for line in result.summary_lines():
             print_result(line)
     sys.exit(result.exit_status)
+
+
+def _trial_host(
+    distributed: str | None, address: str | None, cpus_per_trial: float | None, workers_per_trial: int | None
+) -> TrialHost | None:
+    """The host of the trials; None for this machine. Raises UsageError."""
+    if distributed is not None:
+        from ..ray.trial_host import RayTrialHost
+
+        return RayTrialHost(address, cpus_per_trial, workers_per_trial)
+    given = {"--address": address, "--cpus-per-trial": cpus_per_trial, "--workers-per-trial": workers_per_trial}
+    if option := next((name for name, value in given.items() if value is not None), None):
+        from ..core.diagnostics import UsageError
+
+        raise UsageError("bad-option", f"{option} is for trials on a cluster", "add --distributed ray")
+    return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial as bind
 from pathlib import Path
@@ -24,7 +25,7 @@ from .common import (
     print_weights_report,
 )
 from .folds import default_folder, train_all_folds
-from .options import ALL_FOLDS, options_of, training_options
+from .options import ALL_FOLDS, distributed_options, options_of, ray_workers, training_options
 from .report import check_port, live_report, write_run_report
 from .runs import locked_run
 
@@ -33,19 +34,34 @@ if TYPE_CHECKING:
     from ..pipeline.run.lock_file import LockedRun
     from ..pipeline.run.run_outcome import Outcome
     from ..pipeline.run.training_run import ProviderPlacement
+    from ..ray.workers import RayWorkers
 
 
 @click.command()
 @SPEC_ARGUMENT
 @training_options
+@distributed_options
 @ALL_OPTION
 @handles_errors
-def train(spec: str, **arguments: Any) -> None:
+def train(
+    spec: str,
+    distributed: str | None,
+    workers: tuple[int, int] | None,
+    address: str | None,
+    cpus_per_worker: int | None,
+    **arguments: Any,
+) -> None:
     """Train a network on the data that its spec names, or on FILE."""
-    sys.exit(_train(spec, options_of(arguments)))
+    options = options_of(arguments)
+    cluster = ray_workers(
+        distributed, workers, address, cpus_per_worker, lambda text: None if options.quiet else print_status(text)
+    )
+    with cluster or nullcontext():
+        status = _train(spec, options, cluster)
+    sys.exit(status)
 
 
-def _train(spec: str, options: TrainingOptions) -> int:
+def _train(spec: str, options: TrainingOptions, workers: RayWorkers | None) -> int:
     """Trains on one or all folds. Returns the exit status."""
     from ..pipeline.train.cross_validation import fold_change, with_fold
 
@@ -58,7 +74,7 @@ def _train(spec: str, options: TrainingOptions) -> int:
     checked = checked_spec(spec, changes, options.scale, has_validation_data=has_validation_data)
     if not quiet:
         print_provider_choice(options.provider)
-    run_in = bind(_train_in, options, lock)
+    run_in = bind(_train_in, options, lock, workers)
     if fold == ALL_FOLDS:
         return train_all_folds(checked, changes, options.output, options.resume, quiet, run_in)
     if fold is not None:
@@ -69,10 +85,15 @@ def _train(spec: str, options: TrainingOptions) -> int:
 
 
 def _train_in(
-    options: TrainingOptions, lock: LockedRun | None, folder: Path, checked: CheckedSpec, changes: tuple[str, ...]
+    options: TrainingOptions,
+    lock: LockedRun | None,
+    workers: RayWorkers | None,
+    folder: Path,
+    checked: CheckedSpec,
+    changes: tuple[str, ...],
 ) -> Outcome:
     """Trains in a RUN folder, and prints the results. `changes` are those of `checked`, for the record of the run."""
-    from ..pipeline.run.training_run import train
+    from ..pipeline.run import training_run
     from ..render.results.progress import progress_display
 
     quiet = options.quiet
@@ -85,7 +106,7 @@ def _train_in(
         live_report(folder, options.port, options.live),
         progress_display(0 if quiet else 1) as display,
     ):
-        outcome = train(
+        outcome = (workers or training_run).train(
             checked,
             folder,
             replace(options, changes=changes),

@@ -108,6 +108,9 @@ class CompileError(Exception):
         self.diagnostics = list(diagnostics)
         super().__init__("\n".join(map(str, self.diagnostics)))
 
+    def __reduce__(self) -> Any:  # an error of a worker is raised again in the process that has started it
+        return type(self), (self.diagnostics,), self.__dict__
+
 
 class UsageError(Exception):
     """The call or the environment is wrong: a missing file, provider or package, a bad option (exit status 2)."""
@@ -115,6 +118,10 @@ class UsageError(Exception):
     def __init__(self, code: str, message: str, help: str | None = None) -> None:
         self.diagnostic = Diagnostic(code, message, help=help)
         super().__init__(str(self.diagnostic))
+
+    def __reduce__(self) -> Any:
+        item = self.diagnostic
+        return UsageError, (item.code, item.message, item.help), self.__dict__
 
 
 Locator = Callable[[JsonPath, bool], Position | None]

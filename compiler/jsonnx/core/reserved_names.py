@@ -12,8 +12,12 @@ LEARNING_RATE = "learning_rate"
 """Input: the step size."""
 LOSS = "loss"
 """Output: the value that training minimizes."""
+LOSS_WEIGHT = "+loss_weight"
+"""Output: what the mean loss of a batch is divided by, such as the number of losses that a mask lets count."""
 SHARD_FRACTION = "+share"
 """Input of a shard of a step: the shard's samples over the samples of the batch."""
+BATCH_SAMPLES = "+samples"
+"""Feed of a step in a distributed training: the number of samples of the batch, of which a rank has some."""
 OPTIMIZER_SCOPE = "optimizer"
 """Scope of the nodes that the optimizer emits."""
 STEP_COUNT = "optimizer/iterations"
@@ -26,6 +30,8 @@ ADAPT_INPUT = "examined"
 """Output of an adapt task's graph: the values that the layer learns from."""
 
 _GRADIENT, _METRIC, _SLOT, _NEXT, _BEST = "+gradient/", "metrics/", "optimizer/", "next/", "+best/"
+_GRADIENT_INDICES, _GRADIENT_ROWS = "+indices/", "+rows/"
+_CHANGE = "+change/"
 _ADDED_LOSS = "losses/"
 _TOUCHED, _BEFORE, _CURRENT = "rows/", "before/", "now/"
 _CALLBACK = "+callbacks/"
@@ -92,6 +98,27 @@ def gradient_name(weight: str) -> str:
 
 def is_gradient_name(name: str) -> bool:
     return name.startswith(_GRADIENT)
+
+
+def gradient_indices_name(weight: str) -> str:
+    """Output of a shard of a step: the indices of the rows of a sparse gradient, with duplicates."""
+    return f"{_GRADIENT_INDICES}{weight}"
+
+
+def gradient_rows_name(weight: str) -> str:
+    """Output of a shard of a step: the rows of a sparse gradient."""
+    return f"{_GRADIENT_ROWS}{weight}"
+
+
+def sparse_gradient_weight(name: str) -> str | None:
+    """The weight of an output that is a part of a sparse gradient; None of other outputs."""
+    weight = name.removeprefix(_GRADIENT_INDICES).removeprefix(_GRADIENT_ROWS)
+    return None if weight == name else weight
+
+
+def state_change_name(state: str) -> str:
+    """Output of a shard of a step: by how much the shard changes a state, times its fraction of the batch."""
+    return f"{_CHANGE}{state}"
 
 
 def shard_result_name(shard: int, output: str) -> str:

@@ -24,6 +24,7 @@ from ..training.metrics.metrics import Metric, MetricCodec
 from ..training.optimizers.optimizer import Optimizer
 from .class_weights import BALANCED, has_weights_by_output
 from .data_section import DataSection
+from .distributed_section import DistributedSection
 from .loss_scaling import GROWTH_STEPS, INITIAL_SCALE, LossScaleSection
 from .section_base import Section
 from .trackers import Tracker
@@ -276,6 +277,9 @@ class Training(Section):
         doc="Rematerialization: values that the backward pass recomputes, to save memory. `activations` recomputes "
         "all but the results of matrix products and convolutions; `full` keeps as little as possible and costs about "
         "one more forward pass.",
+    )
+    distributed: DistributedSection | None = attr(
+        None, doc="How the samples of a step are divided among workers; null for training on one machine."
     )
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = attr(
         "float32",

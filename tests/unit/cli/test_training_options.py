@@ -36,14 +36,15 @@ def test_an_argument_is_one_of_the_trainer_with_the_same_default(option: Trainin
     assert argument is None or parameters[argument].default == option.default
 
 
-def test_each_argument_of_the_trainer_is_an_option_but_for_the_spec_and_the_tuning() -> None:
+def test_each_argument_of_the_trainer_is_an_option_but_for_three() -> None:
     arguments = {option.record.argument for option in TRAINING_OPTIONS.values()} - {None}
-    assert arguments == signature(jsonnx.Trainer).parameters.keys() - {"spec", "fast"}
+    assert arguments == signature(jsonnx.Trainer).parameters.keys() - {"spec", "fast", "collective"}
 
 
 def test_the_command_has_the_options_in_the_order_of_their_records() -> None:
     names = [parameter.name for parameter in main.commands["train"].params]
-    assert names == ["spec", *(option.parameter for option in TRAINING_OPTIONS.values()), "all", "color"]
+    of_cluster = ["distributed", "workers", "address", "cpus_per_worker"]
+    assert names == ["spec", *(option.parameter for option in TRAINING_OPTIONS.values()), *of_cluster, "all", "color"]
 
 
 def test_options_are_their_defaults_unless_arguments_are_given() -> None:

@@ -19,7 +19,7 @@ from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.hyperparameter_search.trials import FAILED, FINISHED, Trial
 from jsonnx.pipeline.run_folder.run_info import INTERRUPTED
 from jsonnx.pipeline.sweep import sweep as sweep_module
-from jsonnx.pipeline.sweep import sweep_run
+from jsonnx.pipeline.sweep import sweep_run, trial_process
 from jsonnx.pipeline.sweep.sweep import SweepResult
 from jsonnx.pipeline.sweep.trial_process import TrialProcess
 from jsonnx.pipeline.sweep.trial_run import TrialJob, TrialResult, result_line
@@ -93,7 +93,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def pretended(monkeypatch: pytest.MonkeyPatch) -> type[Pretended]:
     Pretended.jobs, Pretended.result_of, Pretended.dies_at = [], lambda job, result: result, None
-    monkeypatch.setattr(sweep_run, "TrialProcess", Pretended)
+    monkeypatch.setattr(trial_process, "TrialProcess", Pretended)
     monkeypatch.setattr(sweep_run, "SECONDS_BETWEEN_POLLS", 0.0)
     return Pretended
 
@@ -388,6 +388,57 @@ def test_an_unknown_option_value_is_an_error() -> None:
     for options in ({"jobs": 0}, {"jobs": 1.5}, {"keep": "none"}):
         with pytest.raises(ValueError, match="must be"):
             library.sweep(spec(), "out", **options)  # type: ignore[arg-type]
+
+
+class PretendedHost:
+    """Another machine."""
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+
+    def threads_per_trial(self, jobs: int) -> int:
+        return 10 * jobs
+
+    def prepare(self, job: TrialJob, on_status: Callable[[str], None]) -> None:
+        if self.events:
+            raise UsageError("ray-cluster", "the other machine is gone")
+        self.events.append((job.folder, job.values, job.checked_spec().network.name))
+
+    def start(self, number: int, job: TrialJob, log_file: Path) -> Pretended:
+        self.events.append((number, job.training.threads, log_file.name))
+        return Pretended(job, log_file)
+
+    def close(self) -> None:
+        self.events.append("closed")
+
+
+def test_another_host_runs_the_same_trials(pretended: type[Pretended]) -> None:
+    here = search(spec(), jobs=2)
+    pretended.jobs.clear()
+    host = PretendedHost()
+    there = library.sweep("spec.json", "there", verbose=0, jobs=2, host=host)
+    assert [outcome(trial) for trial in there.trials] == [outcome(trial) for trial in here.trials]
+    first, *started, last = host.events
+    assert first == ("there", {}, "model")
+    assert started == [(number, 20, f"000{number}.log") for number in (1, 2, 3, 4)]
+    assert last == "closed"
+    assert json.loads(Path("there/sweep.json").read_text())["threads"] == 20
+
+
+def test_a_host_that_cannot_run_trials_leaves_nothing(pretended: type[Pretended]) -> None:
+    Path("spec.json").write_text(json.dumps(spec()))
+    host = PretendedHost()
+    host.events.append("broken")
+    with pytest.raises(UsageError, match="the other machine is gone"):
+        library.sweep("spec.json", "out", verbose=0, host=host)
+    assert host.events == ["broken", "closed"]
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("option", ["--address", "--cpus-per-trial", "--workers-per-trial"])
+def test_options_of_a_cluster_need_one(option: str) -> None:
+    Path("spec.json").write_text(json.dumps(spec()))
+    assert f"{option} is for trials on a cluster" in jsonnx("sweep", "spec.json", option, "1", status=2).stderr
 
 
 def test_a_locked_folder_is_refused(pretended: type[Pretended]) -> None:

@@ -24,6 +24,8 @@ class DataFormat(NamedTuple):
     """The function in `data/tables` that reads a `TableFile`, as `MODULE:FUNCTION`."""
     can_stream: bool = False
     """Whether samples can stay in their file."""
+    has_chunks: bool = False
+    """Whether rows that follow one another are read without the rest of the file."""
     extra: str = ""
     """The extra that installs the packages of the reader; empty if the base installation has them."""
     is_text: bool = False
@@ -36,7 +38,16 @@ class DataFormat(NamedTuple):
     """The first bytes of every file; empty if files begin in several ways."""
 
 
-_ARROW = FileKind("a table (.arrow or .feather)", "`--data` takes it as data; pandas.read_feather in Python shows it")
+_TABLE = DataFormat("", "csv_table:read_csv", can_stream=True, has_chunks=True, extra="tables", is_text=True)
+_ARROW = DataFormat(
+    "",
+    "stored_arrow_table:read_arrow",
+    can_stream=True,
+    has_chunks=True,
+    extra="data",
+    kind=FileKind("a table (.arrow or .feather)", "`--data` takes it as data; pandas.read_feather in Python shows it"),
+    signature=b"ARROW1",
+)
 
 DATA_FORMATS = (
     DataFormat(
@@ -55,24 +66,21 @@ DATA_FORMATS = (
         kind=FileKind("a NumPy array (.npy)", "`--data` takes it as data; numpy.load in Python shows it"),
         signature=b"\x93NUMPY",
     ),
-    DataFormat("csv", "csv_table:read_csv", can_stream=True, extra="tables", is_text=True, separator=","),
-    DataFormat("tsv", "csv_table:read_csv", can_stream=True, extra="tables", is_text=True, separator="\t"),
+    _TABLE._replace(name="csv", separator=","),
+    _TABLE._replace(name="tsv", separator="\t"),
     DataFormat("json", "json_tables:read_json", is_text=True),
-    DataFormat("jsonl", "stored_json_lines:read_json_lines_file", can_stream=True, is_text=True),
+    DataFormat("jsonl", "stored_json_lines:read_json_lines_file", can_stream=True, has_chunks=True, is_text=True),
     DataFormat(
         "parquet",
         "stored_arrow_table:read_arrow",
         can_stream=True,
+        has_chunks=True,
         extra="data",
         kind=FileKind("a table (.parquet)", "`--data` takes it as data; pandas.read_parquet in Python shows it"),
         signature=b"PAR1",
     ),
-    DataFormat(
-        "arrow", "stored_arrow_table:read_arrow", can_stream=True, extra="data", kind=_ARROW, signature=b"ARROW1"
-    ),
-    DataFormat(
-        "feather", "stored_arrow_table:read_arrow", can_stream=True, extra="data", kind=_ARROW, signature=b"ARROW1"
-    ),
+    _ARROW._replace(name="arrow"),
+    _ARROW._replace(name="feather"),
     DataFormat(
         "safetensors",
         "array_tables:read_safetensors",

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import IO
 
 from ...core.diagnostics import CompileError, Diagnostic, JsonPath, UsageError
-from ...core.files.data_formats import MEDIA_SUFFIXES
+from ...core.files.data_formats import DATA_ONLY_SUFFIXES, MEDIA_SUFFIXES
 from ...core.files.files import UnsafePath, display_path
 from ...core.files.spec_folders import UNSAFE_DATA_HELP, DataFolder, expand_user_path, open_data_file
 from ...core.files.spec_source import NO_SPEC, SpecSource
+from ...core.natural_order import natural_key
 from ...sections.data_section import DataSection
+from ..tables.table_chunks import Chunk
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class DataItem:
     """The path in the spec that names it; None if the user does."""
     files: tuple[str, ...] | None = None
     """The images, recordings or texts of a folder that are named one by one; None for all."""
+    chunk: Chunk | None = None
+    """The rows of the file that are read; None for all."""
 
     @contextmanager
     def errors_located(self) -> Iterator[None]:
@@ -86,7 +90,8 @@ def _item_of_spec(path: str, position: JsonPath, source: SpecSource) -> DataItem
 
 
 def items_of_user(path: str | os.PathLike[str], source: SpecSource = NO_SPEC) -> list[DataItem]:
-    """The locations that a user names: a file, a folder, or the files that match a pattern. Images, recordings and
+    """The locations that a user names: a file, a folder, or the files that match a pattern, or that are the tables of a
+    folder. Images, recordings and
     texts are those of one folder. Raises UsageError."""
     with located_at(source, None):
         names = expand_user_path(os.fspath(path))
@@ -94,7 +99,20 @@ def items_of_user(path: str | os.PathLike[str], source: SpecSource = NO_SPEC) ->
             folder = os.path.commonpath(list(map(os.path.dirname, names))) or "."
             files = tuple(os.path.relpath(name, folder).replace(os.sep, "/") for name in names)
             return [DataItem(os.fspath(path), DataFolder.at(folder, source.data_roots), None, source, files=files)]
-        return [_item_of_user(name, source) for name in names]
+        return [_item_of_user(file, source) for name in names for file in _tables_in(name) or [name]]
+
+
+def _tables_in(name: str) -> list[str]:
+    """The tables of a folder, in the order of their names, numbers as numbers; none if it is a file, or a folder of
+    images, recordings or texts. Names that begin with a point or an underscore are not those of tables."""
+    if not os.path.isdir(name):
+        return []
+    folder = DataFolder.at(name)
+    if folder.may_hold_samples():
+        return []
+    names = [entry.name for entry in folder.list() if not entry.name.startswith((".", "_"))]
+    tables = [file for file in names if file.lower().endswith(DATA_ONLY_SUFFIXES)]
+    return [os.path.join(name, file) for file in sorted(tables, key=natural_key)]
 
 
 def _item_of_user(name: str, source: SpecSource) -> DataItem:

@@ -224,12 +224,15 @@ class _Reader:
         self, item: DataItem, errors: ErrorCollector, stack: ExitStack, columns: Mapping[str, AssignedColumns]
     ) -> DataTable | None:
         """The table of a file or a folder, whose file stays open until the stack closes it."""
+        npy_column = columns[next(iter(self.data_spec.inputs))].names[0]
+        options = TableOptions.of(self.data, npy_column, self.format)
+        if item.chunk is not None:
+            names = [name for assigned in columns.values() for name in assigned.names]
+            return item.chunk.read(options._replace(names=(*names, *(self.keep or ()))), errors)
         with item.errors_located():
             if item.open_file is None:
                 return self._read_folder(item, errors)
             file = stack.enter_context(item.open_file())
-        npy_column = columns[next(iter(self.data_spec.inputs))].names[0]
-        options = TableOptions.of(self.data, npy_column, self.format)
         return read_table(file, item.name, errors, options._replace(memory=self.memory or options.memory))
 
     def _rows(

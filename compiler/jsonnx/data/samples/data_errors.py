@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ...core.diagnostics import Diagnostic, JsonPath, Note
 from ...core.files.spec_source import NO_SPEC, SpecSource
@@ -24,6 +24,9 @@ class FeedError(ValueError):
         self.diagnostics = list(diagnostics)
         lines = (d.message + (f" ({d.help})" if d.help else "") for d in self.diagnostics)
         super().__init__("\n".join(lines))
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.diagnostics,), self.__dict__
 
 
 class MediaError(ValueError):

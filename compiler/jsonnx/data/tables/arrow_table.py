@@ -106,10 +106,12 @@ class ArrowTable:
         batches: Callable[[str], Iterator[Any]],
         min_bytes: Callable[[str], int] = lambda name: 0,
         file_size: int = 0,
+        first_row: int = 0,
     ) -> None:
+        """`first_row` is the number of rows of the file before these."""
         self.names: Sequence[str] = schema.names
         self._schema, self._row_count, self._batches = schema, row_count, batches
-        self._min_bytes, self._file_size = min_bytes, file_size
+        self._min_bytes, self._file_size, self._first_row = min_bytes, file_size, first_row
         self._counts = Counter(self.names)
         self._positions = {name: position for position, name in enumerate(self.names)}
         self._sizes: dict[str, int] = {}
@@ -226,6 +228,6 @@ class ArrowTable:
             name = names[index[1]] if is_stacked else names[0]
             rest = index[2:] if is_stacked else index[1:]
             element = f", element {list(rest)}" if rest else ""
-            return DataLocation(f"row {index[0] + 1}, column {name!r}{element}")
+            return DataLocation(f"row {self._first_row + index[0] + 1}, column {name!r}{element}")
 
         return locate

@@ -8,7 +8,8 @@ import importlib
 import io
 import lzma
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import IO
 
 from ...core.diagnostics import UsageError
@@ -30,21 +31,42 @@ def decompress(file: IO[bytes], compression: str, errors: ErrorCollector) -> IO[
 
     Raises UnpackedTooLarge, and UsageError if this Python cannot decompress it.
     """
-    opened = _OPENERS[compression](file)
+    opened = open_compressed(file, compression)
     content = io.BytesIO()
-    try:
+    with _damage_reported(compression, errors):
         while chunk := opened.read(_CHUNK_BYTES):
             content.write(chunk)
             require_unpacked_size(content.tell())
+    if errors:
+        return None
+    content.seek(0)
+    return content
+
+
+def open_compressed(file: IO[bytes], compression: str) -> IO[bytes]:
+    """The content of a compressed file, which is decompressed as it is read. Raises UsageError if this Python cannot
+    decompress it."""
+    return _OPENERS[compression](file)
+
+
+def read_compressed(content: IO[bytes], size: int, compression: str, errors: ErrorCollector) -> bytes:
+    """The next bytes of a compressed file, empty at its end, and also, with an error, if it is damaged."""
+    with _damage_reported(compression, errors):
+        return content.read(size)
+    return b""
+
+
+@contextmanager
+def _damage_reported(compression: str, errors: ErrorCollector) -> Iterator[None]:
+    """Adds an error for a file that cannot be decompressed."""
+    try:
+        yield
     except UnpackedTooLarge:
         raise
     except Exception as error:
         if not isinstance(error, _DAMAGED_FILE_ERRORS) and type(error).__name__ != "ZstdError":
             raise
         errors.add("bad-data-file", f"not a readable .{compression} file: {error}", help="compress the table again")
-        return None
-    content.seek(0)
-    return content
 
 
 def _open_zst(file: IO[bytes]) -> IO[bytes]:

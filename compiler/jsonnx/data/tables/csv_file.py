@@ -17,6 +17,7 @@ from .block_table import BlockFile, TextBlock
 from .csv_cells import CsvDialect
 from .csv_parser import MalformedRows, parse_rows
 from .csv_rows import LocatedRows, PlainRows, RowSyntax, complete_rows, count_lines, first_row_end, scan_rows
+from .table_file import FIRST_ROW, FirstRow
 from .text_tables import decode_utf8
 
 SEPARATOR_HELP = 'a separator other than the comma is set in `training.data`, as "separator": ";"'
@@ -31,9 +32,14 @@ _EXCEL_SEPARATOR_LINE = re.compile(r'"?sep=.?,?"?', re.IGNORECASE)
 class CsvFile:
     """Reads the header of a file, and parses its blocks. All methods raise CompileError for malformed rows."""
 
-    def __init__(self, source: BlockFile, dialect: CsvDialect, errors: ErrorCollector) -> None:
-        """`errors` has the names of the file and of the spec that errors belong to."""
-        self._source, self._dialect = source, dialect
+    def __init__(
+        self, source: BlockFile, dialect: CsvDialect, errors: ErrorCollector, first: FirstRow = FIRST_ROW
+    ) -> None:
+        """`errors` has the names of the file and of the spec that errors belong to.
+
+        If `source` has the header and a chunk of a file, `first` is the place of the chunk, less the header's size.
+        """
+        self._source, self._dialect, self._first = source, dialect, first
         self._file_name, self._spec_source = errors.file, errors.source
         self._syntax = RowSyntax(dialect.separator)
         self.header = LocatedRows(b"", 1, self._syntax)
@@ -67,7 +73,7 @@ class CsvFile:
 
     def _scan_blocks(self) -> Iterator[TextBlock]:
         """The blocks below the header, which is read, too."""
-        start, line, row, column_count = self._source.text_start(), 1, 0, 0
+        start, line, row, column_count = self._source.text_start(), self._first.line, 0, 0
         while start < self._source.size:
             data, plain = self._read_block(start, line)
             if not column_count:
@@ -97,7 +103,7 @@ class CsvFile:
             if plain and (rows.unclosed is None or not is_last):
                 data = data[: len(plain)]
                 errors = ErrorCollector(self._file_name, self._spec_source)
-                if not data.isascii() and decode_utf8(data, errors, line, start) is None:
+                if not data.isascii() and decode_utf8(data, errors, line, self._first.byte + start) is None:
                     raise CompileError(errors.diagnostics)
                 return data, plain
             if rows.unclosed is not None and (is_last or wanted > MAX_CSV_ROW_BYTES):

@@ -33,7 +33,7 @@ def read_csv(source: TableFile) -> CsvTable:
     options, format = source.options, source.format
     separator = options.separator or format.separator or ","
     dialect = CsvDialect(separator, options.decimal, format.name, options.thousands)
-    file = BlockFile(source.file, source.name)
+    file = CsvFile(BlockFile(source.file, source.name), dialect, source.errors, options.first)
     return CsvTable(file, dialect, options.shuffle_buffer, source.is_streamed, source.errors)
 
 
@@ -41,10 +41,9 @@ class CsvTable(BlockTable):
     """The columns of a file. With `is_streamed`, numbers stay in the file."""
 
     def __init__(
-        self, source: BlockFile, dialect: CsvDialect, buffer_samples: int, is_streamed: bool, errors: ErrorCollector
+        self, file: CsvFile, dialect: CsvDialect, buffer_samples: int, is_streamed: bool, errors: ErrorCollector
     ) -> None:
-        """Raises CompileError if the header is malformed."""
-        self._file, self._dialect, self._is_streamed = CsvFile(source, dialect, errors), dialect, is_streamed
+        self._file, self._dialect, self._is_streamed = file, dialect, is_streamed
         super().__init__(self._file.blocks, buffer_samples, errors)
         self.names: Sequence[str] = self._file.names
         self._counts = Counter(self.names)

@@ -9,7 +9,7 @@ import json
 from array import array as TypedArray
 from collections.abc import Callable, Iterable, Sequence
 from math import inf, nan
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -19,24 +19,10 @@ from ..samples.data_errors import DataLocation, ErrorCollector
 from ..samples.validate_arrays import MISSING_NUMBER_HELP, MISSING_TEXT_HELP, ElementIndex, LocateElement, ragged_help
 from .data_table import ColumnRequest
 from .json_syntax import MalformedTable, line_and_column, line_values, list_items, object_entries, skip
-from .table_file import TableFile
+from .table_file import FIRST_ROW, FirstRow, TableFile
 from .text_tables import add_missing_values, decode_utf8
 
 LAYOUT_HELP = 'write a list of objects, [{"a": 1, "b": 2}, ...], or an object of lists, {"a": [1, ...], "b": [2, ...]}'
-
-
-class FirstRow(NamedTuple):
-    """The place of the first row of a part of a file."""
-
-    line: int
-    """The number of its line, from 1."""
-    row: int
-    """Its index, from 0."""
-    byte: int = 0
-    """The offset of its first byte."""
-
-
-FIRST_ROW = FirstRow(1, 0)
 
 
 def read_json(source: TableFile) -> JsonTable | None:
@@ -101,6 +87,12 @@ class JsonTable:
     @property
     def names(self) -> Sequence[str]:
         return list(self._columns)
+
+    def with_columns(self, names: Sequence[str]) -> JsonTable:
+        """The table; columns that it lacks are added, without values."""
+        for name in names:
+            self._columns.setdefault(name, [None] * self._row_count)
+        return self
 
     def column(self, name: str, wanted: ColumnRequest, errors: ErrorCollector) -> np.ndarray | None:
         type, text_help = wanted.type, wanted.text_help

@@ -56,9 +56,12 @@ class ParquetFile:
         chunks = (group.column(leaf) for leaf in self._leaves.get(name, ()) for group in groups)
         return sum(chunk.num_values * TYPE_BYTES.get(chunk.physical_type, 1) for chunk in chunks)
 
-    def read(self, number: int, name: str) -> Iterator[Any]:
-        """The values of a column in a group of rows as `pa.Array`s, perhaps with dictionaries."""
+    def read(self, number: int, name: str, max_rows: int | None = None) -> Iterator[Any]:
+        """The values of a column in a group of rows as `pa.Array`s of at most so many rows, perhaps with
+        dictionaries."""
         row_count = self._batch_rows(number, name)
+        if max_rows is not None:
+            row_count = min(row_count, max_rows)
         # a name also stands for names below it: "a.b"
         for batch in self._reader.iter_batches(row_count, row_groups=[number], columns=[name]):
             yield batch.column(batch.schema.get_field_index(name))

@@ -15,15 +15,16 @@ from ..samples.stored_arrays import Samples
 from ..samples.validate_arrays import ElementIndex, LocateElement
 from .block_table import BlockFile, BlockTable, TextBlock
 from .data_table import ColumnRequest
-from .json_tables import FirstRow, JsonTable, read_json_lines
-from .table_file import TableFile
+from .json_tables import JsonTable, read_json_lines
+from .table_file import FirstRow, TableFile
 
 
 def read_json_lines_file(source: TableFile) -> JsonTable | StoredJsonLines | None:
     """The columns of a file; None, and errors, if it is malformed."""
     if source.is_streamed:
         return open_stored_json_lines(source.file, source.name, source.options.shuffle_buffer, source.errors)
-    return read_json_lines(source.file.read(), source.errors)
+    table = read_json_lines(source.file.read(), source.errors, source.options.first)
+    return None if table is None else table.with_columns(source.options.names)
 
 
 def open_stored_json_lines(

@@ -14,6 +14,20 @@ from ..samples.memory_limit import streams
 from ..samples.stored_arrays import DEFAULT_BUFFER_SAMPLES
 
 
+class FirstRow(NamedTuple):
+    """The place of the first row of a part of a file."""
+
+    line: int
+    """The number of its line, from 1."""
+    row: int
+    """Its index, from 0."""
+    byte: int = 0
+    """The offset of its first byte."""
+
+
+FIRST_ROW = FirstRow(1, 0)
+
+
 class TableOptions(NamedTuple):
     """How a file is read as a table."""
 
@@ -30,6 +44,10 @@ class TableOptions(NamedTuple):
     memory: str = "load"
     """Whether samples are loaded: "load", "stream" or "auto", as in a spec."""
     shuffle_buffer: int = DEFAULT_BUFFER_SAMPLES
+    first: FirstRow = FIRST_ROW
+    """The place of what is read in its file, if it is a chunk of the file."""
+    names: tuple[str, ...] = ()
+    """Columns of a chunk of JSON Lines that rows may lack, as rows before them have them."""
 
     @staticmethod
     def of(data: DataSection | None, npy_column: str, format: str | None = None) -> TableOptions:

@@ -9,6 +9,7 @@ it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from math import prod
 
 from ...core.reserved_names import is_metric_sums_name
@@ -59,7 +60,9 @@ class _BatchAxisAnalysis:
     such an axis do not depend on the samples, but for means and for sizes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_separate: Callable[[Node], bool] = lambda node: False) -> None:
+        """`is_separate` tells nodes that are known to keep samples separate."""
+        self._is_separate = is_separate
         self.batch_axis: dict[Value, int] = {}
         self.batch_means: set[Value] = set()
         self.batch_sizes: set[Value] = set()
@@ -70,7 +73,21 @@ class _BatchAxisAnalysis:
             self._record_axis(value)
 
     def visit(self, node: Node) -> None:
-        """Raises _NotSeparable if the node mixes samples."""
+        """Raises _NotSeparable if the node mixes samples, unless it is known not to do so."""
+        try:
+            self._visit(node)
+        except _NotSeparable:
+            if not self._is_separate(node):
+                raise
+            self.record_separate(node)
+
+    def record_separate(self, node: Node) -> None:
+        """Records the axes of samples of a node's results by their shapes alone."""
+        for output in node.outputs:
+            if len(axes := _batch_axes(output)) == 1:
+                self.batch_axis[output] = axes[0]
+
+    def _visit(self, node: Node) -> None:
         inputs = [x for x in node.inputs if x is not None]
         if any(x in self.batch_means for x in inputs):
             self._visit_means(node, inputs)
@@ -231,6 +248,24 @@ OPERATED_AXES: Mapping[str, Callable[[Node, int], set[int]]] = {
     "TopK": _axis_default_last,
 }
 """By operator: the axes along which it computes, of a node whose operand has this rank."""
+
+
+def mixing_nodes(graph: Graph, is_separate: Callable[[Node], bool]) -> list[Node]:
+    """The nodes of a graph with losses by which a result for one sample may depend on others, but for those that
+    `is_separate` knows to be separate. Metric statistics are not considered."""
+    analysis, mixing = _BatchAxisAnalysis(is_separate), list[Node]()
+    for value in (*graph.inputs.values(), *graph.randoms.values()):
+        with suppress(_NotSeparable):
+            analysis.record_all([value])
+    losses = [value for value in graph.outputs.values() if not value.rank]
+    for node in reachable_nodes(graph.nodes, losses):
+        try:
+            analysis.visit(node)
+        except _NotSeparable:
+            mixing.append(node)
+            analysis.record_separate(node)
+    producers = [graph.producers[x] for x in losses if x not in analysis.batch_means and x in graph.producers]
+    return mixing or [node for node in producers if not is_separate(node)]
 
 
 def is_batch_separable(graph: Graph) -> bool:

@@ -20,6 +20,7 @@ from ...analysis.check_random_inputs import check_random_inputs
 from ...analysis.gradient_flow import check_gradient_flow
 from ...analysis.objective import resolve_objective
 from ...analysis.outputs import check_outputs
+from ...analysis.sample_interaction import check_sample_interaction
 from ...analysis.shape_inference import TypedNetwork, infer_shapes
 from ...analysis.unchecked import report_unchecked
 from ...analysis.vocabularies import check_vocabularies
@@ -238,6 +239,7 @@ def check_source(
         check_activations(typed, objective, report)
         check_gradient_flow(typed, objective, report)
     check_augmentation(typed, objective, report)
+    check_sample_interaction(typed, report)
     report_unchecked(typed, report)
     checked = CheckedSpec(source, [], typed, objective, vocabularies, flat, lowered, _silences(typed, flat))
     return checked._replace(diagnostics=checked.without_silenced(_with_override_notes(report, overrides)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from ...collective.protocol import Collective
 from ...core.diagnostics import UsageError
 from ...core.files.spec_folders import SpecFolders
 from ...core.training_options import TrainingOptions
@@ -15,7 +16,9 @@ from ..train.trainer import Trainer
 from .run_warnings import Warn
 
 
-def resumed_trainer(checked: CheckedSpec, options: TrainingOptions, warn: Warn) -> Trainer:
+def resumed_trainer(
+    checked: CheckedSpec, options: TrainingOptions, warn: Warn, collective: Collective | None = None
+) -> Trainer:
     """A trainer whose weights will be replaced by a checkpoint's.
 
     Its initial weights are read only to be compared with the run's; if their file is gone, the
@@ -24,13 +27,14 @@ def resumed_trainer(checked: CheckedSpec, options: TrainingOptions, warn: Warn) 
     training = checked.network.training
     partial = options.weights is not None or (training is not None and training.weights is not None)
     try:
-        return Trainer(checked, **replace(options, partial=partial).trainer_arguments())
+        return Trainer(checked, **replace(options, partial=partial).trainer_arguments(), collective=collective)
     except UsageError as error:
         if error.diagnostic.code != "unreadable-file":
             raise
         message = f"{error.diagnostic.message}, so the initial weights are not compared with those of the run"
         warn([replace(error.diagnostic, message=message, severity="warning")])
-        return Trainer(checked, **options.trainer_arguments() | {"weights": {}, "partial": True})
+        arguments = options.trainer_arguments() | {"weights": {}, "partial": True}
+        return Trainer(checked, **arguments, collective=collective)
 
 
 def input_files(checked: CheckedSpec, options: TrainingOptions) -> list[Path]:

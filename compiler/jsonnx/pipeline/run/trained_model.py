@@ -1,10 +1,9 @@
-"""A trained model, from a RUN folder or from an ONNX file that contains its spec: `evaluate` and `predict`."""
+"""A trained model, from a RUN folder or from an ONNX file that contains its spec, and its evaluation."""
 
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,35 +15,28 @@ import numpy as np
 from ...analysis.shape_inference import TypedNetwork
 from ...backend import target_statistics_from, thresholds_from, to_model_proto
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
-from ...core.files.files import refuse_overwrite, write_atomically
 from ...core.files.run_layout import RunPaths
-from ...core.files.spec_folders import existing_folders, expand_user_path
+from ...core.files.spec_folders import existing_folders
 from ...core.files.spec_source import SpecSource
-from ...core.limits import MAX_DATA_FILE_BYTES
 from ...core.metric_values import MetricValue
-from ...core.types import Size
-from ...data.files.data_locations import item_of_bytes, items_of_user
-from ...data.files.dataset_files import from_file, inputs_from
+from ...data.files.dataset_files import from_file
 from ...data.samples.dataset import Dataset
-from ...frontend.json.json_reader import STDIN_NAME, read_text
+from ...frontend.json.json_reader import read_text
 from ...passes.training_steps.batch_separability import is_batch_separable
 from ...runtime.execution.history import MetricSums
 from ...runtime.fit.trainer import PlanTrainer
 from ...runtime.providers.provider_options import ProviderOptions
-from ...runtime.session.session import Session, concatenate_batches
+from ...runtime.session.session import Session
 from ...runtime.session.weight_files import read_weight_file
 from ...runtime.training_plan import TrainingPlan
 from ..check.check import CheckedSpec, check_spec
-from ..check.data_spec import input_spec
 from ..compile.graphs import output_scoring_graph
-from ..compile.output_classes import output_classes
 from ..compile.target_forms import plan_for_target
 from ..run_folder.run_info import RunInfo, path_from, read_run_info, write_evaluation
 from ..train.decision import with_thresholds
 from ..train.left_out_notes import left_out_notes
 from ..train.plan_training import plan_training
 from ..train.run_data import part_of_spec, read_part, read_split, split_off_validation
-from .prediction_files import Predictions, prediction_writer
 from .recorded_data import RecordedData, recorded_data
 from .run_warnings import Warn, no_warning
 
@@ -57,21 +49,6 @@ NO_SPEC_HELP = "`jsonnx.Session` in Python runs any ONNX model, and `jsonnx insp
 
 SPEC_KEY = "jsonnx.spec"
 """The key of a spec in the metadata of a model."""
-
-INPUT_FORMATS = ("csv", "tsv", "json", "jsonl")
-"""The formats of data on standard input."""
-
-
-@dataclass(frozen=True)
-class PredictOptions:
-    """The choice of predictions, and their data."""
-
-    threshold: float | None = None
-    """A sigmoid output predicts a class if its probability exceeds this; 0.5 if None."""
-    keep: tuple[str, ...] | None = ()
-    """The columns of the data to write beside the results; None: all."""
-    input_format: str | None = None
-    """One of `INPUT_FORMATS`; None: the suffix of the file, csv on standard input."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +77,7 @@ class TrainedModel:
         data_roots: Iterable[str | os.PathLike[str]] = (),
         provider_options: ProviderOptions | None = None,
         seed: int = 0,
+        threads: int | None = None,
     ) -> TrainedModel:
         """Opens a RUN folder or a model file. With `verify`, files must match the digests that they record.
 
@@ -112,7 +90,7 @@ class TrainedModel:
         if run_info is not None and not model.exists():
             help = "`jsonnx train --resume` continues it; Ctrl-C there writes the model as it is at that moment"
             raise UsageError("unreadable-file", f"the run in {str(path)!r} has no model yet", help)
-        session = Session(model, provider, verify=verify, provider_options=provider_options, seed=seed)
+        session = Session(model, provider, threads, verify, provider_options, seed)
         # From the model: the folder's spec may be of a later run.
         checked = require_spec(checked_spec_of(session, str(model)), str(model))
         checked = with_thresholds(checked, thresholds_from(session.metadata))
@@ -159,7 +137,7 @@ class TrainedModel:
         source = self.data.source if data is None else SpecSource(data_roots=self.data_roots)
         training_plan = replace(plan_training(self.checked), source=source)
         samples = self._evaluation_samples(training_plan, data)
-        _tell_left_out(samples, warn)
+        tell_left_out(samples, warn)
         batch_size = _evaluation_batch_size(training_plan)
         if self.folder is not None:
             provider = self.session.provider
@@ -179,58 +157,12 @@ class TrainedModel:
         scoring_graph = output_scoring_graph(typed, objective, _target_statistics(typed, self.session.metadata))
         scorer = Session(to_model_proto(scoring_graph), self.session.provider)
         sums = MetricSums(training_plan)
-        for rows in _batch_slices(len(samples), batch_size):
+        for rows in batch_slices(len(samples), batch_size):
             feeds = samples.take(rows)
             outputs = self.session.run({name: feeds[name] for name in self.session.inputs})
             scored = {name: array for name, array in (feeds | outputs).items() if name in scorer.inputs}
             sums.add(scorer.run(scored), rows.stop - rows.start)
         return sums.results()
-
-    def predict(
-        self,
-        data: str,
-        output: str | None,
-        print_text: Callable[[str], None],
-        options: PredictOptions = PredictOptions(),
-        on_progress: Callable[[int, int], None] = lambda done, count: None,
-        warn: Warn = no_warning,
-    ) -> None:
-        """Writes the predictions for a data file (`-`: standard input) in the format of the suffix of `output`.
-
-        If `output` is None, prints csv. `on_progress` is called with the numbers of samples done and of all samples,
-        `warn` with notes about series and windows without a prediction.
-        """
-        write = prediction_writer(output)
-        run_files = self.folder.iterdir() if self.folder else []
-        data_files = [] if data == "-" else map(Path, expand_user_path(data))
-        refuse_overwrite([*data_files, *run_files], [Path(output)] if output else [])
-        classes = output_classes(self.checked, options.threshold, thresholds_from(self.session.metadata))
-        samples, kept = self._read_inputs(data, options)
-        _tell_left_out(samples, warn)
-        outputs = self.checked.require().inference_outputs.values()
-        if any(isinstance(size, Size) for type in outputs for size in type.shape[1:]):
-            samples = samples.with_common_width()  # so that outputs of all batches have the same number of steps
-        batches = []
-        for rows in _batch_slices(len(samples)):
-            batches.append(self.session.run(samples.take(rows)))
-            on_progress(rows.stop, len(samples))
-        content = write(Predictions(concatenate_batches(batches), classes, kept))
-        if output:
-            write_atomically(output, content)
-        else:
-            print_text(content.decode().rstrip("\n"))
-
-    def _read_inputs(self, data: str, options: PredictOptions) -> tuple[Dataset, dict[str, Sequence[Any]]]:
-        """The inputs in a data file, and the columns to keep."""
-        typed = self.checked.require()
-        training = typed.network.training
-        data_spec = input_spec(typed)
-        section = training.data if training else None
-        if data != "-":
-            items = items_of_user(data, SpecSource(data_roots=self.data_roots))
-            return inputs_from(items, section, data_spec, options.input_format, options.keep)
-        items = [item_of_bytes(_read_standard_input(options.input_format), STDIN_NAME)]
-        return inputs_from(items, section, data_spec, options.input_format or "csv", options.keep)
 
     def _evaluation_samples(self, training_plan: TrainingPlan, data: str | None) -> Dataset:
         if data is not None:
@@ -296,7 +228,7 @@ def _target_statistics(typed: TypedNetwork, metadata: Mapping[str, str]) -> dict
     return statistics
 
 
-def _tell_left_out(samples: Dataset, warn: Warn) -> None:
+def tell_left_out(samples: Dataset, warn: Warn) -> None:
     """Calls `warn` with notes about samples that are left out, if some are."""
     notes = [note.diagnostic for note in left_out_notes([(None, samples)])]
     if notes:
@@ -308,17 +240,5 @@ def _evaluation_batch_size(plan: TrainingPlan) -> int:
     return BATCH_SIZE if is_batch_separable(plan.evaluate) else plan.training.batch_size
 
 
-def _batch_slices(count: int, batch_size: int = BATCH_SIZE) -> Iterator[slice]:
+def batch_slices(count: int, batch_size: int = BATCH_SIZE) -> Iterator[slice]:
     return (slice(start, min(start + batch_size, count)) for start in range(0, count, batch_size))
-
-
-def _read_standard_input(format: str | None) -> bytes:
-    """The content of standard input. Raises UsageError if it cannot be read, or if it is JSON without a format."""
-    try:
-        content = sys.stdin.buffer.read(MAX_DATA_FILE_BYTES + 1)
-    except (OSError, AttributeError) as error:
-        raise UsageError("unreadable-file", f"cannot read standard input: {error}") from error
-    if format is None and content.lstrip()[:2] in (b'{"', b"[{"):
-        help = "add --input-format jsonl for one object a line, else --input-format json"
-        raise UsageError("bad-option", "standard input is JSON, not csv", help)
-    return content

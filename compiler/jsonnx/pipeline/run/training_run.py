@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ...collective.protocol import Collective
 from ...core.diagnostics import CompileError, Diagnostic, Note, UsageError
 from ...core.files.files import refuse_overwrite
 from ...core.files.run_layout import MODEL_FILE, WEIGHTS_FILE
@@ -33,6 +34,7 @@ from .run_trackers import RunTrackers, selected_trackers
 from .run_warnings import Warn, no_warning
 from .spec_changes import change_texts, with_change_notes
 from .training_placement import fallback_diagnostic, training_placement
+from .training_ranks import compare_ranks, share_checkpoint
 
 RESTART_HELP = "choose another folder with -o, or start over with --force"
 
@@ -48,8 +50,11 @@ def train(
     on_weights_resolved: Callable[[WeightsReport], None] = lambda report: None,
     on_resumed: Callable[[list[str]], None] = lambda lines: None,
     on_placement: Callable[[ProviderPlacement | None], None] = lambda placement: None,
+    collective: Collective | None = None,
 ) -> Outcome:
     """Trains on the spec's data and writes all results to the folder.
+
+    With a `collective` of several workers, this is the worker of rank 0; the others call `follow`.
 
     An interrupted run leaves its weights, its model and a checkpoint. `warn` is called with warnings,
     `on_weights_resolved` with the report on initial weights from a file, `on_resumed` with lines that say where a run
@@ -60,8 +65,11 @@ def train(
     start_time = time.monotonic()
     run_folder = RunFolder(folder, lambda text: warn([Diagnostic("run-locked", text, severity="warning")]))
     refuse_overwrite(input_files(checked, options), run_folder.result_files)
-    resumes = _is_resumed(run_folder, options)
-    trainer = resumed_trainer(checked, options, warn) if resumes else Trainer(checked, **options.trainer_arguments())
+    resumes = is_resumed(run_folder, options)
+    if resumes:
+        trainer = resumed_trainer(checked, options, warn, collective)
+    else:
+        trainer = Trainer(checked, **options.trainer_arguments(), collective=collective)
     trackers = RunTrackers(selected_trackers(trainer.plan.training.trackers, options.trackers), warn)
     _report_placement(checked, trainer, options, warn, on_placement)
     data = load_data(trainer, DataFiles.of(options))  # before anything is written, so that an error leaves no files
@@ -71,11 +79,13 @@ def train(
     if not resumes:
         warn(notes)
         warn(checked.without_silenced(data_warnings(checked, data, has_initial_weights=options.weights is not None)))
-    run = _PreparedRun(run_folder, checked, spec_hash, options, trainer, data, warn, start_time)
+    if collective is not None:
+        compare_ranks(collective, trainer, data, warn)
+    run = _PreparedRun(run_folder, checked, spec_hash, options, trainer, data, warn, start_time, collective)
     if lock is not None:
         run.check_lock(lock)
     with run_folder:
-        if _is_resumed(run_folder, options) != resumes:
+        if is_resumed(run_folder, options) != resumes:
             message = f"another process has started or removed the run in {str(folder)!r}"
             raise UsageError("run-exists", message, "give the command once more")
         trainer.plan_trainer.temporary_folder = run_folder.path
@@ -138,6 +148,7 @@ class _PreparedRun:
     data: RunData
     warn: Warn
     start_time: float
+    collective: Collective | None
 
     def check_lock(self, lock: LockedRun) -> None:
         """Raises CompileError if the run cannot be the lock file's; warns if its last bits may differ."""
@@ -154,6 +165,8 @@ class _PreparedRun:
             on_weights_resolved(self.trainer.weights_report)
         run_info = self._info()
         self.folder.start_run(self.trainer, self._description(run_info))
+        if self.collective is not None:
+            share_checkpoint(self.collective, None)
         return run_info
 
     def resume(self, on_resumed: Callable[[list[str]], None]) -> RunInfo:
@@ -173,6 +186,8 @@ class _PreparedRun:
         on_resumed([self._resumed_text(), *change_texts(self.folder.paths.spec, self.checked)])
         run_info = self._info()
         self.folder.write_texts(self._description(run_info))
+        if self.collective is not None:
+            share_checkpoint(self.collective, checkpoint)
         return run_info
 
     def _resumed_text(self) -> str:
@@ -249,7 +264,7 @@ class _PreparedRun:
         self.folder.write_texts(run_info_texts(self.folder.paths, ended))
 
 
-def _is_resumed(run: RunFolder, options: TrainingOptions) -> bool:
+def is_resumed(run: RunFolder, options: TrainingOptions) -> bool:
     """Whether the run continues the one in the folder. Raises UsageError if it would overwrite a file, or if the folder
     has files of a run, but not the one that makes it possible to resume it."""
     folder = str(run.path)
@@ -278,4 +293,4 @@ def _resume_help() -> Iterator[None]:
         raise
 
 
-__all__ = ["Outcome", "ProviderPlacement", "train"]
+__all__ = ["Outcome", "ProviderPlacement", "is_resumed", "train"]

@@ -61,8 +61,9 @@ def is_locked(folder: Path) -> bool:
 class RunLock:
     """The lock of a folder. Raises UsageError `run-locked` if another process holds it."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, activity: str = "training") -> None:
+        """`activity` is what messages say that a process is doing in the folder."""
+        self._folder, self._activity = folder, activity
         self.path = RunPaths(folder).lock
         """The file that is locked."""
         self._owner_file = RunPaths(folder).lock_owner
@@ -135,7 +136,7 @@ class RunLock:
         try:
             handle = os.open(self._owner_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         except FileExistsError as error:
-            raise self._locked("another process is training", _OTHER_FOLDER_HELP) from error
+            raise self._locked(f"another process is {self._activity}", _OTHER_FOLDER_HELP) from error
         self._owner = owner
         with os.fdopen(handle, "wb") as file:
             file.write(_owner_text(owner))
@@ -162,10 +163,10 @@ class RunLock:
             self._owner_file.rename(taken)
             has_changed = read_without_links(taken) != text
         except FileNotFoundError as error:  # another process was faster
-            raise self._locked("another process is training", _OTHER_FOLDER_HELP) from error
+            raise self._locked(f"another process is {self._activity}", _OTHER_FOLDER_HELP) from error
         if has_changed:
             taken.rename(self._owner_file)
-            raise self._locked("another process is training", _OTHER_FOLDER_HELP)
+            raise self._locked(f"another process is {self._activity}", _OTHER_FOLDER_HELP)
         taken.unlink(missing_ok=True)
 
     def _wait_for_end(self, text: bytes, on_wait: Callable[[str], None]) -> bytes:
@@ -175,13 +176,14 @@ class RunLock:
         """
         owner = _read_owner(text)
         subject, help = (
-            f"{_process_text(owner)} is training",
+            f"{_process_text(owner)} is {self._activity}",
             f"{_OTHER_FOLDER_HELP}; its file is {str(self._owner_file)!r}",
         )
         if _is_here(owner):
             raise self._locked(subject, help)
         folder = str(self._folder)
-        on_wait(f"{_process_text(owner)} may be training in {folder!r}: waits {TIMEOUT_SECONDS:.0f} s for a sign of it")
+        subject_text = f"{_process_text(owner)} may be {self._activity} in {folder!r}"
+        on_wait(f"{subject_text}: waits {TIMEOUT_SECONDS:.0f} s for a sign of it")
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
@@ -204,7 +206,7 @@ class RunLock:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno in _HELD:
-                raise self._locked(f"{self._holder_text()} is training", _OTHER_FOLDER_HELP) from error
+                raise self._locked(f"{self._holder_text()} is {self._activity}", _OTHER_FOLDER_HELP) from error
             if error.errno not in _NO_LOCKS:
                 raise
             return False
@@ -223,7 +225,7 @@ class RunLock:
         except FileNotFoundError:
             is_there = False
         if not is_there:
-            raise self._locked("another process was training", "give the command once more")
+            raise self._locked(f"another process was {self._activity}", "give the command once more")
 
     def _locked(self, subject: str, help: str) -> UsageError:
         return UsageError("run-locked", f"{subject} in {str(self._folder)!r}", help)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +38,8 @@ from ..train.check_data import check_data
 from ..train.run_data import DataFiles
 from .sweep_options import Keep, SweepOptions, require_same_search, start_settings
 from .sweep_run import SweepRun, text_of
+from .trial_host import TrialHost
+from .trial_process import LocalHost
 
 PARENT_FOLDER = Path("sweeps")
 NO_SECTION_HELP = 'write one: "sweep": {"parameters": {"width": {"choice": [32, 64]}}, "trials": 10}'
@@ -106,13 +108,15 @@ def run_sweep(
     options: SweepOptions,
     display: NoSweepDisplay | None = None,
     *,
+    host: TrialHost | None = None,
     warn: Callable[[list[Diagnostic]], None] = lambda diagnostics: None,
     on_status: Callable[[str], None] = lambda text: None,
 ) -> SweepResult:
     """Runs the search of a spec, or continues one, and writes all results to the folder.
 
-    Without a folder, it is `sweeps/SPEC`, `sweeps/SPEC-2` and so on. `warn` is called with warnings, `on_status` with
-    lines that say what is done before the first trial. Raises CompileError, FeedError, UsageError.
+    Without a folder, it is `sweeps/SPEC`, `sweeps/SPEC-2` and so on. `host` runs the trials, by default on this
+    machine. `warn` is called with warnings, `on_status` with lines that say what is done. Raises CompileError,
+    FeedError, UsageError.
     """
     original = read_spec(spec)
     check = _checked_search(original, options, warn)
@@ -125,13 +129,15 @@ def run_sweep(
     on_status(f"{'resuming the search' if resumes else 'searching'} in {path}")
     if not resumes:
         _check_data(check.base, options)
-    with _locked(sweep_folder):
+    host = host or LocalHost()
+    with _locked(sweep_folder), closing(host):
         if resumes != (options.resume and sweep_folder.has_sweep):
             message = f"another process has started or removed the search in {str(path)!r}"
             raise UsageError("run-exists", message, "give the command once more")
         _refuse_existing(sweep_folder, options)
-        run = _prepared_run(sweep_folder, check, options, resumes, display or NoSweepDisplay())
+        run = _prepared_run(sweep_folder, check, options, resumes, display or NoSweepDisplay(), host)
         run.queue.check_all(on_status)
+        run.prepare_host(on_status)
         if resumes:
             sweep_folder.write_settings(run.settings)
             _tidy(sweep_folder, run)
@@ -174,22 +180,28 @@ def _checked_search(original: Source, options: SweepOptions, warn: Callable[[lis
 
 
 def _prepared_run(
-    folder: SweepFolder, check: _Search, options: SweepOptions, resumes: bool, display: NoSweepDisplay
+    folder: SweepFolder,
+    check: _Search,
+    options: SweepOptions,
+    resumes: bool,
+    display: NoSweepDisplay,
+    host: TrialHost,
 ) -> SweepRun:
     """A search that starts, or one with the trials of earlier processes. Raises CompileError, UsageError."""
     plan, maximized = check.plan, is_maximized(check.base, check.plan.section)
-    settings = start_settings(folder.path, plan, options, check.checked.network.name, maximized)
+    threads = options.threads_per_trial(host)
+    settings = start_settings(folder.path, plan, options, check.checked.network.name, maximized, threads)
     if resumes:
         settings = require_same_search(folder, plan, settings)
         if options.training.threads is not None:
-            settings |= {"threads": options.threads_per_trial()}
+            settings |= {"threads": threads}
     sampler = make_sampler(plan.section, plan.space, plan.section.trials or MAX_TRIALS, maximized)
     records = _read_records(folder, plan.space.names, options) if resumes else {}
     restore(sampler, list(records.values()))
     pruner = _pruner(check, maximized)
     if pruner is not None:
         pruner.restore(list(records.values()))
-    return SweepRun(folder, plan, options, settings, sampler, pruner, maximized, records, display)
+    return SweepRun(folder, plan, options, settings, sampler, pruner, maximized, records, display, host)
 
 
 def _pruner(check: _Search, is_maximized: bool) -> Pruner | None:
@@ -308,6 +320,7 @@ def sweep(
     scale: str | None = None,
     changes: Sequence[str] = (),
     verbose: Verbosity = "auto",
+    host: TrialHost | None = None,
 ) -> SweepResult:
     """Searches for the best values of a spec, as its `sweep` says: `jsonnx sweep` in Python.
 
@@ -315,8 +328,9 @@ def sweep(
     results are in the folder, by default a new one in `sweeps`; with `resume`, the search in it goes on. The result has
     the `trials`, the `best` one and the `best_spec`. `keep` is "best" or "all": whose RUN folders remain. `seed`
     replaces the spec's seed; `scale` is the name of one of its scales, and a change is a text like `width=128`, as
-    after `--set`. `verbose` is as in `Trainer.fit`. Raises CompileError for an invalid spec, before the first trial;
-    UsageError if the folder has another search.
+    after `--set`. `verbose` is as in `Trainer.fit`. `host` runs the trials: by default this machine, with
+    `jsonnx.ray.RayTrialHost()` a cluster. Raises CompileError for an invalid spec, before the first trial; UsageError
+    if the folder has another search.
     """
     if keep not in ("best", "all"):
         raise ValueError(f"keep must be 'best' or 'all', got {keep!r}")
@@ -333,4 +347,4 @@ def sweep(
     )
     options = SweepOptions(jobs, resume, retry_failed, keep, training)
     with sweep_display(verbose) as display:
-        return run_sweep(spec, folder, options, display)
+        return run_sweep(spec, folder, options, display, host=host)

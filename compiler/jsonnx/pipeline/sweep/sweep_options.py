@@ -11,7 +11,7 @@ from typing import Any, Literal
 from ...backend import package_version
 from ...core.diagnostics import CompileError, Diagnostic
 from ...core.files.sweep_data import SPEC_FILE, SWEEP_FILE
-from ...core.system.cpu_count import checked_thread_count, thread_count
+from ...core.system.cpu_count import checked_thread_count
 from ...core.training_options import DEFAULT_OPTIONS, TRAINING_OPTIONS, TrainingOptions
 from ...frontend.expansion.overrides import with_overrides
 from ...frontend.json.json_reader import STDIN_NAME, read_text
@@ -21,6 +21,7 @@ from ..check.sweep_plan import SweepPlan
 from ..run.spec_changes import MAX_CHANGES, value_changes
 from ..run_folder.run_info import path_from
 from ..train.run_data import DataFiles
+from .trial_host import TrialHost
 
 Keep = Literal["best", "all"]
 LAYOUT_VERSION = 1
@@ -41,17 +42,17 @@ class SweepOptions:
     keep: Keep = "best"
     """The RUN folders to keep: the best trial's, or all."""
     training: TrainingOptions = DEFAULT_OPTIONS
-    """The options of each trial; without `threads`, the usable CPUs are divided among the jobs."""
+    """The options of each trial."""
 
-    def threads_per_trial(self) -> int:
+    def threads_per_trial(self, host: TrialHost) -> int:
         """Raises TypeError, ValueError."""
         if self.training.threads is not None:
             return checked_thread_count(self.training.threads)
-        return max(1, thread_count() // self.jobs)
+        return host.threads_per_trial(self.jobs)
 
 
 def start_settings(
-    folder: Path, plan: SweepPlan, options: SweepOptions, name: str, is_maximized: bool
+    folder: Path, plan: SweepPlan, options: SweepOptions, name: str, is_maximized: bool, threads: int
 ) -> dict[str, Any]:
     """The content of `sweep.json`: what a search is made from besides its spec."""
     file = plan.original.file
@@ -70,7 +71,7 @@ def start_settings(
         "provider": training.provider,
         "provider_options": dict(training.provider_options or {}),
         "data_files": {part: path_from(folder, Path(path)) for part, path in DataFiles.of(training).paths.items()},
-        "threads": options.threads_per_trial(),
+        "threads": threads,
     }
 
 

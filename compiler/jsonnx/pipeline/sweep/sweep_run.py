@@ -1,9 +1,10 @@
-"""Runs the trials of a search: several at a time, each in a process of its own."""
+"""Runs the trials of a search, several at a time."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from ...frontend.json.json_reader import Source
 from ...hyperparameter_search.optuna_pruner import Pruner
 from ...hyperparameter_search.samplers import Sampler
+from ...hyperparameter_search.space import Values
 from ...hyperparameter_search.sweep_folder import SweepFolder
 from ...hyperparameter_search.trials import (
     FAILED,
@@ -29,7 +31,7 @@ from ..check.sweep_plan import SweepPlan
 from ..run_folder.run_info import INTERRUPTED
 from .sweep_options import SweepOptions
 from .sweep_trials import TrialQueue, TrialSpec
-from .trial_process import TrialProcess
+from .trial_host import StartedRun, TrialHost
 from .trial_run import TrialJob, TrialResult
 
 SECONDS_BETWEEN_POLLS = 0.05
@@ -37,11 +39,11 @@ SECONDS_BETWEEN_POLLS = 0.05
 
 @dataclass
 class _Slot:
-    """A trial that occupies one of the jobs, and the process of its current run."""
+    """A trial that occupies one of the jobs, and its current run."""
 
     trial: Trial
     spec: TrialSpec
-    process: TrialProcess
+    started: StartedRun
     run_index: int
     start_time: float = field(default_factory=time.monotonic)
 
@@ -63,6 +65,7 @@ class SweepRun:
     is_maximized: bool
     records: dict[int, Trial]
     display: NoSweepDisplay
+    host: TrialHost
     slots: list[_Slot] = field(default_factory=list)
     timed_out: bool = False
 
@@ -93,7 +96,7 @@ class SweepRun:
                     if (stop_signal.signal is not None or self.timed_out) and not is_ending:
                         is_ending = True
                         for slot in self.slots:
-                            slot.process.tell_to_end()
+                            slot.started.tell_to_end()
                     if not is_ending:
                         self._fill_slots()
                     if not self.slots:
@@ -104,11 +107,11 @@ class SweepRun:
                 return stop_signal.signal
         finally:
             for slot in self.slots:
-                slot.process.kill()
+                slot.started.kill()
 
     def view(self) -> SweepView:
         running = [
-            RunningTrial(item.trial, item.process.curve(), item.spec.epochs, item.seconds)
+            RunningTrial(item.trial, item.started.curve(), item.spec.epochs, item.seconds)
             for item in self.slots
             if not item.trial.has_ended
         ]
@@ -129,29 +132,38 @@ class SweepRun:
             else:
                 self.slots.append(_Slot(trial, spec, self._start(trial, index), index))
 
-    def _start(self, trial: Trial, index: int) -> TrialProcess:
-        run, source, training = trial.runs[index], self.plan.original, self.options.training
+    def prepare_host(self, on_status: Callable[[str], None]) -> None:
+        """Checks that trials can run. Raises UsageError, CompileError."""
+        fold = next(iter(self.plan.folds))
+        self.host.prepare(self._job({}, fold, self.options.training.seed, self.folder.path), on_status)
+
+    def _start(self, trial: Trial, index: int) -> StartedRun:
+        run = trial.runs[index]
+        job = self._job(trial.values, run.fold, run.seed, self.folder.path / run.folder)
+        Path(job.folder).parent.mkdir(parents=True, exist_ok=True)
+        return self.host.start(trial.number, job, self.folder.log_file(trial.number))
+
+    def _job(self, values: Values, fold: int | None, seed: int | None, folder: Path) -> TrialJob:
+        source, training = self.plan.original, self.options.training
         provider_options = {key: str(value) for key, value in (training.provider_options or {}).items()} or None
-        options = replace(training, seed=run.seed, threads=self.settings["threads"], provider_options=provider_options)
-        job = TrialJob(
+        options = replace(training, seed=seed, threads=self.settings["threads"], provider_options=provider_options)
+        return TrialJob(
             text=text_of(source),
             file=source.file,
-            values=self.plan.values_of_run(trial.values, run.fold),
+            values=self.plan.values_of_run(values, fold),
             metric=self.plan.section.metric,
-            folder=str(self.folder.path / run.folder),
+            folder=str(folder),
             options=options.changed(),
         )
-        Path(job.folder).parent.mkdir(parents=True, exist_ok=True)
-        return TrialProcess(job, self.folder.log_file(trial.number))
 
     def _goes_on(self, slot: _Slot, is_ending: bool) -> bool:
-        """Looks at the process of a trial, and starts its next run if one has finished. Returns whether it goes on."""
-        result = slot.process.poll()
+        """Looks at a trial's run, and starts the next one if it has finished. Returns whether the trial goes on."""
+        result = slot.started.poll()
         if result is None or result.state == FINISHED:
-            curve = slot.process.curve() if result is None else result.curve
+            curve = slot.started.curve() if result is None else result.curve
             epoch = self._pruned_after(slot, curve)
             if epoch is not None:
-                slot.process.kill()
+                slot.started.kill()
                 self._record_run(slot, TrialResult(PRUNED, curve=curve[:epoch]))
                 slot.trial.state, slot.trial.pruned_at = PRUNED, epoch
                 self._end(slot.trial)
@@ -172,7 +184,7 @@ class SweepRun:
             self.folder.write_trial(trial)
             if result.state == FINISHED and not is_ending:
                 slot.run_index += 1
-                slot.process, slot.start_time = self._start(trial, slot.run_index), time.monotonic()
+                slot.started, slot.start_time = self._start(trial, slot.run_index), time.monotonic()
                 return True
         return False
 

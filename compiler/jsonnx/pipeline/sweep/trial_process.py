@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -15,6 +16,7 @@ from ...core.diagnostics import UsageError
 from ...core.files.files import error_reason, open_without_links
 from ...core.files.run_layout import RunPaths
 from ...core.metric_values import finite_or_none
+from ...core.system.cpu_count import thread_count
 from ...hyperparameter_search.trials import FAILED, Curve
 from ..run_folder.metric_files import metric_lines
 from ..run_folder.run_info import INTERRUPTED
@@ -22,7 +24,25 @@ from .trial_run import TrialJob, TrialResult, job_line, result_from_line
 
 MAX_LOG_CHARACTERS = 300
 """Characters at the end of what a killed process has printed that its reason quotes."""
+TRIAL_MODULE = "jsonnx.pipeline.sweep.trial_main"
 PACKAGE_PARENT = Path(__file__).parents[3]
+
+
+class LocalHost:
+    """Runs trials on this machine."""
+
+    def threads_per_trial(self, jobs: int) -> int:
+        """The usable CPUs, divided among the jobs."""
+        return max(1, thread_count() // jobs)
+
+    def prepare(self, job: TrialJob, on_status: Callable[[str], None]) -> None:
+        """The search has checked the spec and its data on this machine."""
+
+    def start(self, number: int, job: TrialJob, log_file: Path) -> TrialProcess:
+        return TrialProcess(job, log_file)
+
+    def close(self) -> None:
+        """Each process is ended by the search."""
 
 
 class TrialProcess:
@@ -31,7 +51,8 @@ class TrialProcess:
     It has a session of its own, so that Ctrl-C in a terminal reaches only the sweep, which tells its trials.
     """
 
-    def __init__(self, job: TrialJob, log_file: Path) -> None:
+    def __init__(self, job: TrialJob, log_file: Path, program: Sequence[str] = (TRIAL_MODULE,)) -> None:
+        """`program` is the module that runs the job, and its arguments."""
         self._log_file = log_file
         self._metrics = _MetricsFile(RunPaths(Path(job.folder)).metrics, job.metric)
         self._is_told_to_end = False
@@ -41,7 +62,7 @@ class TrialProcess:
             self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (`_close` closes it)
             with open(log_file, "wb", opener=open_without_links) as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "jsonnx.pipeline.sweep.trial_main"],
+                    [sys.executable, "-P", "-m", *program],
                     stdin=subprocess.PIPE,
                     stdout=self._output,
                     stderr=log,
@@ -84,6 +105,13 @@ class TrialProcess:
         self._is_told_to_end = True
         with suppress(OSError):
             self._process.terminate()
+
+    def end(self, seconds: float) -> None:
+        """Tells the process to end, and kills it if it has not in these seconds."""
+        self.tell_to_end()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        self.kill()
 
     def kill(self) -> None:
         """Ends the process at once. Its RUN folder stays as after a crash."""

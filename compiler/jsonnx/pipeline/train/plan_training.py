@@ -15,7 +15,7 @@ from ...core.reserved_names import ADAPT_INPUT, next_name, target_name
 from ...core.system.gc_pause import gc_paused
 from ...frontend.network import Network
 from ...gradient import MissingRule
-from ...gradient.training_step import NoGradient, combine_shards, shard_step, training_step, with_loss
+from ...gradient.training_step import NoGradient, training_step, with_loss
 from ...gradient.update_weights import rate_graph
 from ...ir import Builder, Graph, Node
 from ...layers.preprocessing.adaptable import Adaptable
@@ -23,20 +23,15 @@ from ...layers.preprocessing.text_vectorization import TOKENS_PER_TEXT
 from ...lowering.check_augmentation import augmentation_calls, augmented_input_name
 from ...lowering.lower import lower
 from ...passes.canonicalize import canonicalize
-from ...passes.training_steps.batch_separability import is_batch_separable
 from ...passes.training_steps.block_order import order_by_block
 from ...passes.training_steps.byte_masks import separate_mask_reads, with_byte_masks
 from ...passes.training_steps.class_gathers import gather_scores, scatter_into_softmax
-from ...passes.training_steps.column_sum_matmul import column_sums_as_matmul
-from ...passes.training_steps.factor_sums import clear_detached, factor_sums
-from ...passes.training_steps.fold_batchnorm_gamma import fold_gamma_into_weights
 from ...passes.training_steps.frozen_weights import store_frozen_weights
 from ...passes.training_steps.mixed_precision import with_mixed_precision
-from ...passes.training_steps.relu_maxpool_gradient import move_relu_mask_after_pool
 from ...passes.training_steps.row_blocks import with_row_blocks
-from ...passes.training_steps.transposed_products import without_transposed_weights
+from ...passes.training_steps.simplify_step import simplify_step
 from ...runtime.fit.trainer import TrainingPlan
-from ...runtime.training_plan import AdaptTask, AugmentedInput, ObjectiveGraphs, ShardedGraphs
+from ...runtime.training_plan import AdaptTask, AugmentedInput, ObjectiveGraphs
 from ...sections.target_scaling import target_statistics
 from ...sections.training_section import Training
 from ...training.metrics.objective import Objective
@@ -44,6 +39,7 @@ from ...tuning.cpu.gradient import CPU_GRADIENTS
 from ..check.check import CheckedSpec, StageHook, no_hook
 from ..check.data_spec import date_inputs, index_limits, input_vocabularies, inputs_with_missing_values
 from ..compile.graphs import forward_graph, inference_only
+from .sharded_graphs import shard_builder
 
 NORMALIZATION_MODULES = Adaptable.__module__.partition(".preprocessing")[0] + ".normalization."
 """The modules of the layers that stay in float32, with their statistics."""
@@ -81,7 +77,7 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
         labels=typed.network.labels,
         source=SpecSource(checked.source.file, checked.locate),
         adapt_tasks=adapt_tasks(typed, training),
-        make_shards=shard_builder(typed, scored),
+        make_shards=shard_builder(checked, scored),
         make_step=partial(sized_training_graph, checked, objective),
         weighted_outputs=objective.weighted_outputs,
         make_objective_graphs=cache(partial(weighted_graphs, checked, objective)),
@@ -98,21 +94,9 @@ def weighted_graphs(checked: CheckedSpec, objective: Objective, weighted_outputs
     return ObjectiveGraphs(
         train=training_graph(checked, scored),
         evaluate=canonicalize(with_loss(_network_graph(checked), objective)),
-        make_shards=shard_builder(checked.require(), scored),
+        make_shards=shard_builder(checked, scored),
         make_step=partial(sized_training_graph, checked, objective),
     )
-
-
-def shard_builder(typed: TypedNetwork, scored: Graph) -> Callable[[int], ShardedGraphs] | None:
-    """Builds the graphs of a data-parallel step; None if the batch cannot be split."""
-    training = typed.network.training
-    can_split = training is not None and can_be_sharded(training, scored)
-    return partial(sharded_step, typed, scored) if can_split else None
-
-
-def can_be_sharded(training: Training, forward_loss: Graph) -> bool:
-    """Whether the batch of a step may be split: scaling a loss would have to judge the gradients of all shards."""
-    return training.effective_loss_scale is None and is_batch_separable(forward_loss)
 
 
 def augmented_inputs(typed: TypedNetwork, training: Training) -> tuple[AugmentedInput, ...]:
@@ -192,7 +176,8 @@ def forward_loss_graph(checked: CheckedSpec, objective: Objective, expected_size
     """Forward pass in training, loss and metrics. `expected_sizes` are the sizes of symbols in most batches."""
     typed = checked.require()
     network = forward_graph(checked, training=True, expected_sizes=expected_sizes)
-    graph = canonicalize(with_loss(network, objective, expected_sizes))
+    is_distributed = typed.network.training is not None and typed.network.training.distributed is not None
+    graph = canonicalize(with_loss(network, objective, expected_sizes, adds_weight=is_distributed))
     report = checked.new_report()
     for name, drawn in graph.randoms.items():
         if any(str(TOKENS_PER_TEXT) in str(size) for size in drawn.shape):
@@ -273,19 +258,3 @@ def training_graph(checked: CheckedSpec, forward_loss: Graph) -> Graph:
         report.add("duplicate-name", typed.network.paths[layer], message, help="give the layer another name")
         raise CompileError(report)
     return simplify_step(step, training.batch_size)
-
-
-def sharded_step(typed: TypedNetwork, forward_loss: Graph, shards: int) -> ShardedGraphs:
-    """The training step for a batch that is split into this number of shards."""
-    training = typed.network.training
-    assert training is not None
-    batch_size = training.batch_size // shards
-    shard = simplify_step(shard_step(forward_loss, batch_size, CPU_GRADIENTS), batch_size)
-    combiner = combine_shards(forward_loss, shard, shards, training.optimizer, typed.network.learning_rate_factors)
-    return ShardedGraphs(shards, shard, canonicalize(combiner))
-
-
-def simplify_step(step: Graph, batch_size: int) -> Graph:
-    """Rewrites a step into fewer or cheaper operators, for any runtime."""
-    factored = factor_sums(without_transposed_weights(clear_detached(canonicalize(step))))
-    return column_sums_as_matmul(move_relu_mask_after_pool(fold_gamma_into_weights(factored, batch_size)))

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ...collective.protocol import Collective
 from ...core.diagnostics import Diagnostic, suggestion
 from ...core.html_table import METRIC_TITLES, html_table, metric_rows
 from ...core.quantities import count_text
@@ -64,7 +65,8 @@ class Trainer:
     the CPU computes from drawn samples, which is checked once for each step. `data_roots` are folders whose files the
     spec may name as data, besides its own folder. `provider_options` are those of onnxruntime's documentation, such as
     `{"device_id": 1}`. `fold` is the index of the fold for validation, from 0, if the spec's `split` has `folds`.
-    Raises CompileError for an invalid spec or a weight file that does not fit, FeedError for arrays that do not fit,
+    `collective` connects the workers of a distributed training, each of which has a trainer of the same spec. Raises
+    CompileError for an invalid spec or a weight file that does not fit, FeedError for arrays that do not fit,
     UsageError if the provider is not available or the spec has no such fold.
     """
 
@@ -94,6 +96,7 @@ class Trainer:
         changes: Sequence[str] = (),
         provider_options: ProviderOptions | None = None,
         fold: int | None = None,
+        collective: Collective | None = None,
     ) -> None:
         self._checked = spec if isinstance(spec, CheckedSpec) else check_spec(spec, changes=changes, scale=scale)
         if fold is not None:
@@ -112,7 +115,9 @@ class Trainer:
         digest = array_digest(sorted(initial_weights.items())) if initial_weights else None
         donated_weights = DonatedArrays(initial_weights)
         del initial_weights  # the engine frees each array once it is copied
-        self.plan_trainer = PlanTrainer(plan, resolved_provider, threads, fast=fast, donated_weights=donated_weights)
+        self.plan_trainer = PlanTrainer(
+            plan, resolved_provider, threads, fast=fast, donated_weights=donated_weights, collective=collective
+        )
         self.plan_trainer.initial_weights_digest = digest
         if verify and not self.resolved_provider.is_cpu:
             check_step(self.plan, self.resolved_provider)

@@ -291,13 +291,13 @@ class SampleCounter:
     def __enter__(self) -> SampleCounter:
         return self
 
-    def show(self, done: int, count: int) -> None:
+    def show(self, done: int) -> None:
         now = time.monotonic()
         if now >= self.next_drawing and can_rewrite_lines(sys.stderr):
             self.next_drawing = now + SECONDS_BETWEEN_DRAWINGS
             self.is_drawn = True
             with suppress(OSError, ValueError):
-                print(f"\r{done:,}/{count:,} samples", end="", file=sys.stderr, flush=True)
+                print(f"\r{done:,} samples", end="", file=sys.stderr, flush=True)
 
     def __exit__(self, *error: object) -> None:
         if self.is_drawn:

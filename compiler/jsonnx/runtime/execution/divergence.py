@@ -8,11 +8,25 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...core.diagnostics import CompileError, Diagnostic
 from ...core.reserved_names import LOSS
 from ...ir import Builder, Graph, Node, Value, reachable_nodes
+from ..training_plan import TrainingPlan
+from .history import History
 from .runner import runner_without_updates
 
 Arrays = Mapping[str, np.ndarray]
+
+
+class Diverged(CompileError):
+    """The loss became NaN or infinite.
+
+    The weights and optimizer slots are as after the last step with a finite loss. But if the step overwrites slots in
+    place, the optimizer's state is reset; and on a device, they are as before the last steps whose losses were read
+    together.
+    """
+
+    history: History | None = None
 
 
 class Origin(NamedTuple):
@@ -67,3 +81,14 @@ def _values_not_finite(
     results = runner({name: feeds[name] for name in runner.fed_names})
     bad = {x for index, x in enumerate(checked) if not np.isfinite(results[str(index)])}
     return bad | {x for name, x in graph.parameters.items() if not np.isfinite(variables.get(name, 0.0)).all()}
+
+
+def diverged(plan: TrainingPlan, message: str, origin: Origin | None) -> Diverged:
+    """The error of a step whose loss is not finite."""
+    message += f": {origin.describe()}" if origin else ""
+    help = "a smaller learning rate, `clipnorm` or scaled inputs may help"
+    diagnostic = Diagnostic("diverged", message, "$.training", plan.source.file, help=help)
+    if origin is not None and origin.node is not None and origin.node.path[:1] == ("layers",):
+        note = plan.source.note("this layer computes it", origin.node.path)
+        diagnostic = replace(diagnostic, notes=(note,))
+    return Diverged([diagnostic])

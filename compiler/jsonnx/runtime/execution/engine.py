@@ -5,52 +5,53 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import takewhile
 from math import isfinite
 from typing import Any
 
 import numpy as np
 
-from ...core.diagnostics import CompileError, Diagnostic
+from ...collective.protocol import Collective
 from ...core.numpy_types import as_network_weight
-from ...core.reserved_names import AVERAGE_SLOT, LEARNING_RATE, LOSS, is_slot_name, slot_scope, target_name
+from ...core.reserved_names import (
+    AVERAGE_SLOT,
+    LEARNING_RATE,
+    LOSS,
+    is_slot_name,
+    slot_scope,
+)
 from ...core.system.cpu_count import checked_thread_count
 from ...core.system.gc_pause import gc_paused
 from ...data.samples.batch_stream import BatchStream
 from ...data.samples.data_errors import FeedError
 from ...data.samples.dataset import Dataset
-from ...data.samples.sample_order import generator
 from ...ir import unlearned_states
 from ..providers.provider_options import ProviderOptions
 from ..providers.providers import Provider, resolve_provider
-from ..providers.random import InferenceRandoms, draw_initial_weights, step_randoms, symbol_sizes
+from ..providers.random import (
+    InferenceRandoms,
+    draw_initial_weights,
+)
 from ..providers.session_recorder import SessionRecorder
 from ..session.session import concatenate_batches
 from ..session.weight_files import validate_weights
-from ..training_plan import AugmentedInput, TrainingPlan
+from ..sharding.rank_evaluation import gathered, measured_batches, own_batches
+from ..sharding.shard_group import shard_group
+from ..training_plan import TrainingPlan
 from .adapt import adapted_states
 from .device_variables import DeviceVariables
-from .divergence import Origin, find_origin
+from .divergence import Diverged, diverged, find_origin
 from .execution_plan import allocate_variables, plan_execution
 from .graph_loader import GraphLoader
-from .history import History, MetricSums, Weights
+from .history import MetricSums, Weights
 from .lazy_embeddings import LazyEmbeddings
 from .prefetch import BatchSlot, PrefetchBuffer, PrefetchBuffers
 from .runner import LossNotFinite
+from .step_feeds import StepFeeds
 from .step_runners import StepRunnerCache
 from .stored_weights import with_stored_types
 from .variables import SET_COUNT, DonatedArrays, HostVariables, initial_variables
 from .worker_thread import WorkerThread
-
-
-class Diverged(CompileError):
-    """The loss became NaN or infinite.
-
-    The weights and optimizer slots are as after the last step with a finite loss. But if the step overwrites slots in
-    place, the optimizer's state is reset; and on a device, they are as before the last steps whose losses were read
-    together.
-    """
-
-    history: History | None = None
 
 
 class Engine:
@@ -68,9 +69,12 @@ class Engine:
         fast: bool = True,
         donated_weights: DonatedArrays | None = None,
         provider_options: ProviderOptions | None = None,
+        collective: Collective | None = None,
     ) -> None:
         self.plan = plan
         resolved_provider = resolve_provider(provider, provider_options)
+        self.group = shard_group(plan, resolved_provider, collective)
+        """The workers of a distributed training; None if the spec asks for none."""
         self.execution = plan_execution(plan, resolved_provider, checked_thread_count(threads), fast)
         self.steps = 0
         self.constant_rate = np.array(plan.constant_rate, np.float32)
@@ -96,7 +100,8 @@ class Engine:
     def _use_vocabularies(self, vocabularies: Weights) -> None:
         """Sets the vocabularies, and discards all runners, since vocabularies are constants of their graphs."""
         self.vocabularies = vocabularies
-        self.loader = GraphLoader(self.plan, self.execution, self._variables, vocabularies, self.recorder)
+        self.loader = GraphLoader(self.plan, self.execution, self._variables, vocabularies, self.recorder, self.group)
+        self.step_feeds = StepFeeds(self.plan, self.loader, self.constant_rate, self.group)
         self.step_runners = StepRunnerCache(
             self.loader.build_step,
             self._prefetch_buffers.release,
@@ -200,15 +205,8 @@ class Engine:
     # -- batches -----------------------------------------------------------------------------------------------------
 
     def feeds(self, samples: Dataset, rows: np.ndarray | slice, step: int) -> dict[str, np.ndarray]:
-        """All feeds of a training step, a function of the samples and the step's number alone."""
-        feeds = samples.take(rows)
-        for augmented in self.plan.augmented_inputs:
-            self._augment(augmented, feeds, step)
-        feeds[LEARNING_RATE] = self.constant_rate
-        if self.plan.train.randoms:
-            sizes = symbol_sizes(self.plan.inputs, feeds)
-            feeds |= step_randoms(self.loader.sized_steps.randoms_for(feeds), self.plan.seed, step, sizes)
-        return feeds
+        """All feeds of a training step."""
+        return self.step_feeds.of(samples, rows, step)
 
     def learning_rate(self) -> float:
         """The learning rate of the next step."""
@@ -218,15 +216,6 @@ class Engine:
     def set_learning_rate(self, rate: float) -> None:
         """Replaces the constant learning rate, from the next step on."""
         self.constant_rate[...] = rate
-
-    def _augment(self, augmented: AugmentedInput, feeds: dict[str, np.ndarray], step: int) -> None:
-        """Adds the images of an augmentation layer, and transforms the targets if the layer mixes images."""
-        layer, name, source = augmented.layer, augmented.name, augmented.source
-        images = self.loader.augmentation_runner(augmented)(feeds)[source] if augmented.graph else feeds[source]
-        rng = generator(self.plan.seed if layer.seed is None else layer.seed, name, step)
-        feeds[name], drawn = layer.augment(images, rng)
-        for target in map(target_name, self.plan.targets) if layer.mixes_targets else ():
-            feeds[target] = layer.transform_labels(feeds[target], **drawn).astype(feeds[target].dtype)
 
     def prefetch_buffers(self, samples: Dataset, batch_size: int) -> tuple[PrefetchBuffer, PrefetchBuffer] | None:
         """Two buffers for the batches of a fit: one is filled while the steps of the other run; None if the
@@ -261,7 +250,7 @@ class Engine:
             if slot is None:
                 feeds = batch.feeds | batch.extra_feeds if isinstance(batch, BatchSlot) else batch
                 sizes = self.loader.sized_steps.sizes_for(feeds)
-                runner = self.step_runners.for_batch(len(feeds[next(iter(self.plan.inputs))]), sizes)
+                runner = self.step_runners.for_batch(self.step_feeds.batch_samples(feeds), sizes)
             results: Mapping[str, np.ndarray]
             try:
                 if slot is None:
@@ -326,7 +315,7 @@ class Engine:
             self._reset_optimizer()
         self.steps = self._kept_steps if self._is_on_device else self.steps - undone_steps
         self._undo_depth = self._unchecked_steps = 0
-        return self._diverged(f"the loss became {loss} at step {step}", origin)
+        return diverged(self.plan, f"the loss became {loss} at step {step}", origin)
 
     def _diverged_before_update(self, batch: Mapping[str, np.ndarray] | BatchSlot) -> Diverged:
         """The error of a step that found its loss not finite before it overwrote variables.
@@ -338,20 +327,12 @@ class Engine:
         origin, feeds = None, batch.feeds | batch.extra_feeds if isinstance(batch, BatchSlot) else batch
         with suppress(Exception):  # such as too little memory: the divergence is told without its origin
             origin = find_origin(self.plan.train, self.current_variables(), self.vocabularies, feeds)
-        error = self._diverged(f"the loss or the norm of the gradients is not finite at step {self.steps + 1}", origin)
+        message = f"the loss or the norm of the gradients is not finite at step {self.steps + 1}"
+        error = diverged(self.plan, message, origin)
         weights = self._variables.views(self.plan.train.parameters)
         if not all(np.isfinite(array).all() for array in weights.values() if array.dtype.kind == "f"):
             self._variables.damage = "the last step made weights NaN or infinite, which cannot be undone"
         return error
-
-    def _diverged(self, message: str, origin: Origin | None) -> Diverged:
-        message += f": {origin.describe()}" if origin else ""
-        help = "a smaller learning rate, `clipnorm` or scaled inputs may help"
-        diagnostic = Diagnostic("diverged", message, "$.training", self.plan.source.file, help=help)
-        if origin is not None and origin.node is not None and origin.node.path[:1] == ("layers",):
-            note = self.plan.source.note("this layer computes it", origin.node.path)
-            diagnostic = replace(diagnostic, notes=(note,))
-        return Diverged([diagnostic])
 
     def _reset_optimizer(self) -> None:
         """Resets the optimizer's slots to their initial values, since overwritten slots cannot be rolled back."""
@@ -389,6 +370,20 @@ class Engine:
             logs = metric_sums.results() if end_hooks else {}
             for end in end_hooks:
                 end(number, logs)
+        return metric_sums
+
+    def measure_by_ranks(
+        self, samples: Dataset | BatchStream, batch_size: int, should_stop: Callable[[], bool]
+    ) -> MetricSums:
+        """Losses and metric sums over all samples, whose batches all ranks of a distributed training divide."""
+        assert self.group is not None
+        collective, plan = self.group.collective, self.plan.weighting(self.plan.weighted_outputs.union(samples.weights))
+        runners = self.loader.evaluation_runners(plan, self.execution.shard_threads)
+        batches = own_batches(samples.for_graphs(plan.data_spec), batch_size, collective, plan)
+        own = list(measured_batches(takewhile(lambda _: not should_stop(), batches), runners))
+        metric_sums = MetricSums(self.plan)
+        for batch in gathered(collective, own):
+            metric_sums.add(batch.results, batch.sample_count)
         return metric_sums
 
     def predict(self, samples: Dataset, batch_size: int) -> dict[str, np.ndarray]:

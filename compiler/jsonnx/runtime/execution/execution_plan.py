@@ -34,6 +34,9 @@ class ExecutionPlan:
 
     provider: Provider
     threads: int
+    """The threads of a session."""
+    shard_threads: int
+    """The virtual shards that are computed at once in a distributed training; 0 in other trainings."""
     unpacked_step: Graph
     """The training step (with data parallelism, the graph that combines the shards), with one variable per weight and
     slot."""
@@ -63,8 +66,13 @@ class ExecutionPlan:
 
     @property
     def shard_count(self) -> int:
-        """The threads that each compute a part of the batch."""
+        """The parts of the batch that are computed on threads of their own."""
         return self.sharded_graphs.shard_count if self.sharded_graphs else 1
+
+    @property
+    def is_distributed(self) -> bool:
+        """Whether a step is computed by virtual shards."""
+        return self.shard_threads > 0
 
     @property
     def packed_variables(self) -> frozenset[str]:
@@ -97,13 +105,20 @@ def plan_execution(
     `packs_weights` is the argument of `pack_weights`.
     """
     plan = replace(plan, train=with_outputs(plan.train, plan.fetched_names))
+    is_distributed = plan.training.distributed is not None
+    shard_threads, threads = (threads, 1) if is_distributed else (0, threads)  # so that no bit depends on threads
     rewrites_step = fast and is_on_host(plan.train, provider)
     is_bound_on_cpu = rewrites_step and provider.is_cpu and not has_string_inputs(plan.train)
     lazy_tables = find_lazy_tables(plan) if is_bound_on_cpu else None
     lazy_names = lazy_tables.variable_names if lazy_tables else frozenset()
-    overwrites = rewrites_step and is_bound_on_cpu and bool(inplace_variables(plan.train, lazy_names))
+    overwrites = is_bound_on_cpu and bool(inplace_variables(plan.train, lazy_names))
     can_be_sharded = is_bound_on_cpu and not lazy_tables and not overwrites and plan.training.remat is None
-    sharded_graphs = plan_shards(plan, threads) if can_be_sharded else None
+    sparse_weights = [table.weight for table in lazy_tables.tables] if lazy_tables else []
+    sharded_graphs = plan_shards(plan, threads, sparse_weights) if can_be_sharded or is_distributed else None
+    if lazy_tables and sharded_graphs:
+        lazy_tables = lazy_tables.updated_by(sharded_graphs.combiner)
+        shard = lazy_tables.with_current_rows(sharded_graphs.shard)
+        sharded_graphs = replace(sharded_graphs, shard=shard, combiner=lazy_tables.graph)
     step = lazy_tables.graph if lazy_tables else sharded_graphs.combiner if sharded_graphs else plan.train
     packed_step, packed_vectors = pack_weights(step, packs_weights) if rewrites_step else (step, {})
     inplace = inplace_variables(packed_step, lazy_names) if overwrites else frozenset()
@@ -115,6 +130,7 @@ def plan_execution(
     return ExecutionPlan(
         provider=provider,
         threads=threads,
+        shard_threads=shard_threads,
         unpacked_step=step,
         step_graph=step_graph,
         packed_vectors=packed_vectors,

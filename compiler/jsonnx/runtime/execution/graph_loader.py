@@ -22,11 +22,13 @@ from ...tuning.cpu.target import Target
 from ..providers.kernel_probes import has_gated_add, nchwc_block_size
 from ..providers.providers import SessionConfig
 from ..providers.static_shapes import StaticShapeRunner, needs_static_shapes
+from ..sharding.shard_group import ShardGroup
 from .data_parallel import ShardedStep
 from .device_runner import DeviceRunner
 from .device_variables import DeviceVariables
 from .runner import Runner, has_small_nodes
 from .sized_steps import SizedSteps
+from .virtual_shards import VirtualShardStep
 
 if TYPE_CHECKING:
     from ...ir import Graph
@@ -68,20 +70,26 @@ class GraphLoader:
         variables: Variables,
         vocabularies: Mapping[str, np.ndarray],
         recorder: SessionRecorder | None = None,
+        group: ShardGroup | None = None,
     ) -> None:
-        """`recorder` records when the nodes of training steps run."""
-        self._recorder = recorder
+        """`recorder` records when the nodes of training steps run; `group` are the workers of a distributed
+        training."""
+        self._recorder, self._group = recorder, group
         self.sized_steps = SizedSteps(plan, execution)
         self._plan, self._execution, self._variables, self._vocabularies = plan, execution, variables, vocabularies
         self._augmentation_runners: dict[str, Runner] = {}
-        self._evaluation_runners: dict[frozenset[str], Runner] = {}
+        self._evaluation_runners: dict[frozenset[str], list[Runner]] = {}
 
     def evaluation_runner(self, plan: TrainingPlan) -> Runner:
         """The runner of the evaluation graph of the plan, or of one that weights other outputs."""
-        runners, key = self._evaluation_runners, plan.weighted_outputs
-        if key not in runners:
-            runners[key] = self.load_evaluation(plan)
-        return runners[key]
+        return self.evaluation_runners(plan, 1)[0]
+
+    def evaluation_runners(self, plan: TrainingPlan, count: int) -> list[Runner]:
+        """At least this number of runners of the evaluation graph of the plan, or of one that weights other outputs."""
+        runners = self._evaluation_runners.setdefault(plan.weighted_outputs, [])
+        while len(runners) < count:
+            runners.append(self.load_evaluation(plan))
+        return runners
 
     def load_evaluation(self, plan: TrainingPlan) -> Runner:
         """A new runner of the evaluation graph of a plan of the same network."""
@@ -123,10 +131,11 @@ class GraphLoader:
             graph = self.optimize(step_graph, batch_size, self._plan.training.remat, sizes=batch_sizes)
             return [StepGraph(graph, 1, batch_sizes)]
         samples = max(1, batch_size // sharded.shard_count)
-        shard = self.optimize(sharded.shard, samples, threads=1)
+        shard = self.optimize(sharded.shard, samples, self._plan.training.remat, threads=1)
         combiner = self.optimize(self._execution.step_graph)
+        shard_sessions = sharded.shard_count if self._group is None else self._execution.shard_threads
         return [
-            StepGraph(shard, sharded.shard_count, {**batch_sizes, str(BATCH): samples}),
+            StepGraph(shard, shard_sessions, {**batch_sizes, str(BATCH): samples}),
             StepGraph(combiner, 1, batch_sizes),
         ]
 
@@ -154,12 +163,17 @@ class GraphLoader:
         undo_outputs = execution.lazy_tables.undo_outputs if execution.lazy_tables else ()
         return self._load(graph, self._plan.fetched_names, undo_outputs, own_arena=own_arena, step=step)
 
-    def _build_sharded_step(self, graphs: ShardedGraphs, batch_size: int) -> ShardedStep:
+    def _build_sharded_step(self, graphs: ShardedGraphs, batch_size: int) -> ShardedStep | VirtualShardStep:
         """Each shard has a session of its own: threads of one session would exchange memory that it caches."""
         outputs, fetched_names = graphs.shard.outputs, self._plan.fetched_names
         shard, combiner = self.step_graphs(batch_size)
         shard_runners = [self._load(shard.graph, outputs, threads=1, step=shard) for _ in range(shard.session_count)]
-        combiner_runner = self._load(combiner.graph, fetched_names, no_spinning=True, step=combiner)
+        combined_names = [name for name in fetched_names if name in combiner.graph.outputs]
+        lazy_tables = self._execution.lazy_tables
+        undo_outputs = lazy_tables.undo_outputs if lazy_tables else ()
+        combiner_runner = self._load(combiner.graph, combined_names, undo_outputs, no_spinning=True, step=combiner)
+        if self._group is not None:
+            return VirtualShardStep(self._group, graphs, shard_runners, combiner_runner, fetched_names)
         return ShardedStep(graphs, shard_runners, combiner_runner, fetched_names)
 
     def _require_step_memory(self, step: StepGraph) -> None:
@@ -233,7 +247,7 @@ class GraphLoader:
             no_spinning=no_spinning,
             own_arena=own_arena,
             keep_order=execution.keeps_order,
-            keep_nodes=is_step and bool(execution.inplace_variables),
+            keep_nodes=is_step and bool(execution.inplace_variables) and bool(graph.updates),
             keep_copies=is_step and self._plan.training.remat is not None,
             plan_memory=step is None or self.plans_memory(step),
             recorder=self._recorder if is_step else None,

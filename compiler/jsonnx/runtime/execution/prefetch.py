@@ -18,11 +18,12 @@ from .device_runner import DeviceRun, DeviceRunner
 from .pinned_memory import pin
 from .runner import Runner
 from .variables import SET_COUNT
+from .virtual_shards import VirtualShardStep
 
 if TYPE_CHECKING:
     from ...data.samples.dataset import Dataset
     from ..training_plan import TrainingPlan
-    from .step_runners import StepRunner
+    from .step_runners import BindableRunner, StepRunner
 
 SLOT_COUNTS = range(48, 97, SET_COUNT)
 """Slots of a buffer. With more, the bindings no longer fit into the cache of a core."""
@@ -42,7 +43,7 @@ class BatchSlot:
     `run(extra_feeds)` runs the step.
     """
 
-    def __init__(self, runner: StepRunner, feeds: dict[str, np.ndarray], results: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, runner: BindableRunner, feeds: dict[str, np.ndarray], results: Mapping[str, np.ndarray]) -> None:
         self.runner, self.feeds, self.results = runner, feeds, results
         self.extra_feeds: dict[str, np.ndarray] = {}
         self.run = runner.bind(feeds, results)
@@ -61,7 +62,7 @@ class PrefetchBuffer:
     """Consecutive slots for full batches of a dataset."""
 
     def __init__(
-        self, plan: TrainingPlan, runner: StepRunner, dataset: Dataset, batch_size: int, constant_rate: np.ndarray
+        self, plan: TrainingPlan, runner: BindableRunner, dataset: Dataset, batch_size: int, constant_rate: np.ndarray
     ) -> None:
         self._plan, self._runner, self.dataset, self._batch_size = plan, runner, dataset, batch_size
         self._sample_types = dataset.sample_types()
@@ -101,7 +102,7 @@ class PrefetchBuffer:
         count = max(1, min(max_slots, MAX_BUFFER_BYTES // batch_bytes, steps + SET_COUNT - 1))
         return count - count % SET_COUNT if count > SET_COUNT else count
 
-    def is_compatible(self, runner: StepRunner, dataset: Dataset, batch_size: int) -> bool:
+    def is_compatible(self, runner: BindableRunner, dataset: Dataset, batch_size: int) -> bool:
         """Whether the slots also fit another dataset."""
         has_same_types = (runner, dataset.sample_types(), batch_size) == (
             self._runner,
@@ -142,6 +143,8 @@ class PrefetchBuffers:
         keeps_samples = any(metric.keeps_samples for metric in self._plan.metrics.values())
         is_complete = len(dataset) >= batch_size and runner.keeps_bindings
         if self._plan.augmented_inputs or keeps_samples or not is_complete or dataset.has_sequences:
+            return None
+        if isinstance(runner, VirtualShardStep):
             return None
         pair = self._pair
         if pair is None or not all(buffer.is_compatible(runner, dataset, batch_size) for buffer in pair):

@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from ..providers.static_shapes import StaticShapeRunner
 from .data_parallel import ShardedStep
 from .runner import Runner
+from .virtual_shards import VirtualShardStep
 
 MAX_OVERSIZED_STEPS = 16
 """Consecutive steps of larger batches before the runner is rebuilt, which takes as long as several steps."""
 
-StepRunner = Runner | ShardedStep | StaticShapeRunner
+BindableRunner = Runner | ShardedStep | StaticShapeRunner
+StepRunner = BindableRunner | VirtualShardStep
 Sizes = Mapping[str, int]
 
 

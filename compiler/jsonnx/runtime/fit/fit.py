@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future
@@ -25,6 +26,7 @@ from ..execution.variables import SET_COUNT
 from ..fit_arguments import FitSettings
 from ..providers.flush_denormals import denormals_flushed
 from ..providers.signals import StopOnSignal
+from ..sharding.shard_group import ShardGroup
 from .early_stopping import EarlyStoppingMonitor
 from .plateau import PlateauMonitor
 
@@ -99,16 +101,16 @@ class Fit:
                 self._restore_callbacks()
             while progress.epoch < self.settings.epochs and not progress.finished and not self._must_stop(stop_signal):
                 self._run_epoch(stop_signal)
-            history.signal, history.timed_out = stop_signal.signal, self.timed_out
+            history.signal, history.timed_out = self._signal(stop_signal), self.timed_out
             if self.early_stopping.best_epoch >= 0:
                 history.best_epoch = self.early_stopping.best_epoch
             history.stopped_early = progress.finished
-            if stop_signal.signal is None and not history.timed_out and self.settings.epochs:
+            if not history.interrupted and self.settings.epochs:
                 self.engine.use_average_weights()
                 if self.early_stopping.best_weights is not None:
                     self.engine.write(self.early_stopping.best_weights)
             self._call("on_train_end", self._logs)  # as in Keras, a callback may set the last weights
-        history.signal = stop_signal.signal
+        history.signal = self._signal(stop_signal)
         return history
 
     def _restore_callbacks(self) -> None:
@@ -119,13 +121,31 @@ class Fit:
         self.progress.callbacks.restore()
 
     def _must_stop(self, stop_signal: StopOnSignal) -> bool:
+        if self._ranks is not None:
+            return bool(self._ranks.agreed_stops[0]) or self._is_interrupted(stop_signal)
         return self.stop_requested or self._is_interrupted(stop_signal)
 
     def _is_interrupted(self, stop_signal: StopOnSignal) -> bool:
         """Whether the fit must end at once, in the middle of an epoch, to be resumed there."""
-        if self.deadline is not None and not self.timed_out:
-            self.timed_out = time.monotonic() >= self.deadline
-        return self.timed_out or stop_signal.signal is not None
+        is_late = self.deadline is not None and time.monotonic() >= self.deadline
+        if self._ranks is None:
+            self.timed_out = self.timed_out or is_late
+            return self.timed_out or stop_signal.signal is not None
+        self._ranks.requested_stops[:] = self.stop_requested, is_late, stop_signal.signal is not None
+        self.timed_out = bool(self._ranks.agreed_stops[1])
+        return self.timed_out or bool(self._ranks.agreed_stops[2])
+
+    @cached_property
+    def _ranks(self) -> ShardGroup | None:
+        """The workers that must stop after the same step; None if there is one."""
+        group = self.engine.group
+        return group if group is not None and group.collective.size > 1 else None
+
+    def _signal(self, stop_signal: StopOnSignal) -> int | None:
+        """The number of the signal that ended the fit; that of another rank counts as a request to terminate."""
+        if self._ranks is not None and self._ranks.agreed_stops[2]:
+            return stop_signal.signal or signal.SIGTERM
+        return stop_signal.signal
 
     def _run_epoch(self, stop_signal: StopOnSignal) -> None:
         progress = self.progress
@@ -293,13 +313,7 @@ class Fit:
         if self.validation is not None and self.settings.validates_after(progress.epoch):
             progress.callbacks.begin_test()
             self._call("on_test_begin", {})
-            measured = engine.measure(
-                self.validation,
-                self.settings.batch_size,
-                lambda: self._is_interrupted(stop_signal),
-                methods_for(self.callbacks, "on_test_batch_begin"),
-                methods_for(self.callbacks, "on_test_batch_end"),
-            )
+            measured = self._validated(self.validation, stop_signal)
             if self._is_interrupted(stop_signal):
                 progress.callbacks.undo_test()
                 return
@@ -316,6 +330,22 @@ class Fit:
         self._logs = logs
         hooks = [self._recording(hook) for hook in methods_for(self.callbacks, "on_epoch_end")]
         self._call_saving("on_epoch_end", hooks, progress.epoch - 1, logs)
+        if self._ranks is not None:
+            self._is_interrupted(stop_signal)  # a callback may have asked to stop
+            self._ranks.agree_on_stops()
+
+    def _validated(self, validation: Dataset | BatchStream, stop_signal: StopOnSignal) -> MetricSums:
+        """The losses and metric sums on the validation data, or on those before an interruption."""
+        engine, batch_size = self.engine, self.settings.batch_size
+        if engine.group is not None:
+            return engine.measure_by_ranks(validation, batch_size, lambda: self._is_interrupted(stop_signal))
+        return engine.measure(
+            validation,
+            batch_size,
+            lambda: self._is_interrupted(stop_signal),
+            methods_for(self.callbacks, "on_test_batch_begin"),
+            methods_for(self.callbacks, "on_test_batch_end"),
+        )
 
     def _recording(self, hook: Callable[..., None]) -> Callable[..., None]:
         """A hook of the end of an epoch, after which the metrics that it has added to the logs are recorded."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...collective.protocol import Collective
 from ...core.callback import Callback
 from ...core.diagnostics import CompileError, Diagnostic
 from ...core.reserved_names import LEARNING_RATE
@@ -17,7 +18,8 @@ from ...data.samples.data_spec import DataSpec
 from ...data.samples.dataset import DataArgument, Dataset
 from ..callbacks.callback_states import CallbackStates
 from ..callbacks.callbacks import fit_params
-from ..execution.engine import Diverged, Engine
+from ..execution.divergence import Diverged
+from ..execution.engine import Engine
 from ..execution.execution_plan import ExecutionPlan
 from ..execution.history import FitProgress, History, MetricSums, data_digests
 from ..execution.runner import runner_without_updates
@@ -66,9 +68,10 @@ class PlanTrainer:
         fast: bool = True,
         donated_weights: DonatedArrays | None = None,
         provider_options: ProviderOptions | None = None,
+        collective: Collective | None = None,
     ) -> None:
         self.plan = plan
-        self.engine = Engine(plan, provider, threads, fast, donated_weights, provider_options)
+        self.engine = Engine(plan, provider, threads, fast, donated_weights, provider_options, collective)
         self.fast = fast
         self._spec_weighted_outputs = plan.weighted_outputs
         self.class_weights: WeightsByClass = {}
@@ -146,11 +149,11 @@ class PlanTrainer:
             self._use_weights(self.plan.weighted_outputs.union(samples.weights))
             engine, samples = self.engine, samples.for_graphs(self.plan.data_spec)
             feeds = engine.feeds(samples, slice(None), self.steps)
-            self.cached_layout = CachedLayout.of(x, y, samples, feeds)
+            self.cached_layout = CachedLayout.of(x, y, samples, feeds) if engine.group is None else None
         else:
             feeds[LEARNING_RATE] = engine.constant_rate
         metric_sums = MetricSums(self.plan)
-        metric_sums.add(engine.step(feeds), len(feeds[next(iter(self.plan.inputs))]))
+        metric_sums.add(engine.step(feeds), engine.step_feeds.batch_samples(feeds))
         return metric_sums.results()
 
     def fit(

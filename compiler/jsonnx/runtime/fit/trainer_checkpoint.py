@@ -124,7 +124,9 @@ def load_run(
 def engine_for_plan(plan: TrainingPlan, old: Engine, fast: bool) -> Engine:
     """An engine of another plan of the same network, with the state of one that is not used any more."""
     weights = DonatedArrays(old.current_weights())
-    engine = Engine(plan, old.execution.provider, old.execution.threads, fast, weights)
+    execution, collective = old.execution, None if old.group is None else old.group.collective
+    threads = execution.shard_threads or execution.threads
+    engine = Engine(plan, execution.provider, threads, fast, weights, collective=collective)
     if old.recorder is not None:
         engine.record_steps(old.recorder)
     engine.write(converted_state(engine, old.state_dict()))

@@ -18,7 +18,7 @@ import numpy as np
 from ...core.numpy_types import numpy_dtype
 from ...core.random_inputs import Distribution
 from ...core.system.cpu_count import thread_count
-from ...core.types import Size, TensorType, evaluate_size
+from ...core.types import BATCH, Size, TensorType, evaluate_size
 from ...data.samples.sample_order import generator
 from .aligned_arrays import AlignedArrays
 
@@ -31,6 +31,8 @@ MAX_DRAW_ELEMENTS = 1 << 20
 """Maximum number of uniform numbers that one thread draws at once."""
 NUMBERS_PER_COUNT = 4
 """The numbers of 64 bits that a Philox generator computes from one value of its counter."""
+VALUES_PER_NUMBER = 4
+"""The values of a mask that 64 random bits decide."""
 MASK_PROBABILITY_STEPS = 1 << 16
 """The number of probabilities a mask can have: sixteen random bits a value are drawn in half the time of thirty-two."""
 
@@ -114,6 +116,27 @@ def step_randoms(
     }
 
 
+def step_random_rows(
+    randoms: Mapping[str, Random], seed: int, step: int, sizes: Mapping[str, int], rows: slice
+) -> dict[str, np.ndarray]:
+    """The rows that some samples of a batch have in the `step_randoms` of the whole batch."""
+    return {
+        name: _draw_rows(random, generator(seed if random.seed is None else random.seed, name, step), sizes, rows)
+        for name, random in randoms.items()
+    }
+
+
+def _draw_rows(random: Random, rng: np.random.Generator, sizes: Mapping[str, int], rows: slice) -> np.ndarray:
+    shape = tuple(evaluate_size(size, sizes) for size in random.shape)
+    if random.kind == "mask" and random.shape[:1] == (BATCH,):
+        return _mask((rows.stop - rows.start, *shape[1:]), random, rng, rows.start * prod(shape[1:]))
+    drawn = draw(random, rng, sizes)
+    if BATCH not in random.shape:
+        return drawn
+    axis = random.shape.index(BATCH)
+    return np.ascontiguousarray(drawn[(slice(None),) * axis + (rows,)])
+
+
 class InferenceRandoms:
     """The random inputs of a model, drawn batch by batch. A sample's numbers do not depend on the sizes of batches."""
 
@@ -172,14 +195,18 @@ def draw_numbers(distribution: Distribution, shape: tuple[int, ...], rng: np.ran
     return values + np.float32(distribution.offset) if distribution.offset else values
 
 
-def _mask(shape: tuple[int, ...], random: Random, rng: np.random.Generator) -> np.ndarray:
+def _mask(shape: tuple[int, ...], random: Random, rng: np.random.Generator, start: int = 0) -> np.ndarray:
+    """The values from number `start` on of the generator's mask."""
     count, is_bytes = prod(shape), random.dtype == "uint8"
     scale = 1 if is_bytes else np.float32(random.scale)
     threshold = round(random.keep * MASK_PROBABILITY_STEPS)
     if threshold >= MASK_PROBABILITY_STEPS:
         return np.full(shape, scale, numpy_dtype(random.dtype))
-    words = np.atleast_1d(rng.bit_generator.random_raw(-(-count // 4)))
-    halves = words.astype("<u8", copy=False).view("<u2")[:count]
+    skipped_counts, first = divmod(start, NUMBERS_PER_COUNT * VALUES_PER_NUMBER)
+    if skipped_counts:
+        rng.bit_generator.advance(skipped_counts)  # type: ignore[attr-defined]
+    words = np.atleast_1d(rng.bit_generator.random_raw(-(-(first + count) // VALUES_PER_NUMBER)))
+    halves = words.astype("<u8", copy=False).view("<u2")[first : first + count]
     if is_bytes:
         return (halves < np.uint16(threshold)).view(np.uint8).reshape(shape)
     mask = np.empty(count, np.float32)

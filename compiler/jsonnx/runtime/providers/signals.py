@@ -15,8 +15,12 @@ class StopOnSignal:
     """A context in which the first of these signals is only recorded, as a request to stop; the second one acts as
     usual.
 
-    A signal that the process ignores stays ignored. In another than the main thread the context does nothing.
+    A signal that the process ignores stays ignored. In another than the main thread no signal is recorded, but for that
+    of `request_stop`.
     """
+
+    _requested: int | None = None
+    _active: list[StopOnSignal] = []
 
     def __init__(self, signals: Iterable[int] = TERMINATION_SIGNALS) -> None:
         self.signal: int | None = None
@@ -24,6 +28,8 @@ class StopOnSignal:
         self._previous_handlers: dict[int, Any] = {}
 
     def __enter__(self) -> StopOnSignal:
+        self.signal = StopOnSignal._requested
+        StopOnSignal._active.append(self)
         if threading.current_thread() is threading.main_thread():
             for number in self._signals:
                 handler = signal.getsignal(number)
@@ -39,6 +45,15 @@ class StopOnSignal:
         self.signal = number
 
     def __exit__(self, *error: object) -> None:
+        if self in StopOnSignal._active:
+            StopOnSignal._active.remove(self)
         while self._previous_handlers:
             number, handler = self._previous_handlers.popitem()
             signal.signal(number, handler)
+
+
+def request_stop(number: int | None) -> None:
+    """Acts as a signal to all contexts of this process, also to those that begin later; None ends that."""
+    StopOnSignal._requested = number
+    for context in list(StopOnSignal._active):
+        context.signal = context.signal or number

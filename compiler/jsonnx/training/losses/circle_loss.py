@@ -61,3 +61,8 @@ class Circle(Loss):
     ) -> Value:
         losses = self.unreduced_losses(g, target, output)
         return reduce_weighted(g, losses, self.reduction, g.cast(g.Greater(losses, 0.0), losses.dtype), weights)
+
+    def batch_weight(
+        self, g: Builder, target: Value, output: Value, mask: Value | None = None, weights: Value | None = None
+    ) -> Value | None:
+        return None

@@ -50,6 +50,11 @@ class CTC(Loss):
             output = g.Where(g.Unsqueeze(mask, [2]), output, g.const(certain_blank, output.dtype))
         return super().reduce(g, target, output, None, weights)
 
+    def batch_weight(
+        self, g: Builder, target: Value, output: Value, mask: Value | None = None, weights: Value | None = None
+    ) -> Value | None:
+        return super().batch_weight(g, target, output, None, weights)
+
     def terms(self, g: Builder, target: Value, output: Value) -> Value:
         """The total probability of all alignments.
 

@@ -116,6 +116,19 @@ class Loss(Component):
             return g.ReduceMean(self.terms(g, target, output), keepdims=0)  # equal to the mean of the losses
         return reduce_weighted(g, self.unreduced_losses(g, target, output), self.reduction, counts, weights)
 
+    def batch_weight(
+        self, g: Builder, target: Value, output: Value, mask: Value | None = None, weights: Value | None = None
+    ) -> Value | None:
+        """What `reduce` divides the sum over the samples of a batch by; None if it is proportional to their number, or
+        if samples interact."""
+        if self.reduction == "sum" or 0 not in self.loss_axes(output.type):
+            return None
+        counts = self.loss_mask(g, target, output.dtype, mask)
+        if weights is not None and self.reduction == "mean_with_sample_weight":
+            weights = g.cast(weights, output.dtype)
+            counts = weights if counts is None else g.Mul(weights, expand_rank(g, counts, weights))
+        return None if counts is None else g.ReduceSum(counts, keepdims=0)
+
 
 def reduce_weighted(
     g: Builder, losses: Value, reduction: Reduction, counts: Value | None, weights: Value | None

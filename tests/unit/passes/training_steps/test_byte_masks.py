@@ -16,7 +16,7 @@ from jsonnx.layers.attention import query_blocks
 from jsonnx.passes.training_steps import byte_masks
 from jsonnx.pipeline.check.check import check_spec
 from jsonnx.pipeline.train.plan_training import plan_training
-from jsonnx.runtime.execution import engine, runner, sized_steps
+from jsonnx.runtime.execution import runner, sized_steps, step_feeds
 from jsonnx.runtime.providers.random import draw, step_randoms, with_mask_types
 
 Spec = dict[str, Any]
@@ -143,7 +143,7 @@ def test_masks_end_with_their_step(monkeypatch: pytest.MonkeyPatch) -> None:
         return arrays
 
     monkeypatch.setattr(runner, "MIN_RELEASED_BYTES", 1)
-    monkeypatch.setattr(engine, "step_randoms", record)
+    monkeypatch.setattr(step_feeds, "step_randoms", record)
     trainer = jsonnx.Trainer(document(DROPOUT), seed=3)
     for _ in range(3):
         trainer.step(np.ones((4, 6, WIDTH), np.float32), np.ones((4, 6, 3), np.float32))

@@ -10,8 +10,8 @@ from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.types import BATCH, Size, TensorType
 from jsonnx.ir import Builder, GradientInfo, Graph, Value
 from jsonnx.passes.training_steps import fold_batchnorm_gamma
+from jsonnx.passes.training_steps import simplify_step as simplify_step_module
 from jsonnx.pipeline.check.check import check_spec
-from jsonnx.pipeline.train import plan_training as plan_training_module
 from jsonnx.pipeline.train.plan_training import plan_training
 from jsonnx.pipeline.train.trainer import Trainer
 from jsonnx.runtime.providers.providers import create_session, resolve_provider
@@ -87,7 +87,7 @@ def spec(layers: list[dict[str, Any]], shape: tuple[int, ...]) -> dict[str, Any]
 def graphs_before(monkeypatch: pytest.MonkeyPatch) -> list[Graph]:
     """The training graphs that the pass gets."""
     graphs: list[Graph] = []
-    monkeypatch.setattr(plan_training_module, "fold_gamma_into_weights", lambda graph, _: graphs.append(graph) or graph)
+    monkeypatch.setattr(simplify_step_module, "fold_gamma_into_weights", lambda graph, _: graphs.append(graph) or graph)
     return graphs
 
 
@@ -126,7 +126,7 @@ def test_steps_compute_the_same(name: str, fast: bool, monkeypatch: pytest.Monke
     x, y = rng.standard_normal((6, *shape), np.float32), rng.standard_normal((6, 3), np.float32)
     results = []
     for pass_ in (fold_batchnorm_gamma.fold_gamma_into_weights, lambda graph, _: graph):
-        monkeypatch.setattr(plan_training_module, "fold_gamma_into_weights", pass_)
+        monkeypatch.setattr(simplify_step_module, "fold_gamma_into_weights", pass_)
         trainer = Trainer(spec(layers, shape), seed=1, fast=fast)
         initial = trainer.weights()
         losses = [trainer.step(x, y)["loss"] for _ in range(3)]

@@ -1,18 +1,20 @@
-"""Predictions as csv, JSON, JSON Lines or npz files."""
+"""Predictions as csv, JSON, JSON Lines, npz or Parquet files."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...core.diagnostics import UsageError
+from ...data.tables.parquet_writer import common_schema, join_parquet, parquet_bytes, recast_parquet
+from ...runtime.session.session import concatenate_batches
 from ..compile.output_classes import OutputClasses
 
 LABEL_SEPARATOR = ";"
@@ -46,6 +48,34 @@ class Predictions:
         yield from ((f"data: {name}" if name in names else name, values) for name, values in self.kept.items())
         yield from results
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns of a table with one row a sample."""
+        return tuple(name for name, _ in self.columns())
+
+    def in_order(self, names: Sequence[str], first_row: int) -> Predictions:
+        """The predictions with their columns in the order of those of earlier samples.
+
+        `first_row` is the number of these. Raises UsageError `data-shape` if the columns are others.
+        """
+        if self.names == tuple(names):
+            return self
+        if differing := {*names} ^ {*self.names}:
+            name = next(name for name in (*names, *self.names) if name in differing)
+            where = "only rows before have" if name in names else "rows before do not have"
+            message = f"the data have other columns from row {first_row + 1:,} on: {where} {name!r}"
+            raise UsageError("data-shape", message, "name the columns to keep, with --id COLUMN")
+        order = {
+            name.removeprefix("data: ") if name not in self.kept else name: index for index, name in enumerate(names)
+        }
+        return replace(self, kept=dict(sorted(self.kept.items(), key=lambda item: order[item[0]])))
+
+    @staticmethod
+    def concatenate(parts: Sequence[Predictions]) -> Predictions:
+        """The predictions for the samples of all parts. Raises FeedError if the shapes of samples differ."""
+        kept = {name: [value for part in parts for value in part.kept[name]] for name in parts[0].kept}
+        return Predictions(concatenate_batches([part.outputs for part in parts]), parts[0].classes, kept)
+
     def _result_columns(self) -> Iterator[tuple[str, Sequence[Any]]]:
         for name, array in self.outputs.items():
             rows = array.reshape(len(array), -1)
@@ -61,25 +91,18 @@ class Predictions:
 Writer = Callable[[Predictions], bytes]
 
 
-def prediction_writer(file: str | None) -> Writer:
-    """The writer for a file's suffix; csv if there is no file. Raises UsageError for another suffix."""
-    suffix = ".csv" if file is None else Path(file).suffix.lower()
-    if suffix not in WRITERS:
-        target = f"files that end in {suffix!r}" if suffix else "a file without a suffix"
-        raise UsageError("bad-option", f"cannot write {target}", "use .csv, .json, .jsonl or .npz")
-    return WRITERS[suffix]
-
-
 def to_csv(predictions: Predictions) -> bytes:
     """One row a sample; the classes of a sample that may have several are separated by `LABEL_SEPARATOR`."""
     header, columns = [], []
     for name, values in predictions.columns():
         header.append(name)
         columns.append(_csv_texts(values))
+    return _csv_bytes([header, *zip(*columns, strict=True)])
+
+
+def _csv_bytes(rows: Iterable[Sequence[Any]]) -> bytes:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(zip(*columns, strict=True))
+    csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode()
 
 
@@ -133,5 +156,62 @@ def json_numbers(value: Any) -> Any:
     return numbers.tolist()
 
 
-WRITERS: dict[str, Writer] = {".csv": to_csv, ".json": to_json, ".jsonl": to_json_lines, ".npz": to_npz}
+def to_parquet(predictions: Predictions) -> bytes:
+    """One row a sample, with the columns of the csv file; the classes of a sample that may have several are a list."""
+    return parquet_bytes(predictions.columns())
+
+
+WRITERS: dict[str, Writer] = {
+    ".csv": to_csv,
+    ".json": to_json,
+    ".jsonl": to_json_lines,
+    ".npz": to_npz,
+    ".parquet": to_parquet,
+}
 """By the suffix of the file."""
+
+
+# -- parts -------------------------------------------------------------------------------------------------------------
+
+
+class PartFormat(NamedTuple):
+    """A format whose files may be written in parts, each of which is a file of this format."""
+
+    suffix: str
+    join: Callable[[Sequence[Path], Sequence[str]], Iterator[bytes]]
+    """The bytes of the file with the rows of all parts, whose columns have these names."""
+
+    @property
+    def write(self) -> Writer:
+        return WRITERS[self.suffix]
+
+
+def _join_csv(paths: Sequence[Path], columns: Sequence[str]) -> Iterator[bytes]:
+    header = _csv_bytes([columns])
+    for number, path in enumerate(paths):
+        yield path.read_bytes()[len(header) if number else 0 :]
+
+
+def _join_json_lines(paths: Sequence[Path], columns: Sequence[str]) -> Iterator[bytes]:
+    return (path.read_bytes() for path in paths)
+
+
+def _join_parquet(paths: Sequence[Path], columns: Sequence[str]) -> Iterator[bytes]:
+    return join_parquet(paths)
+
+
+def make_types_equal(paths: Sequence[Path]) -> Iterator[tuple[Path, bytes]]:
+    """The Parquet files whose columns have other types than they need for one table, with new contents."""
+    schema = common_schema(paths)
+    for path in paths:
+        content = recast_parquet(path, schema)
+        if content is not None:
+            yield path, content
+
+
+PART_FORMATS = {
+    "csv": PartFormat(".csv", _join_csv),
+    "jsonl": PartFormat(".jsonl", _join_json_lines),
+    "parquet": PartFormat(".parquet", _join_parquet),
+}
+"""By name."""

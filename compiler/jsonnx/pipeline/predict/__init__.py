@@ -1,0 +1,1 @@
+"""Predictions for data of any size, which are computed and written in parts."""

@@ -1,0 +1,1 @@
+"""Virtual shards of a distributed training: the workers, their samples and their results."""
