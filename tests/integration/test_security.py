@@ -21,6 +21,8 @@ REVIEWED = {
     ("core/system/optional_packages.py", "importlib.import_module(...)"): "names that our own code gives",
     ("__init__.py", "importlib.import_module(...)"): "names of our own modules, from a table in the package",
     ("ray/__init__.py", "importlib.import_module(...)"): "names of our own modules, from a table in the package",
+    ("ray/cluster.py", "import socket"): "asks whether something listens at the address of a cluster",
+    ("ray/cluster.py", ".create_connection()"): "connects to the address that the user gives",
     ("cli/__init__.py", "importlib.import_module(...)"): "names of our own modules, from a table in the package",
     (
         "render/reference/layer_modules.py",
