@@ -14,6 +14,7 @@ REVIEWED = {
     ("core/components.py", "eval()"): "annotations of our own classes",
     ("collective/handshake.py", "import socket"): "workers of a distributed training, which prove a token",
     ("collective/handshake.py", ".create_connection()"): "connects to the addresses that the caller gives",
+    ("collective/local.py", "import socket"): "pairs of connected sockets within the process",
     ("collective/tcp.py", "import socket"): "listens at the node's address for workers of the same training",
     ("data/tables/data_files.py", "importlib.import_module(...)"): "readers of formats, from a table in the package",
     ("core/lazy_table.py", "importlib.import_module(...)"): "names of our own modules, from a table in the package",

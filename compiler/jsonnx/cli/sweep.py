@@ -22,8 +22,7 @@ from .common import (
     print_result,
     print_status,
 )
-from .distributed import MAX_WORKERS
-from .options import options_of, training_option
+from .options import MAX_WORKERS, options_of, training_option
 
 if TYPE_CHECKING:
     from ..pipeline.sweep.trial_host import TrialHost

@@ -29,6 +29,8 @@ from .progress import Progress
 
 RAY_SETTINGS = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 """Environment variables: how often Ray's controller looks at the workers, and no hint about GPUs at the start."""
+OWN_RAY_SETTINGS = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
+"""For a cluster that is started for a training: nobody takes its only node away."""
 NODE_LABEL = "ray.io/node-id"
 
 
@@ -124,7 +126,12 @@ class RayWorkers:
             most, cpus = self._scaling.most, self._scaling.cpus_per_worker or 1
             own = {"num_cpus": max(thread_count(), most * cpus), "include_dashboard": False}
             own["object_store_memory"] = OWN_OBJECT_STORE_BYTES
+            address = self._address or os.environ.get("RAY_ADDRESS")
+            self._on_status(f"connects to the Ray cluster {address}" if address else "starts Ray on this machine")
             self._cluster = Cluster("distributed training", self._address, own)
+            if self._cluster.is_own:
+                for name, value in OWN_RAY_SETTINGS.items():
+                    os.environ.setdefault(name, value)
         return self._cluster
 
     def _cpus_per_worker(self, cluster: Cluster) -> int:
