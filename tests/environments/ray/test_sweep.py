@@ -70,7 +70,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: Cluster) -> P
 
 
 def write_spec(parameters: dict[str, Any] = PARAMETERS, **keys: Any) -> None:
-    section = {"parameters": parameters, "trials": 4, **keys}
+    section = {"parameters": parameters, "trials": 3, **keys}
     Path("spec.json").write_text(json.dumps(SPEC | {"sweep": section}, indent=1))
 
 
@@ -146,9 +146,9 @@ def epochs_of(folder: str) -> int:
     "keys",
     [
         {"sampler": "random", "seeds": 2},
-        {"sampler": "grid", "parameters": {"width": {"choice": [2, 4, 2, 8]}}},
+        {"sampler": "grid", "parameters": {"width": {"choice": [2, 4, 2]}}},
         {"sampler": "qmc"},
-        {"sampler": "tpe", "pruning": {"method": "successive_halving", "reduction_factor": 2}, "trials": 6},
+        {"sampler": "tpe", "pruning": {"method": "successive_halving", "reduction_factor": 2}, "trials": 4},
         {
             "parameters": {
                 "training.optimizer.type": {"choice": ["adam", "sgd"]},
