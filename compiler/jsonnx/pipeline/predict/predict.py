@@ -137,11 +137,11 @@ def _write_parts(folder: PartsFolder, target: Output, predictor: Predictor, repo
             return
         if last is not None:
             folder.add(*last)
+        folder.finish()
     except KeyboardInterrupt:
         if folder.progress.parts:
             reports.on_status(continuation_text(folder))
         raise
-    folder.finish()
 
 
 def continuation_text(folder: PartsFolder) -> str:
