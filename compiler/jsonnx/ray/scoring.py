@@ -112,6 +112,7 @@ class _Scoring:
         job = ScoringJob(
             os.path.abspath(self.model.path or ""),
             self.model.session.provider.name,
+            dict(self.model.session.provider.options),
             self.model.verify,
             os.path.abspath(self.data) if os.path.lexists(self.data) else self.data,
             os.getcwd(),
@@ -126,7 +127,7 @@ class _Scoring:
             with self._progress(Path(parts), row_counts):
                 score(job, parts, count, cpus)
         except KeyboardInterrupt:
-            self.reports.on_status(continuation_text(self.folder))
+            self.reports.on_status(continuation_text(self.folder, _finished_rows(Path(parts), row_counts)))
             raise
         gather(Path(parts), self.folder, row_counts)
         self.folder.join(len(sizes), columns)
@@ -151,8 +152,7 @@ class _Scoring:
 
         def count() -> None:
             while not ends.wait(SECONDS_BETWEEN_COUNTS):
-                done = sum(1 for _ in parts.glob("rows/*"))
-                self.reports.on_progress(sum(row_counts[:done]))
+                self.reports.on_progress(_finished_rows(parts, row_counts))
 
         counter = threading.Thread(target=count, name="jsonnx-progress", daemon=True)
         counter.start()
@@ -161,6 +161,11 @@ class _Scoring:
         finally:
             ends.set()
             counter.join()
+
+
+def _finished_rows(parts: Path, row_counts: Sequence[int]) -> int:
+    """About as many rows as have been written, by the number of files: all parts but one have equally many."""
+    return sum(row_counts[: sum(1 for _ in parts.glob("rows/*"))])
 
 
 def _target(output: str | None, options: PredictOptions) -> Output:

@@ -140,14 +140,14 @@ def _write_parts(folder: PartsFolder, target: Output, predictor: Predictor, repo
         folder.finish()
     except KeyboardInterrupt:
         if folder.progress.parts:
-            reports.on_status(continuation_text(folder))
+            reports.on_status(continuation_text(folder, folder.progress.rows))
         raise
 
 
-def continuation_text(folder: PartsFolder) -> str:
-    """How an interrupted prediction goes on."""
-    rows = f"{folder.progress.rows:,} rows are finished in {str(folder.path)!r}"
-    return f"{rows}; the same command continues, --force starts anew"
+def continuation_text(folder: PartsFolder, rows: int) -> str:
+    """How a prediction that was interrupted after some rows goes on."""
+    done = f"{rows:,} rows are finished in {str(folder.path)!r}"
+    return f"{done}; the same command continues, --force starts anew"
 
 
 # -- the job -----------------------------------------------------------------------------------------------------------
