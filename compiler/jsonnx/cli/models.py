@@ -35,7 +35,7 @@ from .common import (
     print_status,
     print_weights_report,
 )
-from .distributed import MAX_WORKERS, require_distributed
+from .options import MAX_WORKERS, require_distributed
 
 _print_notes = partial(print_diagnostics, format_="text")
 
