@@ -109,6 +109,9 @@ class _Scoring:
         where = f"{len(nodes)} {'node' if len(nodes) == 1 else 'nodes'}"
         name = "worker" if count == 1 else "workers"
         self.reports.on_status(f"{sum(row_counts):,} rows on {count} {name} of {where}, {cpus} CPU for each")
+        free = int(self.cluster.ray.available_resources().get("CPU", 0))
+        if free < count * cpus + FREE_CPUS:
+            self.reports.on_status(f"{free} CPUs of the cluster are free: waits for {count * cpus + FREE_CPUS}")
         job = ScoringJob(
             os.path.abspath(self.model.path or ""),
             self.model.session.provider.name,
