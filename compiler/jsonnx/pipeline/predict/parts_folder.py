@@ -75,9 +75,9 @@ class PartsFolder:
         """Whether parts are written: a single one needs no folder."""
 
     @contextmanager
-    def opened(self, force: bool) -> Iterator[None]:
-        """Holds the lock of the folder, if there is one or once there is. Reads the progress of an interrupted job;
-        with `force`, removes its parts. Raises UsageError if it was another job."""
+    def opened(self, force: bool, continues: bool = True) -> Iterator[None]:
+        """Holds the lock of the folder, if there is one or once there is. Reads the progress of an interrupted job, if
+        this one `continues` it; with `force`, removes its parts. Raises UsageError if it was another job."""
         self._lock = RunLock(self.path, "predicting")
         try:
             if os.path.lexists(self.path):
@@ -86,7 +86,7 @@ class PartsFolder:
                     self.remove_parts()
                 else:
                     self._require_same_job()
-                    self.progress = self._read_progress()
+                    self.progress = self._read_progress() if continues else Progress()
             yield
         finally:
             self._lock.release()

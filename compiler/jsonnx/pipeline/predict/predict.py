@@ -89,7 +89,8 @@ def predict(model: TrainedModel, data: str, output: str | None, options: Predict
         return
     job = job_of(model, predictor, options)
     folder = PartsFolder(target.path, target.format, target.is_folder, job)
-    with folder.opened(options.force or bool(model.session.random_inputs)):
+    # Random inputs are drawn in the order of the rows, from the first one on.
+    with folder.opened(options.force, continues=not model.session.random_inputs):
         _write_parts(folder, target, predictor, reports)
 
 
