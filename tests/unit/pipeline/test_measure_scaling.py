@@ -55,6 +55,7 @@ def test_steps_of_all_numbers_of_workers_are_predicted() -> None:
     assert measured["vector_elements"] % 16 == 0
     assert measured["vector_elements"] >= 5 * 5 + 6 * 3
     assert 0 < measured["message_seconds"] < 0.01
+    assert 0 < measured["busy_share"] < 2
     strong, weak = (document[name]["steps"] for name in ("strong", "weak"))
     assert [step["workers"] for step in strong] == [1, 2, 6, 10]
     assert strong[0]["network_seconds"] == 0
@@ -101,6 +102,10 @@ def test_rows_that_metrics_keep_are_computed() -> None:
 def test_wrong_options_are_errors(options: tuple[str, ...], message: str) -> None:
     result = jsonnx("profile", "spec.json", *options, status=2)
     assert message in result.stderr
+
+
+def test_a_model_cannot_be_scaled() -> None:
+    assert "--workers needs a spec" in jsonnx("profile", "m.onnx", "--workers", "2", status=2).stderr
 
 
 def test_amounts_have_units() -> None:

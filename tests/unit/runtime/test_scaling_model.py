@@ -10,6 +10,7 @@ import pytest
 from jsonnx.collective.exchange import ExchangeCollective, Memory, Outgoing
 from jsonnx.collective.shard_tree import shard_range, subtrees
 from jsonnx.collective.tcp import HEADER_BYTES
+from jsonnx.render.results.scaling_text import scaling_text
 from jsonnx.runtime.profile.scaling_model import Link, Scaling, StepCosts, Traffic
 
 ELEMENTS, ROUNDED = 1000, 600
@@ -116,3 +117,16 @@ def test_more_workers_than_shards_exchange_but_do_not_compute() -> None:
     assert (more.traffic.rounds, most.traffic.rounds) == (2, 3)
     assert most.network_seconds > more.network_seconds
     assert most.compute_seconds == more.compute_seconds
+
+
+@pytest.mark.parametrize(("busy_share", "is_told"), [(0.3, True), (1.7, False)])
+def test_steps_that_other_programs_disturbed_are_told(busy_share: float, is_told: bool) -> None:
+    text = scaling_text(scaling(replace(COSTS, busy_share=busy_share)))
+    assert ("the measured steps had them for 30% of their time" in text) == is_told
+
+
+def test_the_reason_of_lost_time_is_told() -> None:
+    assert "most time is lost in the update" in scaling_text(scaling(COSTS, FAST, 1, 16))
+    assert "most time is lost in the network" in scaling_text(scaling(COSTS, Link(1e9, 1.0), 1, 2))
+    uneven = replace(COSTS, shard_seconds={1: 0.08, 8: 0.08}, update_seconds=0.0)
+    assert "the busiest of them has more than its share" in scaling_text(scaling(uneven, FAST, 1, 8))

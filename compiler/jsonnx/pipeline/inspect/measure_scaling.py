@@ -58,13 +58,14 @@ def measure_scaling(spec_or_run: str, options: ProfileOptions, worker_counts: Se
     trainer.prepare(samples)
     section = trainer.plan.training.distributed
     assert section is not None
-    shard_seconds, update_seconds = {}, {}
+    shard_seconds, update_seconds, busy_shares = {}, {}, []
     for shards, workers in _workers_by_shards(worker_counts, section.shards).items():
         if workers > 1:
             worker = _MeasuredWorker(_busiest_rank(workers, section.shards), workers)
             weights, provider = trainer.weights(), trainer.resolved_provider
             trainer = PlanTrainer(trainer.plan, provider, options.threads, weights, collective=worker)
-        shard_seconds[shards], update_seconds[shards] = _step_seconds(trainer, samples, options.steps, worker)
+        shard_seconds[shards], update_seconds[shards], busy_share = _step_times(trainer, samples, options.steps, worker)
+        busy_shares.append(busy_share)
     message_seconds, byte_seconds, add_seconds = exchange_seconds(worker.elements)
     costs = StepCosts(
         batch_size=min(trainer.plan.training.batch_size, len(samples)),
@@ -76,6 +77,7 @@ def measure_scaling(spec_or_run: str, options: ProfileOptions, worker_counts: Se
         message_seconds=message_seconds,
         byte_seconds=byte_seconds,
         add_seconds=add_seconds,
+        busy_share=min(busy_shares),
     )
     return Scaling(spec_or_run, costs, link, worker_counts, checked_thread_count(options.threads), is_assumed)
 
@@ -138,17 +140,22 @@ class _StepClock(Callback):
         super().__init__()
         self._steps, self._start = steps, time.perf_counter()
         self.ends: list[float] = []
+        self.processor_times: list[float] = []
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         self.ends.append(time.perf_counter())
+        self.processor_times.append(time.process_time())
         measured = len(self.ends) - WARM_UP_STEPS
         is_late = self.ends[-1] - self._start > MAX_SECONDS
         if measured >= (min(MIN_STEPS, self._steps) if is_late else self._steps):
             raise EnoughSteps
 
 
-def _step_seconds(trainer: PlanTrainer, samples: Dataset, steps: int, worker: _MeasuredWorker) -> tuple[float, float]:
-    """The median times of a step until its exchange, with the time before it, and of its update."""
+def _step_times(
+    trainer: PlanTrainer, samples: Dataset, steps: int, worker: _MeasuredWorker
+) -> tuple[float, float, float]:
+    """The median times of a step until its exchange, with the time before it, and of its update; and the share of the
+    time in which the process had a processor."""
     clock = _StepClock(steps)
     with suppress(EnoughSteps):
         settings = fit_settings(trainer.plan.training, epochs=1, steps_per_epoch=WARM_UP_STEPS + steps)
@@ -157,7 +164,8 @@ def _step_seconds(trainer: PlanTrainer, samples: Dataset, steps: int, worker: _M
             raise KeyboardInterrupt
     before = [reduced - end for end, reduced in zip(clock.ends, worker.reduce_times[1:], strict=False)]
     updates = [end - reduced for end, reduced in zip(clock.ends, worker.reduce_times, strict=False)]
-    return median(before[WARM_UP_STEPS - 1 :]), median(updates[WARM_UP_STEPS:])
+    wall, processor = (times[-1] - times[WARM_UP_STEPS - 1] for times in (clock.ends, clock.processor_times))
+    return median(before[WARM_UP_STEPS - 1 :]), median(updates[WARM_UP_STEPS:]), processor / wall
 
 
 # -- exchanges ---------------------------------------------------------------------------------------------------------

@@ -73,6 +73,8 @@ class StepCosts:
     """The processor's time for a byte that is sent or received."""
     add_seconds: float
     """The time to add an element to another one."""
+    busy_share: float = 1.0
+    """The processor time of the measured steps by their time: at least 1 if nothing else took the processors."""
 
     def compute_seconds(self, shards: int) -> float:
         """The time for some shards, by linear interpolation between those that were measured."""
@@ -114,6 +116,8 @@ class Scaling:
     worker_counts: Sequence[int]
     threads: int
     shards_are_assumed: bool = False
+    min_busy_share: float = 0.8
+    """Below it, other programs have made the measured times longer."""
     min_efficiency: float = 0.5
     """Below it, more workers do not pay: they wait longer than they compute what one would."""
 
