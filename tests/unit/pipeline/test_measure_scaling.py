@@ -89,6 +89,19 @@ def test_rows_that_metrics_keep_are_computed() -> None:
     assert scaling("--workers", "3")["strong"]["steps"][0]["shards"] == 2
 
 
+def test_rows_of_large_tables_are_counted() -> None:
+    table = {"type": "Embedding", "input_dim": 100_000, "output_dim": 16}
+    head = {"type": "Dense", "name": "class", "units": 3, "activation": "softmax"}
+    inputs = {"x": {"shape": [4], "dtype": "int32"}}
+    write({"inputs": inputs, "layers": [table, {"type": "Flatten"}, head], "training": SPEC["training"]})
+    rng = np.random.default_rng(0)
+    np.savez("d.npz", x=rng.integers(100_000, size=(40, 4)).astype(np.int32), y=rng.integers(3, size=40))
+    document = scaling("--workers", "4,6")
+    row_bytes = 8 + 16 * 4  # an index and its row; before them, their number
+    assert document["measured"]["gathered_bytes"] == {"2": 8 + 16 * row_bytes, "1": 8 + 8 * row_bytes}
+    assert document["measured"]["vector_elements"] < 1000
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

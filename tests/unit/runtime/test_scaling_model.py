@@ -60,6 +60,7 @@ COSTS = StepCosts(
     batch_size=64,
     shard_count=8,
     shard_seconds={1: 0.010, 8: 0.080},
+    gathered_bytes={},
     update_seconds=0.020,
     vector_elements=16_000,
     rounded_elements=0,
@@ -97,6 +98,17 @@ def test_the_network_takes_the_longer_of_transfer_and_processor_time() -> None:
     costs = replace(COSTS, message_seconds=0.5, byte_seconds=1e-5, add_seconds=1e-4)
     slow = scaling(costs, Link(1e6, 0.001), 2).strong[0]
     assert slow.network_seconds == pytest.approx(0.002 + 1.0 + 2 * sent * 1e-5 + 0.8)
+
+
+def test_every_worker_sends_rows_of_tables_to_all_others() -> None:
+    costs = replace(COSTS, gathered_bytes={1: 100, 4: 350})
+    assert [costs.bytes_to_all(shards) for shards in (1, 2, 4, 8)] == [100, 200, 350, 700]
+    plain, rows = (scaling(one, FAST, 2, 8).strong for one in (COSTS, costs))
+    assert [r.traffic.sent_bytes - p.traffic.sent_bytes for p, r in zip(plain, rows, strict=True)] == [
+        350 + HEADER_BYTES,
+        7 * (100 + HEADER_BYTES),
+    ]
+    assert [step.traffic.rounds for step in rows] == [3, 3]
 
 
 def test_limits_are_told_with_what_is_lost() -> None:

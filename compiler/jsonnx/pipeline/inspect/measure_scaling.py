@@ -39,6 +39,10 @@ MAX_ELEMENTS = 1 << 22
 """The maximum length of vectors that measure bytes."""
 WARM_UP_EXCHANGES = 2
 EXCHANGES = 20
+ARCHIVE = b"PK\3\4"
+"""How rows that metrics keep begin; other data are those of `SparseSums`."""
+NO_TABLE_ROWS = bytes(1 << 18)
+"""The data of a worker whose samples read no row of any table: zeros are the numbers of its rows."""
 CONNECT_SECONDS = 30.0
 
 
@@ -58,7 +62,7 @@ def measure_scaling(spec_or_run: str, options: ProfileOptions, worker_counts: Se
     trainer.prepare(samples)
     section = trainer.plan.training.distributed
     assert section is not None
-    shard_seconds, update_seconds, busy_shares = {}, {}, []
+    shard_seconds, update_seconds, gathered_bytes, busy_shares = {}, {}, {}, []
     for shards, workers in _workers_by_shards(worker_counts, section.shards).items():
         if workers > 1:
             worker = _MeasuredWorker(_busiest_rank(workers, section.shards), workers)
@@ -66,11 +70,14 @@ def measure_scaling(spec_or_run: str, options: ProfileOptions, worker_counts: Se
             trainer = PlanTrainer(trainer.plan, provider, options.threads, weights, collective=worker)
         shard_seconds[shards], update_seconds[shards], busy_share = _step_times(trainer, samples, options.steps, worker)
         busy_shares.append(busy_share)
+        if workers > 1:
+            gathered_bytes[shards] = max(worker.gathered_bytes)
     message_seconds, byte_seconds, add_seconds = exchange_seconds(worker.elements)
     costs = StepCosts(
         batch_size=min(trainer.plan.training.batch_size, len(samples)),
         shard_count=section.shards,
         shard_seconds=shard_seconds,
+        gathered_bytes=gathered_bytes,
         update_seconds=median(update_seconds.values()),
         vector_elements=worker.elements,
         rounded_elements=worker.rounded,
@@ -112,14 +119,22 @@ class _MeasuredWorker:
         self.rank, self.size = rank, size
         self.elements = self.rounded = 0
         self.reduce_times: list[float] = []
+        self.gathered_bytes: list[int] = []
+        """What each step gathers from all workers besides the vector: rows of tables, rows that metrics keep."""
 
     def all_reduce(self, parts: Sequence[Vector], rounded: int = 0) -> Vector:
         self.elements, self.rounded = len(parts[0]), rounded
         self.reduce_times.append(time.perf_counter())
+        self.gathered_bytes.append(0)
         return parts[0]
 
     def all_gather(self, data: bytes) -> list[bytes]:
-        return [data]
+        if self.gathered_bytes:
+            self.gathered_bytes[-1] += len(data)
+        if data.startswith(ARCHIVE):
+            return [data]
+        others = [NO_TABLE_ROWS] * (self.size - 1)
+        return [*others[: self.rank], data, *others[self.rank :]]
 
     def broadcast(self, data: bytes, root: int = 0) -> bytes:
         return data

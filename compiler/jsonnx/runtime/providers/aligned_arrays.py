@@ -48,8 +48,11 @@ class AlignedArrays:
 
 
 def with_alignment(array: np.ndarray) -> np.ndarray:
-    """The array itself if it is aligned, else a copy: onnxruntime adds the elements of an array in an order that depends
-    on where it begins, so equal sums need equal alignment."""
+    """The array itself if it is aligned, else a copy.
+
+    onnxruntime adds the elements of an array in an order that depends on where it begins: equal sums need equal
+    alignment.
+    """
     if array.dtype.hasobject or (array.flags.c_contiguous and array.ctypes.data % VECTOR_ALIGNMENT_BYTES == 0):
         return np.ascontiguousarray(array)
     block = np.empty(array.nbytes + VECTOR_ALIGNMENT_BYTES, np.uint8)
