@@ -30,6 +30,7 @@ ADAPT_INPUT = "examined"
 """Output of an adapt task's graph: the values that the layer learns from."""
 
 _GRADIENT, _METRIC, _SLOT, _NEXT, _BEST = "+gradient/", "metrics/", "optimizer/", "next/", "+best/"
+_GRADIENT_INDICES, _GRADIENT_ROWS = "+indices/", "+rows/"
 _CHANGE = "+change/"
 _ADDED_LOSS = "losses/"
 _TOUCHED, _BEFORE, _CURRENT = "rows/", "before/", "now/"
@@ -97,6 +98,22 @@ def gradient_name(weight: str) -> str:
 
 def is_gradient_name(name: str) -> bool:
     return name.startswith(_GRADIENT)
+
+
+def gradient_indices_name(weight: str) -> str:
+    """Output of a shard of a step: the indices of the rows of a sparse gradient, with duplicates."""
+    return f"{_GRADIENT_INDICES}{weight}"
+
+
+def gradient_rows_name(weight: str) -> str:
+    """Output of a shard of a step: the rows of a sparse gradient."""
+    return f"{_GRADIENT_ROWS}{weight}"
+
+
+def sparse_gradient_weight(name: str) -> str | None:
+    """The weight of an output that is a part of a sparse gradient; None of other outputs."""
+    weight = name.removeprefix(_GRADIENT_INDICES).removeprefix(_GRADIENT_ROWS)
+    return None if weight == name else weight
 
 
 def state_change_name(state: str) -> str:

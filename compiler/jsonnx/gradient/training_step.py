@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from ..core.reserved_names import (
     LOSS,
     LOSS_WEIGHT,
     OPTIMIZER_SCOPE,
+    ROW_INDICES,
     SHARD_FRACTION,
     added_loss_name,
+    gradient_indices_name,
     gradient_name,
+    gradient_rows_name,
     is_gradient_name,
     is_metric_sums_name,
     metric_sums_name,
     output_loss_name,
     sample_weight_name,
     shard_result_name,
+    sparse_gradient_weight,
     state_change_name,
     target_name,
 )
-from ..core.types import TensorType
+from ..core.types import Size, TensorType
 from ..ir import Builder, Graph, Value
 from ..sections.loss_scaling import LossScaleSection, all_finite
 from ..sections.target_scaling import TargetScaling
@@ -30,6 +34,7 @@ from ..training.optimizers.optimizer import Optimizer
 from ..training.optimizers.slot_storage import choose
 from .backward import gradients
 from .builder import GradientBuilder
+from .lookup_gradients import scatter_add_rows, sparse_gradient
 from .tuning import GENERAL_FORMULAS, GradientTuning
 from .update_weights import trainable_parameters, update_weights
 
@@ -158,14 +163,21 @@ def _skip_updates_unless(g: Builder, condition: Value) -> None:
     g.weight_updates.clear()
 
 
-def shard_step(graph: Graph, expected_batch: int | None = None, tuning: GradientTuning = GENERAL_FORMULAS) -> Graph:
+def shard_step(
+    graph: Graph,
+    expected_batch: int | None = None,
+    tuning: GradientTuning = GENERAL_FORMULAS,
+    sparse_weights: Collection[str] = (),
+) -> Graph:
     """The forward and backward pass of one shard of a batch, for a graph that has a `loss`.
 
     The input `SHARD_FRACTION` is the fraction of the batch's samples that the shard has. Losses and gradients (outputs
     named by `gradient_name`) are multiplied by it, so that their sums over all shards equal the whole batch's. This
     holds if the loss is a mean over samples that do not interact (`passes.training_steps.batch_separability`). Changes
     of states (`state_change_name`) are multiplied by it, too. If the graph has a `LOSS_WEIGHT`, they are multiplied by
-    that of the shard instead, so that their sums have to be divided by the sum of these weights.
+    that of the shard instead, so that their sums have to be divided by the sum of these weights. Gradients of
+    `sparse_weights`, each of which a single lookup reads, are outputs as the indices [n] that are looked up and a row
+    for each of them.
     `expected_batch` and `tuning` are those of `training_step`. Raises MissingRule.
     """
     g = GradientBuilder.extending(graph, tuning=tuning, expected_batch=expected_batch)
@@ -178,8 +190,12 @@ def shard_step(graph: Graph, expected_batch: int | None = None, tuning: Gradient
     with g.scope("loss", ("training", "loss")):
         results |= {name: g.Mul(value, factor) for name, value in losses.items()}
     results |= {LOSS_WEIGHT: factor} if factor is not fraction else {}
-    results |= {gradient_name(w.name): gradient_by_weight[w] for w in weights if w in gradient_by_weight}
+    gradient_by_name = {w.name: gradient_by_weight[w] for w in weights if w in gradient_by_weight}
+    sparse = {name: g.gradients[gradient] for name, gradient in gradient_by_name.items() if name in sparse_weights}
+    results |= {gradient_name(name): gradient for name, gradient in gradient_by_name.items() if name not in sparse}
     with g.scope("shares", ("training",)):
+        for name, info in sparse.items():
+            results |= sparse_gradient(g, name, info)
         for name, value in graph.updates.items():
             results[state_change_name(name)] = g.Mul(g.Sub(value, graph.states[name]), factor)
     g.updates.clear()
@@ -191,21 +207,35 @@ def combine_shards(
 ) -> Graph:
     """The last graph of a sharded step: sums the results of all shards (inputs `+0/NAME` ...) and updates weights.
 
-    With one shard, its results are those of the whole batch, without rows of samples.
+    With one shard, its results are those of the whole batch, without rows of samples. Then sparse gradients are added
+    up already, too: the inputs are their indices and rows.
     """
     g = Builder.extending(replace(graph, inputs={}, outputs={}, nodes=(), randoms={}, losses=(), updates={}))
     with g.scope("shares", ("training",)):
         totals = {}
         for name, value in shard.outputs.items():
-            if not value.type.is_static() or name == LOSS_WEIGHT:  # rows of samples are not added
+            type = value.type
+            if weight := sparse_gradient_weight(name):  # a row for each that any shard has looked up
+                type = TensorType(type.dtype, (Size.named(f"{ROW_INDICES}/{weight}"), *type.shape[1:]))
+            elif not type.is_static() or name == LOSS_WEIGHT:  # rows of samples are not added
                 continue
-            shard_results = [g.input(shard_result_name(index, name), value.type) for index in range(shard_count)]
+            shard_results = [g.input(shard_result_name(index, name), type) for index in range(shard_count)]
             totals[name] = shard_results[0] if shard_count == 1 else g.Sum(*shard_results)
         for name in graph.updates:
             g.assign(graph.states[name], g.Add(graph.states[name], totals.pop(state_change_name(name))))
-    results = {name: total for name, total in totals.items() if not is_gradient_name(name)}
-    gradient_by_weight: dict[Value, Value] = {
-        w: totals[name] for w in trainable_parameters(graph) if (name := gradient_name(w.name)) in totals
-    }
+        gradient_by_weight = _total_gradients(g, graph, totals)
     update_weights(g, optimizer, rate_factors, gradient_by_weight)
-    return g.graph(results)
+    names = [name for name in totals if not is_gradient_name(name) and not sparse_gradient_weight(name)]
+    return g.graph({name: totals[name] for name in names})
+
+
+def _total_gradients(g: Builder, graph: Graph, totals: Mapping[str, Value]) -> dict[Value, Value]:
+    gradient_by_weight: dict[Value, Value] = {}
+    for weight in trainable_parameters(graph):
+        dense, indices = gradient_name(weight.name), gradient_indices_name(weight.name)
+        if dense in totals:
+            gradient_by_weight[weight] = totals[dense]
+        elif indices in totals:
+            rows = totals[gradient_rows_name(weight.name)]
+            gradient_by_weight[weight] = scatter_add_rows(g, weight, totals[indices], rows)
+    return gradient_by_weight

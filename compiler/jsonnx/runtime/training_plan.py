@@ -71,12 +71,19 @@ class ShardedGraphs:
     combiner: Graph
 
 
+class ShardBuilder(Protocol):
+    """Builds the graphs of a data-parallel step with a number of shards."""
+
+    def __call__(self, shards: int, sparse_weights: Collection[str] = ()) -> ShardedGraphs:
+        """In a distributed training, the gradients of some weights may be sparse: the indices of rows, and the rows."""
+
+
 class ObjectiveGraphs(NamedTuple):
     """The graphs of a training plan that compute the losses."""
 
     train: Graph
     evaluate: Graph
-    make_shards: Callable[[int], ShardedGraphs] | None
+    make_shards: ShardBuilder | None
     make_step: Callable[[Mapping[str, int]], Graph] | None
 
 
@@ -105,8 +112,8 @@ class TrainingPlan:
     """The states that layers learn from the data before the first step, in topological order of the layers."""
     augmented_inputs: tuple[AugmentedInput, ...] = ()
     """Further inputs of `train`, in an order that respects their dependencies."""
-    make_shards: Callable[[int], ShardedGraphs] | None = None
-    """Builds the graphs of a data-parallel step with this number of shards; None if the batch cannot be split."""
+    make_shards: ShardBuilder | None = None
+    """None if the batch cannot be split."""
     make_step: Callable[[Mapping[str, int]], Graph] | None = None
     """Builds another `train` for batches in which symbols have these sizes. It computes large values by blocks, and is
     right for all sizes."""

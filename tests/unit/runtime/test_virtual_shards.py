@@ -10,13 +10,32 @@ from typing import Any
 import numpy as np
 import pytest
 from jsonnx import Callback, CompileError, Trainer
+from jsonnx.collective.exchange import Outgoing
 from jsonnx.collective.local import local_collectives
 from jsonnx.collective.protocol import Collective
+from jsonnx.collective.tcp import TcpCollective
 from jsonnx.runtime.execution import virtual_shards
+from jsonnx.runtime.fit.trainer import Diverged
 from jsonnx.tuning.cpu.memory import inplace_updates, split_updates
 
 SHARDS = 8
 SAMPLES, BATCH = 100, 24  # the last batch has fewer samples than shards
+
+SEPARABLE = [
+    "dropout",
+    "noise",
+    "embedding",
+    "global norm",
+    "rates",
+    "masked steps",
+    "ignored class",
+    "kept samples",
+    "lazy tables",
+    "masked lazy table",
+    "a table with two lookups",
+    "lstm",
+]
+"""The cases that compute the step of one machine, up to rounding."""
 
 Data = tuple[np.ndarray, np.ndarray]
 
@@ -35,6 +54,10 @@ def spec(layers: list[dict[str, Any]], inputs: dict[str, Any], **training: Any) 
 
 def dense(units: int, **more: Any) -> dict[str, Any]:
     return {"type": "Dense", "units": units, **more}
+
+
+def table(name: str, rows: int = 20_000, **more: Any) -> dict[str, Any]:
+    return {"type": "Embedding", "input_dim": rows, "output_dim": 16, "name": name, **more}
 
 
 VECTOR, TEXT, IMAGE = {"x": {"shape": [6]}}, {"x": {"shape": [5], "dtype": "int32"}}, {"x": {"shape": [8, 8, 3]}}
@@ -96,6 +119,44 @@ CASES: dict[str, dict[str, Any]] = {
         metrics=["auc"],
         shuffle=False,
     ),
+    "lazy tables": spec(
+        [
+            table("first", **{"from": "x"}),
+            {"type": "GlobalAveragePooling1D", "name": "mean"},
+            table("second", **{"from": "x"}),
+            {"type": "Flatten", "name": "flat"},
+            {"type": "Concatenate", "from": ["flat", "mean"]},
+            dense(16, activation="relu"),
+            HEAD,
+        ],
+        TEXT,
+    ),
+    "masked lazy table": spec(
+        [table("first", mask_zero=True), {"type": "GRU", "units": 8, "return_sequences": True}, dense(1, name="y")],
+        TEXT,
+        loss="mse",
+        metrics=[],
+    ),
+    "lazy table, 16 bits": spec(
+        [table("first"), {"type": "Flatten"}, dense(1, activation="sigmoid", name="y")],
+        TEXT,
+        loss="binary_crossentropy",
+        metrics=["auc"],
+        distributed={"shards": SHARDS, "compression": "bfloat16"},
+        optimizer={"type": "sgd", "learning_rate": 0.5, "momentum": 0.9},
+    ),
+    "a table with two lookups": spec(
+        [
+            table("first", **{"from": "x"}),
+            {"type": "GlobalAveragePooling1D", "name": "mean"},
+            {"type": "ops.flip", "axis": 1, "from": "x"},
+            {"use": "first", "name": "again"},
+            {"type": "Flatten", "name": "flat"},
+            {"type": "Concatenate", "from": ["flat", "mean"]},
+            HEAD,
+        ],
+        TEXT,
+    ),
     "lstm": spec(
         [{"type": "Embedding", "input_dim": 1000, "output_dim": 8}, {"type": "LSTM", "units": 8, "dropout": 0.2}, HEAD],
         TEXT,
@@ -109,7 +170,7 @@ def data(document: dict[str, Any], samples: int = SAMPLES) -> Data:
     is_text = document["inputs"]["x"].get("dtype") == "int32"
     x = rng.integers(0, 1000, shape).astype(np.int32) if is_text else rng.normal(size=shape).astype(np.float32)
     loss = document["training"]["loss"]
-    has_steps = is_text and {"Flatten", "LSTM"}.isdisjoint(layer["type"] for layer in document["layers"])
+    has_steps = is_text and {"Flatten", "LSTM"}.isdisjoint(layer.get("type") for layer in document["layers"])
     if has_steps:
         x[:, 2:] *= rng.random((samples, 3)) < np.linspace(0, 1, samples)[:, None]
     targets = shape if has_steps else (samples,)
@@ -138,6 +199,21 @@ def assert_same(results: list[dict[str, np.ndarray]]) -> None:
         assert {name: array.tobytes() for name, array in other.items()} == {
             name: array.tobytes() for name, array in results[0].items()
         }
+
+
+def test_bits_do_not_depend_on_where_the_rows_of_a_rank_begin() -> None:
+    """The mean over an input is a sum whose order in onnxruntime depends on the address of the input."""
+    layers = [{"type": "ops.mean", "axis": -1, "keepdims": True}, dense(1)]
+    document = spec(layers, {"x": {"shape": [5]}}, batch_size=301, loss="mse", metrics=["mae"])
+    rng = np.random.default_rng(0)
+    x, y, weights = (rng.normal(size=(953, *shape)).astype(np.float32) for shape in ((5,), (), ()))
+
+    def run(collective: Collective | None) -> dict[str, np.ndarray]:
+        trainer = Trainer(document, threads=1, collective=collective)
+        history = trainer.fit(x, y, sample_weight=np.abs(weights), verbose=0).history
+        return trainer.weights() | {name: np.array(values) for name, values in history.items()}
+
+    assert_same([run(None), *on_ranks(2, SHARDS, run), *on_ranks(8, SHARDS, run)])
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -172,10 +248,7 @@ def test_sums_that_are_denormal_are_equal_on_all_threads() -> None:
     assert len({weight(1, []), weight(1, [EveryBatch()]), weight(4, []), weight(4, [EveryBatch()])}) == 1
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["dropout", "noise", "embedding", "global norm", "rates", "masked steps", "ignored class", "kept samples", "lstm"],
-)
+@pytest.mark.parametrize("name", SEPARABLE)
 def test_virtual_shards_compute_the_step_of_one_machine(name: str) -> None:
     document = {**CASES[name], "training": {**CASES[name]["training"]}}
     sharded = trained(document)
@@ -184,7 +257,7 @@ def test_virtual_shards_compute_the_step_of_one_machine(name: str) -> None:
         np.testing.assert_allclose(sharded[key], expected, rtol=2e-4, atol=2e-5, err_msg=key)
 
 
-@pytest.mark.parametrize("name", ["dropout", "global norm", "rates", "batch norm"])
+@pytest.mark.parametrize("name", ["dropout", "global norm", "rates", "batch norm", "lazy tables"])
 def test_updates_in_place_have_the_bits_of_copies(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     document = {**CASES[name]}
     document["layers"] = [
@@ -196,6 +269,68 @@ def test_updates_in_place_have_the_bits_of_copies(name: str, monkeypatch: pytest
     monkeypatch.setattr(split_updates, "SLICE_ELEMENTS", 5000)
     assert Trainer(document).plan_trainer.engine.execution.inplace_variables
     assert_same([*results, trained(document), *on_ranks(3, SHARDS, lambda collective: trained(document, collective))])
+
+
+def lazy_names(trainer: Trainer) -> list[str]:
+    tables = trainer.plan_trainer.engine.execution.lazy_tables
+    return [] if tables is None else [table.weight for table in tables.tables]
+
+
+def test_lazy_tables_have_the_values_of_eager_ones() -> None:
+    document = CASES["lazy tables"]
+    x, y = data(document)
+    trainers = [Trainer(document), Trainer(document, fast=False)]
+    assert [lazy_names(trainer) for trainer in trainers] == [["first/embeddings", "second/embeddings"], []]
+    assert not lazy_names(Trainer(CASES["a table with two lookups"]))
+    losses = [trainer.fit(x, y, verbose=0).history["loss"] for trainer in trainers]
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+    lazy, eager = (trainer.plan_trainer.engine.variables() for trainer in trainers)
+    for name, expected in eager.items():
+        np.testing.assert_allclose(lazy[name], expected, atol=2e-6, err_msg=name)
+    np.testing.assert_allclose(*(trainer.predict(x) for trainer in trainers), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "row_bytes"), [("lazy tables", 2 * (8 + 4 * 16)), ("lazy table, 16 bits", 8 + 2 * 16)]
+)
+def test_only_the_rows_of_a_batch_travel(name: str, row_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    document, sent, exchange = {**CASES[name]}, [0, 0], TcpCollective._exchange
+    document["layers"] = [
+        layer | {"input_dim": 100_000} if "input_dim" in layer else layer for layer in document["layers"]
+    ]
+    x, y = data(document, BATCH)
+
+    def counting(self: TcpCollective, step: int, outgoing: Outgoing, *more: Any) -> dict[int, np.ndarray]:
+        sent[self.rank] += sum(piece.nbytes for pieces in outgoing.values() for piece in pieces)
+        return exchange(self, step, outgoing, *more)
+
+    monkeypatch.setattr(TcpCollective, "_exchange", counting)
+    on_ranks(2, SHARDS, lambda collective: Trainer(document, collective=collective).fit(x, y, epochs=1, verbose=0))
+    rows, bytes_of_others = x.size // 2, 12_000  # gradients of other weights, metrics, and the end of the epoch
+    assert all(0.9 * rows * row_bytes < count < rows * row_bytes + bytes_of_others for count in sent)
+
+
+def test_a_diverged_step_is_undone_on_all_ranks_with_its_rows() -> None:
+    layers = [table("first"), {"type": "GlobalAveragePooling1D"}, dense(3)]
+    optimizer = {"type": "sgd", "learning_rate": 300.0, "momentum": 0.9}
+    document = spec(layers, TEXT, optimizer=optimizer, loss="mse", metrics=[])
+    x = np.random.default_rng(0).integers(0, 50, (BATCH, 5))
+
+    def run(collective: Collective) -> list[dict[str, np.ndarray]]:
+        trainer = Trainer(document, collective=collective)
+        assert lazy_names(trainer)
+        states: list[dict[str, np.ndarray]] = []
+
+        class Keep(Callback):
+            def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+                states.append(dict(trainer.plan_trainer.engine.variables()))
+
+        with pytest.raises(Diverged):
+            trainer.fit(x, np.ones((BATCH, 3)), epochs=60, callbacks=[Keep()], verbose=0)
+        assert len(states) > 3
+        return [states[-2], dict(trainer.plan_trainer.engine.variables())]
+
+    assert_same([state for states in on_ranks(2, SHARDS, run) for state in states])
 
 
 class StopAt(Callback):
@@ -224,8 +359,9 @@ def test_a_stop_that_one_rank_requests_ends_all_ranks_after_the_same_step() -> N
     assert_same([weights for _, weights in results])
 
 
-def test_a_checkpoint_goes_on_with_any_number_of_ranks(tmp_path: Path) -> None:
-    document = CASES["global norm"]
+@pytest.mark.parametrize("name", ["global norm", "lazy tables"])
+def test_a_checkpoint_goes_on_with_any_number_of_ranks(name: str, tmp_path: Path) -> None:
+    document = CASES[name]
     x, y = data(document)
     whole = trained(document)
     path = tmp_path / "step.safetensors"
@@ -250,6 +386,21 @@ def test_a_checkpoint_goes_on_with_any_number_of_ranks(tmp_path: Path) -> None:
 
     on_ranks(3, SHARDS, begin)
     assert_same([whole, go_on(None), *on_ranks(2, SHARDS, go_on)])
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_lazy_and_eager_tables_read_each_others_checkpoints(fast: bool, tmp_path: Path) -> None:
+    document, path = CASES["lazy tables"], tmp_path / "step.safetensors"
+    x, y = data(document)
+    saved, loaded = Trainer(document, fast=fast), Trainer(document, fast=not fast)
+    saved.fit(x, y, verbose=0)
+    saved.save_checkpoint(path)
+    loaded.load_checkpoint(path)
+    for trainer in (saved, loaded):
+        trainer.step(x[:BATCH], y[:BATCH])
+    variables = saved.plan_trainer.engine.variables()
+    for key, array in loaded.plan_trainer.engine.variables().items():
+        np.testing.assert_allclose(array, variables[key], atol=5e-6, err_msg=key)
 
 
 def test_a_step_that_fails_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:

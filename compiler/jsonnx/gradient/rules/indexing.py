@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from math import prod
 
-from ...ir import Constant, GradientInfo
+from ...ir import Constant
+from ..lookup_gradients import scatter_add_rows
 from ..registry import NOT_DIFFERENTIABLE, Builder, Node, Value, vjp
 from .shape import pad_to_shape_of
 
@@ -21,22 +22,6 @@ NOT_DIFFERENTIABLE.update(
 def scatter_add(g: Builder, x: Value, indices: Value, dy: Value, axis: int) -> Value:
     """Zeros in the shape of x, with each element of dy added at its index along an axis."""
     return g.refine(g.ScatterElements(g.zeros(x), indices, dy, axis=axis, reduction="add"), x.shape)
-
-
-def scatter_add_rows(g: Builder, x: Value, indices: Value, rows: Value) -> Value:
-    """Zeros in the shape of x, with each row added at its index.
-
-    Indices address single elements, because onnxruntime's ScatterElements is faster for rank 1 than for rank
-    2.
-    """
-    row_elements = prod(x.shape[1:])
-    first = g.Mul(g.Reshape(g.cast(indices, "int64"), [-1, 1]), row_elements)
-    element_indices = g.Reshape(g.Add(first, list(range(row_elements))), [-1])
-    zeros, elements = g.runtime_zeros(x, rows), g.Reshape(rows, [-1])
-    sums = g.ScatterElements(zeros, element_indices, elements, axis=0, reduction="add")
-    total = g.reshape(sums, x.shape)
-    g.gradients[total] = GradientInfo("Gather", indices, rows, {})
-    return total
 
 
 @vjp("Gather")

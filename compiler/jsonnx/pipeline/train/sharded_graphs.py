@@ -3,7 +3,7 @@ training."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Collection
 from functools import partial
 
 from ...analysis.sample_interaction import SEPARATE_SAMPLES_HELP, report_interaction, separate_layers
@@ -14,7 +14,7 @@ from ...ir import Graph, Node
 from ...passes.canonicalize import canonicalize
 from ...passes.training_steps.batch_separability import is_batch_separable, mixing_nodes
 from ...passes.training_steps.simplify_step import simplify_step
-from ...runtime.training_plan import ShardedGraphs
+from ...runtime.training_plan import ShardBuilder, ShardedGraphs
 from ...sections.training_section import Training
 from ...tuning.cpu.gradient import CPU_GRADIENTS
 from ..check.check import CheckedSpec
@@ -22,7 +22,7 @@ from ..check.check import CheckedSpec
 LOSS_PATH = ("training", "loss")
 
 
-def shard_builder(checked: CheckedSpec, scored: Graph) -> Callable[[int], ShardedGraphs] | None:
+def shard_builder(checked: CheckedSpec, scored: Graph) -> ShardBuilder | None:
     """Builds the graphs of a data-parallel step; None if the batch cannot be split. Raises CompileError
     `samples-interact` if it cannot be split and the training is distributed."""
     training = checked.network.training
@@ -38,13 +38,20 @@ def can_be_sharded(training: Training, forward_loss: Graph) -> bool:
     return training.effective_loss_scale is None and is_batch_separable(forward_loss)
 
 
-def sharded_step(typed: TypedNetwork, forward_loss: Graph, shards: int, *, combines: bool = True) -> ShardedGraphs:
+def sharded_step(
+    typed: TypedNetwork,
+    forward_loss: Graph,
+    shards: int,
+    sparse_weights: Collection[str] = (),
+    *,
+    combines: bool = True,
+) -> ShardedGraphs:
     """The training step for a batch that is split into this number of shards. Unless its last graph `combines` the
-    results of all shards, it takes their sum."""
+    results of all shards, it takes their sum; then the gradients of some weights may be sparse."""
     training = typed.network.training
     assert training is not None
     shard_samples = max(1, training.batch_size // shards)
-    shard = simplify_step(shard_step(forward_loss, shard_samples, CPU_GRADIENTS))
+    shard = simplify_step(shard_step(forward_loss, shard_samples, CPU_GRADIENTS, sparse_weights), shard_samples)
     summands, factors = shards if combines else 1, typed.network.learning_rate_factors
     combiner = combine_shards(forward_loss, shard, summands, training.optimizer, factors)
     return ShardedGraphs(shards, shard, canonicalize(combiner))

@@ -7,7 +7,7 @@ threads synchronise once per step, to add up gradients. The weights are shared.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -137,11 +137,11 @@ class Shard:
         return shard_feeds
 
 
-def plan_shards(plan: TrainingPlan, threads: int) -> ShardedGraphs | None:
-    """The graphs of a data-parallel step: those of the virtual shards of a distributed training, else with a shard per
-    thread, or None if it would not be faster."""
+def plan_shards(plan: TrainingPlan, threads: int, sparse_weights: Collection[str] = ()) -> ShardedGraphs | None:
+    """The graphs of a data-parallel step: those of the virtual shards of a distributed training, in which gradients of
+    some weights may be sparse, else with a shard per thread, or None if it would not be faster."""
     if plan.training.distributed is not None:
-        return plan.make_shards(plan.training.distributed.shards) if plan.make_shards else None
+        return plan.make_shards(plan.training.distributed.shards, sparse_weights) if plan.make_shards else None
     batch = plan.training.batch_size
     has_convolutions = any(node.op == "Conv" for node in plan.predict.nodes)
     min_samples = MIN_CONV_SHARD_SAMPLES if has_convolutions else MIN_SHARD_SAMPLES

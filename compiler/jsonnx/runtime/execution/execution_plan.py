@@ -109,11 +109,16 @@ def plan_execution(
     shard_threads, threads = (threads, 1) if is_distributed else (0, threads)  # so that no bit depends on threads
     rewrites_step = fast and is_on_host(plan.train, provider)
     is_bound_on_cpu = rewrites_step and provider.is_cpu and not has_string_inputs(plan.train)
-    lazy_tables = find_lazy_tables(plan) if is_bound_on_cpu and not is_distributed else None
+    lazy_tables = find_lazy_tables(plan) if is_bound_on_cpu else None
     lazy_names = lazy_tables.variable_names if lazy_tables else frozenset()
     overwrites = is_bound_on_cpu and bool(inplace_variables(plan.train, lazy_names))
     can_be_sharded = is_bound_on_cpu and not lazy_tables and not overwrites and plan.training.remat is None
-    sharded_graphs = plan_shards(plan, threads) if can_be_sharded or is_distributed else None
+    sparse_weights = [table.weight for table in lazy_tables.tables] if lazy_tables else []
+    sharded_graphs = plan_shards(plan, threads, sparse_weights) if can_be_sharded or is_distributed else None
+    if lazy_tables and sharded_graphs:
+        lazy_tables = lazy_tables.updated_by(sharded_graphs.combiner)
+        shard = lazy_tables.with_current_rows(sharded_graphs.shard)
+        sharded_graphs = replace(sharded_graphs, shard=shard, combiner=lazy_tables.graph)
     step = lazy_tables.graph if lazy_tables else sharded_graphs.combiner if sharded_graphs else plan.train
     packed_step, packed_vectors = pack_weights(step, packs_weights) if rewrites_step else (step, {})
     inplace = inplace_variables(packed_step, lazy_names) if overwrites else frozenset()

@@ -169,7 +169,9 @@ class GraphLoader:
         shard, combiner = self.step_graphs(batch_size)
         shard_runners = [self._load(shard.graph, outputs, threads=1, step=shard) for _ in range(shard.session_count)]
         combined_names = [name for name in fetched_names if name in combiner.graph.outputs]
-        combiner_runner = self._load(combiner.graph, combined_names, no_spinning=True, step=combiner)
+        lazy_tables = self._execution.lazy_tables
+        undo_outputs = lazy_tables.undo_outputs if lazy_tables else ()
+        combiner_runner = self._load(combiner.graph, combined_names, undo_outputs, no_spinning=True, step=combiner)
         if self._group is not None:
             return VirtualShardStep(self._group, graphs, shard_runners, combiner_runner, fetched_names)
         return ShardedStep(graphs, shard_runners, combiner_runner, fetched_names)

@@ -84,6 +84,9 @@ class Runner:
         self._loss = np.empty((), np.float32)
         """The loss of a step that overwrites variables in place, if not all results have a fixed shape."""
         self._bindings: dict[int, Any] = {}
+        self.unbound_results: dict[str, np.ndarray] = {}
+        """The fetched outputs of the last run of a function of `bind` that have no array there, such as those whose
+        shape differs from run to run."""
         self._result_arrays = self._allocate_results({name: graph.outputs[name].type for name in self._fetched_names})
         """Arrays for the fetched outputs, which stay bound; None if the shape of one differs from run to run."""
 
@@ -144,9 +147,10 @@ class Runner:
 
     def bind(self, feeds: Mapping[str, np.ndarray], results: Mapping[str, np.ndarray]) -> RunFunction:
         """A function that reads `feeds` in place, writes the fetched outputs to `results`, and may be called
-        with further feeds."""
+        with further feeds. Fetched outputs without an array there become `unbound_results`."""
         wrap = load_runtime().OrtValue.ortvalue_from_numpy
-        result_values = {name: wrap(results[name]) for name in self._fetched_names}
+        result_values = {name: wrap(results[name]) for name in self._fetched_names if name in results}
+        unbound_names = [name for name in self._fetched_names if name not in results]
         variables, run_bound, has_updates = self._variables, self._run_bound, bool(self._updates)
         has_undo_outputs, overwrites, masks = bool(self._undo_outputs), self._overwrites, self._masks
         bindings: list[Any] = [None] * SET_COUNT
@@ -164,6 +168,8 @@ class Runner:
             binding = bindings[read_set] or bind(read_set)
             for name in further_feeds:
                 binding.bind_cpu_input(name, further_feeds[name])
+            for name in unbound_names:  # the output of the last run, still bound, may have another shape
+                binding.bind_output(name, "cpu")
             if has_undo_outputs:
                 self._allocate_undo_outputs(binding)
             try:
@@ -174,6 +180,9 @@ class Runner:
             except Exception as error:  # onnxruntime's exceptions have no base class of their own
                 raise _step_failure(error) from error
             _release_large(binding, further_feeds, further_feeds)
+            if unbound_names:
+                values = dict(zip(self._fetched_names, binding.get_outputs(), strict=False))
+                self.unbound_results = {name: values[name].numpy() for name in unbound_names}
             if has_undo_outputs:
                 self._store_undo_outputs(binding, read_set)
             if has_updates:
@@ -235,7 +244,7 @@ class Runner:
         for name in self._fetched_names:
             if results is None and name == LOSS and self._overwrites:
                 binding.bind_ortvalue_output(name, load_runtime().OrtValue.ortvalue_from_numpy(self._loss))
-            elif results is None:
+            elif results is None or name not in results:
                 binding.bind_output(name, "cpu")
             else:
                 binding.bind_ortvalue_output(name, results[name])

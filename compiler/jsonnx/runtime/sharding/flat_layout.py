@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...core.reserved_names import LOSS_WEIGHT, is_gradient_name, is_metric_sums_name
+from ...core.reserved_names import LOSS_WEIGHT, is_gradient_name, is_metric_sums_name, sparse_gradient_weight
 from ..providers.aligned_arrays import VECTOR_ALIGNMENT_BYTES
 from .shard_group import STOP_FLAGS
 
@@ -22,12 +22,13 @@ class FlatLayout:
     """Where the results of a shard lie in one vector: gradients first, as they may travel in 16 bits, then other means
     over samples, then sums.
 
-    Rows of samples, which some metrics keep, have no fixed size and no place in it.
+    Sparse gradients, and rows of samples, which some metrics keep, have no fixed size and no place in it.
     """
 
     def __init__(self, outputs: Mapping[str, Value]) -> None:
-        self.row_names = [name for name, value in outputs.items() if not value.type.is_static()]
-        names = [name for name in outputs if name not in self.row_names]
+        others = [name for name in outputs if not sparse_gradient_weight(name)]
+        self.row_names = [name for name in others if not outputs[name].type.is_static()]
+        names = [name for name in others if name not in self.row_names]
         sums = {name for name in names if is_metric_sums_name(name) or name == LOSS_WEIGHT}
         names.sort(key=lambda name: (name in sums, not is_gradient_name(name)))
         self._places: dict[str, tuple[int, tuple[int, ...]]] = {}
@@ -51,9 +52,11 @@ class FlatLayout:
         """The reasons to stop in a vector."""
         return vector[self._stop_start : self._stop_start + len(STOP_FLAGS)]
 
-    def divide_by_weight(self, total: np.ndarray) -> None:
+    def divide_by_weight(self, total: np.ndarray) -> np.float32:
         """Makes the sums over all shards means over the losses of the batch, if shards have been weighted by the
-        `LOSS_WEIGHT` of each."""
+        `LOSS_WEIGHT` of each. Returns the divisor, which is that of sparse gradients, too."""
+        weight = np.float32(1)
         if LOSS_WEIGHT in self._places:
-            weight = total[self._places[LOSS_WEIGHT][0]]
-            total[: self._mean_elements] /= weight if weight else np.float32(1)
+            weight = total[self._places[LOSS_WEIGHT][0]] or weight
+            total[: self._mean_elements] /= weight
+        return weight

@@ -121,6 +121,12 @@ class LazyTables:
         names = [f"{table.scope}/{state}" for table in self.tables for state in (LAST_STEP, AGE_SUMS, ROW_POSITIONS)]
         return {name: self.graph.states[name] for name in names if name in self.graph.states}
 
+    def updated_by(self, step: Graph) -> LazyTables:
+        """The same tables, updated by another step: one that does not look rows up, but takes their gradients."""
+        for table in self.tables:
+            step = _update_lazily(step, table)
+        return LazyTables(canonicalize(step), self.tables)
+
     def with_current_rows(self, graph: Graph) -> Graph:
         """Another graph of the same network in which lookups apply the skipped updates of the rows they
         read."""
@@ -191,10 +197,7 @@ def make_tables_lazy(step: Graph, other_graphs: Iterable[Graph], expected_batch:
     ]
     if not tables:
         return None
-    graph = step
-    for table in tables:
-        graph = _update_lazily(graph, table)
-    return LazyTables(canonicalize(graph), tuple(tables))
+    return LazyTables(step, tuple(tables)).updated_by(step)
 
 
 def _lazy_table(step: Graph, weight_name: str, other_graphs: Iterable[Graph], expected_batch: int) -> LazyTable | None:
@@ -250,23 +253,24 @@ def _update_lazily(step: Graph, table: LazyTable) -> Graph:
     g, replacements = Builder.extending(step), dict[Value, Value]()
     g.nodes = []
     weight, update = g.parameters[table.weight], g.weight_updates.pop(table.weight)
-    unique = rows = None
+    info, unique, rows = step.gradients[update.gradient], None, None
+    with g.scope(table.scope):
+        _add_states(g, table, weight)
     for node in step.nodes:
         node = with_replaced_inputs(node, replacements)
         if not _is_lookup(node, weight):
             g.nodes.append(node)
             continue
-        with g.scope(table.scope):
-            _add_states(g, table, weight)
         with g.inherit(node):
             unique = _unique_rows(g, table, node.inputs[1])
             rows = current_rows(g, table, unique.indices, _row_scalars(update))
             result = g.Gather(rows.weight, g.Reshape(unique.inverse, g.Shape(node.inputs[1])))
             replacements[node.outputs[0]] = g.refine(result, node.outputs[0].shape)
-    assert unique is not None
-    assert rows is not None
     with g.scope(table.scope, ("training", OPTIMIZER_SCOPE)):
-        dy, repeats = _without_expand(step, step.gradients[update.gradient].dy)
+        if unique is None or rows is None:
+            unique = _unique_rows(g, table, info.x)
+            rows = current_rows(g, table, unique.indices, _row_scalars(update))
+        dy, repeats = _without_expand(step, info.dy)
         gradient = _row_gradient(g, unique, replacements.get(dy, dy), repeats, rows.weight)
         _write_rows(g, table, rows, unique.indices, gradient, update.remapped(replacements))
     outputs = {touched_rows_name(table.weight): unique.indices}
