@@ -27,8 +27,13 @@ from .cluster import OWN_OBJECT_STORE_BYTES, Cluster, capacity
 from .node_checks import NodeChecks, file_size
 from .progress import Progress
 
-RAY_SETTINGS = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-"""Environment variables: how often Ray's controller looks at the workers, and no hint about GPUs at the start."""
+RAY_SETTINGS = {
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "15",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+"""Environment variables: how often Ray's controller looks at the workers; how long it waits for the CPUs of a node that
+was just lost, before it counts the CPUs again; no hint about GPUs at the start."""
 OWN_RAY_SETTINGS = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
 """For a cluster that is started for a training: nobody takes its only node away."""
 NODE_LABEL = "ray.io/node-id"
