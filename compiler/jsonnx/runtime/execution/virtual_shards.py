@@ -61,7 +61,8 @@ class VirtualShardStep:
         self._axes = {name: batch_axis(value.type) for name, value in {**shard.inputs, **shard.randoms}.items()}
         self._rounded = self._layout.gradient_elements if group.compresses else 0
         self._sums = self._empty_sums()
-        self._sparse_sums = SparseSums(group.collective, group.shard_count, _row_widths(shard), group.compresses)
+        self._sparse_sums = SparseSums(group.first, group.end, group.shard_count, group.compresses)
+        self._row_widths = _row_widths(shard)
         self._threads = [_ShardThread(runner, self._layout) for runner in shard_runners]
         self._workers = [WorkerThread() for _ in shard_runners[1:]]
         self._total = AlignedArrays().zeros((self._layout.elements,), np.dtype(np.float32))
@@ -101,20 +102,28 @@ class VirtualShardStep:
         group.agreed_stops = layout.stops(self._total).copy()
         run, results = self._update
         further = {name: feeds[name] for name in self._updater.fed_names if name in feeds}
-        for table, gradient in self._sparse_sums.total().items():
-            further[shard_result_name(0, gradient_indices_name(table))] = gradient.indices
-            further[shard_result_name(0, gradient_rows_name(table))] = gradient.rows / weight
-        run(further)
+        run(further | self._sparse_total(weight))
         return {name: array.copy() for name, array in results.items()} | self._gathered_rows()
 
     def _sparse_gradients(self, results: Arrays) -> dict[str, SparseGradient]:
         """The sparse gradients among the results of a shard, by weight: none if it has no samples."""
         gradients = {
             weight: SparseGradient(results[gradient_indices_name(weight)], results[gradient_rows_name(weight)])
-            for weight in self._sparse_sums.widths
+            for weight in self._row_widths
             if results
         }
         return {weight: sparse_sum([gradient], self._group.compresses) for weight, gradient in gradients.items()}
+
+    def _sparse_total(self, divisor: np.float32) -> dict[str, np.ndarray]:
+        """The feeds of the update with the sums of sparse gradients over all shards."""
+        if not self._row_widths:
+            return {}
+        collective, rounds = self._group.collective, self._group.compresses
+        feeds = {}
+        for weight, total in collective.all_reduce_sparse(self._sparse_sums.take(), self._row_widths, rounds).items():
+            feeds[shard_result_name(0, gradient_indices_name(weight))] = total.indices
+            feeds[shard_result_name(0, gradient_rows_name(weight))] = total.rows / divisor
+        return feeds
 
     def _gathered_rows(self) -> dict[str, np.ndarray]:
         """The rows of samples that metrics keep, of all shards in their order."""
