@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test test-slow test-slow-sample test-versions reliability lint test-webgpu test-openvino test-mcp test-wheel parity parity-sample benchmarks generate clean
+.PHONY: demo test test-slow test-slow-sample test-versions reliability lint test-webgpu test-openvino test-ray test-mcp test-wheel parity parity-sample benchmarks generate clean
 
 demo: $(STAMP)
 	$(BIN)/jsonnx train samples/mnist_mlp.json -o runs/mnist_mlp --force
@@ -38,6 +38,10 @@ test-webgpu:
 # The same comparison on OpenVINO, which any x86 CPU runs.
 test-openvino:
 	sh tests/environments/openvino/run.sh
+
+# Trainings, searches and scoring on Ray clusters of this machine.
+test-ray:
+	sh tests/environments/ray/run.sh
 
 # `jsonnx mcp` with the client of the MCP Python SDK.
 test-mcp:

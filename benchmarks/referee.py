@@ -49,7 +49,7 @@ class Worker:
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         cache = {"TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor")}  # an interrupted run may leave truncated files
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", entry.made_by, str(folder), str(threads)],
+            [sys.executable, "-m", "benchmarks.worker", entry.made_by, str(folder), str(threads), str(entry.processes)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -62,6 +62,8 @@ class Worker:
             self.__exit__()
             raise
         self.ready, self.imported, self.peak = float(answer["seconds"]), float(answer["imported"]), 0.0
+        self.processor_milliseconds: list[float] = []
+        """Of this process, not of others that it has started: per step, of each turn."""
 
     def __enter__(self) -> Worker:
         return self
@@ -80,6 +82,7 @@ class Worker:
         """Runs steps and returns their duration in seconds."""
         answer = self._ask(f"steps {count}")
         self.peak = float(answer["peak"])
+        self._processor_seconds = float(answer["processor_seconds"])
         return float(answer["seconds"])
 
     def turn(self, count: int) -> tuple[float, bool]:
@@ -87,6 +90,7 @@ class Worker:
         watch = Watch(self._process.pid)
         seconds = self.steps(count)
         disturbed = watch.shared()
+        self.processor_milliseconds.append(1e3 * self._processor_seconds / count)
         self.rest()
         return 1e3 * seconds / count, disturbed
 
@@ -138,6 +142,8 @@ class Score:
     rounds: list[float] = field(default_factory=list)
     shared: list[float] = field(default_factory=list)
     """Milliseconds per step in disturbed turns, which count only if there are few undisturbed ones."""
+    processor: list[float] = field(default_factory=list)
+    """Milliseconds of processor time per step, of each turn, which other processes disturb less."""
     proof: list[float] = field(default_factory=list)
     failed: str = ""
 
@@ -176,6 +182,8 @@ def compete(
                     (scores[name].shared if disturbed else scores[name].rounds).append(milliseconds)
                 except Failed as failed:
                     scores[name].failed = str(failed)
+        for name, worker in workers.items():
+            scores[name].processor = worker.processor_milliseconds
     return scores
 
 

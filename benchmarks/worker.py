@@ -1,6 +1,6 @@
 """Runs a contestant in its own process: reads commands line by line and answers with JSON.
 
-python -m benchmarks.worker MODULE:CLASS FOLDER THREADS
+python -m benchmarks.worker MODULE:CLASS FOLDER THREADS PROCESSES, the number of processes that have these threads each
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import sys
 import traceback
 from importlib import import_module
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 from .contestants import Entry
 from .load import memory, peak_memory
 
 
-def main(made_by: str, folder: str, threads: str) -> None:
+def main(made_by: str, folder: str, threads: str, processes: str) -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # output of libraries must not mix with the answers
-    confine(int(threads))
+    confine(int(threads) * int(processes))
 
     def answer(**values: Any) -> None:
         print(json.dumps(values), file=answers, flush=True)
@@ -37,9 +37,10 @@ def main(made_by: str, folder: str, threads: str) -> None:
             if command == "proof":
                 answer(proof=contestant.proof(int(count)))
                 continue
-            start = perf_counter()
+            start, processor_start = perf_counter(), process_time()
             contestant.steps(int(count))
-            answer(seconds=perf_counter() - start, peak=peak_memory())
+            seconds, processor_seconds = perf_counter() - start, process_time() - processor_start
+            answer(seconds=seconds, processor_seconds=processor_seconds, peak=peak_memory())
     except Exception as error:
         answer(failed=f"{type(error).__name__}: {error}", trace=traceback.format_exc())
 

@@ -30,8 +30,8 @@ pipeline/compare: pipeline/run pipeline/run_folder pipeline/git pipeline/compile
     analysis interop frontend core
 pipeline/edit: frontend core
 pipeline/first_spec: pipeline/train pipeline/check data frontend sections core
-pipeline/inspect: pipeline/run pipeline/run_folder pipeline/train pipeline/compile pipeline/check runtime data
-    lowering passes frontend sections placement ir core
+pipeline/inspect: pipeline/run pipeline/run_folder pipeline/train pipeline/compile pipeline/check runtime
+    collective data lowering passes frontend sections placement ir core
 pipeline/keras_export: pipeline/run pipeline/compile pipeline/check runtime interop training core
 pipeline/report: pipeline/run pipeline/run_folder pipeline/train pipeline/compile pipeline/check render runtime data
     lowering gradient passes analysis frontend sections training backend ir html_report core
@@ -60,7 +60,7 @@ render/schemas: core
 render/text: core
 trackers: core
 html_report: training core
-runtime/profile:
+runtime/profile: collective
 runtime/fit: runtime/execution runtime/callbacks runtime/session runtime/sharding runtime/providers runtime collective
     data interop sections backend ir core
 runtime/execution: runtime/callbacks runtime/session runtime/sharding runtime/providers runtime collective data tuning

@@ -28,6 +28,7 @@ class Entry(NamedTuple):
     title: str
     made_by: str
     environment: dict[str, str] = {}
+    processes: int = 1
 
     def make(self, folder: Path, threads: int) -> Contestant:
         module, _, name = self.made_by.partition(":")
@@ -62,10 +63,17 @@ INFERENCE = {
 }
 """Contestants in inference: the first four are ONNX files in the same onnxruntime, with the same options."""
 
+DISTRIBUTED = {
+    "jsonnx-2": Entry("jsonnx, 2 processes, 2 shards", "ranks:Ours", processes=2),
+    "jsonnx-2x4": Entry("jsonnx, 2 processes, 8 shards", "ranks:OursOfShards", processes=2),
+    "torch-2": Entry("PyTorch, DDP with gloo, 2 processes", "ranks:PyTorch", processes=2),
+}
+"""Contestants of two processes with one thread each."""
+
 GEMM = "gemm"
 """Not a contestant, but the machine's peak performance as a reference."""
 PEAK = Entry("GEMM", "gemm:Product")
 OURS = ("jsonnx", "jsonnx-fit")
-NAMES = tuple(dict.fromkeys((*TRAINING, *INFERENCE)))
+NAMES = tuple(dict.fromkeys((*TRAINING, *INFERENCE, *DISTRIBUTED)))
 
-__all__ = ["GEMM", "INFERENCE", "NAMES", "OURS", "PEAK", "TRAINING", "Contestant", "Entry"]
+__all__ = ["DISTRIBUTED", "GEMM", "INFERENCE", "NAMES", "OURS", "PEAK", "TRAINING", "Contestant", "Entry"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from . import cold_start, compile_time, inference, install_size, memory, overhead, train, wider
+from . import cold_start, compile_time, distributed, inference, install_size, memory, overhead, train, wider
 
 PARTS: dict[str, ModuleType] = {
     "train": train,
@@ -16,6 +16,7 @@ PARTS: dict[str, ModuleType] = {
     "overhead": overhead,
     "inference": inference,
     "compile": compile_time,
+    "distributed": distributed,
     "memory": memory,
     "cold": cold_start,
     "size": install_size,

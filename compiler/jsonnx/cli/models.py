@@ -35,6 +35,7 @@ from .common import (
     print_status,
     print_weights_report,
 )
+from .options import MAX_WORKERS, require_distributed
 
 _print_notes = partial(print_diagnostics, format_="text")
 
@@ -249,6 +250,30 @@ def evaluate(
 )
 @click.option("--with-inputs", is_flag=True, help="Write all columns of the data beside the results.")
 @click.option(
+    "--distributed",
+    type=click.Choice(["ray"]),
+    help="Predict on the workers of a Ray cluster, to the same file; all nodes need model, data and output at the same "
+    "paths.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, MAX_WORKERS),
+    metavar="N",
+    help="With --distributed, the number of workers; one CPU of the cluster must remain free. [default: 1]",
+)
+@click.option(
+    "--address",
+    metavar="HOST:PORT",
+    help="With --distributed, the address of a running cluster, or auto for that of this machine; if omitted, that of "
+    "RAY_ADDRESS, or else a cluster that is started for the prediction.",
+)
+@click.option(
+    "--cpus-per-worker",
+    type=click.IntRange(1, 4096),
+    metavar="N",
+    help="With --distributed, the CPUs that each worker reserves, and its threads. [default: 1]",
+)
+@click.option(
     "--threshold",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Probability above which a sigmoid output predicts a class; the model's threshold, or else 0.5, if omitted.",
@@ -270,6 +295,10 @@ def predict(
     force: bool,
     ids: tuple[str, ...],
     with_inputs: bool,
+    distributed: str | None,
+    workers: int | None,
+    address: str | None,
+    cpus_per_worker: int | None,
     threshold: float | None,
     seed: int,
     provider: str,
@@ -286,12 +315,24 @@ def predict(
 
     if ids and with_inputs:
         raise UsageError("bad-option", "--id and --with-inputs exclude each other", "--with-inputs writes all columns")
+    require_distributed(
+        distributed,
+        "a prediction on a cluster",
+        {"--workers": workers, "--address": address, "--cpus-per-worker": cpus_per_worker},
+    )
     options = PredictOptions(threshold, None if with_inputs else ids, input_format, output_format, force)
     print_provider_choice(provider)
     run_options = parse_assignments(provider_options)
     model = TrainedModel.open(Path(run), provider, not unverified, provider_options=run_options, seed=seed)
     with SampleCounter() as counter:
-        predict_data(model, data, output, options, Reports(print_result, counter.show, print_status, _print_notes))
+        reports = Reports(print_result, counter.show, print_status, _print_notes)
+        if distributed is None:
+            predict_data(model, data, output, options, reports)
+            return
+        from ..ray.scoring import ScoringWorkers, predict_on_ray
+
+        scoring_workers = ScoringWorkers(workers or 1, cpus_per_worker or 1, address)
+        predict_on_ray(model, data, output, options, scoring_workers, reports)
 
 
 @click.command()

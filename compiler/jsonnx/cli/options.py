@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ..core.diagnostics import UsageError
 from ..core.training_options import TRAINING_OPTIONS, TrainingOption, TrainingOptions
+
+if TYPE_CHECKING:
+    from ..ray.workers import RayWorkers
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -73,3 +77,82 @@ def _fold_of(context: click.Context, parameter: click.Parameter, value: str | No
     if not (value.isascii() and value.isdecimal() and len(value) < 10):
         raise click.BadParameter(f"{value!r} is neither the index of a fold, which counts from 0, nor 'all'.")
     return int(value)
+
+
+# -- trainings on a cluster --------------------------------------------------------------------------------------------
+
+MAX_WORKERS = 4096
+
+_OPTIONS = (
+    click.option(
+        "--distributed",
+        type=click.Choice(["ray"]),
+        help="Train on the workers of a Ray cluster, to the same bits as on one machine; the spec says with "
+        "training.distributed into how many shards they cut a batch.",
+    ),
+    click.option(
+        "--workers",
+        metavar="N|MIN-MAX",
+        callback=lambda context, parameter, value: _workers_of(value),
+        help="With --distributed, the number of workers, or the least and the largest number, of which as many train "
+        "as the cluster has room for; 0 trains in this process. [default: 1]",
+    ),
+    click.option(
+        "--address",
+        metavar="HOST:PORT",
+        help="With --distributed, the address of a running cluster, or auto for that of this machine; if omitted, that "
+        "of RAY_ADDRESS, or else a cluster that is started for the training.",
+    ),
+    click.option(
+        "--cpus-per-worker",
+        type=click.IntRange(1, 4096),
+        metavar="N",
+        help="With --distributed, the CPUs that each worker reserves, and its threads; by default, the CPUs of a node "
+        "are divided among its workers.",
+    ),
+)
+
+
+def distributed_options(command: Command) -> Command:
+    """Gives a command the options of a training on a cluster."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def require_distributed(distributed: str | None, purpose: str, given: Mapping[str, object]) -> None:
+    """Raises UsageError if options of a cluster are given without --distributed."""
+    option = next((name for name, value in given.items() if value is not None), None)
+    if distributed is None and option is not None:
+        raise UsageError("bad-option", f"{option} is for {purpose}", "add --distributed ray")
+
+
+def ray_workers(
+    distributed: str | None,
+    workers: tuple[int, int] | None,
+    address: str | None,
+    cpus_per_worker: int | None,
+    on_status: Callable[[str], None],
+) -> RayWorkers | None:
+    """The workers that train; None for a training in this process. Raises UsageError."""
+    given = {"--workers": workers, "--address": address, "--cpus-per-worker": cpus_per_worker}
+    require_distributed(distributed, "a training on a cluster", given)
+    if distributed is None:
+        return None
+    from ..ray.workers import RayWorkers, Scaling
+
+    least, most = workers or (1, 1)
+    return RayWorkers(Scaling(least, most, cpus_per_worker), address, on_status=on_status)
+
+
+def _workers_of(value: str | None) -> tuple[int, int] | None:
+    """The least and the largest number of workers. Raises click.BadParameter."""
+    if value is None:
+        return None
+    least, dash, most = value.partition("-")
+    numbers = [part for part in (least, most if dash else least) if part.isascii() and part.isdecimal()]
+    if len(numbers) == 2 and max(map(len, numbers)) <= len(str(MAX_WORKERS)):
+        first, last = map(int, numbers)
+        if first <= last <= MAX_WORKERS and (first or not last):
+            return first, last
+    raise click.BadParameter(f"{value!r} is neither a number of workers nor a range of them, such as 1-4.")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -22,6 +25,13 @@ from .common import (
     print_result,
     print_status,
 )
+
+if TYPE_CHECKING:
+    from ..pipeline.inspect.profile_network import ProfileOptions
+
+Value = TypeVar("Value")
+
+MAX_WORKERS = 100_000
 
 
 @click.command(short_help="Show where the time of a network goes, by layer, operator or node.")
@@ -55,6 +65,25 @@ from .common import (
     help="What a row of the table is: a layer, an operator or a node.",
 )
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show the N rows with the longest times.")
+@click.option(
+    "--workers",
+    metavar="N,N...",
+    help="Predict distributed training by these numbers of workers, from steps of one worker that are measured here.",
+)
+@click.option(
+    "--bandwidth",
+    metavar="RATE",
+    default="10Gbit",
+    show_default=True,
+    help="With --workers: what each worker sends and receives per second, such as 100Mbit or 1.25GB.",
+)
+@click.option(
+    "--latency",
+    metavar="TIME",
+    default="50us",
+    show_default=True,
+    help="With --workers: the time from a worker to another one, such as 50us or 5ms.",
+)
 @click.option("--trace", "trace_file", metavar="FILE", help="Also write all events to a file, for Perfetto or Chrome.")
 @PROVIDER_OPTION
 @PROVIDER_OPTIONS_OPTION
@@ -75,6 +104,9 @@ def profile(
     steps: int,
     by: str,
     top: int | None,
+    workers: str | None,
+    bandwidth: str,
+    latency: str,
     trace_file: str | None,
     provider: str,
     provider_options: tuple[str, ...],
@@ -89,6 +121,9 @@ def profile(
     Runs the model of a spec, of a RUN folder or of an ONNX file; with --training, steps of training on the data of a
     spec or of a RUN folder, of which nothing is kept. The first steps are not measured. Each node that onnxruntime runs
     is timed, also fused ones, and belongs to the layer that it was emitted for.
+
+    With --workers, it predicts the steps of a distributed training: their time, what workers send, and how many of them
+    pay.
     """
     from ..core.files.files import refuse_overwrite
     from ..pipeline.inspect.profile_network import ProfileOptions, profile_model, profile_training
@@ -99,6 +134,8 @@ def profile(
     if training and Path(spec_or_model).suffix.lower() == ".onnx":
         help = "name the spec or the RUN folder that it is from"
         raise UsageError("bad-option", "--training needs a spec: an ONNX model has no training step", help)
+    if workers is not None and trace_file is not None:
+        raise UsageError("bad-option", "--trace has no effect with --workers", "leave one of them out")
     if trace_file is not None:
         refuse_overwrite([Path(name) for name in (spec_or_model, data) if name], [Path(trace_file)])
     print_provider_choice(provider)
@@ -116,6 +153,9 @@ def profile(
         not unverified,
         trace_file,
     )
+    if workers is not None:
+        _predict_scaling(spec_or_model, options, workers, (bandwidth, latency), format_)
+        return
     found = (profile_training if training else profile_model)(spec_or_model, options)
     if format_ == "json":
         print_result(profile_json(found))
@@ -123,3 +163,34 @@ def profile(
         print_result(profile_text(found, by, top, shows_color(sys.stdout), line_width(sys.stdout)))
     if trace_file is not None:
         print_status(f"wrote {trace_file}")
+
+
+def _predict_scaling(
+    spec_or_run: str, options: ProfileOptions, workers: str, link: tuple[str, str], format_: str
+) -> None:
+    from ..core.quantities import parse_bandwidth, parse_seconds
+    from ..pipeline.inspect.measure_scaling import measure_scaling
+    from ..render.results.scaling_text import scaling_json, scaling_text
+    from ..render.text.terminal import line_width, shows_color
+    from ..runtime.profile.scaling_model import Link
+
+    parsed = Link(_option("--bandwidth", parse_bandwidth, link[0]), _option("--latency", parse_seconds, link[1]))
+    scaling = measure_scaling(spec_or_run, options, _option("--workers", _worker_counts, workers), parsed)
+    if format_ == "json":
+        print_result(scaling_json(scaling))
+    else:
+        print_result(scaling_text(scaling, shows_color(sys.stdout), line_width(sys.stdout)))
+
+
+def _option(name: str, parse: Callable[[str], Value], text: str) -> Value:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise UsageError("bad-option", f"{name}: {error}") from None
+
+
+def _worker_counts(text: str) -> list[int]:
+    numbers = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch("[0-9]{1,6}", number) and 1 <= int(number) <= MAX_WORKERS for number in numbers):
+        raise ValueError(f"expected numbers from 1 to {MAX_WORKERS:,}, such as 1,8,64, got {text[:40]!r}")
+    return sorted({int(number) for number in numbers})

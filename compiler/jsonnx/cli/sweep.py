@@ -22,7 +22,7 @@ from .common import (
     print_result,
     print_status,
 )
-from .options import options_of, training_option
+from .options import MAX_WORKERS, options_of, training_option
 
 if TYPE_CHECKING:
     from ..pipeline.sweep.trial_host import TrialHost
@@ -68,6 +68,12 @@ if TYPE_CHECKING:
     help="With --distributed, the CPUs that each trial reserves; by default, as many as it has threads.",
 )
 @click.option(
+    "--workers-per-trial",
+    type=click.IntRange(1, MAX_WORKERS),
+    metavar="N",
+    help="With --distributed, train each trial on so many workers, as the spec's training.distributed says.",
+)
+@click.option(
     "--keep",
     type=click.Choice(["best", "all"]),
     default="best",
@@ -95,6 +101,7 @@ def sweep(
     distributed: str | None,
     address: str | None,
     cpus_per_trial: float | None,
+    workers_per_trial: int | None,
     keep: str,
     quiet: bool,
     format_: str,
@@ -109,7 +116,7 @@ def sweep(
 
     if not quiet:
         print_provider_choice(arguments["provider"])
-    host = _trial_host(distributed, address, cpus_per_trial)
+    host = _trial_host(distributed, address, cpus_per_trial, workers_per_trial)
     options = SweepOptions(jobs, resume, retry_failed, "all" if keep == "all" else "best", options_of(arguments))
     with sweep_display(0 if quiet else 1) as display:
         result = run_sweep(
@@ -129,15 +136,17 @@ def sweep(
     sys.exit(result.exit_status)
 
 
-def _trial_host(distributed: str | None, address: str | None, cpus_per_trial: float | None) -> TrialHost | None:
+def _trial_host(
+    distributed: str | None, address: str | None, cpus_per_trial: float | None, workers_per_trial: int | None
+) -> TrialHost | None:
     """The host of the trials; None for this machine. Raises UsageError."""
     if distributed is not None:
         from ..ray.trial_host import RayTrialHost
 
-        return RayTrialHost(address, cpus_per_trial)
-    if address is not None or cpus_per_trial is not None:
+        return RayTrialHost(address, cpus_per_trial, workers_per_trial)
+    given = {"--address": address, "--cpus-per-trial": cpus_per_trial, "--workers-per-trial": workers_per_trial}
+    if option := next((name for name, value in given.items() if value is not None), None):
         from ..core.diagnostics import UsageError
 
-        option = "--address" if address is not None else "--cpus-per-trial"
         raise UsageError("bad-option", f"{option} is for trials on a cluster", "add --distributed ray")
     return None

@@ -24,9 +24,8 @@ from .common import (
     print_status,
     print_weights_report,
 )
-from .distributed import distributed_options, ray_workers
 from .folds import default_folder, train_all_folds
-from .options import ALL_FOLDS, options_of, training_options
+from .options import ALL_FOLDS, distributed_options, options_of, ray_workers, training_options
 from .report import check_port, live_report, write_run_report
 from .runs import locked_run
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
+from itertools import chain, pairwise
 
 import numpy as np
 from ml_dtypes import bfloat16
@@ -57,8 +57,7 @@ class ExchangeCollective(ABC):
     def all_reduce(self, parts: Sequence[Vector], rounded: int = 0) -> Vector:
         """The sum over all shards: each rank adds one slice of the vectors, and sends its sum to all others."""
         total = self._total(parts)
-        step = -(-len(total) // (self.size * SLICE_ELEMENTS)) * SLICE_ELEMENTS
-        slices = [_Slice(min(step * i, len(total)), min(step * (i + 1), len(total)), rounded) for i in range(self.size)]
+        slices = vector_slices(len(total), self.size, rounded)
         own = slices[self.rank]
         outgoing = {peer: [piece for part in parts for piece in slices[peer].encode(part)] for peer in self._peers}
         lengths = {peer: len(self._nodes[peer]) * own.byte_count for peer in self._peers}
@@ -142,7 +141,7 @@ class SingleCollective(ExchangeCollective):
         return {}
 
 
-class _Slice:
+class VectorSlice:
     """The elements start..end-1 of a vector, whose first `rounded` ones travel as bfloat16."""
 
     def __init__(self, start: int, end: int, rounded: int) -> None:
@@ -165,6 +164,13 @@ class _Slice:
     def decode_all(self, nodes: Sequence[Node], data: np.ndarray) -> dict[Node, Vector]:
         size = self.byte_count
         return {node: self.decode(data[size * i : size * (i + 1)]) for i, node in enumerate(nodes)}
+
+
+def vector_slices(length: int, size: int, rounded: int) -> list[VectorSlice]:
+    """The slice of a vector that each rank adds."""
+    step = -(-length // (size * SLICE_ELEMENTS)) * SLICE_ELEMENTS
+    bounds = [min(step * rank, length) for rank in range(size + 1)]
+    return [VectorSlice(start, end, rounded) for start, end in pairwise(bounds)]
 
 
 def _new_memory(peer: int, length: int) -> np.ndarray:

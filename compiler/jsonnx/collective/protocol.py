@@ -53,7 +53,7 @@ class CollectiveError(UsageError):
     """Some ranks are missing, did not answer, or do something else."""
 
     def __init__(self, message: str, ranks: Sequence[int] = (), help: str | None = None) -> None:
-        super().__init__("collective-failed", message, help)
+        super().__init__(code="collective-failed", message=message, help=help)
         self.ranks = tuple(ranks)
         """The ranks to which the error is due, as far as they are known."""
 

@@ -31,9 +31,9 @@ MAX_MESSAGE_BYTES = 1 << 34
 MAX_FAILURE_BYTES = 4000
 MIN_SHARED_BYTES = 1 << 14
 """A smaller message is sent."""
-MAX_CALL_BYTES = 1 << 20
-"""The most that is sent or received at a time, so that both directions take turns."""
-SOCKET_BUFFER_BYTES = 1 << 22
+MAX_CALL_BYTES = 1 << 22
+"""The most that is sent or received at a time, so that both directions take turns. The system chooses the size of its
+buffers, larger for long distances, as long as a program does not."""
 MAX_GRACE_SECONDS = 0.3
 """How long others may report a failure after the first one is seen, so that its cause is named."""
 MAX_FAREWELL_SECONDS = 2.0
@@ -73,7 +73,20 @@ class Listener:
         """
         with self._socket:
             connections = Meeting(addresses, rank, shard_count, token).connect(self._socket, timeout)
-        return TcpCollective(connections, addresses, rank, shard_count, timeout, use_shared_memory)
+        for connection in connections.values():
+            _set_options(connection)
+        names = [rank_name(peer, addresses) for peer in range(len(addresses))]
+        collective = TcpCollective(connections, names, rank, shard_count, timeout)
+        collective.agree_on_segments(use_shared_memory and can_share())
+        return collective
+
+
+def _set_options(connection: socket.socket) -> None:
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4)):
+        if hasattr(socket, option):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
 class _Lost(Exception):
@@ -89,13 +102,6 @@ class _Peer:
 
     def __init__(self, rank: int, name: str, connection: socket.socket) -> None:
         connection.setblocking(False)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4)):
-            if hasattr(socket, option):
-                connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-        for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):
-            connection.setsockopt(socket.SOL_SOCKET, buffer, SOCKET_BUFFER_BYTES)
         self.rank = rank
         self.name = name
         self.connection = connection
@@ -140,33 +146,29 @@ class _Peer:
 
 
 class TcpCollective(ExchangeCollective):
-    """The collective of a process; `Listener.connect` makes it."""
+    """A collective with a connected stream socket to every other rank."""
 
     def __init__(
         self,
         connections: Mapping[int, socket.socket],
-        addresses: Sequence[Address],
+        names: Sequence[str],
         rank: int,
         shard_count: int,
         timeout: float,
-        use_shared_memory: bool,
     ) -> None:
-        super().__init__(rank, len(addresses), shard_count)
-        self._addresses = addresses
+        super().__init__(rank, len(names), shard_count)
+        self._name = names[rank]
         self._timeout = timeout
-        self._links = {
-            peer: _Peer(peer, rank_name(peer, addresses), connection) for peer, connection in connections.items()
-        }
+        self._links = {peer: _Peer(peer, names[peer], connection) for peer, connection in connections.items()}
         self._sending: dict[int, Iterator[None]] = {}
         self._number = 0
         self._segments: dict[int, Segment] = {}
-        self._agree_on_segments(use_shared_memory and can_share())
 
     def close(self) -> None:
-        self._end([self.rank], f"{rank_name(self.rank, self._addresses)} has ended its training")
+        self._end([self.rank], f"{self._name} has ended its training")
 
-    def _agree_on_segments(self, use_shared_memory: bool) -> None:
-        """Finds out which ranks can open a segment of which other rank."""
+    def agree_on_segments(self, use_shared_memory: bool) -> None:
+        """Lets each rank know which others can open its segments; all ranks call it."""
         probe = Segment(0) if use_shared_memory else None
         keys = self.all_gather(KEY.pack(*(probe.key if probe else NO_SEGMENT)))
         opened = bytes(use_shared_memory and open_segment(SegmentKey(*KEY.unpack(key))) is not None for key in keys)
@@ -190,7 +192,7 @@ class TcpCollective(ExchangeCollective):
                 jobs[peer, READ] = self._receive(peer, step, lengths, memory, received)
             lost = self._run(jobs, self._timeout)
         except BaseException as error:
-            self._end([self.rank], f"{rank_name(self.rank, self._addresses)} has stopped: {type(error).__name__}")
+            self._end([self.rank], f"{self._name} has stopped: {type(error).__name__}")
             raise
         if lost:
             raise self._failure(lost, step)

@@ -1,8 +1,9 @@
-"""Amounts as people write them: `1.5M` parameters, `5 MB`."""
+"""Amounts as people write them: `1.5M` parameters, `5 MB`, `10Gbit` a second, `50us`."""
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any
 
@@ -33,6 +34,13 @@ COUNT_TITLE, BYTES_TITLE = AMOUNT_EXAMPLES
 MIN_OPSET_LIMIT, MAX_OPSET_LIMIT = 1, 100
 """The limits that a budget may set on the ONNX operator set of a model."""
 
+_BANDWIDTH_UNITS = {
+    unit: 1000.0**power / bits
+    for power, prefix in enumerate(("", "k", "m", "g", "t"))
+    for unit, bits in ((f"{prefix}bit", 8), (f"{prefix}b", 1))
+}
+_SECOND_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
+
 _AMOUNT = re.compile(r"([0-9.]+) ?([A-Za-z]*)")
 
 
@@ -57,6 +65,24 @@ def _parse(amount: str | int, pattern: str, units: dict[str, int], title: str) -
     if parts is None or re.match(pattern, text) is None or text.endswith("\n"):
         raise ValueError(f"expected {AMOUNT_EXAMPLES[title]}, got {text[:40]!r}")
     return int(Fraction(parts[1]) * units[parts[2].lower()])
+
+
+def parse_bandwidth(amount: str) -> float:
+    """Bytes a second: `10Gbit` or `1.25 GB`. Raises ValueError for another text."""
+    return _positive(amount, _BANDWIDTH_UNITS, "a bandwidth per second, such as 10Gbit, 100Mbit or 1.25GB")
+
+
+def parse_seconds(amount: str) -> float:
+    """A short time, in seconds: `50us`, `5 ms` or `0.1s`. Raises ValueError for another text."""
+    return _positive(amount, _SECOND_UNITS, "a time with a unit, such as 50us, 5ms or 0.1s")
+
+
+def _positive(amount: str, units: dict[str, float], expected: str) -> float:
+    parts = _AMOUNT.fullmatch(amount.strip())
+    with suppress(ValueError, KeyError):
+        if parts and (value := float(parts[1]) * units[parts[2].lower()]) > 0:
+            return value
+    raise ValueError(f"expected {expected}, got {amount[:40]!r}")
 
 
 class AmountCodec(ScalarCodec):

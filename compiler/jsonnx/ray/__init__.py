@@ -1,4 +1,4 @@
-"""Ray: trainings and searches on the nodes of a cluster. Ray is imported when it is first used."""
+"""Ray: trainings, searches and predictions on the nodes of a cluster. Ray is imported when it is first used."""
 
 from __future__ import annotations
 
@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .ray_trainer import RayResult, RayTrainer
+    from .scoring import predict
     from .trial_host import RayTrialHost
 
-_LAZY = {"RayResult": "ray_trainer", "RayTrainer": "ray_trainer", "RayTrialHost": "trial_host"}
+_LAZY = {
+    "RayResult": "ray_trainer",
+    "RayTrainer": "ray_trainer",
+    "RayTrialHost": "trial_host",
+    "predict": "scoring",
+}
 """Where each public name is."""
 
 
@@ -19,4 +25,4 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["RayResult", "RayTrainer", "RayTrialHost"]
+__all__ = ["RayResult", "RayTrainer", "RayTrialHost", "predict"]

@@ -84,5 +84,5 @@ def _cause(error: Exception) -> str:
 
 
 def _end(monitor: Any, error: Exception) -> NoReturn:
-    ray.get(monitor.fail.remote(error))
+    ray.get(monitor.fail.remote(0, error))
     raise TrainingEnded

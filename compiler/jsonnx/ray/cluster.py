@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,6 +15,9 @@ from ..core.files.files import error_reason
 from ..core.system.optional_packages import require_package
 
 MAX_CAUSE_CHARACTERS = 300
+MAX_CONNECT_SECONDS = 10.0
+OWN_OBJECT_STORE_BYTES = 100 << 20
+"""Of a cluster that is started for trainings, which store nothing there."""
 OWN_CLUSTER = "local"
 """Ray's address of a cluster that is started by this process and ends with it."""
 
@@ -47,6 +51,7 @@ class Cluster:
             settings = self.own_settings if self.is_own else {}
             _silence()
             try:
+                _require_listener(address)
                 self.ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **settings)
             except (OSError, RuntimeError, ValueError) as error:
                 message = f"cannot start a cluster: {cause_of(error)}"
@@ -80,6 +85,13 @@ def _silence() -> None:
         from ray._private import worker
 
         worker.print_to_stdstream = lambda *arguments, **options: None
+
+
+def _require_listener(address: str) -> None:
+    """Raises OSError if nothing listens at an address with a port: Ray would try for minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if colon and port.isascii() and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), MAX_CONNECT_SECONDS).close()
 
 
 def capacity(nodes: Sequence[Node], cpus: float) -> int:

@@ -47,9 +47,10 @@ class Monitor:
     def __init__(self) -> None:
         self.stage: Stage = "new"
         self.attempts = 0
-        self.error: Exception | None = None
-        """The first error that ends the training."""
         self.outcome: Any = None
+        self._errors: dict[int, Exception] = {}
+        """Errors that end the training, by the ranks of the workers."""
+        self._first_has_ended = asyncio.Event()
         self._events: list[Event] = []
         self._has_events = asyncio.Event()
         self._stop_signal: int | None = None
@@ -58,6 +59,11 @@ class Monitor:
         self._futile_attempts = 0
         self._failed_attempt = 0
         self._causes: dict[int, str] = {}
+
+    @property
+    def error(self) -> Exception | None:
+        """The error that ends the training: of several, that of the first worker, which names the files of the run."""
+        return self._errors[min(self._errors)] if self._errors else None
 
     # -- called by the process that has started the training --
 
@@ -93,21 +99,28 @@ class Monitor:
         await _wait(self._has_stop, seconds)
         return self._stop_signal
 
-    async def fail(self, error: Exception) -> None:
-        self.error = self.error or error
+    async def fail(self, rank: int, error: Exception) -> None:
+        self._errors.setdefault(rank, error)
 
-    async def finish(self, outcome: Any) -> None:
+    async def leave(self, outcome: Any) -> None:
+        """Records that the first worker has ended; None if by an error."""
         self.outcome = outcome
+        self._first_has_ended.set()
+
+    async def wait_for_first(self, seconds: float) -> None:
+        """Waits until the first worker has ended."""
+        await _wait(self._first_has_ended, seconds)
 
     # -- called by Ray's controller --
 
     async def start_attempt(self) -> Attempt:
         """Counts a group of workers that starts."""
         self.attempts += 1
+        self._first_has_ended.clear()
         self._futile_attempts = 0 if self._last_step > self._step_at_start else self._futile_attempts + 1
         self._step_at_start = self._last_step
         if self._futile_attempts > MAX_FUTILE_ATTEMPTS:
-            self.error = self.error or _workers_lost(self._causes)
+            self._errors.setdefault(0, _workers_lost(self._causes))
         return Attempt(self.attempts, self.stage, self.error)
 
     async def lost(self, causes: dict[int, str]) -> Exception | None:

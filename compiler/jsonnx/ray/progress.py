@@ -78,7 +78,7 @@ class Progress:
                 callback.on_epoch_end(*content)
             elif kind == "end":
                 callback.on_train_end({})
-        self.is_training = kind != "end"
+        self.is_training = True
 
 
 def workers_text(places: list[WorkerPlace], threads: int) -> str:

@@ -58,12 +58,12 @@ class NodeCheck:
         """Files that the spec or the user names, and that are missing here."""
         try:
             checked = self.job.checked_spec()
+            folders = SpecFolders.of(checked.folder, self.job.training.data_roots)
         except CompileError as error:
             return error.diagnostics
         except UsageError as error:
             return [error.diagnostic]
         replaced = DataFiles.of(self.job.training).paths
-        folders = SpecFolders.of(checked.folder, self.job.training.data_roots)
         errors = check_paths(checked, folders, [part for part in DATA_PARTS if part not in replaced], "error")
         for path in replaced.values():
             try:
@@ -83,8 +83,8 @@ def check_nodes(cluster: Cluster, nodes: Sequence[Node], job: TrialJob) -> None:
     probe = Path(job.folder, TEMPORARY_NAME.format(check.probe))
     probe.write_text(check.probe)
     try:
-        calls = {node.address: _call(cluster, node, check) for node in nodes}
-        errors = [_named(node, error) for node, call in calls.items() for error in _answer(cluster, call)]
+        calls = [(node.address, _call(cluster, node, check)) for node in nodes]
+        errors = [_named(address, error) for address, call in calls for error in _answer(cluster, call)]
         if errors:
             raise CompileError(errors)
     finally:
@@ -94,8 +94,9 @@ def check_nodes(cluster: Cluster, nodes: Sequence[Node], job: TrialJob) -> None:
 
 
 def _call(cluster: Cluster, node: Node, check: NodeCheck) -> Any:
-    strategies = cluster.ray.util.scheduling_strategies
-    place = strategies.NodeAffinitySchedulingStrategy(node.id, soft=False)
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    place = NodeAffinitySchedulingStrategy(node.id, soft=False)
     task = cluster.ray.remote(NodeCheck.errors).options(num_cpus=0, max_retries=0, scheduling_strategy=place)
     return task.remote(check)
 

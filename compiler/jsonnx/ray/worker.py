@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 MAX_LOCK_SECONDS = 60.0
 """How long a worker that is started again waits for the end of the one before it, which holds the RUN folder's lock."""
+MAX_SECONDS_OF_RESULTS = 60.0
+"""How long the first worker may write results after another one has met an error, as of a loss that is not finite."""
 SECONDS_BETWEEN_CHECKS = 1.0
 
 
@@ -107,6 +109,7 @@ class _Worker:
 
     def run(self) -> None:
         """Trains. An error that another attempt would meet again goes to the monitor."""
+        outcome, has_error = None, False
         with self._watching():
             collective = connect(self.rank, self.job.shards)
             try:
@@ -114,16 +117,18 @@ class _Worker:
             except RETRIED_ERRORS:
                 raise
             except Exception as error:
-                ray.get(
-                    self.monitor.fail.remote(self._with_node(error))
-                )  # before the others notice the end of this one
+                has_error = True
+                # Before the collective is closed, by which the others notice.
+                ray.get(self.monitor.fail.remote(self.rank, self._with_node(error)))
                 raise
             finally:
                 collective.close()
+                if self.rank == 0:
+                    ray.get(self.monitor.leave.remote(outcome))
+                elif has_error:  # Ray ends all workers once it sees the error, and the first one may still write files
+                    ray.get(self.monitor.wait_for_first.remote(MAX_SECONDS_OF_RESULTS))
         if outcome is not None and self.is_preempted and outcome.history.interrupted:
             raise Preempted("its node is taken away")
-        if outcome is not None:
-            ray.get(self.monitor.finish.remote(outcome))
 
     def _train(self, collective: Collective) -> Outcome | None:
         job = self.job

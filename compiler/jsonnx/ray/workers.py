@@ -23,14 +23,14 @@ from ..pipeline.run.run_warnings import Warn, no_warning
 from ..pipeline.run.training_run import ProviderPlacement, train
 from ..runtime.session.weight_files import WeightsReport
 from ..runtime.sharding.shard_group import NO_SHARDS, NO_SHARDS_HELP
-from .cluster import Cluster, capacity
+from .cluster import OWN_OBJECT_STORE_BYTES, Cluster, capacity
 from .node_checks import NodeChecks, file_size
 from .progress import Progress
 
-OWN_OBJECT_STORE_BYTES = 100 << 20
-"""Of a cluster that is started for a training, whose workers store nothing there."""
 RAY_SETTINGS = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 """Environment variables: how often Ray's controller looks at the workers, and no hint about GPUs at the start."""
+OWN_RAY_SETTINGS = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
+"""For a cluster that is started for a training: nobody takes its only node away."""
 NODE_LABEL = "ray.io/node-id"
 
 
@@ -126,7 +126,12 @@ class RayWorkers:
             most, cpus = self._scaling.most, self._scaling.cpus_per_worker or 1
             own = {"num_cpus": max(thread_count(), most * cpus), "include_dashboard": False}
             own["object_store_memory"] = OWN_OBJECT_STORE_BYTES
+            address = self._address or os.environ.get("RAY_ADDRESS")
+            self._on_status(f"connects to the Ray cluster {address}" if address else "starts Ray on this machine")
             self._cluster = Cluster("distributed training", self._address, own)
+            if self._cluster.is_own:
+                for name, value in OWN_RAY_SETTINGS.items():
+                    os.environ.setdefault(name, value)
         return self._cluster
 
     def _cpus_per_worker(self, cluster: Cluster) -> int:

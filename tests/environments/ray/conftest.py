@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from environments.ray.trainings import LONG, finish, start, write_project
 
 collect_ignore_glob = [] if "JSONNX_RAY_TESTS" in os.environ else ["test_*.py"]
 
@@ -17,3 +19,13 @@ def ray_folder() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="jxr", ignore_cleanup_errors=True) as folder:
         os.environ["RAY_TMPDIR"] = folder
         yield folder
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a spec, its data, and the runs of one machine: `one` and, with LONG, `long`."""
+    folder = tmp_path_factory.mktemp("project")
+    write_project(folder)
+    for name, options in (("one", []), ("long", LONG)):
+        finish(start(folder, "-o", name, *options))
+    return folder

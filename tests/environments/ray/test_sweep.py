@@ -285,6 +285,23 @@ def test_an_interrupted_search_leaves_no_process_and_is_resumed(here: Path, clus
     assert [trial.curve for trial in expected.trials] == [record["runs"][0]["curve"] for record in records()]
 
 
+def test_ctrl_c_in_a_terminal_reaches_the_processes_of_an_own_cluster_too() -> None:
+    """Ray's processes have the terminal of the search: they must go on until trials have written checkpoints."""
+    write_spec({"width": {"choice": [2]}}, trials=1)
+    options = ["-o", "out", "--threads", "1", "--distributed", "ray", "--set", ENDLESS[0]]
+    program = [sys.executable, "-m", "jsonnx", "sweep", "spec.json", *options]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    with subprocess.Popen(program, env=environment, stderr=subprocess.PIPE, start_new_session=True) as sweep:
+        wait_for(lambda: epochs_of("out/trials/0001") > 5)
+        os.killpg(sweep.pid, signal.SIGINT)
+        assert sweep.wait(60) == 128 + signal.SIGINT
+        assert sweep.stderr is not None
+        assert b"Traceback" not in sweep.stderr.read()
+    (record,) = records()
+    assert record["runs"][0]["state"] == "interrupted"
+    assert list(Path("out/trials/0001/checkpoints").iterdir())
+
+
 def test_a_search_whose_driver_is_killed_is_resumed(here: Path, cluster: Cluster) -> None:
     write_spec({"width": {"choice": [2, 4]}}, sampler="grid", trials=2)
     changes = ("--set", "training.epochs=200")
@@ -313,7 +330,7 @@ def test_a_run_goes_on_when_its_node_is_lost(here: Path, cluster: Cluster) -> No
 
             def poll_and_remove() -> TrialResult | None:
                 if not reached and epochs_of(job.folder) > 20:
-                    self._cpus_per_trial = 2
+                    self._cpus = 2
                     started.make_actor = super(Losing, self).start(number, job, log_file).make_actor
                     cluster.remove_node(node, allow_graceful=False)
                     reached.append(epochs_of(job.folder))
@@ -327,9 +344,33 @@ def test_a_run_goes_on_when_its_node_is_lost(here: Path, cluster: Cluster) -> No
     assert outcomes(result) == outcomes(expected)
 
 
+def test_trials_on_several_workers_are_those_of_one_machine(here: Path) -> None:
+    """The second trial is pruned: its workers have ended before its RUN folder is removed."""
+    parameters = {LEARNING_RATE: {"choice": [1e-1, 1e-9]}}
+    write_spec(parameters, sampler="grid", trials=2, pruning={"method": "median", "min_trials": 1})
+    changes = ['training.distributed={"shards": 4}', "training.epochs=60"]
+    local, remote = (
+        search("local", changes=changes),
+        search("remote", RayTrialHost(workers_per_trial=2), changes=changes),
+    )
+    assert outcomes(remote) == outcomes(local)
+    assert [trial.state for trial in remote.trials] == ["finished", "pruned"]
+    assert same_files("trials/0001", "model.onnx", "weights.safetensors", "run.json", "spec.json", "metrics.jsonl")
+
+
+def same_files(folder: str, *names: str) -> bool:
+    return all(Path("local", folder, name).read_bytes() == Path("remote", folder, name).read_bytes() for name in names)
+
+
+def test_several_workers_need_a_spec_that_is_divided_into_shards() -> None:
+    write_spec()
+    with pytest.raises(CompileError, match="not-distributed"):
+        search("out", RayTrialHost(workers_per_trial=2))
+
+
 def test_cpus_that_no_node_has_are_an_error(cluster: Cluster) -> None:
     write_spec()
-    with pytest.raises(UsageError, match="the 3 CPUs that a trial needs; the largest one has 2"):
+    with pytest.raises(UsageError, match="the 3 CPUs that a trial needs; its nodes have 2"):
         search("out", RayTrialHost(cpus_per_trial=3))
     assert not Path("out").exists()
 

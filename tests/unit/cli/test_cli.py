@@ -246,7 +246,7 @@ def test_predictions_need_a_known_file_extension(work_folder: Path) -> None:
     jsonnx("compile", "spec.json", "-o", "a.onnx")
     for output in ("p.txt", "p", ".csv"):
         assert (
-            "use .csv, .json, .jsonl or .npz"
+            "use .csv, .json, .jsonl, .npz or .parquet"
             in jsonnx("predict", "a.onnx", "--data", "test.csv", "-o", output, status=2).stderr
         )
     jsonnx("predict", "a.onnx", "--data", "test.csv", "-o", "P.CSV")

@@ -43,7 +43,8 @@ def test_each_argument_of_the_trainer_is_an_option_but_for_three() -> None:
 
 def test_the_command_has_the_options_in_the_order_of_their_records() -> None:
     names = [parameter.name for parameter in main.commands["train"].params]
-    assert names == ["spec", *(option.parameter for option in TRAINING_OPTIONS.values()), "all", "color"]
+    of_cluster = ["distributed", "workers", "address", "cpus_per_worker"]
+    assert names == ["spec", *(option.parameter for option in TRAINING_OPTIONS.values()), *of_cluster, "all", "color"]
 
 
 def test_options_are_their_defaults_unless_arguments_are_given() -> None:

@@ -14,7 +14,7 @@ CHUNK_BYTES = 1 << 16
 class Proxy:
     """Forwards connections to an address. Counts of bytes are those of all connections and both directions.
 
-    `delay` is in seconds, for each chunk. After `cut_after` bytes, all connections are closed; after `drop_after` bytes,
+    `delay` is in seconds, for each chunk. After `cut_after` bytes, all connections are closed. After `drop_after` ones,
     nothing is forwarded, while connections stay open.
     """
 

@@ -435,7 +435,7 @@ def test_a_host_that_cannot_run_trials_leaves_nothing(pretended: type[Pretended]
     assert not Path("out").exists()
 
 
-@pytest.mark.parametrize("option", ["--address", "--cpus-per-trial"])
+@pytest.mark.parametrize("option", ["--address", "--cpus-per-trial", "--workers-per-trial"])
 def test_options_of_a_cluster_need_one(option: str) -> None:
     Path("spec.json").write_text(json.dumps(spec()))
     assert f"{option} is for trials on a cluster" in jsonnx("sweep", "spec.json", option, "1", status=2).stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from jsonnx.core.diagnostics import UsageError
 from jsonnx.hyperparameter_search.trials import FAILED, FINISHED
 from jsonnx.pipeline.run_folder.run_info import INTERRUPTED
 from jsonnx.pipeline.sweep.trial_run import TrialJob, TrialResult
-from jsonnx.ray import trial_host
+from jsonnx.ray import cluster, trial_host
 from jsonnx.ray.cluster import Node, capacity, cause_of
 from jsonnx.ray.trial_actor import TrialStatus
 from jsonnx.ray.trial_checks import NodeCheck
@@ -148,8 +149,8 @@ def test_a_killed_run_has_ended_its_process_before() -> None:
 NODES = [Node("a", "10.0.0.1", 8), Node("b", "10.0.0.2", 4), Node("c", "10.0.0.3", 0)]
 
 
-def host_on(nodes: list[Node], cpus_per_trial: float | None = None) -> RayTrialHost:
-    host = RayTrialHost(cpus_per_trial=cpus_per_trial)
+def host_on(nodes: list[Node], cpus_per_trial: float | None = None, workers: int | None = None) -> RayTrialHost:
+    host = RayTrialHost(cpus_per_trial=cpus_per_trial, workers_per_trial=workers)
     host._cluster = SimpleNamespace(nodes=nodes)  # type: ignore[assignment]
     return host
 
@@ -164,9 +165,14 @@ def test_threads_follow_the_cpus_of_a_trial() -> None:
     assert [host_on(NODES, cpus).threads_per_trial(2) for cpus in (0.5, 1, 3)] == [1, 1, 3]
 
 
+def test_the_cpus_of_a_trial_are_divided_among_its_workers() -> None:
+    assert [host_on(NODES, workers=workers).threads_per_trial(2) for workers in (1, 2, 3)] == [4, 2, 2]
+    assert [host_on(NODES, cpus, 2).threads_per_trial(2) for cpus in (1, 4, 5)] == [1, 2, 2]
+
+
 def test_a_trial_that_fits_on_no_node_is_an_error() -> None:
     job = TrialJob("{}", None, {}, "val_loss", "out", {"threads": 9})
-    with pytest.raises(UsageError, match="has the 9 CPUs that a trial needs; the largest one has 8"):
+    with pytest.raises(UsageError, match="lacks the 9 CPUs that a trial needs; its nodes have 8, 4, 0"):
         host_on(NODES).prepare(job, print)
 
 
@@ -211,6 +217,11 @@ def test_a_file_that_a_node_lacks_is_told_with_its_place_in_the_spec(shared: Pat
     assert "train.csv" in error.message
 
 
+def test_a_data_root_that_a_node_lacks_is_told(shared: Path) -> None:
+    (error,) = node_check(shared, data_roots=["more"]).errors()
+    assert "'more'" in error.message
+
+
 def test_another_version_of_jsonnx_on_a_node_is_told(shared: Path) -> None:
     check = node_check(shared)
     (error,) = NodeCheck(check.folder, check.job, check.probe, "0.0.1").errors()
@@ -219,3 +230,13 @@ def test_another_version_of_jsonnx_on_a_node_is_told(shared: Path) -> None:
 
 def test_the_last_sentence_of_an_error_is_its_cause() -> None:
     assert cause_of(RuntimeError()) == "runtimeError"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{}", "ray://localhost:{}"])
+def test_whether_something_listens_at_an_address(address: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        cluster._require_listener(address.format(port))
+    with pytest.raises(OSError, match="refused"):
+        cluster._require_listener(address.format(port))
+    cluster._require_listener("auto")

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from jsonnx import Callback, CompileError, Trainer
 from jsonnx.collective.exchange import Outgoing
-from jsonnx.collective.local import LocalCollective, local_collectives
+from jsonnx.collective.local import local_collectives
 from jsonnx.collective.protocol import Collective
+from jsonnx.collective.tcp import TcpCollective
 from jsonnx.runtime.execution import virtual_shards
 from jsonnx.runtime.fit.trainer import Diverged
 from jsonnx.tuning.cpu.memory import inplace_updates, split_updates
@@ -209,6 +210,29 @@ def test_all_numbers_of_ranks_and_threads_have_the_same_bits(name: str) -> None:
     assert_same(results)
 
 
+def test_sums_that_are_denormal_are_equal_on_all_threads() -> None:
+    document = spec(
+        [dense(1, use_bias=False, kernel_initializer="zeros", name="y")],
+        {"x": {"shape": [1]}},
+        **{"loss": "mse", "metrics": [], "optimizer": {"type": "sgd", "learning_rate": 1e6}, "shuffle": False},
+        **{"distributed": {"shards": 4}, "batch_size": 4, "epochs": 1},
+    )
+    x = np.array([[1.5e-37], [-1.45e-37], [1.2e-37], [0]], np.float32)
+
+    class EveryBatch(Callback):
+        def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+            dict(logs)
+
+    def weight(threads: int, callbacks: list[Callback]) -> bytes:
+        trainer = Trainer(document, threads=threads)
+        trainer.fit(x, np.full((4, 1), -1, np.float32), verbose=0, callbacks=callbacks)
+        (found,) = trainer.weights().values()
+        assert found.any()
+        return found.tobytes()
+
+    assert len({weight(1, []), weight(1, [EveryBatch()]), weight(4, []), weight(4, [EveryBatch()])}) == 1
+
+
 @pytest.mark.parametrize("name", SEPARABLE)
 def test_virtual_shards_compute_the_step_of_one_machine(name: str) -> None:
     document = {**CASES[name], "training": {**CASES[name]["training"]}}
@@ -255,17 +279,17 @@ def test_lazy_tables_have_the_values_of_eager_ones() -> None:
     ("name", "row_bytes"), [("lazy tables", 2 * (8 + 4 * 16)), ("lazy table, 16 bits", 8 + 2 * 16)]
 )
 def test_only_the_rows_of_a_batch_travel(name: str, row_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    document, sent, exchange = {**CASES[name]}, [0, 0], LocalCollective._exchange
+    document, sent, exchange = {**CASES[name]}, [0, 0], TcpCollective._exchange
     document["layers"] = [
         layer | {"input_dim": 100_000} if "input_dim" in layer else layer for layer in document["layers"]
     ]
     x, y = data(document, BATCH)
 
-    def counting(self: LocalCollective, step: int, outgoing: Outgoing, *more: Any) -> dict[int, np.ndarray]:
+    def counting(self: TcpCollective, step: int, outgoing: Outgoing, *more: Any) -> dict[int, np.ndarray]:
         sent[self.rank] += sum(piece.nbytes for pieces in outgoing.values() for piece in pieces)
         return exchange(self, step, outgoing, *more)
 
-    monkeypatch.setattr(LocalCollective, "_exchange", counting)
+    monkeypatch.setattr(TcpCollective, "_exchange", counting)
     on_ranks(2, SHARDS, lambda collective: Trainer(document, collective=collective).fit(x, y, epochs=1, verbose=0))
     rows, bytes_of_others = x.size // 2, 12_000  # gradients of other weights, metrics, and the end of the epoch
     assert all(0.9 * rows * row_bytes < count < rows * row_bytes + bytes_of_others for count in sent)

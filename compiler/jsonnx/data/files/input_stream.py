@@ -100,6 +100,25 @@ class InputStream:
         """Whether a file is read in chunks, not as a whole."""
         return not self.is_whole and item.open_file is not None and has_chunks(item.name, self.format)
 
+    def places(self) -> Iterator[tuple[StreamPlace, int]]:
+        """The place of each part, and its number of rows, without reading the values. All files must have chunks."""
+        place, row_count = STREAM_START, 0
+        for number, first, count in self._chunk_sizes():
+            used = 0
+            while row_count + count - used >= self.max_rows:
+                yield place, self.max_rows
+                used += self.max_rows - row_count
+                place, row_count = StreamPlace(number, first, used), 0
+            row_count += count - used
+        if row_count:
+            yield place, row_count
+
+    def _chunk_sizes(self) -> Iterator[tuple[int, FirstRow, int]]:
+        for number, item in enumerate(self.items):
+            for chunk_item in self._chunk_items(item, FIRST_ROW):
+                if (chunk := chunk_item.chunk) is not None:
+                    yield number, chunk.first, chunk.row_count
+
     def _pieces(self, start: StreamPlace) -> Iterator[_Piece]:
         for number, items in enumerate([self.items] if self.is_whole else [[item] for item in self.items]):
             if number < start.item:

@@ -88,6 +88,12 @@ class JsonTable:
     def names(self) -> Sequence[str]:
         return list(self._columns)
 
+    def with_columns(self, names: Sequence[str]) -> JsonTable:
+        """The table; columns that it lacks are added, without values."""
+        for name in names:
+            self._columns.setdefault(name, [None] * self._row_count)
+        return self
+
     def column(self, name: str, wanted: ColumnRequest, errors: ErrorCollector) -> np.ndarray | None:
         type, text_help = wanted.type, wanted.text_help
         values = _with_missing(self._columns[name], type) if wanted.accepts_missing else self._columns[name]

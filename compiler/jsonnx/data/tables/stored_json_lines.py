@@ -23,7 +23,8 @@ def read_json_lines_file(source: TableFile) -> JsonTable | StoredJsonLines | Non
     """The columns of a file; None, and errors, if it is malformed."""
     if source.is_streamed:
         return open_stored_json_lines(source.file, source.name, source.options.shuffle_buffer, source.errors)
-    return read_json_lines(source.file.read(), source.errors, source.options.first, source.options.names)
+    table = read_json_lines(source.file.read(), source.errors, source.options.first)
+    return None if table is None else table.with_columns(source.options.names)
 
 
 def open_stored_json_lines(

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ...collective.protocol import Collective
 from ...core.diagnostics import UsageError
 from ...core.files.files import write_atomically
 from ...core.files.loadable_model import LoadableModel
@@ -87,7 +88,8 @@ def profile_training(spec_or_run: str, options: ProfileOptions = DEFAULT_OPTIONS
     Raises CompileError for a spec that cannot be trained and for data that do not fit, UsageError without data or
     provider, KeyboardInterrupt after a signal.
     """
-    trainer, checked, files = _opened_trainer(spec_or_run, options)
+    checked = checked_training_spec(spec_or_run, options)
+    trainer, files = opened_trainer(spec_or_run, checked, options)
     samples = training_samples(trainer.plan, DataFiles(options.data) if options.data else files)
     trainer.prepare(samples)
     plain = _timed_steps(trainer, samples, options.steps)
@@ -123,14 +125,19 @@ def profile_training(spec_or_run: str, options: ProfileOptions = DEFAULT_OPTIONS
     )
 
 
-def _opened_trainer(spec_or_run: str, options: ProfileOptions) -> tuple[PlanTrainer, CheckedSpec, DataFiles]:
-    """The trainer of a spec or of the spec of a run, and the files that replaced the data that the spec names."""
-    folder = Path(spec_or_run)
-    is_run = RunPaths(folder).run_info.exists()
+def checked_training_spec(spec_or_run: str, options: ProfileOptions) -> CheckedSpec:
+    """The spec, or that of a RUN folder. Raises CompileError if it is invalid."""
     batch_size = () if options.batch_size is None else (f"training.batch_size={options.batch_size}",)
-    changes = (*options.changes, *batch_size)
-    checked = check_spec(RunPaths(folder).spec if is_run else spec_or_run, changes=changes, scale=options.scale)
+    spec = RunPaths(Path(spec_or_run)).spec if _is_run(spec_or_run) else spec_or_run
+    checked = check_spec(spec, changes=(*options.changes, *batch_size), scale=options.scale)
     checked.require()
+    return checked
+
+
+def opened_trainer(
+    spec_or_run: str, checked: CheckedSpec, options: ProfileOptions, collective: Collective | None = None
+) -> tuple[PlanTrainer, DataFiles]:
+    """The trainer of the spec, and the files that replaced the data that the spec names."""
     trainer = Trainer(
         checked,
         options.provider,
@@ -139,12 +146,18 @@ def _opened_trainer(spec_or_run: str, options: ProfileOptions) -> tuple[PlanTrai
         verify=options.verify,
         data_roots=options.data_roots,
         provider_options=options.provider_options,
+        collective=collective,
     ).plan_trainer
-    if not is_run or options.data:
-        return trainer, checked, SPEC_FILES
+    if not _is_run(spec_or_run) or options.data:
+        return trainer, SPEC_FILES
+    folder = Path(spec_or_run)
     data = recorded_data(folder, read_run_info(folder), trainer.plan.source.data_roots)
     trainer.plan = replace(trainer.plan, source=data.source)
-    return trainer, checked, data.files
+    return trainer, data.files
+
+
+def _is_run(spec_or_run: str) -> bool:
+    return RunPaths(Path(spec_or_run)).run_info.exists()
 
 
 def _timed_steps(trainer: PlanTrainer, samples: Dataset, steps: int) -> StepTimes:

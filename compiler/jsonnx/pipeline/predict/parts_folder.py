@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,6 +30,8 @@ from .prediction_files import PART_FORMATS, PartFormat, make_types_equal
 
 FOLDER_SUFFIX = ".parts"
 JOB_FILE, PROGRESS_FILE = "_job.json", "_progress.json"
+CLUSTER_FOLDER = "_cluster"
+"""The folder in which workers of a cluster write parts."""
 FORCE_HELP = "--force removes its parts and starts anew; -o names another file"
 
 Job = Mapping[str, Any]
@@ -73,11 +76,11 @@ class PartsFolder:
         try:
             if os.path.lexists(self.path):
                 self._acquire()
-                if not force:
+                if force or not (self.path / JOB_FILE).exists():
+                    self.remove_parts()
+                else:
                     self._require_same_job()
                     self.progress = self._read_progress()
-                if force or not self.progress.parts:
-                    self.remove_parts()
             yield
         finally:
             self._lock.release()
@@ -93,42 +96,41 @@ class PartsFolder:
         self._acquire()
         write_atomically(self.path / JOB_FILE, _json_bytes(self._job))
 
+    def add_in_any_order(self, number: int, content: bytes) -> None:
+        """Writes a part whose number is not that of the next one. Raises UsageError."""
+        self._lock.require()
+        write_atomically(self.part(number), content)
+
     def add(self, content: bytes, rows: int, place: StreamPlace, columns: Sequence[str]) -> None:
         """Writes the next part, whose rows end at a place. Raises UsageError."""
         self.create()
-        self.require_columns(columns)
-        self._lock.require()
-        write_atomically(self.part(self.progress.parts), content)
+        self.add_in_any_order(self.progress.parts, content)
         progress = Progress(self.progress.parts + 1, self.progress.rows + rows, place, tuple(columns))
         write_atomically(self.path / PROGRESS_FILE, _json_bytes(progress.to_json()))
         self.progress = progress
 
-    def require_columns(self, columns: Sequence[str]) -> None:
-        """Raises UsageError `data-shape` unless a part has the columns of those before."""
-        known = self.progress.columns
-        if known and tuple(columns) != known:
-            start = self.progress.rows + 1
-            differing = next((name for name in (*known, *columns) if (name in known) != (name in columns)), known[0])
-            where = "only rows before have" if differing in known else "rows before do not have"
-            message = f"the rows from row {start:,} of the data on have other columns: {where} {differing!r}"
-            raise UsageError("data-shape", message, "name the columns to keep, with --id COLUMN")
-
     def finish(self) -> None:
         """Makes the output of the parts, and removes their folder. Raises UsageError."""
+        self.join(self.progress.parts, self.progress.columns)
+
+    def join(self, count: int, columns: Sequence[str]) -> None:
+        """Makes the output of so many parts, whose columns have these names, and removes their folder. Raises
+        UsageError."""
         self._lock.require()
-        paths = [self.part(number) for number in range(self.progress.parts)]
+        paths = [self.part(number) for number in range(count)]
         if not self._is_folder:
-            write_atomically(self.output, self._format.join(paths, self.progress.columns))
+            write_atomically(self.output, self._format.join(paths, columns))
             self.remove()
             return
         if self._format is PART_FORMATS["parquet"]:
             for path, content in make_types_equal(paths):
                 write_atomically(path, content)
-        remove_file(self.path / PROGRESS_FILE)
         self._lock.release()
         try:
-            (self.path / RunPaths(self.path).lock.name).unlink(missing_ok=True)
+            shutil.rmtree(self.path / CLUSTER_FOLDER, ignore_errors=True)
             self.path.rename(self.output)
+            for name in (PROGRESS_FILE, self._lock.path.name):
+                (self.output / name).unlink(missing_ok=True)
         except OSError as error:
             message = f"cannot rename {str(self.path)!r} to {str(self.output)!r}: {error_reason(error)}"
             raise UsageError("unwritable-file", message) from error
@@ -141,11 +143,12 @@ class PartsFolder:
         if others and JOB_FILE not in names:
             message = f"the folder {str(self.path)!r} is not one of parts that `predict` has written"
             raise UsageError("file-exists", message, "remove it, or name another file with -o")
+        remove_file(self.path / PROGRESS_FILE)  # first: it says which parts there are
         remove_temporary_files(self.path)
-        for name in sorted(others, reverse=True):
+        for name in others:
             if name.startswith("part-"):
                 remove_file(self.path / name)
-        remove_file(self.path / PROGRESS_FILE)
+        shutil.rmtree(self.path / CLUSTER_FOLDER, ignore_errors=True)
         write_atomically(self.path / JOB_FILE, _json_bytes(self._job))
 
     def remove(self) -> None:
@@ -169,8 +172,6 @@ class PartsFolder:
         """Raises UsageError `job-changed` if the parts are those of another job."""
         try:
             job = json.loads((self.path / JOB_FILE).read_bytes())
-        except FileNotFoundError:
-            return
         except (OSError, ValueError) as error:
             message = f"{str(self.path / JOB_FILE)!r} cannot be read: {error_reason(error)}"
             raise UsageError("unreadable-file", message, FORCE_HELP) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,12 +111,14 @@ def _predicted(
         done += count
         reports.on_progress(done)
 
-    is_first = True
-    for part in predictor.parts(*([start] if start else [])):
-        if is_first:
+    names = folder.progress.columns if folder else ()
+    for number, part in enumerate(predictor.parts(*([start] if start else []))):
+        if not number:
             tell_left_out(part.samples, reports.warn)
-        is_first = False
-        yield predictor.predict(part, on_samples), part
+        first_row = done
+        predictions = predictor.predict(part, on_samples)
+        names = names or predictions.names
+        yield predictions.in_order(names, first_row), part
 
 
 def _write_parts(folder: PartsFolder, target: Output, predictor: Predictor, reports: Reports) -> None:
@@ -124,14 +126,12 @@ def _write_parts(folder: PartsFolder, target: Output, predictor: Predictor, repo
     if folder.progress.parts:
         rows = f"{folder.progress.rows:,} rows are done"
         reports.on_status(f"continues the prediction in {str(folder.path)!r}: {rows}")
-    last: tuple[bytes, int, Any, list[str]] | None = None
+    last: tuple[bytes, int, Any, Sequence[str]] | None = None
     try:
         for predictions, part in _predicted(predictor, reports, folder):
             if last is not None:
                 folder.add(*last)
-            columns = [name for name, _ in predictions.columns()]
-            folder.require_columns(columns)
-            last = target.format.write(predictions), len(part.samples), part.end, columns
+            last = target.format.write(predictions), len(part.samples), part.end, predictions.names
         if last is not None and not folder.exists and not target.is_folder:
             write_atomically(target.path, last[0])
             return

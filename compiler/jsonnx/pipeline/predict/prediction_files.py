@@ -6,12 +6,13 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...core.diagnostics import UsageError
 from ...data.tables.parquet_writer import common_schema, join_parquet, parquet_bytes, recast_parquet
 from ...runtime.session.session import concatenate_batches
 from ..compile.output_classes import OutputClasses
@@ -46,6 +47,28 @@ class Predictions:
         names = {name for name, _ in results}
         yield from ((f"data: {name}" if name in names else name, values) for name, values in self.kept.items())
         yield from results
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns of a table with one row a sample."""
+        return tuple(name for name, _ in self.columns())
+
+    def in_order(self, names: Sequence[str], first_row: int) -> Predictions:
+        """The predictions with their columns in the order of those of earlier samples.
+
+        `first_row` is the number of these. Raises UsageError `data-shape` if the columns are others.
+        """
+        if self.names == tuple(names):
+            return self
+        if differing := {*names} ^ {*self.names}:
+            name = next(name for name in (*names, *self.names) if name in differing)
+            where = "only rows before have" if name in names else "rows before do not have"
+            message = f"the data have other columns from row {first_row + 1:,} on: {where} {name!r}"
+            raise UsageError("data-shape", message, "name the columns to keep, with --id COLUMN")
+        order = {
+            name.removeprefix("data: ") if name not in self.kept else name: index for index, name in enumerate(names)
+        }
+        return replace(self, kept=dict(sorted(self.kept.items(), key=lambda item: order[item[0]])))
 
     @staticmethod
     def concatenate(parts: Sequence[Predictions]) -> Predictions:

@@ -77,6 +77,7 @@ class TrainedModel:
         data_roots: Iterable[str | os.PathLike[str]] = (),
         provider_options: ProviderOptions | None = None,
         seed: int = 0,
+        threads: int | None = None,
     ) -> TrainedModel:
         """Opens a RUN folder or a model file. With `verify`, files must match the digests that they record.
 
@@ -89,7 +90,7 @@ class TrainedModel:
         if run_info is not None and not model.exists():
             help = "`jsonnx train --resume` continues it; Ctrl-C there writes the model as it is at that moment"
             raise UsageError("unreadable-file", f"the run in {str(path)!r} has no model yet", help)
-        session = Session(model, provider, verify=verify, provider_options=provider_options, seed=seed)
+        session = Session(model, provider, threads, verify, provider_options, seed)
         # From the model: the folder's spec may be of a later run.
         checked = require_spec(checked_spec_of(session, str(model)), str(model))
         checked = with_thresholds(checked, thresholds_from(session.metadata))

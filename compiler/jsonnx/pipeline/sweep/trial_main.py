@@ -10,6 +10,11 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .trial_run import Train
 
 ORPHANED_STATUS = 75
 """The exit status of a process whose sweep has ended."""
@@ -33,7 +38,8 @@ def _end_with_sweep() -> None:
     os._exit(ORPHANED_STATUS)
 
 
-def main() -> None:
+def main(make_train: Callable[[], Train] | None = None) -> None:
+    """`make_train` returns the function that trains, by default in this process."""
     line = _read_line()
     threading.Thread(target=_end_with_sweep, daemon=True).start()
     from ...core.files.boundary import enforce_from_environment
@@ -41,7 +47,9 @@ def main() -> None:
     enforce_from_environment()
     from .trial_run import TrialJob, result_line, run_trial
 
-    print(result_line(run_trial(TrialJob(**json.loads(line)))), flush=True)
+    job = TrialJob(**json.loads(line))
+    result = run_trial(job) if make_train is None else run_trial(job, make_train())
+    print(result_line(result), flush=True)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -24,6 +24,7 @@ from .trial_run import TrialJob, TrialResult, job_line, result_from_line
 
 MAX_LOG_CHARACTERS = 300
 """Characters at the end of what a killed process has printed that its reason quotes."""
+TRIAL_MODULE = "jsonnx.pipeline.sweep.trial_main"
 PACKAGE_PARENT = Path(__file__).parents[3]
 
 
@@ -50,7 +51,8 @@ class TrialProcess:
     It has a session of its own, so that Ctrl-C in a terminal reaches only the sweep, which tells its trials.
     """
 
-    def __init__(self, job: TrialJob, log_file: Path) -> None:
+    def __init__(self, job: TrialJob, log_file: Path, program: Sequence[str] = (TRIAL_MODULE,)) -> None:
+        """`program` is the module that runs the job, and its arguments."""
         self._log_file = log_file
         self._metrics = _MetricsFile(RunPaths(Path(job.folder)).metrics, job.metric)
         self._is_told_to_end = False
@@ -60,7 +62,7 @@ class TrialProcess:
             self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (`_close` closes it)
             with open(log_file, "wb", opener=open_without_links) as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "jsonnx.pipeline.sweep.trial_main"],
+                    [sys.executable, "-P", "-m", *program],
                     stdin=subprocess.PIPE,
                     stdout=self._output,
                     stderr=log,
@@ -103,6 +105,13 @@ class TrialProcess:
         self._is_told_to_end = True
         with suppress(OSError):
             self._process.terminate()
+
+    def end(self, seconds: float) -> None:
+        """Tells the process to end, and kills it if it has not in these seconds."""
+        self.tell_to_end()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        self.kill()
 
     def kill(self) -> None:
         """Ends the process at once. Its RUN folder stays as after a crash."""

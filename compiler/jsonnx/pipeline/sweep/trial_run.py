@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from ...hyperparameter_search.trials import FAILED, FINISHED, Curve, reasons_of
 from ...runtime.execution.history import History
 from ..check.check import CheckedSpec, check_source
 from ..check.sweep_plan import as_changes, trial_source
+from ..run.run_outcome import Outcome
 from ..run.training_run import train
 from ..run_folder.run_folder import RunFolder
 from ..run_folder.run_info import INTERRUPTED
@@ -62,11 +63,15 @@ class TrialResult:
     reasons: Sequence[str] = ()
 
 
-def run_trial(job: TrialJob) -> TrialResult:
+Train = Callable[[CheckedSpec, Path, TrainingOptions], Outcome]
+"""A function that trains a spec and writes a RUN folder, as `train` of `pipeline/run/training_run.py` does."""
+
+
+def run_trial(job: TrialJob, train: Train = train) -> TrialResult:
     """Trains a spec with values in place, or continues a run that was interrupted. Returns the reasons of a failure."""
     try:
         checked = job.checked_spec()
-        return _result(job, checked, _train(job, checked))
+        return _result(job, checked, _train(job, checked, train))
     except (CompileError, FeedError) as error:
         return TrialResult(FAILED, reasons=reasons_of(error.diagnostics))
     except UsageError as error:
@@ -81,7 +86,7 @@ def run_trial(job: TrialJob) -> TrialResult:
         return TrialResult(FAILED, reasons=[f"internal error: {type(error).__name__}: {error}"])
 
 
-def _train(job: TrialJob, checked: CheckedSpec) -> History:
+def _train(job: TrialJob, checked: CheckedSpec, train: Train) -> History:
     folder = Path(job.folder)
     has_run = RunFolder(folder).has_run
     changes = (*job.training.changes, *as_changes(job.values))

@@ -27,6 +27,7 @@ from ...core.reserved_names import (
     sparse_gradient_weight,
 )
 from ..providers.aligned_arrays import AlignedArrays
+from ..providers.flush_denormals import denormals_flushed
 from ..sharding.flat_layout import FlatLayout
 from ..sharding.rank_evaluation import MeasuredBatch, gathered
 from ..sharding.shard_group import ShardGroup
@@ -60,20 +61,21 @@ class VirtualShardStep:
         self._group, self._layout = group, FlatLayout(shard.outputs)
         self._axes = {name: batch_axis(value.type) for name, value in {**shard.inputs, **shard.randoms}.items()}
         self._rounded = self._layout.gradient_elements if group.compresses else 0
-        self._sums = self._empty_sums()
-        self._sparse_sums = SparseSums(group.first, group.end, group.shard_count, group.compresses)
         self._row_widths = _row_widths(shard)
+        self._reset_sums()
         self._threads = [_ShardThread(runner, self._layout) for runner in shard_runners]
         self._workers = [WorkerThread() for _ in shard_runners[1:]]
         self._total = AlignedArrays().zeros((self._layout.elements,), np.dtype(np.float32))
         self._lock = Lock()
-        self._rows: list[MeasuredBatch] = []
-        """The rows of samples that metrics keep, of each shard of this rank."""
         self._updater = updater
         self._fetched_names = [name for name in fetched_names if name not in self._layout.row_names]
 
-    def _empty_sums(self) -> ShardSums:
-        return ShardSums(self._group.first, self._group.end, self._group.shard_count, self._rounded)
+    def _reset_sums(self) -> None:
+        group = self._group
+        self._sums = ShardSums(group.first, group.end, group.shard_count, self._rounded)
+        self._sparse_sums = SparseSums(group.first, group.end, group.shard_count, group.compresses)
+        self._rows: list[MeasuredBatch] = []
+        """The rows of samples that metrics keep, of each shard of this rank."""
 
     @cached_property
     def _update(self) -> tuple[RunFunction, dict[str, np.ndarray]]:
@@ -91,18 +93,20 @@ class VirtualShardStep:
         try:
             self._run_threads(feeds, iter(range(group.first, group.end)))
         except BaseException:  # also Ctrl-C: some shards may be added
-            self._sums, self._rows = self._empty_sums(), []
+            self._reset_sums()
             raise
         parts = self._sums.take() if group.first < group.end else []
         if parts:
             layout.stops(parts[0])[:] += group.requested_stops
-        total = group.collective.all_reduce(parts, self._rounded)
-        np.copyto(self._total, total)
-        weight = layout.divide_by_weight(self._total)
+        with denormals_flushed():  # in all sums, or bits would depend on what else the thread does
+            total = group.collective.all_reduce(parts, self._rounded)
+            np.copyto(self._total, total)
+            weight = layout.divide_by_weight(self._total)
+            sparse_means = self._sparse_means(weight)
         group.agreed_stops = layout.stops(self._total).copy()
         run, results = self._update
         further = {name: feeds[name] for name in self._updater.fed_names if name in feeds}
-        run(further | self._sparse_total(weight))
+        run(further | sparse_means)
         return {name: array.copy() for name, array in results.items()} | self._gathered_rows()
 
     def _sparse_gradients(self, results: Arrays) -> dict[str, SparseGradient]:
@@ -112,10 +116,11 @@ class VirtualShardStep:
             for weight in self._row_widths
             if results
         }
-        return {weight: sparse_sum([gradient], self._group.compresses) for weight, gradient in gradients.items()}
+        with denormals_flushed():
+            return {weight: sparse_sum([gradient], self._group.compresses) for weight, gradient in gradients.items()}
 
-    def _sparse_total(self, divisor: np.float32) -> dict[str, np.ndarray]:
-        """The feeds of the update with the sums of sparse gradients over all shards."""
+    def _sparse_means(self, divisor: np.float32) -> dict[str, np.ndarray]:
+        """The feeds of the update with the sums of sparse gradients over all shards, divided by a number."""
         if not self._row_widths:
             return {}
         collective, rounds = self._group.collective, self._group.compresses
@@ -147,8 +152,9 @@ class VirtualShardStep:
                 gradients = self._sparse_gradients(results)
                 rows = {name: results[name] for name in self._layout.row_names if name in results}
                 with self._lock:
-                    self._sums.add(shard, vector)
-                    self._sparse_sums.add(shard, gradients)
+                    with denormals_flushed():
+                        self._sums.add(shard, vector)
+                        self._sparse_sums.add(shard, gradients)
                     if rows:
                         self._rows.append(MeasuredBatch(shard, len(next(iter(rows.values()))), rows))
 
