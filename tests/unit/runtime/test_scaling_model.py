@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from jsonnx.collective.exchange import ExchangeCollective, Memory, Outgoing
+from jsonnx.collective.local import local_collectives
 from jsonnx.collective.shard_tree import shard_range, subtrees
-from jsonnx.collective.tcp import HEADER_BYTES
+from jsonnx.collective.sparse_sums import SparseGradient, SparseSums
+from jsonnx.collective.tcp import HEADER_BYTES, TcpCollective
 from jsonnx.runtime.profile.scaling_model import Link, Scaling, StepCosts, Traffic
 
 ELEMENTS, ROUNDED = 1000, 600
@@ -53,6 +57,33 @@ def test_traffic_is_that_of_the_collective(workers: int, shards: int, rounded: i
     assert traffic.sent_bytes == max(rank.sent for rank in ranks) + headers
     assert traffic.received_bytes == max(rank.received for rank in ranks) + headers
     assert {(rank.messages, rank.rounds) for rank in ranks} == {(traffic.messages, traffic.rounds)}
+
+
+@pytest.mark.parametrize("workers", [2, 3, 8])
+def test_traffic_of_sparse_gradients_is_that_of_the_collective(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent, received, exchange = [0] * workers, [0] * workers, TcpCollective._exchange
+
+    def counting(self: TcpCollective, step: int, outgoing: Outgoing, *more: Any) -> dict[int, np.ndarray]:
+        messages = exchange(self, step, outgoing, *more)
+        sent[self.rank] += sum(piece.nbytes for pieces in outgoing.values() for piece in pieces)
+        received[self.rank] += sum(data.nbytes for data in messages.values())
+        return messages
+
+    def run(rank: TcpCollective) -> None:
+        rank.barrier()
+        sent[rank.rank] = received[rank.rank] = 0
+        sums = SparseSums(*shard_range(rank.rank, workers, 8), 8)
+        for shard in range(*shard_range(rank.rank, workers, 8)):  # of each shard 50 rows, which no other shard has
+            sums.add(shard, {"table": SparseGradient(np.arange(50) + 50 * shard, np.ones((50, 16), np.float32))})
+        rank.all_reduce_sparse(sums.take(), {"table": 16})
+
+    monkeypatch.setattr(TcpCollective, "_exchange", counting)
+    with ThreadPoolExecutor(workers) as executor:
+        list(executor.map(run, local_collectives(workers, 8, timeout=30)))
+    dense, both = (Traffic.of(workers, 8, ELEMENTS, 0, size) for size in (0, 50 * (8 + 4 * 16)))
+    headers, counts = (workers - 1) * HEADER_BYTES, 8 * 8 * (workers - 1)  # at most a count of rows for each shard
+    assert 0 <= max(sent) - (both.sent_bytes - dense.sent_bytes - headers) <= counts
+    assert 0 <= max(received) - (both.received_bytes - dense.received_bytes - headers) <= counts
 
 
 COSTS = StepCosts(

@@ -13,7 +13,7 @@ from statistics import median
 import numpy as np
 
 from ...collective.shard_tree import Vector, shard_range, tree_sum
-from ...collective.sparse_sums import SparseGradients
+from ...collective.sparse_sums import SparseGradients, SparseMessage
 from ...collective.tcp import Listener, TcpCollective
 from ...core.callback import Callback, Logs
 from ...core.system.cpu_count import checked_thread_count
@@ -77,6 +77,7 @@ def measure_scaling(spec_or_run: str, options: ProfileOptions, worker_counts: Se
         message_seconds=message_seconds,
         byte_seconds=byte_seconds,
         add_seconds=add_seconds,
+        shard_sparse_bytes=worker.sparse_bytes // min(shard_seconds),
     )
     return Scaling(spec_or_run, costs, link, worker_counts, checked_thread_count(options.threads), is_assumed)
 
@@ -109,7 +110,7 @@ class _MeasuredWorker:
 
     def __init__(self, rank: int, size: int) -> None:
         self.rank, self.size = rank, size
-        self.elements = self.rounded = 0
+        self.elements = self.rounded = self.sparse_bytes = 0
         self.reduce_times: list[float] = []
 
     def all_reduce(self, parts: Sequence[Vector], rounded: int = 0) -> Vector:
@@ -120,6 +121,7 @@ class _MeasuredWorker:
     def all_reduce_sparse(
         self, parts: Sequence[SparseGradients], widths: Mapping[str, int], rounded: bool = False
     ) -> SparseGradients:
+        self.sparse_bytes = len(SparseMessage(widths, rounded).encode(parts))
         return parts[0]
 
     def all_gather(self, data: bytes) -> list[bytes]:

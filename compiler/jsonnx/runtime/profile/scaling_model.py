@@ -36,8 +36,11 @@ class Traffic:
     added_elements: int
 
     @classmethod
-    def of(cls, workers: int, shard_count: int, elements: int, rounded: int = 0) -> Traffic:
-        """The traffic for vectors of which the first elements are rounded to 16 bits."""
+    def of(
+        cls, workers: int, shard_count: int, elements: int, rounded: int = 0, shard_sparse_bytes: int = 0
+    ) -> Traffic:
+        """The traffic for vectors of which the first elements are rounded to 16 bits, and for sparse gradients, which
+        every worker sends to all others."""
         if workers == 1:
             return cls(0, 0, 0, 0, 0)
         slices = vector_slices(elements, workers, rounded)
@@ -51,6 +54,11 @@ class Traffic:
             rounds = 3
             sent[0] += LENGTH_BYTES * (workers - 1)
             received[1:] += LENGTH_BYTES
+        if shard_sparse_bytes:
+            rounds += 1
+            own = np.array([end - first for first, end in ranges])
+            sent += (workers - 1) * own * shard_sparse_bytes
+            received += (shard_count - own) * shard_sparse_bytes
         headers = rounds * (workers - 1) * HEADER_BYTES
         added = int(nodes.sum() - 1) * max(part.end - part.start for part in slices)
         return cls(int(sent.max()) + headers, int(received.max()) + headers, rounds * (workers - 1), rounds, added)
@@ -73,6 +81,8 @@ class StepCosts:
     """The processor's time for a byte that is sent or received."""
     add_seconds: float
     """The time to add an element to another one."""
+    shard_sparse_bytes: int = 0
+    """The bytes of the sparse gradients of a shard."""
 
     def compute_seconds(self, shards: int) -> float:
         """The time for some shards, by linear interpolation between those that were measured."""
@@ -135,7 +145,8 @@ class Scaling:
 
     def _step(self, workers: int, batch_size: int, shard_count: int) -> ScaledStep:
         costs = self.costs
-        traffic = Traffic.of(workers, shard_count, costs.vector_elements, costs.rounded_elements)
+        sizes = costs.vector_elements, costs.rounded_elements, costs.shard_sparse_bytes
+        traffic = Traffic.of(workers, shard_count, *sizes)
         shards = -(-shard_count // workers)
         step = ScaledStep(
             workers,
