@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..core.diagnostics import UsageError
 from ..core.files.files import make_folders
@@ -16,6 +17,10 @@ from ..pipeline.predict.predict import Output, Reports, continuation_text, job_o
 from ..pipeline.predict.predictor import PredictOptions, Predictor
 from ..pipeline.run.trained_model import TrainedModel
 from .cluster import Cluster, capacity
+
+if TYPE_CHECKING:
+    from ..data.files.input_stream import StreamPlace
+    from .scoring_tasks import ScoringJob
 
 SECONDS_BETWEEN_COUNTS = 0.5
 FREE_CPUS = 1
@@ -100,7 +105,7 @@ class _Scoring:
     reports: Reports
 
     def run(self) -> None:
-        from .scoring_tasks import ScoringJob, gather, score
+        from .scoring_tasks import gather, score
 
         columns = self._columns()
         sizes = list(self.predictor.stream.places())
@@ -109,27 +114,36 @@ class _Scoring:
         where = f"{len(nodes)} {'node' if len(nodes) == 1 else 'nodes'}"
         name = "worker" if count == 1 else "workers"
         self.reports.on_status(f"{sum(row_counts):,} rows on {count} {name} of {where}, {cpus} CPU for each")
-        job = ScoringJob(
-            os.path.abspath(self.model.path or ""),
-            self.model.session.provider.name,
-            self.model.verify,
-            os.path.abspath(self.data) if os.path.lexists(self.data) else self.data,
-            os.getcwd(),
-            self.options,
-            self.target.format.suffix,
-            tuple(place for place, _ in sizes),
-            columns,
-            self._files(),
-        )
+        free = int(self.cluster.ray.available_resources().get("CPU", 0))
+        if free < count * cpus + FREE_CPUS:
+            self.reports.on_status(f"{free} CPUs of the cluster are free: waits for {count * cpus + FREE_CPUS}")
+        job = self._job([place for place, _ in sizes], columns)
         parts = str(Path(os.path.abspath(self.folder.path)) / CLUSTER_FOLDER)
         try:
             with self._progress(Path(parts), row_counts):
                 score(job, parts, count, cpus)
         except KeyboardInterrupt:
-            self.reports.on_status(continuation_text(self.folder))
+            self.reports.on_status(continuation_text(self.folder, _finished_rows(Path(parts), row_counts)))
             raise
         gather(Path(parts), self.folder, row_counts)
         self.folder.join(len(sizes), columns)
+
+    def _job(self, places: Sequence[StreamPlace], columns: tuple[str, ...]) -> ScoringJob:
+        from .scoring_tasks import ScoringJob
+
+        return ScoringJob(
+            os.path.abspath(self.model.path or ""),
+            self.model.session.provider.name,
+            dict(self.model.session.provider.options),
+            self.model.verify,
+            os.path.abspath(self.data) if os.path.lexists(self.data) else self.data,
+            os.getcwd(),
+            self.options,
+            self.target.format.suffix,
+            tuple(places),
+            columns,
+            self._files(),
+        )
 
     def _columns(self) -> tuple[str, ...]:
         """The columns of the predictions: those of the first row."""
@@ -151,8 +165,7 @@ class _Scoring:
 
         def count() -> None:
             while not ends.wait(SECONDS_BETWEEN_COUNTS):
-                done = sum(1 for _ in parts.glob("rows/*"))
-                self.reports.on_progress(sum(row_counts[:done]))
+                self.reports.on_progress(_finished_rows(parts, row_counts))
 
         counter = threading.Thread(target=count, name="jsonnx-progress", daemon=True)
         counter.start()
@@ -161,6 +174,11 @@ class _Scoring:
         finally:
             ends.set()
             counter.join()
+
+
+def _finished_rows(parts: Path, row_counts: Sequence[int]) -> int:
+    """About as many rows as have been written, by the number of files: all parts but one have equally many."""
+    return sum(row_counts[: sum(1 for _ in parts.glob("rows/*"))])
 
 
 def _target(output: str | None, options: PredictOptions) -> Output:

@@ -25,6 +25,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from ..backend import package_version
 from ..core.diagnostics import CompileError, UsageError
+from ..core.providers.known_providers import PROVIDERS
 from ..data.files.input_stream import InputPart, StreamPlace
 from ..data.samples.data_errors import FeedError
 from ..pipeline.predict.parts_folder import PartsFolder
@@ -50,6 +51,7 @@ class ScoringJob:
 
     model: str
     provider: str
+    provider_options: Mapping[str, str]
     verify: bool
     data: str
     working_folder: str
@@ -88,6 +90,7 @@ def score(job: ScoringJob, folder: str, workers: int, cpus_per_worker: int) -> N
             fn_constructor_args=(job, cpus_per_worker),
             compute=ActorPoolStrategy(size=workers),
             num_cpus=cpus_per_worker,
+            num_gpus=1 if PROVIDERS[job.provider].device == "cuda" else None,
             batch_size=None,
         )
         predicted.write_datasink(PartFiles(os.path.join(folder, "rows")), **_without_cpus(predicted.write_datasink))
@@ -195,6 +198,12 @@ class Scorer:
                 node = ray.util.get_node_ip_address()
                 raise UsageError("ray-node", f"node {node}: {missing}", SHARED_FILES_HELP)
             os.chdir(job.working_folder)
-            model = TrainedModel.open(Path(job.model), job.provider, job.verify, threads=self._threads)
+            model = TrainedModel.open(
+                Path(job.model),
+                job.provider,
+                job.verify,
+                provider_options=job.provider_options,
+                threads=self._threads,
+            )
             self._predictor = Predictor.of(model, job.data, job.options)
         return self._predictor

@@ -370,6 +370,7 @@ def test_a_prediction_that_is_killed_again_and_again_has_every_row_once(suffix: 
             process.communicate()
             kills += 1
     assert (status, kills > 0) == (0, True), error
+    assert not [path for path in Path().iterdir() if path.name.endswith((".tmp", ".parts"))]
     assert Path(f"p.{suffix}").read_bytes() == expected
 
 

@@ -6,11 +6,14 @@ replaced after each part. Both names begin with an underscore, so that readers o
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,8 +33,11 @@ from .prediction_files import PART_FORMATS, PartFormat, make_types_equal
 
 FOLDER_SUFFIX = ".parts"
 JOB_FILE, PROGRESS_FILE = "_job.json", "_progress.json"
+JOINED_FILE = "_joined"
+"""The output before it is renamed."""
 CLUSTER_FOLDER = "_cluster"
 """The folder in which workers of a cluster write parts."""
+COPY_BYTES = 1 << 20
 FORCE_HELP = "--force removes its parts and starts anew; -o names another file"
 
 Job = Mapping[str, Any]
@@ -69,9 +75,9 @@ class PartsFolder:
         """Whether parts are written: a single one needs no folder."""
 
     @contextmanager
-    def opened(self, force: bool) -> Iterator[None]:
-        """Holds the lock of the folder, if there is one or once there is. Reads the progress of an interrupted job;
-        with `force`, removes its parts. Raises UsageError if it was another job."""
+    def opened(self, force: bool, continues: bool = True) -> Iterator[None]:
+        """Holds the lock of the folder, if there is one or once there is. Reads the progress of an interrupted job, if
+        this one `continues` it; with `force`, removes its parts. Raises UsageError if it was another job."""
         self._lock = RunLock(self.path, "predicting")
         try:
             if os.path.lexists(self.path):
@@ -80,7 +86,7 @@ class PartsFolder:
                     self.remove_parts()
                 else:
                     self._require_same_job()
-                    self.progress = self._read_progress()
+                    self.progress = self._read_progress() if continues else Progress()
             yield
         finally:
             self._lock.release()
@@ -118,8 +124,11 @@ class PartsFolder:
         UsageError."""
         self._lock.require()
         paths = [self.part(number) for number in range(count)]
+        remove_temporary_files(self.path)
         if not self._is_folder:
-            write_atomically(self.output, self._format.join(paths, columns))
+            # In the folder of parts, where a killed process leaves no large file that nobody removes.
+            write_atomically(self.path / JOINED_FILE, self._format.join(paths, columns))
+            self._replace_output()
             self.remove()
             return
         if self._format is PART_FORMATS["parquet"]:
@@ -135,6 +144,21 @@ class PartsFolder:
             message = f"cannot rename {str(self.path)!r} to {str(self.output)!r}: {error_reason(error)}"
             raise UsageError("unwritable-file", message) from error
 
+    def _replace_output(self) -> None:
+        """Renames the joined file to the output, whose permissions and symbolic link are kept. Raises UsageError."""
+        target = os.path.realpath(self.output)
+        try:
+            if os.path.exists(target):
+                os.chmod(self.path / JOINED_FILE, stat.S_IMODE(os.stat(target).st_mode))
+            os.replace(self.path / JOINED_FILE, target)
+        except OSError as error:
+            if error.errno == errno.EXDEV:  # a link to another file system
+                with open(self.path / JOINED_FILE, "rb") as file:
+                    write_atomically(self.output, iter(partial(file.read, COPY_BYTES), b""))
+                return
+            message = f"cannot write {str(self.output)!r}: {error_reason(error)}"
+            raise UsageError("unwritable-file", message) from error
+
     def remove_parts(self) -> None:
         """Removes the files of a job. The lock stays. Raises UsageError `file-exists` if the folder is no job's."""
         names = {entry.name for entry in os.scandir(self.path)}
@@ -146,7 +170,7 @@ class PartsFolder:
         remove_file(self.path / PROGRESS_FILE)  # first: it says which parts there are
         remove_temporary_files(self.path)
         for name in others:
-            if name.startswith("part-"):
+            if name.startswith("part-") or name == JOINED_FILE:
                 remove_file(self.path / name)
         shutil.rmtree(self.path / CLUSTER_FOLDER, ignore_errors=True)
         write_atomically(self.path / JOB_FILE, _json_bytes(self._job))

@@ -89,7 +89,8 @@ def predict(model: TrainedModel, data: str, output: str | None, options: Predict
         return
     job = job_of(model, predictor, options)
     folder = PartsFolder(target.path, target.format, target.is_folder, job)
-    with folder.opened(options.force or bool(model.session.random_inputs)):
+    # Random inputs are drawn in the order of the rows, from the first one on.
+    with folder.opened(options.force, continues=not model.session.random_inputs):
         _write_parts(folder, target, predictor, reports)
 
 
@@ -137,17 +138,17 @@ def _write_parts(folder: PartsFolder, target: Output, predictor: Predictor, repo
             return
         if last is not None:
             folder.add(*last)
+        folder.finish()
     except KeyboardInterrupt:
         if folder.progress.parts:
-            reports.on_status(continuation_text(folder))
+            reports.on_status(continuation_text(folder, folder.progress.rows))
         raise
-    folder.finish()
 
 
-def continuation_text(folder: PartsFolder) -> str:
-    """How an interrupted prediction goes on."""
-    rows = f"{folder.progress.rows:,} rows are finished in {str(folder.path)!r}"
-    return f"{rows}; the same command continues, --force starts anew"
+def continuation_text(folder: PartsFolder, rows: int) -> str:
+    """How a prediction that was interrupted after some rows goes on."""
+    done = f"{rows:,} rows are finished in {str(folder.path)!r}"
+    return f"{done}; the same command continues, --force starts anew"
 
 
 # -- the job -----------------------------------------------------------------------------------------------------------
