@@ -73,7 +73,7 @@ class VirtualShardStep:
     def _reset_sums(self) -> None:
         group = self._group
         self._sums = ShardSums(group.first, group.end, group.shard_count, self._rounded)
-        self._sparse_sums = SparseSums(group.collective, group.shard_count, self._row_widths, group.compresses)
+        self._sparse_sums = SparseSums(group.first, group.end, group.shard_count, group.compresses)
         self._rows: list[MeasuredBatch] = []
         """The rows of samples that metrics keep, of each shard of this rank."""
 
@@ -102,25 +102,33 @@ class VirtualShardStep:
             total = group.collective.all_reduce(parts, self._rounded)
             np.copyto(self._total, total)
             weight = layout.divide_by_weight(self._total)
-            sparse_means = {table: gradient.divided(weight) for table, gradient in self._sparse_sums.total().items()}
+            sparse_means = self._sparse_means(weight)
         group.agreed_stops = layout.stops(self._total).copy()
         run, results = self._update
         further = {name: feeds[name] for name in self._updater.fed_names if name in feeds}
-        for table, gradient in sparse_means.items():
-            further[shard_result_name(0, gradient_indices_name(table))] = gradient.indices
-            further[shard_result_name(0, gradient_rows_name(table))] = gradient.rows
-        run(further)
+        run(further | sparse_means)
         return {name: array.copy() for name, array in results.items()} | self._gathered_rows()
 
     def _sparse_gradients(self, results: Arrays) -> dict[str, SparseGradient]:
         """The sparse gradients among the results of a shard, by weight: none if it has no samples."""
         gradients = {
             weight: SparseGradient(results[gradient_indices_name(weight)], results[gradient_rows_name(weight)])
-            for weight in self._sparse_sums.widths
+            for weight in self._row_widths
             if results
         }
         with denormals_flushed():
             return {weight: sparse_sum([gradient], self._group.compresses) for weight, gradient in gradients.items()}
+
+    def _sparse_means(self, divisor: np.float32) -> dict[str, np.ndarray]:
+        """The feeds of the update with the sums of sparse gradients over all shards, divided by a number."""
+        if not self._row_widths:
+            return {}
+        collective, rounds = self._group.collective, self._group.compresses
+        feeds = {}
+        for weight, total in collective.all_reduce_sparse(self._sparse_sums.take(), self._row_widths, rounds).items():
+            feeds[shard_result_name(0, gradient_indices_name(weight))] = total.indices
+            feeds[shard_result_name(0, gradient_rows_name(weight))] = total.rows / divisor
+        return feeds
 
     def _gathered_rows(self) -> dict[str, np.ndarray]:
         """The rows of samples that metrics keep, of all shards in their order."""
