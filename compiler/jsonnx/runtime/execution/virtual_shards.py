@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from functools import cached_property
+from functools import cached_property, reduce
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -68,14 +68,14 @@ class VirtualShardStep:
         self._total = AlignedArrays().zeros((self._layout.elements,), np.dtype(np.float32))
         self._lock = Lock()
         self._updater = updater
-        self._fetched_names = [name for name in fetched_names if name not in self._layout.row_names]
+        self._fetched_names = [name for name in fetched_names if name not in self._apart_names]
 
     def _reset_sums(self) -> None:
         group = self._group
         self._sums = ShardSums(group.first, group.end, group.shard_count, self._rounded)
         self._sparse_sums = SparseSums(group.first, group.end, group.shard_count, group.compresses)
-        self._rows: list[MeasuredBatch] = []
-        """The rows of samples that metrics keep, of each shard of this rank."""
+        self._apart: list[MeasuredBatch] = []
+        """The results of metrics that have no place in the vector, of each shard of this rank."""
 
     @cached_property
     def _update(self) -> tuple[RunFunction, dict[str, np.ndarray]]:
@@ -107,7 +107,7 @@ class VirtualShardStep:
         run, results = self._update
         further = {name: feeds[name] for name in self._updater.fed_names if name in feeds}
         run(further | sparse_means)
-        return {name: array.copy() for name, array in results.items()} | self._gathered_rows()
+        return {name: array.copy() for name, array in results.items()} | self._gathered_metrics()
 
     def _sparse_gradients(self, results: Arrays) -> dict[str, SparseGradient]:
         """The sparse gradients among the results of a shard, by weight: none if it has no samples."""
@@ -130,13 +130,20 @@ class VirtualShardStep:
             feeds[shard_result_name(0, gradient_rows_name(weight))] = total.rows / divisor
         return feeds
 
-    def _gathered_rows(self) -> dict[str, np.ndarray]:
-        """The rows of samples that metrics keep, of all shards in their order."""
-        if not self._layout.row_names:
+    @property
+    def _apart_names(self) -> list[str]:
+        """The results of metrics that have no place in the vector."""
+        return self._layout.row_names + self._layout.wide_names
+
+    def _gathered_metrics(self) -> dict[str, np.ndarray]:
+        """The results of metrics that have no place in the vector: rows and sums of all shards in their order."""
+        if not self._apart_names:
             return {}
-        own, self._rows = sorted(self._rows), []
-        shards = gathered(self._group.collective, own)
-        return {name: np.concatenate([shard.results[name] for shard in shards]) for name in self._layout.row_names}
+        own, self._apart = sorted(self._apart), []
+        shards = [shard.results for shard in gathered(self._group.collective, own)]
+        rows = {name: np.concatenate([results[name] for results in shards]) for name in self._layout.row_names}
+        sums = {name: reduce(np.add, [results[name] for results in shards]) for name in self._layout.wide_names}
+        return rows | sums
 
     def _run_threads(self, feeds: Arrays, pending: Iterable[int]) -> None:
         """Computes the shards that are pending, on all threads."""
@@ -150,13 +157,13 @@ class VirtualShardStep:
                     vector = self._sums.buffer(self._layout.elements)
                 results = thread.run(self._slice(feeds, shard), vector)
                 gradients = self._sparse_gradients(results)
-                rows = {name: results[name] for name in self._layout.row_names if name in results}
+                apart = {name: results[name] for name in self._apart_names if name in results}
                 with self._lock:
                     with denormals_flushed():
                         self._sums.add(shard, vector)
                         self._sparse_sums.add(shard, gradients)
-                    if rows:
-                        self._rows.append(MeasuredBatch(shard, len(next(iter(rows.values()))), rows))
+                    if apart:
+                        self._apart.append(MeasuredBatch(shard, 0, apart))
 
         futures: list[Future[None]] = []
         try:
