@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 from ml_dtypes import bfloat16
 
 from .protocol import CollectiveError
 from .shard_tree import Node, Vector, shard_range, subtrees, tree_sum
+from .sparse_sums import SparseGradients, SparseMessage, sparse_tree_sum
 
 Outgoing = Mapping[int, Sequence[np.ndarray]]
 """What each rank gets, as arrays of bytes that are joined; nothing for those that are missing."""
@@ -78,6 +79,18 @@ class ExchangeCollective(ABC):
             if not np.may_share_memory(data, total):
                 total[slices[peer].start : slices[peer].end] = slices[peer].decode(data)
         return total
+
+    def all_reduce_sparse(
+        self, parts: Sequence[SparseGradients], widths: Mapping[str, int], rounded: bool = False
+    ) -> SparseGradients:
+        """The sums over all shards: every rank sends its parts to all others."""
+        by_rank = [list(parts)]
+        if self.size > 1:
+            message = SparseMessage(widths, rounded)
+            data = self.all_gather(message.encode(parts))
+            by_rank = [list(message.decode(data[rank], len(nodes))) for rank, nodes in enumerate(self._nodes)]
+        leaves = zip(chain.from_iterable(self._nodes), chain.from_iterable(by_rank), strict=True)
+        return sparse_tree_sum(dict(leaves), (0, self.shard_count), rounded)
 
     def all_gather(self, data: bytes) -> list[bytes]:
         outgoing = self._to_all([np.frombuffer(data, np.uint8)])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from ..core.diagnostics import UsageError
 from .shard_tree import Vector
+from .sparse_sums import SparseGradients
 
 
 class Collective(Protocol):
@@ -24,6 +25,15 @@ class Collective(Protocol):
         The parts are the float32 vectors of `ShardSums.take()`: one for each node of `subtrees(...)`. The result may be
         in the memory of the first one. The first `rounded` elements travel as bfloat16: `ShardSums` must have
         rounded them in the parts.
+        """
+
+    def all_reduce_sparse(
+        self, parts: Sequence[SparseGradients], widths: Mapping[str, int], rounded: bool = False
+    ) -> SparseGradients:
+        """The sums of sparse gradients over all shards, equal to the bit as those of `all_reduce`.
+
+        The parts are those of `SparseSums.take()`; `widths` are the lengths of rows of all tables. If `rounded`, the
+        sums round, and rows travel as bfloat16.
         """
 
     def all_gather(self, data: bytes) -> list[bytes]:

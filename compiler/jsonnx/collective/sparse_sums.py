@@ -4,26 +4,26 @@ are added and travel.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from ml_dtypes import bfloat16
 
-from .protocol import Collective
-from .shard_tree import Node, children, shard_range, subtrees
+from .shard_tree import Node, children, subtrees
 
 
 class SparseGradient(NamedTuple):
-    """The rows of a gradient that are not zero."""
+    """The rows of a table's gradient that are not zero."""
 
     indices: np.ndarray
     """[n] int64. A sum has each index once, in ascending order."""
     rows: np.ndarray
     """[n, width] float32."""
 
-    def divided(self, divisor: np.float32) -> SparseGradient:
-        return SparseGradient(self.indices, self.rows / divisor)
+
+SparseGradients = Mapping[str, SparseGradient]
+"""Gradients by table. One that is missing is zero."""
 
 
 def sparse_sum(parts: Sequence[SparseGradient], rounds: bool = False) -> SparseGradient:
@@ -52,64 +52,57 @@ def _segment_sums(rows: np.ndarray, order: np.ndarray, starts: np.ndarray) -> np
     return sums
 
 
+def sparse_tree_sum(parts: Mapping[Node, SparseGradients], node: Node, rounds: bool = False) -> SparseGradients:
+    """The sums of a node, of whose shards the parts have each once."""
+    if node in parts:
+        return parts[node]
+    left, right = (sparse_tree_sum(parts, child, rounds) for child in children(node))
+    both = {table: sparse_sum([left[table], right[table]], rounds) for table in left if table in right}
+    return {**left, **right, **both}
+
+
 class SparseSums:
-    """Adds the sparse gradients of some tables over all shards, of which this rank has first..end-1."""
+    """Sums of the sparse gradients of the shards first..end-1."""
 
-    def __init__(self, collective: Collective, shard_count: int, widths: Mapping[str, int], rounds: bool) -> None:
-        """`widths` are the lengths of rows, by table. With `rounds`, all sums are rounded to bfloat16, and travel
-        so."""
-        self._collective, self._shard_count, self.widths, self._rounds = collective, shard_count, widths, rounds
-        self._dtype = np.dtype(bfloat16 if rounds else np.float32)
-        self._nodes = [self._subtrees(rank) for rank in range(collective.size)]
-        self._leaves: dict[str, dict[Node, SparseGradient]] = {table: {} for table in widths}
+    def __init__(self, first: int, end: int, shard_count: int, rounds: bool = False) -> None:
+        """With `rounds`, all sums are rounded to bfloat16."""
+        self._nodes, self._rounds = subtrees(first, end, shard_count), rounds
+        self._leaves: dict[Node, SparseGradients] = {}
 
-    def _subtrees(self, rank: int) -> list[Node]:
-        return subtrees(*shard_range(rank, self._collective.size, self._shard_count), self._shard_count)
+    def add(self, shard: int, gradients: SparseGradients) -> None:
+        """Adds the gradients of a shard, each a `sparse_sum`."""
+        self._leaves[shard, shard + 1] = gradients
 
-    def add(self, shard: int, gradients: Mapping[str, SparseGradient]) -> None:
-        """Adds the gradients of a shard, each a `sparse_sum`; a table that is missing has none."""
-        for table, width in self.widths.items():
-            empty = SparseGradient(np.empty(0, np.int64), np.empty((0, width), np.float32))
-            self._leaves[table][shard, shard + 1] = gradients.get(table, empty)
+    def take(self) -> list[SparseGradients]:
+        """The sums of `subtrees(first, end, shard_count)`; after that, the sums are those of no shard."""
+        sums = [sparse_tree_sum(self._leaves, node, self._rounds) for node in self._nodes]
+        self._leaves = {}
+        return sums
 
-    def total(self) -> dict[str, SparseGradient]:
-        """The sums over all shards, by table, equal to the bit on every rank; the next step's begin empty."""
-        own = {
-            table: {node: self._node_sum(leaves, node) for node in self._nodes[self._collective.rank]}
-            for table, leaves in self._leaves.items()
-        }
-        for leaves in self._leaves.values():
-            leaves.clear()
-        if self._collective.size > 1:
-            data = self._collective.all_gather(self._encode(own))
-            decoded = [self._decode(nodes, data[rank]) for rank, nodes in enumerate(self._nodes)]
-            own = {table: {n: part for parts in decoded for n, part in parts[table].items()} for table in own}
-        return {table: self._node_sum(parts, (0, self._shard_count)) for table, parts in own.items()}
 
-    def _node_sum(self, parts: Mapping[Node, SparseGradient], node: Node) -> SparseGradient:
-        """The sum of a node, of whose shards the parts have each once."""
-        if node in parts:
-            return parts[node]
-        return sparse_sum([self._node_sum(parts, child) for child in children(node)], self._rounds)
+class SparseMessage:
+    """The form in which sums travel: the numbers of rows of all nodes and tables, then the indices and rows of each.
 
-    def _encode(self, sums: Mapping[str, Mapping[Node, SparseGradient]]) -> bytes:
-        """The numbers of rows of all tables and nodes, then the indices and rows of each."""
-        parts = [part for of_table in sums.values() for part in of_table.values()]
-        counts = np.array([len(part.indices) for part in parts], np.int64)
-        arrays = [array for part in parts for array in (part.indices, part.rows.astype(self._dtype, copy=False))]
+    Rounded rows travel as bfloat16.
+    """
+
+    def __init__(self, widths: Mapping[str, int], rounded: bool) -> None:
+        self._widths, self._dtype = widths, np.dtype(bfloat16 if rounded else np.float32)
+
+    def encode(self, sums: Sequence[SparseGradients]) -> bytes:
+        found = [part.get(table) for part in sums for table in self._widths]
+        counts = np.array([len(part.indices) if part else 0 for part in found], np.int64)
+        arrays = [array for part in found if part for array in (part.indices, part.rows.astype(self._dtype))]
         return b"".join([counts.tobytes(), *(array.tobytes() for array in arrays)])
 
-    def _decode(self, nodes: Sequence[Node], data: bytes) -> dict[str, dict[Node, SparseGradient]]:
-        counts = iter(np.frombuffer(data, np.int64, len(self.widths) * len(nodes)))
-        start = 8 * len(self.widths) * len(nodes)
-        sums: dict[str, dict[Node, SparseGradient]] = {}
-        for table, width in self.widths.items():
-            sums[table] = {}
-            for node in nodes:
-                count = int(next(counts))
+    def decode(self, data: bytes, node_count: int) -> Iterator[SparseGradients]:
+        counts = np.frombuffer(data, np.int64, node_count * len(self._widths)).reshape(node_count, len(self._widths))
+        start = counts.nbytes
+        for row_counts in counts.tolist():
+            part = {}
+            for (table, width), count in zip(self._widths.items(), row_counts, strict=True):
                 indices = np.frombuffer(data, np.int64, count, start)
-                start += indices.nbytes
-                rows = np.frombuffer(data, self._dtype, count * width, start)
-                start += rows.nbytes
-                sums[table][node] = SparseGradient(indices, rows.reshape(count, width).astype(np.float32, copy=False))
-        return sums
+                rows = np.frombuffer(data, self._dtype, count * width, start + indices.nbytes)
+                part[table] = SparseGradient(indices, rows.reshape(count, width).astype(np.float32))
+                start += indices.nbytes + rows.nbytes
+            yield part

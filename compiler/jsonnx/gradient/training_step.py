@@ -207,8 +207,8 @@ def combine_shards(
 ) -> Graph:
     """The last graph of a sharded step: sums the results of all shards (inputs `+0/NAME` ...) and updates weights.
 
-    With one shard, its results are those of the whole batch, without rows of samples. Then sparse gradients are added
-    up already, too: the inputs are their indices and rows.
+    With one shard, its results are those of the whole batch, without rows of samples and sums in other types than
+    float32. Then sparse gradients are added up already, too: the inputs are their indices and rows.
     """
     g = Builder.extending(replace(graph, inputs={}, outputs={}, nodes=(), randoms={}, losses=(), updates={}))
     with g.scope("shares", ("training",)):
@@ -217,7 +217,7 @@ def combine_shards(
             type = value.type
             if weight := sparse_gradient_weight(name):  # a row for each that any shard has looked up
                 type = TensorType(type.dtype, (Size.named(f"{ROW_INDICES}/{weight}"), *type.shape[1:]))
-            elif not type.is_static() or name == LOSS_WEIGHT:  # rows of samples are not added
+            elif not type.is_static() or name == LOSS_WEIGHT or (shard_count == 1 and type.dtype != "float32"):
                 continue
             shard_results = [g.input(shard_result_name(index, name), type) for index in range(shard_count)]
             totals[name] = shard_results[0] if shard_count == 1 else g.Sum(*shard_results)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jsonnx.collective.local import local_collectives
 from jsonnx.collective.protocol import Collective
-from jsonnx.collective.shard_tree import tree_sum
+from jsonnx.collective.shard_tree import shard_range, tree_sum
 from jsonnx.collective.sparse_sums import SparseGradient, SparseSums, sparse_sum
 from ml_dtypes import bfloat16
 
@@ -33,12 +33,12 @@ def totals(shards: list[Shard], size: int, rounds: bool) -> list[Shard]:
     """The sums over all shards, on each rank."""
 
     def run(collective: Collective) -> Shard:
-        sums = SparseSums(collective, SHARDS, WIDTHS, rounds)
+        first, end = shard_range(collective.rank, size, SHARDS)
+        sums = SparseSums(first, end, SHARDS, rounds)
         for _ in range(2):  # the second sum has nothing of the first
-            first, end = -(-SHARDS * collective.rank // size), -(-SHARDS * (collective.rank + 1) // size)
             for shard in reversed(range(first, end)):
                 sums.add(shard, {table: sparse_sum([part], rounds) for table, part in shards[shard].items()})
-            total = sums.total()
+            total = dict(collective.all_reduce_sparse(sums.take(), WIDTHS, rounds))
         return total
 
     with ThreadPoolExecutor(size) as executor:

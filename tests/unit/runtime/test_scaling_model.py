@@ -134,7 +134,7 @@ def test_more_workers_than_shards_exchange_but_do_not_compute() -> None:
 @pytest.mark.parametrize(("busy_share", "is_told"), [(0.3, True), (1.7, False)])
 def test_steps_that_other_programs_disturbed_are_told(busy_share: float, is_told: bool) -> None:
     text = scaling_text(scaling(replace(COSTS, busy_share=busy_share)))
-    assert ("the measured steps had them for 30% of their time" in text) == is_told
+    assert ("the measured steps had a processor for only 30% of their time" in text) == is_told
 
 
 def test_the_reason_of_lost_time_is_told() -> None:

@@ -29,6 +29,7 @@ SEPARABLE = [
     "rates",
     "masked steps",
     "ignored class",
+    "sums in float64",
     "kept samples",
     "lazy tables",
     "masked lazy table",
@@ -111,6 +112,9 @@ CASES: dict[str, dict[str, Any]] = {
         [{"type": "Embedding", "input_dim": 1000, "output_dim": 8}, HEAD],
         TEXT,
         loss={"type": "sparse_categorical_crossentropy", "ignore_class": 1},
+    ),
+    "sums in float64": spec(
+        [dense(8, activation="relu"), dense(1, name="y")], VECTOR, loss="mse", metrics=["r2_score"]
     ),
     "kept samples": spec(
         [dense(8, activation="relu"), dense(1, activation="sigmoid", name="y")],

@@ -57,8 +57,8 @@ def _head_lines(scaling: Scaling) -> list[str]:
         )
     if costs.busy_share < scaling.min_busy_share:
         lines.append(
-            "Other programs used the processors: the measured steps had them for "
-            f"{costs.busy_share:.0%} of their time, which is too long. Measure again without such programs."
+            f"Times are too long: the measured steps had a processor for only {costs.busy_share:.0%} of their time. "
+            "Measure again without other programs."
         )
     return lines
 

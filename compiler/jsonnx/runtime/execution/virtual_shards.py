@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from functools import cached_property
+from functools import cached_property, reduce
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -68,14 +68,14 @@ class VirtualShardStep:
         self._total = AlignedArrays().zeros((self._layout.elements,), np.dtype(np.float32))
         self._lock = Lock()
         self._updater = updater
-        self._fetched_names = [name for name in fetched_names if name not in self._layout.row_names]
+        self._fetched_names = [name for name in fetched_names if name not in self._apart_names]
 
     def _reset_sums(self) -> None:
         group = self._group
         self._sums = ShardSums(group.first, group.end, group.shard_count, self._rounded)
-        self._sparse_sums = SparseSums(group.collective, group.shard_count, self._row_widths, group.compresses)
-        self._rows: list[MeasuredBatch] = []
-        """The rows of samples that metrics keep, of each shard of this rank."""
+        self._sparse_sums = SparseSums(group.first, group.end, group.shard_count, group.compresses)
+        self._apart: list[MeasuredBatch] = []
+        """The results of metrics that have no place in the vector, of each shard of this rank."""
 
     @cached_property
     def _update(self) -> tuple[RunFunction, dict[str, np.ndarray]]:
@@ -102,33 +102,48 @@ class VirtualShardStep:
             total = group.collective.all_reduce(parts, self._rounded)
             np.copyto(self._total, total)
             weight = layout.divide_by_weight(self._total)
-            sparse_means = {table: gradient.divided(weight) for table, gradient in self._sparse_sums.total().items()}
+            sparse_means = self._sparse_means(weight)
         group.agreed_stops = layout.stops(self._total).copy()
         run, results = self._update
         further = {name: feeds[name] for name in self._updater.fed_names if name in feeds}
-        for table, gradient in sparse_means.items():
-            further[shard_result_name(0, gradient_indices_name(table))] = gradient.indices
-            further[shard_result_name(0, gradient_rows_name(table))] = gradient.rows
-        run(further)
-        return {name: array.copy() for name, array in results.items()} | self._gathered_rows()
+        run(further | sparse_means)
+        return {name: array.copy() for name, array in results.items()} | self._gathered_metrics()
 
     def _sparse_gradients(self, results: Arrays) -> dict[str, SparseGradient]:
         """The sparse gradients among the results of a shard, by weight: none if it has no samples."""
         gradients = {
             weight: SparseGradient(results[gradient_indices_name(weight)], results[gradient_rows_name(weight)])
-            for weight in self._sparse_sums.widths
+            for weight in self._row_widths
             if results
         }
         with denormals_flushed():
             return {weight: sparse_sum([gradient], self._group.compresses) for weight, gradient in gradients.items()}
 
-    def _gathered_rows(self) -> dict[str, np.ndarray]:
-        """The rows of samples that metrics keep, of all shards in their order."""
-        if not self._layout.row_names:
+    def _sparse_means(self, divisor: np.float32) -> dict[str, np.ndarray]:
+        """The feeds of the update with the sums of sparse gradients over all shards, divided by a number."""
+        if not self._row_widths:
             return {}
-        own, self._rows = sorted(self._rows), []
-        shards = gathered(self._group.collective, own)
-        return {name: np.concatenate([shard.results[name] for shard in shards]) for name in self._layout.row_names}
+        collective, rounds = self._group.collective, self._group.compresses
+        feeds = {}
+        for weight, total in collective.all_reduce_sparse(self._sparse_sums.take(), self._row_widths, rounds).items():
+            feeds[shard_result_name(0, gradient_indices_name(weight))] = total.indices
+            feeds[shard_result_name(0, gradient_rows_name(weight))] = total.rows / divisor
+        return feeds
+
+    @property
+    def _apart_names(self) -> list[str]:
+        """The results of metrics that have no place in the vector."""
+        return self._layout.row_names + self._layout.wide_names
+
+    def _gathered_metrics(self) -> dict[str, np.ndarray]:
+        """The results of metrics that have no place in the vector: rows and sums of all shards in their order."""
+        if not self._apart_names:
+            return {}
+        own, self._apart = sorted(self._apart), []
+        shards = [shard.results for shard in gathered(self._group.collective, own)]
+        rows = {name: np.concatenate([results[name] for results in shards]) for name in self._layout.row_names}
+        sums = {name: reduce(np.add, [results[name] for results in shards]) for name in self._layout.wide_names}
+        return rows | sums
 
     def _run_threads(self, feeds: Arrays, pending: Iterable[int]) -> None:
         """Computes the shards that are pending, on all threads."""
@@ -142,13 +157,13 @@ class VirtualShardStep:
                     vector = self._sums.buffer(self._layout.elements)
                 results = thread.run(self._slice(feeds, shard), vector)
                 gradients = self._sparse_gradients(results)
-                rows = {name: results[name] for name in self._layout.row_names if name in results}
+                apart = {name: results[name] for name in self._apart_names if name in results}
                 with self._lock:
                     with denormals_flushed():
                         self._sums.add(shard, vector)
                         self._sparse_sums.add(shard, gradients)
-                    if rows:
-                        self._rows.append(MeasuredBatch(shard, len(next(iter(rows.values()))), rows))
+                    if apart:
+                        self._apart.append(MeasuredBatch(shard, 0, apart))
 
         futures: list[Future[None]] = []
         try:

@@ -22,13 +22,15 @@ class FlatLayout:
     """Where the results of a shard lie in one vector: gradients first, as they may travel in 16 bits, then other means
     over samples, then sums.
 
-    Sparse gradients, and rows of samples, which some metrics keep, have no fixed size and no place in it.
+    Sparse gradients, and rows of samples, which some metrics keep, have no fixed size and no place in it; neither have
+    sums in float64, which some metrics need.
     """
 
     def __init__(self, outputs: Mapping[str, Value]) -> None:
         others = [name for name in outputs if not sparse_gradient_weight(name)]
         self.row_names = [name for name in others if not outputs[name].type.is_static()]
-        names = [name for name in others if name not in self.row_names]
+        self.wide_names = [n for n in others if n not in self.row_names and outputs[n].dtype != "float32"]
+        names = [name for name in others if name not in (*self.row_names, *self.wide_names)]
         sums = {name for name in names if is_metric_sums_name(name) or name == LOSS_WEIGHT}
         names.sort(key=lambda name: (name in sums, not is_gradient_name(name)))
         self._places: dict[str, tuple[int, tuple[int, ...]]] = {}
