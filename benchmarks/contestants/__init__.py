@@ -64,11 +64,11 @@ INFERENCE = {
 """Contestants in inference: the first four are ONNX files in the same onnxruntime, with the same options."""
 
 DISTRIBUTED = {
-    "jsonnx-2": Entry("jsonnx, 2 processes, 2 shards", "ranks:Ours", processes=2),
-    "jsonnx-2x4": Entry("jsonnx, 2 processes, 8 shards", "ranks:OursOfShards", processes=2),
-    "torch-2": Entry("PyTorch, DDP with gloo, 2 processes", "ranks:PyTorch", processes=2),
+    "jsonnx-2": Entry("jsonnx, 2 shards", "ranks:Ours", processes=2),
+    "jsonnx-2x4": Entry("jsonnx, 8 shards", "ranks:OursOfShards", processes=2),
+    "torch-2": Entry("PyTorch DDP", "ranks:PyTorch", processes=2),
 }
-"""Contestants of two processes with one thread each."""
+"""Contestants of two processes with one thread each; PyTorch's exchange gradients by gloo."""
 
 GEMM = "gemm"
 """Not a contestant, but the machine's peak performance as a reference."""

@@ -35,7 +35,7 @@ def tables(results: Result) -> list[Table]:
 
 def page(results: Result) -> list[Table]:
     """Returns the tables of the documentation."""
-    return tables(results)
+    return tables(results)[1:]
 
 
 def processor_medians(result: Result) -> dict[str, float]:

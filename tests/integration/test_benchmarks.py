@@ -14,10 +14,10 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import contest, page  # noqa: E402
-from benchmarks.contestants import GEMM, PEAK, TRAINING, Entry  # noqa: E402
+from benchmarks.contestants import DISTRIBUTED, GEMM, PEAK, TRAINING, Entry  # noqa: E402
 from benchmarks.load import Watch, rest  # noqa: E402
 from benchmarks.materials import Materials, write  # noqa: E402
-from benchmarks.parts import PARTS  # noqa: E402
+from benchmarks.parts import PARTS, distributed  # noqa: E402
 from benchmarks.referee import Turns, compete  # noqa: E402
 from benchmarks.results import LATEST, Results  # noqa: E402
 from benchmarks.workloads import INFERENCE, WIDER, Workload  # noqa: E402
@@ -47,6 +47,24 @@ def test_every_contestant_is_measured_in_turns(scores):
 def test_a_failing_contestant_has_no_times_but_a_reason(scores):
     assert not scores["nobody"].rounds
     assert "Nobody" in scores["nobody"].failed
+
+
+@pytest.mark.costly(3)
+def test_two_processes_train_on_the_batches_of_one(scores, tmp_path):
+    write(TINY, tmp_path)
+    pairs = {name: DISTRIBUTED[name] for name in ("jsonnx-2", "jsonnx-2x4")}
+    for score in compete(pairs, tmp_path, 1, Turns(1, 0.01)).values():
+        assert score.failed == ""
+        assert score.proof == pytest.approx(scores["jsonnx"].proof, rel=1e-5)
+        assert all(0 < took < 1000 for took in score.processor)
+
+
+def test_the_efficiency_of_two_processes_is_relative_to_twice_the_time():
+    times = {"jsonnx": [12.0], "jsonnx-2": [8.0], "torch": [10.0], "torch-2": [6.0]}
+    scores = {n: {"rounds": t, "shared": [], "processor": t, "proof": [], "failed": ""} for n, t in times.items()}
+    wall, processor = distributed.tables({"mlp": {"contestants": scores}})
+    assert wall.rows == [["mlp", "12", "10", "8", "-", "6", "75%", "-", "83%"]]
+    assert processor.rows == wall.rows
 
 
 def test_ratios_are_relative_to_the_fastest_peer():

@@ -95,8 +95,14 @@ def _random_metadata(graph: Graph) -> dict[str, str]:
 
 
 def _domains(graph: Graph) -> list[onnx.OperatorSetIdProto]:
-    domains = sorted({node.domain for node in graph.nodes} - {""})
+    domains = sorted(_used_domains(graph) - {""})
     return [helper.make_opsetid(domain, DOMAIN_VERSIONS.get(domain, 1)) for domain in domains]
+
+
+def _used_domains(graph: Graph) -> set[str]:
+    """The domains of the nodes, including those in the bodies of loops and conditionals."""
+    bodies = (body for node in graph.nodes for body in node.bodies.values())
+    return {node.domain for node in graph.nodes}.union(*map(_used_domains, bodies))
 
 
 def _uninferable_results(graph: Graph) -> list[Value]:

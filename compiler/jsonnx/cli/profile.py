@@ -131,9 +131,9 @@ def profile(
     from ..render.text.terminal import line_width, shows_color
     from ..runtime.providers.provider_options import parse_assignments
 
-    if training and Path(spec_or_model).suffix.lower() == ".onnx":
-        help = "name the spec or the RUN folder that it is from"
-        raise UsageError("bad-option", "--training needs a spec: an ONNX model has no training step", help)
+    if (training or workers is not None) and Path(spec_or_model).suffix.lower() == ".onnx":
+        option, help = "--training" if training else "--workers", "name the spec or the RUN folder that it is from"
+        raise UsageError("bad-option", f"{option} needs a spec: an ONNX model has no training step", help)
     if workers is not None and trace_file is not None:
         raise UsageError("bad-option", "--trace has no effect with --workers", "leave one of them out")
     if trace_file is not None:

@@ -35,7 +35,7 @@ MAX_CALL_BYTES = 1 << 22
 """The most that is sent or received at a time, so that both directions take turns. The system chooses the size of its
 buffers, larger for long distances, as long as a program does not."""
 MAX_GRACE_SECONDS = 0.3
-"""How long others may report a failure after the first one is seen, so that its cause is named."""
+"""How long others may tell why they end after the first failure is seen, so that its cause is named."""
 MAX_FAREWELL_SECONDS = 2.0
 MAX_WAIT_SECONDS = 0.1
 Bytes = Any
@@ -190,12 +190,12 @@ class TcpCollective(ExchangeCollective):
             for peer, pieces in self._messages(step, outgoing).items():
                 jobs[peer, WRITE] = self._sending[peer] = self._links[peer].send(pieces)
                 jobs[peer, READ] = self._receive(peer, step, lengths, memory, received)
-            lost = self._run(jobs, self._timeout)
+            lost = self._run(jobs)
         except BaseException as error:
             self._end([self.rank], f"{self._name} has stopped: {type(error).__name__}")
             raise
         if lost:
-            raise self._failure(lost, step)
+            raise self._failure(lost, jobs, step)
         return received
 
     def _messages(self, step: int, outgoing: Outgoing) -> dict[int, list[Bytes]]:
@@ -273,29 +273,31 @@ class TcpCollective(ExchangeCollective):
             link.segments[self._number % 2] = (key, data)
         return data
 
-    def _run(self, jobs: Jobs, timeout: float, deadline: float = math.inf) -> dict[int, _Lost]:
-        """Continues jobs as their connections are ready, until all have ended; returns the ranks that failed."""
+    def _run(self, jobs: Jobs, deadline: float = math.inf) -> dict[int, _Lost]:
+        """Continues jobs as their connections are ready, and removes them when they have ended.
+
+        Returns the ranks that failed: at once, or with a deadline when that is over or no jobs are left.
+        """
         lost: dict[int, _Lost] = {}
         for link in self._links.values():
             link.last_progress = time.monotonic()
-        silent: set[int] = set()
         ready = list(jobs)
-        while jobs and time.monotonic() < deadline:
-            for key in ready:
+        while jobs and time.monotonic() < deadline and (not lost or deadline < math.inf):
+            for peer, event in ready:
                 try:
-                    if key in jobs:
-                        next(jobs[key])
+                    if (peer, event) in jobs:
+                        next(jobs[peer, event])
                 except StopIteration:
-                    del jobs[key]
+                    del jobs[peer, event]
                 except _Lost as error:
-                    lost[key[0]] = error
-                    jobs = {other: job for other, job in jobs.items() if other[0] != key[0]}
+                    lost[peer] = error
+                    del jobs[peer, event]
+                    jobs.pop((peer, WRITE), None)
             ready = self._wait(jobs)
-            oldest = time.monotonic() - timeout
-            silent |= {peer for peer, _ in jobs if self._links[peer].last_progress < oldest}
-            if lost or silent:
-                deadline = min(deadline, time.monotonic() + MAX_GRACE_SECONDS)
-        return lost or {peer: self._links[peer].lost(f"did not answer for {timeout:g} s") for peer in silent if jobs}
+            oldest = time.monotonic() - self._timeout
+            for peer in {peer for peer, _ in jobs if self._links[peer].last_progress < oldest}:
+                lost[peer] = self._links[peer].lost(f"did not answer for {self._timeout:g} s")
+        return lost
 
     def _wait(self, jobs: Iterable[Job]) -> list[Job]:
         """The jobs whose connections are ready."""
@@ -308,30 +310,38 @@ class TcpCollective(ExchangeCollective):
             ready = selector.select(MAX_WAIT_SECONDS) if wanted else []
         return [(key.data, event) for key, events in ready for event in (READ, WRITE) if events & event]
 
-    def _failure(self, lost: Mapping[int, _Lost], step: int) -> CollectiveError:
-        """Ends the collective; the error names the ranks that are the cause."""
-        reasons = dict.fromkeys(str(error) for error in lost.values())
-        causes = sorted({cause for error in lost.values() for cause in error.causes})
-        message = f"rank {self.rank} cannot finish {STEP_NAMES[step]}, exchange {self._number}: {'; '.join(reasons)}"
-        self._end(causes, "; ".join(reasons))
-        return CollectiveError(
-            message, causes, "read the log of that rank for the reason, and start the training again"
-        )
+    def _failure(self, lost: dict[int, _Lost], jobs: Jobs, step: int) -> CollectiveError:
+        """Ends the collective; the error names the ranks that are the cause.
 
-    def _end(self, causes: Sequence[int], reason: str) -> None:
-        """Closes everything, after it has told the others why."""
+        A rank that says why it ends has not caused it, even if it seemed not to answer.
+        """
+        lost |= self._end(_causes(lost), "; ".join(map(str, lost.values())), jobs)
+        alive = {self.rank} | {peer for peer, error in lost.items() if peer not in error.causes}
+        causes = sorted(_causes(lost) - alive or _causes(lost))
+        reasons = dict.fromkeys(str(error) for error in lost.values() if not alive.issuperset(error.causes))
+        reasons = reasons or dict.fromkeys(map(str, lost.values()))
+        message = f"rank {self.rank} cannot finish {STEP_NAMES[step]}, exchange {self._number}: {'; '.join(reasons)}"
+        return CollectiveError(message, causes, "read the log of that rank, and start the training again")
+
+    def _end(self, causes: Iterable[int], reason: str, jobs: Jobs | None = None) -> dict[int, _Lost]:
+        """Closes everything, after it has told the others why. Returns what they tell meanwhile, if jobs receive it."""
+        jobs = jobs or {}
         text = f"{' '.join(map(str, causes))}:{reason}".encode()[:MAX_FAILURE_BYTES]
         header = HEADER.pack(MAGIC, FAILURE, 0, len(text), FOLLOWS) + KEY.pack(*NO_SEGMENT)
-        jobs: Jobs = {
-            (peer, WRITE): chain(self._sending.get(peer, ()), link.send([header, text]))
-            for peer, link in self._links.items()
-        }
-        self._run(jobs, MAX_FAREWELL_SECONDS, time.monotonic() + MAX_FAREWELL_SECONDS)
+        for peer, link in self._links.items():
+            jobs[peer, WRITE] = chain(self._sending.get(peer, ()), link.send([header, text]))
+        lost = self._run(jobs, time.monotonic() + MAX_GRACE_SECONDS)
+        self._run({key: job for key, job in jobs.items() if key[1] == WRITE}, time.monotonic() + MAX_FAREWELL_SECONDS)
         for link in self._links.values():
             link.connection.close()
         for segment in self._segments.values():
             segment.close()
         self._links, self._sending, self._segments = {}, {}, {}
+        return lost
+
+
+def _causes(lost: Mapping[int, _Lost]) -> set[int]:
+    return {cause for error in lost.values() for cause in error.causes}
 
 
 def _size(pieces: Sequence[np.ndarray]) -> int:

@@ -25,7 +25,10 @@ class GradientTuning:
     """Conv inputs of three spatial axes: whether a convolution with flipped kernels may replace ConvTranspose."""
 
     max_inputs_per_unit: float = 0.0
-    """LSTM and RNN: maximum ratio of input features to units for multiplying state and inputs as one row."""
+    """LSTM and RNN: maximum ratio of input features to units for multiplying state and inputs as one row..."""
+
+    max_row_weights: int = 0
+    """... and maximum size of the recurrent weights, in elements."""
 
     max_small_batch: int = 0
     """LSTM: maximum batch size for keeping the operator in the forward pass and recomputing the gates from its
@@ -39,6 +42,9 @@ class GradientTuning:
 
     min_unroll_weights: int = 0
     """... if the recurrent weights have at least this many elements..."""
+
+    max_unroll_weights: int = 0
+    """... and at most this many..."""
 
     min_unroll_batch: int = 0
     """... and the batch at least this many samples."""

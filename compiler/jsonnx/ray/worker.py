@@ -21,6 +21,7 @@ from ..core.training_options import TrainingOptions
 from ..data.samples.data_errors import FeedError
 from ..frontend.json.json_reader import from_value, read_text
 from ..pipeline.check.check import CheckedSpec, check_source
+from ..pipeline.check.sweep_plan import without_sweep
 from ..pipeline.run.lock_file import LockedRun
 from ..pipeline.run.run_outcome import Outcome
 from ..pipeline.run.training_ranks import follow
@@ -28,6 +29,7 @@ from ..pipeline.run.training_run import is_resumed, train
 from ..pipeline.run_folder.run_folder import RunFolder
 from ..pipeline.run_folder.run_lock import is_locked
 from ..runtime.providers.signals import request_stop
+from ..sections.sweep_section import SWEEP_KEY
 from .monitor import Event, EventKind, Stage
 from .node_checks import SHARED_FILES_HELP, bind_cpus
 from .rendezvous import connect, rendezvous
@@ -53,15 +55,20 @@ class SpecText:
     file: str | None
     scale: str | None
     changes: tuple[str, ...]
+    has_sweep: bool
+    """Whether the section `sweep` of the text belongs to the spec: it does not in a trial of the search."""
 
     @staticmethod
     def of(checked: CheckedSpec, options: TrainingOptions) -> SpecText:
-        source = checked.source
-        text = source.text or None
-        return SpecText(text, None if text else source.written_value, source.file, options.scale, options.changes)
+        source, document = checked.source, checked.source.value
+        text, has_sweep = source.text or None, isinstance(document, dict) and SWEEP_KEY in document
+        value = None if text else source.written_value
+        return SpecText(text, value, source.file, options.scale, options.changes, has_sweep)
 
     def checked(self) -> CheckedSpec:
         source = from_value(self.value) if self.text is None else read_text(self.text, self.file)
+        if not self.has_sweep:
+            source = without_sweep(source)
         checked = check_source(source, changes=self.changes, scale=self.scale)
         checked.require()
         return checked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ def ray_folder() -> Iterator[str]:
     """The folder of the sessions of Ray; short, since its sockets have names of at most 107 bytes."""
     with tempfile.TemporaryDirectory(prefix="jxr", ignore_cleanup_errors=True) as folder:
         os.environ["RAY_TMPDIR"] = folder
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}  # for nodes that join, too
         yield folder
 
 

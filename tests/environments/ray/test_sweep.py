@@ -70,7 +70,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: Cluster) -> P
 
 
 def write_spec(parameters: dict[str, Any] = PARAMETERS, **keys: Any) -> None:
-    section = {"parameters": parameters, "trials": 4, **keys}
+    section = {"parameters": parameters, "trials": 3, **keys}
     Path("spec.json").write_text(json.dumps(SPEC | {"sweep": section}, indent=1))
 
 
@@ -146,9 +146,9 @@ def epochs_of(folder: str) -> int:
     "keys",
     [
         {"sampler": "random", "seeds": 2},
-        {"sampler": "grid", "parameters": {"width": {"choice": [2, 4, 2, 8]}}},
+        {"sampler": "grid", "parameters": {"width": {"choice": [2, 4, 2]}}},
         {"sampler": "qmc"},
-        {"sampler": "tpe", "pruning": {"method": "successive_halving", "reduction_factor": 2}, "trials": 6},
+        {"sampler": "tpe", "pruning": {"method": "successive_halving", "reduction_factor": 2}, "trials": 4},
         {
             "parameters": {
                 "training.optimizer.type": {"choice": ["adam", "sgd"]},
@@ -272,14 +272,14 @@ def test_a_pruned_trial_ends(here: Path) -> None:
 
 def test_an_interrupted_search_leaves_no_process_and_is_resumed(here: Path, cluster: Cluster) -> None:
     write_spec({"width": {"choice": [2, 4]}}, sampler="grid", trials=2)
-    changes = ("--set", "training.epochs=200")
+    changes = ("--set", "training.epochs=100")
     expected = search("local", changes=[changes[1]], jobs=2)
     with start(cluster, "--jobs", "2", *changes) as sweep:
         wait_for(lambda: epochs_of("out/trials/0001") > 5 and epochs_of("out/trials/0002") > 5)
         sweep.send_signal(signal.SIGINT)
         assert sweep.wait(60) == 128 + signal.SIGINT
     assert [record["runs"][0]["state"] for record in records()] == ["interrupted"] * 2
-    wait_for(lambda: not trial_processes(here) and not actors())
+    wait_for(lambda: not trial_processes(here) and ray.available_resources().get("CPU") == 2)
     done = subprocess.run(command(cluster, "--jobs", "2", "--resume", *changes), check=True, capture_output=True)
     assert b"finished 2" in done.stdout
     assert [trial.curve for trial in expected.trials] == [record["runs"][0]["curve"] for record in records()]
@@ -304,7 +304,7 @@ def test_ctrl_c_in_a_terminal_reaches_the_processes_of_an_own_cluster_too() -> N
 
 def test_a_search_whose_driver_is_killed_is_resumed(here: Path, cluster: Cluster) -> None:
     write_spec({"width": {"choice": [2, 4]}}, sampler="grid", trials=2)
-    changes = ("--set", "training.epochs=200")
+    changes = ("--set", "training.epochs=100")
     expected = search("local", changes=[changes[1]], jobs=2)
     with start(cluster, "--jobs", "2", *changes) as sweep:
         wait_for(lambda: epochs_of("out/trials/0001") > 5)
@@ -349,10 +349,8 @@ def test_trials_on_several_workers_are_those_of_one_machine(here: Path) -> None:
     parameters = {LEARNING_RATE: {"choice": [1e-1, 1e-9]}}
     write_spec(parameters, sampler="grid", trials=2, pruning={"method": "median", "min_trials": 1})
     changes = ['training.distributed={"shards": 4}', "training.epochs=60"]
-    local, remote = (
-        search("local", changes=changes),
-        search("remote", RayTrialHost(workers_per_trial=2), changes=changes),
-    )
+    local = search("local", changes=changes)
+    remote = search("remote", RayTrialHost(workers_per_trial=2), changes=changes)
     assert outcomes(remote) == outcomes(local)
     assert [trial.state for trial in remote.trials] == ["finished", "pruned"]
     assert same_files("trials/0001", "model.onnx", "weights.safetensors", "run.json", "spec.json", "metrics.jsonl")
@@ -403,10 +401,3 @@ def test_a_file_that_is_missing_on_a_node_is_an_error_that_names_the_node(here: 
 
 def records() -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted(Path("out/trials").glob("*.json"))]
-
-
-def actors() -> list[Any]:
-    """The trials' actors that live in the cluster."""
-    from ray.util.state import list_actors
-
-    return [actor for actor in list_actors() if actor.class_name == "TrialActor" and actor.state != "DEAD"]

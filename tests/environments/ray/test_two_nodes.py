@@ -26,7 +26,7 @@ class Nodes:
     """Two network namespaces that are connected, and a node of Ray in each, with one CPU."""
 
     names: tuple[str, str]
-    log: Path
+    folder: Path
     processes: dict[int, subprocess.Popen[bytes]]
 
     @property
@@ -38,14 +38,22 @@ class Nodes:
         return ["ip", "netns", "exec", self.names[number]]
 
     def start(self, number: int) -> None:
+        """Starts a node, and waits until it takes part."""
         head = ["--head", f"--port={PORT}", "--include-dashboard=false"]
         options = head if number == 0 else [f"--address={self.address}"]
         # Nodes in one folder would read each other's address there.
         options += [f"--node-ip-address={HOSTS[number]}", f"--temp-dir={os.environ['RAY_TMPDIR']}/{number}", "--block"]
         options += ["--num-cpus=1", "--object-store-memory=100000000", "--disable-usage-stats"]
-        command = [*self.within(number), RAY, "start", *options]
-        with self.log.open("ab") as log:
-            self.processes[number] = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        log = self.folder / f"{number}.log"
+        with log.open("wb") as file:
+            command = [*self.within(number), RAY, "start", *options]
+            process = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True)
+        self.processes[number] = process
+        deadline = time.monotonic() + START_SECONDS
+        while "Ray runtime started" not in log.read_text():
+            assert time.monotonic() < deadline, log.read_text()
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.2)
 
     def kill(self, number: int) -> None:
         """Ends all processes in a namespace at once, as a machine that loses its power."""
@@ -55,23 +63,21 @@ class Nodes:
                 os.kill(int(pid), signal.SIGKILL)
         self.processes.pop(number).wait()
 
-    def wait_until_alive(self, count: int) -> list[str]:
-        """Waits for nodes; returns their identifiers, in the order of HOSTS."""
-        code = f"import ray; ray.init(address={self.address!r}, log_to_driver=False, logging_level='ERROR'); "
-        code += "nodes = {n['NodeManagerAddress']: n['NodeID'] for n in ray.nodes() if n['Alive']}; "
-        code += "print(*[nodes[host] for host in sorted(nodes)])"
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            command = [*self.within(0), sys.executable, "-c", code]
-            found = subprocess.run(command, capture_output=True, text=True).stdout.split()
-            if len(found) >= count:
-                return found
-            time.sleep(0.5)
-        raise AssertionError(f"there are not {count} nodes: {found}; {self.log.read_text()[-2000:]}")
+    def drain(self, number: int) -> None:
+        """Announces that a node is about to be taken away."""
+        code = f"import ray; ray.init(address={self.address!r}, log_to_driver=False, logging_level='ERROR')\n"
+        code += f"nodes = [node for node in ray.nodes() if node['NodeManagerAddress'] == {HOSTS[number]!r}]\n"
+        code += "print(*[node['NodeID'] for node in nodes if node['Alive']])"
+        query = [*self.within(0), sys.executable, "-c", code]
+        node = subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip()
+        reason = ["--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=test", "--deadline-remaining-seconds=120"]
+        command = [*self.within(0), RAY, "drain-node", f"--address={self.address}", f"--node-id={node}", *reason]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert not done.returncode, done.stderr
 
 
-@pytest.fixture
-def nodes(ray_folder: str, tmp_path: Path) -> Iterator[Nodes]:
+@pytest.fixture(scope="module")
+def nodes(ray_folder: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
     if os.geteuid() != 0 or shutil.which("ip") is None:
         pytest.skip("network namespaces need root and the command ip")
     names = (f"jxr{os.getpid()}a", f"jxr{os.getpid()}b")
@@ -81,7 +87,7 @@ def nodes(ray_folder: str, tmp_path: Path) -> Iterator[Nodes]:
     for name, link, host, other in zip(names, links, HOSTS, HOSTS[::-1], strict=True):
         commands += [f"-n {name} addr add {host}/24 dev {link}", f"-n {name} link set {link} up"]
         commands += [f"-n {name} link set lo up", f"-n {name} route add default via {other}"]
-    cluster = Nodes(names, tmp_path / "nodes.log", {})
+    cluster = Nodes(names, tmp_path_factory.mktemp("nodes"), {})
     try:
         for command in commands:
             done = subprocess.run(["ip", *command.split()], capture_output=True, text=True)
@@ -89,8 +95,6 @@ def nodes(ray_folder: str, tmp_path: Path) -> Iterator[Nodes]:
                 pytest.skip(f"this system has no network namespaces: {done.stderr.strip()}")
             assert not done.returncode, (command, done.stderr)
         cluster.start(0)
-        cluster.wait_until_alive(1)
-        cluster.start(1)
         yield cluster
     finally:
         for number in list(cluster.processes):
@@ -100,9 +104,8 @@ def nodes(ray_folder: str, tmp_path: Path) -> Iterator[Nodes]:
 
 
 def test_two_nodes_train_to_the_same_bits_and_one_may_be_lost(project: Path, nodes: Nodes) -> None:
-    nodes.wait_until_alive(2)
-    options = [*on_ray(nodes.address, "1-2"), *LONG]
-    process = start(project, *options, "-o", "nodes", prefix=nodes.within(0))
+    nodes.start(1)
+    process = start(project, *on_ray(nodes.address, "1-2"), *LONG, "-o", "nodes", prefix=nodes.within(0))
     wait_for(lambda: epochs_of(project / "nodes") > 25, process)
     nodes.kill(1)
     output = finish(process)
@@ -112,14 +115,15 @@ def test_two_nodes_train_to_the_same_bits_and_one_may_be_lost(project: Path, nod
 
 
 def test_a_node_that_is_taken_away_loses_nothing(project: Path, nodes: Nodes) -> None:
-    _, second = nodes.wait_until_alive(2)
-    options = [*on_ray(nodes.address, "1-2"), *LONG, "--set", 'training.checkpoint={"every_epochs": 100000}']
-    process = start(project, *options, "-o", "drained", prefix=nodes.within(0))
+    """Without the checkpoint that is written then, the training would start over."""
+    options = ["--set", "training.epochs=1500", "--set", 'training.checkpoint={"every_epochs": 100000}']
+    finish(start(project, "-o", "whole", *options))
+    nodes.start(1)
+    process = start(project, *on_ray(nodes.address, "1-2"), *options, "-o", "drained", prefix=nodes.within(0))
     wait_for(lambda: epochs_of(project / "drained") > 10, process)
-    reason = ["--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=test", "--deadline-remaining-seconds=60"]
-    drain = [*nodes.within(0), RAY, "drain-node", f"--address={nodes.address}", f"--node-id={second}", *reason]
-    subprocess.run(drain, check=True, capture_output=True)
+    nodes.drain(1)
     output = finish(process)
+    assert "2 workers on 2 nodes, 1 thread each" in output
     assert "training goes on with 1 worker on 1 node" in output
     assert "continues after step" in output
-    assert run_files(project / "drained") == run_files(project / "long")
+    assert run_files(project / "drained") == run_files(project / "whole")

@@ -111,7 +111,7 @@ def test_a_slow_stranger_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(CollectiveError):
         listener.connect([listener.address, ("127.0.0.1", 1)], 0, 2, TOKEN, 1)
     thread.join(10)
-    assert seconds[0] < 1
+    assert seconds[0] < 4
 
 
 def test_a_stranger_gets_nothing_without_a_greeting() -> None:
@@ -134,7 +134,7 @@ def test_a_stranger_gets_nothing_without_a_greeting() -> None:
 
 
 def test_ranks_with_another_token_are_missing() -> None:
-    for error in run_tcp(2, add_ones, tokens=[TOKEN, TOKEN[::-1]], timeout=0.6):
+    for error in run_tcp(2, add_ones, tokens=[TOKEN, TOKEN[::-1]], timeout=1.5):
         assert isinstance(error, CollectiveError)
         assert len(error.ranks) == 1
     assert "does not know the token" in str(error)
@@ -155,7 +155,7 @@ def test_ranks_of_another_group_are_told_apart() -> None:
 def test_missing_ranks_are_named_with_their_addresses() -> None:
     listeners = [Listener("127.0.0.1") for _ in range(4)]
     addresses = [listener.address for listener in listeners]
-    errors = run_ranks(2, lambda rank: listeners[2 * rank].connect(addresses, 2 * rank, 4, TOKEN, 0.5))
+    errors = run_ranks(2, lambda rank: listeners[2 * rank].connect(addresses, 2 * rank, 4, TOKEN, 1.5))
     assert [error.ranks for error in errors] == [(1, 3), (1, 3)]
     assert f"rank 3 (127.0.0.1:{addresses[3][1]}): no answer" in str(errors[1])
 
@@ -183,7 +183,7 @@ def run_with_impostor(message: bytes) -> CollectiveError:
 
     def run(rank: int) -> None:
         if rank == 0:
-            listeners[0].connect(addresses, 0, 2, TOKEN, 1).close()
+            listeners[0].connect(addresses, 0, 2, TOKEN, 2).close()
         with listeners[1]._socket as listener:
             connections = Meeting(addresses, 1, 2, TOKEN).connect(listener, 2)
         with connections[0] as connection, suppress(OSError):
@@ -204,7 +204,7 @@ def run_with_impostor(message: bytes) -> CollectiveError:
         (HEADER.pack(MAGIC, BARRIER, 1, 0, FOLLOWS) + KEY.pack(*NO_SEGMENT), "is in barrier, exchange 1"),
         (HEADER.pack(MAGIC, ALL_GATHER, 7, 0, FOLLOWS) + KEY.pack(*NO_SEGMENT), "is in all_gather, exchange 7"),
         (HEADER.pack(MAGIC, ALL_GATHER, 1, 9, 0) + KEY.pack(1, 1, 9, bytes(16)), "cannot be opened"),
-        (HEADER.pack(MAGIC, ALL_GATHER, 1, 100, FOLLOWS) + KEY.pack(*NO_SEGMENT) + b"x", "did not answer for 1 s"),
+        (HEADER.pack(MAGIC, ALL_GATHER, 1, 100, FOLLOWS) + KEY.pack(*NO_SEGMENT) + b"x", "did not answer for 2 s"),
         (HEADER.pack(MAGIC, FAILURE, 0, 7, FOLLOWS) + KEY.pack(*NO_SEGMENT) + b"x 1:why", "why"),
         (HEADER.pack(MAGIC, FAILURE, 0, 1 << 30, FOLLOWS) + KEY.pack(*NO_SEGMENT), "is in 255"),
     ],

@@ -106,7 +106,7 @@ def test_a_network_that_is_back_in_time_heals(cable: Cable) -> None:
 
 
 def test_every_rank_names_what_it_cannot_reach(cable: Cable) -> None:
-    with ranks_at_both_ends(cable, 1, 50_000, ENDLESS, False) as ranks:
+    with ranks_at_both_ends(cable, 2, 50_000, ENDLESS, False) as ranks:
         cable.set_state("down")
         try:
             found = [rank.read() for rank in ranks]

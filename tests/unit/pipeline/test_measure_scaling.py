@@ -55,6 +55,7 @@ def test_steps_of_all_numbers_of_workers_are_predicted() -> None:
     assert measured["vector_elements"] % 16 == 0
     assert measured["vector_elements"] >= 5 * 5 + 6 * 3
     assert 0 < measured["message_seconds"] < 0.01
+    assert 0 < measured["busy_share"] < 2
     strong, weak = (document[name]["steps"] for name in ("strong", "weak"))
     assert [step["workers"] for step in strong] == [1, 2, 6, 10]
     assert strong[0]["network_seconds"] == 0
@@ -88,6 +89,19 @@ def test_rows_that_metrics_keep_are_computed() -> None:
     assert scaling("--workers", "3")["strong"]["steps"][0]["shards"] == 2
 
 
+def test_rows_of_large_tables_are_counted() -> None:
+    table = {"type": "Embedding", "input_dim": 100_000, "output_dim": 16}
+    head = {"type": "Dense", "name": "class", "units": 3, "activation": "softmax"}
+    inputs = {"x": {"shape": [4], "dtype": "int32"}}
+    write({"inputs": inputs, "layers": [table, {"type": "Flatten"}, head], "training": SPEC["training"]})
+    rng = np.random.default_rng(0)
+    np.savez("d.npz", x=rng.integers(100_000, size=(40, 4)).astype(np.int32), y=rng.integers(3, size=40))
+    document = scaling("--workers", "4,6")
+    row_bytes = 8 + 16 * 4  # an index and its row; before them, their number
+    assert document["measured"]["gathered_bytes"] == {"2": 8 + 16 * row_bytes, "1": 8 + 8 * row_bytes}
+    assert document["measured"]["vector_elements"] < 1000
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -101,6 +115,10 @@ def test_rows_that_metrics_keep_are_computed() -> None:
 def test_wrong_options_are_errors(options: tuple[str, ...], message: str) -> None:
     result = jsonnx("profile", "spec.json", *options, status=2)
     assert message in result.stderr
+
+
+def test_a_model_cannot_be_scaled() -> None:
+    assert "--workers needs a spec" in jsonnx("profile", "m.onnx", "--workers", "2", status=2).stderr
 
 
 def test_amounts_have_units() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,12 +14,13 @@ from jsonnx.backend import package_version
 from jsonnx.core.diagnostics import UsageError
 from jsonnx.hyperparameter_search.trials import FAILED, FINISHED
 from jsonnx.pipeline.run_folder.run_info import INTERRUPTED
+from jsonnx.pipeline.sweep.trial_process import TrialProcess
 from jsonnx.pipeline.sweep.trial_run import TrialJob, TrialResult
 from jsonnx.ray import cluster, trial_host
 from jsonnx.ray.cluster import Node, capacity, cause_of
 from jsonnx.ray.trial_actor import TrialStatus
 from jsonnx.ray.trial_checks import NodeCheck
-from jsonnx.ray.trial_host import MAX_RESTARTS, RayRun, RayTrialHost
+from jsonnx.ray.trial_host import MAX_RESTARTS, TRIAL_MODULE, RayRun, RayTrialHost, WorkersRun
 
 
 class RayError(Exception):
@@ -240,3 +242,21 @@ def test_whether_something_listens_at_an_address(address: str) -> None:
     with pytest.raises(OSError, match="refused"):
         cluster._require_listener(address.format(port))
     cluster._require_listener("auto")
+
+
+def test_a_run_on_workers_has_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With zero workers: the process trains by itself, without Ray."""
+    monkeypatch.chdir(tmp_path)
+    Path("train.csv").write_text("x,y\n" + "".join(f"{i},{2 * i}\n" for i in range(8)))
+    text = SPEC.replace('"loss": "mse"', '"loss": "mse", "epochs": 2, "distributed": {"shards": 2}')
+    job = TrialJob(text, "spec.json", {"training.batch_size": 4}, "loss", "out/0001", {"seed": 1, "threads": 1})
+    Path("out").mkdir()
+    run = WorkersRun(TrialProcess(job, Path("out/0001.log"), (TRIAL_MODULE, "", "0", "1")))
+    deadline = time.monotonic() + 60
+    while (result := run.poll()) is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert result is not None
+    assert (result.state, len(result.curve)) == (FINISHED, 2), result.reasons
+    assert Path("out/0001/model.onnx").exists()
+    assert not Path("out/0001.log").exists()
+    run.kill()

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from jsonnx.runtime.providers.aligned_arrays import BLOCK_BYTES, MAX_SHARED_BYTES, AlignedArrays, is_aligned
+from jsonnx.runtime.providers.aligned_arrays import (
+    BLOCK_BYTES,
+    MAX_SHARED_BYTES,
+    AlignedArrays,
+    is_aligned,
+    with_alignment,
+)
 
 
 def test_arrays_are_aligned_and_do_not_overlap() -> None:
@@ -30,3 +36,16 @@ def test_only_contiguous_arrays_that_may_be_written_count_as_aligned() -> None:
     assert not is_aligned(array[0, 1:])
     array.flags.writeable = False
     assert not is_aligned(array)
+
+
+def test_only_arrays_that_are_not_aligned_are_copied() -> None:
+    array = AlignedArrays().zeros((8, 16), np.dtype(np.float32))
+    array[...] = np.arange(16)
+    assert with_alignment(array[1:]).base is array.base
+    for part in (array[:, 1:], array[0, 1:], array.T, array[:0]):
+        copy = with_alignment(part)
+        assert copy.flags.c_contiguous
+        assert copy.ctypes.data % 64 == 0
+        np.testing.assert_array_equal(copy, part)
+    texts = np.array(["a", "b"], object)
+    assert with_alignment(texts[1:]).tolist() == ["b"]

@@ -10,6 +10,7 @@ import pytest
 from jsonnx.collective.exchange import ExchangeCollective, Memory, Outgoing
 from jsonnx.collective.shard_tree import shard_range, subtrees
 from jsonnx.collective.tcp import HEADER_BYTES
+from jsonnx.render.results.scaling_text import scaling_text
 from jsonnx.runtime.profile.scaling_model import Link, Scaling, StepCosts, Traffic
 
 ELEMENTS, ROUNDED = 1000, 600
@@ -59,6 +60,7 @@ COSTS = StepCosts(
     batch_size=64,
     shard_count=8,
     shard_seconds={1: 0.010, 8: 0.080},
+    gathered_bytes={},
     update_seconds=0.020,
     vector_elements=16_000,
     rounded_elements=0,
@@ -98,6 +100,17 @@ def test_the_network_takes_the_longer_of_transfer_and_processor_time() -> None:
     assert slow.network_seconds == pytest.approx(0.002 + 1.0 + 2 * sent * 1e-5 + 0.8)
 
 
+def test_every_worker_sends_rows_of_tables_to_all_others() -> None:
+    costs = replace(COSTS, gathered_bytes={1: 100, 4: 350})
+    assert [costs.bytes_to_all(shards) for shards in (1, 2, 4, 8)] == [100, 200, 350, 700]
+    plain, rows = (scaling(one, FAST, 2, 8).strong for one in (COSTS, costs))
+    assert [r.traffic.sent_bytes - p.traffic.sent_bytes for p, r in zip(plain, rows, strict=True)] == [
+        350 + HEADER_BYTES,
+        7 * (100 + HEADER_BYTES),
+    ]
+    assert [step.traffic.rounds for step in rows] == [3, 3]
+
+
 def test_limits_are_told_with_what_is_lost() -> None:
     fast = scaling(COSTS, FAST, 1, 16)
     assert fast.candidates == [1, 2, 4, 8, 16]
@@ -116,3 +129,16 @@ def test_more_workers_than_shards_exchange_but_do_not_compute() -> None:
     assert (more.traffic.rounds, most.traffic.rounds) == (2, 3)
     assert most.network_seconds > more.network_seconds
     assert most.compute_seconds == more.compute_seconds
+
+
+@pytest.mark.parametrize(("busy_share", "is_told"), [(0.3, True), (1.7, False)])
+def test_steps_that_other_programs_disturbed_are_told(busy_share: float, is_told: bool) -> None:
+    text = scaling_text(scaling(replace(COSTS, busy_share=busy_share)))
+    assert ("the measured steps had them for 30% of their time" in text) == is_told
+
+
+def test_the_reason_of_lost_time_is_told() -> None:
+    assert "most time is lost in the update" in scaling_text(scaling(COSTS, FAST, 1, 16))
+    assert "most time is lost in the network" in scaling_text(scaling(COSTS, Link(1e9, 1.0), 1, 2))
+    uneven = replace(COSTS, shard_seconds={1: 0.08, 8: 0.08}, update_seconds=0.0)
+    assert "the busiest of them has more than its share" in scaling_text(scaling(uneven, FAST, 1, 8))

@@ -201,6 +201,21 @@ def assert_same(results: list[dict[str, np.ndarray]]) -> None:
         }
 
 
+def test_bits_do_not_depend_on_where_the_rows_of_a_rank_begin() -> None:
+    """The mean over an input is a sum whose order in onnxruntime depends on the address of the input."""
+    layers = [{"type": "ops.mean", "axis": -1, "keepdims": True}, dense(1)]
+    document = spec(layers, {"x": {"shape": [5]}}, batch_size=301, loss="mse", metrics=["mae"])
+    rng = np.random.default_rng(0)
+    x, y, weights = (rng.normal(size=(953, *shape)).astype(np.float32) for shape in ((5,), (), ()))
+
+    def run(collective: Collective | None) -> dict[str, np.ndarray]:
+        trainer = Trainer(document, threads=1, collective=collective)
+        history = trainer.fit(x, y, sample_weight=np.abs(weights), verbose=0).history
+        return trainer.weights() | {name: np.array(values) for name, values in history.items()}
+
+    assert_same([run(None), *on_ranks(2, SHARDS, run), *on_ranks(8, SHARDS, run)])
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_all_numbers_of_ranks_and_threads_have_the_same_bits(name: str) -> None:
     document = CASES[name]

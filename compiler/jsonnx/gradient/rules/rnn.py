@@ -15,6 +15,7 @@ from ..registry import Builder, Cotangents, GradientBuilder, Node, Value, vjp
 from .lstm_small_batch import lstm_small_batch
 from .rnn_activations import RnnActivation, rnn_activations
 from .rnn_common import INITIAL_C, INITIAL_H, Recurrence, StepResult, read_recurrence
+from .stored_kernels import with_stored_kernels
 
 
 @vjp("RNN")
@@ -45,13 +46,14 @@ def lstm(g: GradientBuilder, node: Node, *dys: Value | None) -> Cotangents:
     run = read_recurrence(g, node)
     if g.expected_batch is not None and g.expected_batch <= g.tuning.max_small_batch and run.x.type.is_static(0):
         return lstm_small_batch(run, dys)
+    run = with_stored_kernels(run)
     f, f_new, f_cell = rnn_activations(node, "Sigmoid", "Tanh", "Tanh")
     inputs, gate_product = run.gate_inputs_and_product()
 
     def forward(g: Builder, states: Sequence[Value], slices: Sequence[Value]) -> StepResult:
         h, c = states
         all_gates, row = gate_product(g, slices[0], h)
-        *gates, new = g.Split(all_gates, axis=1, num_outputs=4, outputs=4)
+        *gates, new = run.ordered(g.Split(all_gates, axis=1, num_outputs=4, outputs=4))
         i, o, forget = (f.apply(g, gate) for gate in gates)
         new = f_new.apply(g, new)
         added, kept = g.Mul(i, new), g.Mul(forget, c)
@@ -66,8 +68,9 @@ def lstm(g: GradientBuilder, node: Node, *dys: Value | None) -> Cotangents:
         dh, dc = carry
         to_i, to_o, to_forget, to_new, to_cell, forget = slices
         dc = g.Add(g.Mul(dh, to_cell), dc)
-        dgates = g.Concat(g.Mul(dc, to_i), g.Mul(dh, to_o), g.Mul(dc, to_forget), g.Mul(dc, to_new), axis=1)
-        return [g.MatMul(dgates, run.r), g.Mul(dc, forget)], [dgates]
+        products = [g.Mul(dc, to_i), g.Mul(dh, to_o), g.Mul(dc, to_forget), g.Mul(dc, to_new)]
+        dgates = run.joined(g, products)
+        return [run.state_cotangent(g, dgates), g.Mul(dc, forget)], [dgates]
 
     states = [run.initial_state(INITIAL_H), run.initial_state(INITIAL_C)]
     rows, *factors = run.run_forward(forward, states, [inputs])

@@ -92,7 +92,7 @@ class Recurrence:
     def gate_inputs_and_product(self) -> tuple[Value, GateFn]:
         """The per-step operand [time, batch, size] of the gates, and the function of it and of the state that computes
         `x @ w^T + bias + h @ r^T`."""
-        if not concatenates_state(self.x.shape[-1], self.units, self.g.tuning):
+        if not concatenates_state(self.x.shape[-1], self.r, self.g.tuning):
 
             def add(g: Builder, product: Value, h: Value) -> tuple[Value, Value]:
                 return self.add_state_product(g, product, h, self.r), h
@@ -106,6 +106,22 @@ class Recurrence:
             return g.MatMul(row, weights), row
 
         return self.unflatten_steps(self.input_rows), multiply
+
+    def ordered(self, gates: Sequence[Value]) -> Sequence[Value]:
+        """The parts of a gate product in the operator's order."""
+        return gates
+
+    def joined(self, g: Builder, gates: Sequence[Value]) -> Value:
+        """Gates in the operator's order as one matrix, in the order of the weights."""
+        return g.Concat(*gates, axis=1)
+
+    def state_cotangent(self, g: Builder, dgates: Value) -> Value:
+        """`dgates @ r`."""
+        return g.MatMul(dgates, self.r)
+
+    def input_cotangent(self, dgates: Value) -> Value:
+        """`dgates @ w`, for all steps."""
+        return self.g.MatMul(dgates, self.w)
 
     # -- loops -------------------------------------------------------------------------------------------------------
 
@@ -173,6 +189,10 @@ class Recurrence:
         """dr = dgates^T @ states [gates, units], from the states [time, batch, units] before each step."""
         return self.g.Transpose(self.g.Gemm(self.flatten_steps(states), dgates, transA=1), perm=[1, 0])
 
+    def kernel_cotangent(self, gradient: Value) -> Value:
+        """The cotangent of an operand with weights, from their gradient as `weight_gradients` returns it."""
+        return self.g.Unsqueeze(gradient, [0])
+
     def operand_cotangents(
         self, dproducts: Value, dw: Value, dr: Value, biases: Sequence[Value], carry: Sequence[Value]
     ) -> list[Value | None]:
@@ -181,14 +201,22 @@ class Recurrence:
         `biases` has one gradient for both biases, or one for each.
         """
         g = self.g
-        dx = self.unflatten_steps(g.MatMul(dproducts, self.w))
+        dx = self.unflatten_steps(self.input_cotangent(dproducts))
         dbias = g.Concat(biases[0], biases[-1], axis=1) if self.biases else None
-        return [dx, g.Unsqueeze(dw, [0]), g.Unsqueeze(dr, [0]), dbias, None, *(g.Unsqueeze(x, [0]) for x in carry)]
+        return [
+            dx,
+            self.kernel_cotangent(dw),
+            self.kernel_cotangent(dr),
+            dbias,
+            None,
+            *(g.Unsqueeze(x, [0]) for x in carry),
+        ]
 
 
-def concatenates_state(features: Dim, units: int, tuning: GradientTuning) -> bool:
+def concatenates_state(features: Dim, r: Value, tuning: GradientTuning) -> bool:
     """Whether a step multiplies its state and inputs as one row, rather than adding two products."""
-    return isinstance(features, int) and features <= tuning.max_inputs_per_unit * units
+    has_few_inputs = isinstance(features, int) and features <= tuning.max_inputs_per_unit * r.shape[-1]
+    return has_few_inputs and prod(r.shape) <= tuning.max_row_weights
 
 
 def read_recurrence(g: GradientBuilder, node: Node) -> Recurrence:
@@ -230,8 +258,9 @@ def max_unrolled_steps(g: GradientBuilder, op: str, time: Dim, r: Value) -> int:
 
 def gains_from_unrolling(op: str, r: Value, batch: int | None, tuning: GradientTuning) -> bool:
     """Whether an unrolled loop is faster even if it is long: the recurrent weights and the batch are large."""
-    has_large_batch = batch is not None and batch >= tuning.min_unroll_batch
-    return op != "GRU" and has_large_batch and r.type.is_static() and prod(r.shape) >= tuning.min_unroll_weights
+    if op == "GRU" or batch is None or batch < tuning.min_unroll_batch or not r.type.is_static():
+        return False
+    return tuning.min_unroll_weights <= prod(r.shape) <= tuning.max_unroll_weights
 
 
 def replace_node(g: Builder, node: Node, first_node: int, results: Sequence[Value]) -> None:

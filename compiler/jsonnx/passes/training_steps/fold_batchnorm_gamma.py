@@ -3,13 +3,15 @@
 The gradient of a batch normalization is `gain * dy + k * x + c`, where k and c have the factor `gain`, a number for
 each channel. The convolution's gradients are linear in it: the input gradient convolves it with the weights, the
 gradients of weights and bias are sums. So the gain multiplies these weights and sums instead of the image, which
-becomes `dy + k' * x + c'`. That saves a pass over the image.
+becomes `dy + k' * x + c'`. That saves a pass over the image. Where the weights are larger than the image of a batch, as
+in deep layers with small batches, the image keeps the gain.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import NamedTuple
 
 from ...ir import Builder, Constant, Graph, Node, Value
@@ -84,10 +86,11 @@ class GammaFoldPlan:
     """Nodes whose weights are multiplied by the gain, with the weights' axis of the image's channels."""
 
 
-def fold_gamma_into_weights(graph: Graph) -> Graph:
-    """Multiplies weights and weight gradients by the gains of batch normalization gradients, instead of images."""
+def fold_gamma_into_weights(graph: Graph, batch_size: int) -> Graph:
+    """Multiplies weights and weight gradients by the gains of batch normalization gradients, instead of images, where
+    these are larger in a batch of this size."""
     has_convolutions = any(info.op == "Conv" for info in graph.gradients.values())
-    plans = GammaFoldPlanner(graph).plans() if has_convolutions else {}
+    plans = GammaFoldPlanner(graph, batch_size).plans() if has_convolutions else {}
     if not plans:
         return graph
     g = Builder.extending(replace(graph, nodes=()))
@@ -153,7 +156,8 @@ def _scaled_weights(
 class GammaFoldPlanner:
     """Finds the images whose gain can be multiplied behind all of their readers instead."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, batch_size: int) -> None:
+        self.batch_size = batch_size
         self.graph, self.producers, self.roots = graph, graph.producers, set(graph.roots)
         self.readers: dict[Value, list[Node]] = {}
         self.node_indices = {node: index for index, node in enumerate(graph.nodes)}
@@ -168,8 +172,16 @@ class GammaFoldPlanner:
 
     def plans(self) -> dict[Value, GammaFoldPlan]:
         """The plans by image."""
-        plans = {image: self.plan(image) for image in self.weight_gradients}
+        images = (image for image in self.weight_gradients if not self.has_larger_weights(image))
+        plans = {image: self.plan(image) for image in images}
         return {image: plan for image, plan in plans.items() if plan is not None}
+
+    def has_larger_weights(self, image: Value) -> bool:
+        """Whether the gradients of weights from an image have more elements than the images of a batch."""
+        gradients = self.weight_gradients[image]
+        if not image.type.is_static(*range(1, image.rank)) or not all(value.type.is_static() for value in gradients):
+            return False
+        return sum(prod(value.shape) for value in gradients) > self.batch_size * prod(image.shape[1:])
 
     def plan(self, image: Value) -> GammaFoldPlan | None:
         """The plan for one image; None if it has no gain, or a reader cannot do without it."""

@@ -11,10 +11,7 @@ from .relu_maxpool_gradient import move_relu_mask_after_pool
 from .transposed_products import without_transposed_weights
 
 
-def simplify_step(step: Graph) -> Graph:
-    """Rewrites a step into fewer or cheaper operators, for any runtime."""
-    return column_sums_as_matmul(
-        move_relu_mask_after_pool(
-            fold_gamma_into_weights(factor_sums(without_transposed_weights(clear_detached(canonicalize(step)))))
-        )
-    )
+def simplify_step(step: Graph, batch_size: int) -> Graph:
+    """Rewrites a step for batches of this size into fewer or cheaper operators, for any runtime."""
+    factored = factor_sums(without_transposed_weights(clear_detached(canonicalize(step))))
+    return column_sums_as_matmul(move_relu_mask_after_pool(fold_gamma_into_weights(factored, batch_size)))

@@ -39,6 +39,10 @@ MAX_ELEMENTS = 1 << 22
 """The maximum length of vectors that measure bytes."""
 WARM_UP_EXCHANGES = 2
 EXCHANGES = 20
+ARCHIVE = b"PK\3\4"
+"""How rows that metrics keep begin; other data are those of `SparseSums`."""
+NO_TABLE_ROWS = bytes(1 << 18)
+"""The data of a worker whose samples read no row of any table: zeros are the numbers of its rows."""
 CONNECT_SECONDS = 30.0
 
 
@@ -58,24 +62,29 @@ def measure_scaling(spec_or_run: str, options: ProfileOptions, worker_counts: Se
     trainer.prepare(samples)
     section = trainer.plan.training.distributed
     assert section is not None
-    shard_seconds, update_seconds = {}, {}
+    shard_seconds, update_seconds, gathered_bytes, busy_shares = {}, {}, {}, []
     for shards, workers in _workers_by_shards(worker_counts, section.shards).items():
         if workers > 1:
             worker = _MeasuredWorker(_busiest_rank(workers, section.shards), workers)
             weights, provider = trainer.weights(), trainer.resolved_provider
             trainer = PlanTrainer(trainer.plan, provider, options.threads, weights, collective=worker)
-        shard_seconds[shards], update_seconds[shards] = _step_seconds(trainer, samples, options.steps, worker)
+        shard_seconds[shards], update_seconds[shards], busy_share = _step_times(trainer, samples, options.steps, worker)
+        busy_shares.append(busy_share)
+        if workers > 1:
+            gathered_bytes[shards] = max(worker.gathered_bytes)
     message_seconds, byte_seconds, add_seconds = exchange_seconds(worker.elements)
     costs = StepCosts(
         batch_size=min(trainer.plan.training.batch_size, len(samples)),
         shard_count=section.shards,
         shard_seconds=shard_seconds,
+        gathered_bytes=gathered_bytes,
         update_seconds=median(update_seconds.values()),
         vector_elements=worker.elements,
         rounded_elements=worker.rounded,
         message_seconds=message_seconds,
         byte_seconds=byte_seconds,
         add_seconds=add_seconds,
+        busy_share=min(busy_shares),
     )
     return Scaling(spec_or_run, costs, link, worker_counts, checked_thread_count(options.threads), is_assumed)
 
@@ -110,14 +119,22 @@ class _MeasuredWorker:
         self.rank, self.size = rank, size
         self.elements = self.rounded = 0
         self.reduce_times: list[float] = []
+        self.gathered_bytes: list[int] = []
+        """What each step gathers from all workers besides the vector: rows of tables, rows that metrics keep."""
 
     def all_reduce(self, parts: Sequence[Vector], rounded: int = 0) -> Vector:
         self.elements, self.rounded = len(parts[0]), rounded
         self.reduce_times.append(time.perf_counter())
+        self.gathered_bytes.append(0)
         return parts[0]
 
     def all_gather(self, data: bytes) -> list[bytes]:
-        return [data]
+        if self.gathered_bytes:
+            self.gathered_bytes[-1] += len(data)
+        if data.startswith(ARCHIVE):
+            return [data]
+        others = [NO_TABLE_ROWS] * (self.size - 1)
+        return [*others[: self.rank], data, *others[self.rank :]]
 
     def broadcast(self, data: bytes, root: int = 0) -> bytes:
         return data
@@ -138,17 +155,22 @@ class _StepClock(Callback):
         super().__init__()
         self._steps, self._start = steps, time.perf_counter()
         self.ends: list[float] = []
+        self.processor_times: list[float] = []
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         self.ends.append(time.perf_counter())
+        self.processor_times.append(time.process_time())
         measured = len(self.ends) - WARM_UP_STEPS
         is_late = self.ends[-1] - self._start > MAX_SECONDS
         if measured >= (min(MIN_STEPS, self._steps) if is_late else self._steps):
             raise EnoughSteps
 
 
-def _step_seconds(trainer: PlanTrainer, samples: Dataset, steps: int, worker: _MeasuredWorker) -> tuple[float, float]:
-    """The median times of a step until its exchange, with the time before it, and of its update."""
+def _step_times(
+    trainer: PlanTrainer, samples: Dataset, steps: int, worker: _MeasuredWorker
+) -> tuple[float, float, float]:
+    """The median times of a step until its exchange, with the time before it, and of its update; and the share of the
+    time in which the process had a processor."""
     clock = _StepClock(steps)
     with suppress(EnoughSteps):
         settings = fit_settings(trainer.plan.training, epochs=1, steps_per_epoch=WARM_UP_STEPS + steps)
@@ -157,7 +179,8 @@ def _step_seconds(trainer: PlanTrainer, samples: Dataset, steps: int, worker: _M
             raise KeyboardInterrupt
     before = [reduced - end for end, reduced in zip(clock.ends, worker.reduce_times[1:], strict=False)]
     updates = [end - reduced for end, reduced in zip(clock.ends, worker.reduce_times, strict=False)]
-    return median(before[WARM_UP_STEPS - 1 :]), median(updates[WARM_UP_STEPS:])
+    wall, processor = (times[-1] - times[WARM_UP_STEPS - 1] for times in (clock.ends, clock.processor_times))
+    return median(before[WARM_UP_STEPS - 1 :]), median(updates[WARM_UP_STEPS:]), processor / wall
 
 
 # -- exchanges ---------------------------------------------------------------------------------------------------------

@@ -257,4 +257,4 @@ def training_graph(checked: CheckedSpec, forward_loss: Graph) -> Graph:
         message = f"{name!r} is a weight of {layer!r} and also the name of the next value of {clash!r}"
         report.add("duplicate-name", typed.network.paths[layer], message, help="give the layer another name")
         raise CompileError(report)
-    return simplify_step(step)
+    return simplify_step(step, training.batch_size)

@@ -51,7 +51,7 @@ def sharded_step(
     training = typed.network.training
     assert training is not None
     shard_samples = max(1, training.batch_size // shards)
-    shard = simplify_step(shard_step(forward_loss, shard_samples, CPU_GRADIENTS, sparse_weights))
+    shard = simplify_step(shard_step(forward_loss, shard_samples, CPU_GRADIENTS, sparse_weights), shard_samples)
     summands, factors = shards if combines else 1, typed.network.learning_rate_factors
     combiner = combine_shards(forward_loss, shard, summands, training.optimizer, factors)
     return ShardedGraphs(shards, shard, canonicalize(combiner))

@@ -18,7 +18,7 @@ REASONS = {
     "shards": "most time is lost as the busiest of them has more than its share",
 }
 """By reason of lost time."""
-TITLES = ("workers", "samples", "ms", "compute", "network", "update", "sent", "received", "samples/s", "efficiency")
+TITLES = ("workers", "samples", "ms", "compute", "network", "update", "sent", "received", "per second", "efficiency")
 
 
 def scaling_text(scaling: Scaling, color: bool = False, width: int | None = None) -> str:
@@ -52,8 +52,13 @@ def _head_lines(scaling: Scaling) -> list[str]:
     ]
     if scaling.shards_are_assumed:
         lines.append(
-            f'The spec does not say how many shards a batch has. Assumed: "distributed": {{"shards": '
-            f"{costs.shard_count}}} in `training`, without which it cannot be trained by several workers."
+            f'Assumed: "distributed": {{"shards": {costs.shard_count}}} in `training`, where the spec must say so '
+            "before several workers can train it."
+        )
+    if costs.busy_share < scaling.min_busy_share:
+        lines.append(
+            "Other programs used the processors: the measured steps had them for "
+            f"{costs.busy_share:.0%} of their time, which is too long. Measure again without such programs."
         )
     return lines
 

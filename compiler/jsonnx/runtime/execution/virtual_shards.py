@@ -26,7 +26,7 @@ from ...core.reserved_names import (
     shard_result_name,
     sparse_gradient_weight,
 )
-from ..providers.aligned_arrays import AlignedArrays
+from ..providers.aligned_arrays import AlignedArrays, with_alignment
 from ..providers.flush_denormals import denormals_flushed
 from ..sharding.flat_layout import FlatLayout
 from ..sharding.rank_evaluation import MeasuredBatch, gathered
@@ -161,14 +161,14 @@ class VirtualShardStep:
             raise errors[0]
 
     def _slice(self, feeds: Arrays, shard: int) -> dict[str, np.ndarray]:
-        """A shard's part of this rank's feeds."""
+        """A shard's part of this rank's feeds, aligned alike on all ranks, whose first rows differ."""
         samples = int(feeds[BATCH_SAMPLES])
         rows = self._group.own_shard_rows(shard, samples)
         sliced = {SHARD_FRACTION: np.array((rows.stop - rows.start) / samples, np.float32)}
         for name, axis in self._axes.items():
             if name in feeds:
                 array = feeds[name]
-                sliced[name] = array if axis is None else np.ascontiguousarray(array[(slice(None),) * axis + (rows,)])
+                sliced[name] = array if axis is None else with_alignment(array[(slice(None),) * axis + (rows,)])
         return sliced
 
 

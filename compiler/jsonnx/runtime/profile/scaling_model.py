@@ -36,8 +36,9 @@ class Traffic:
     added_elements: int
 
     @classmethod
-    def of(cls, workers: int, shard_count: int, elements: int, rounded: int = 0) -> Traffic:
-        """The traffic for vectors of which the first elements are rounded to 16 bits."""
+    def of(cls, workers: int, shard_count: int, elements: int, rounded: int = 0, gathered_bytes: int = 0) -> Traffic:
+        """The traffic for vectors of which the first elements are rounded to 16 bits, and for further data that each
+        worker sends to all others."""
         if workers == 1:
             return cls(0, 0, 0, 0, 0)
         slices = vector_slices(elements, workers, rounded)
@@ -51,6 +52,9 @@ class Traffic:
             rounds = 3
             sent[0] += LENGTH_BYTES * (workers - 1)
             received[1:] += LENGTH_BYTES
+        rounds += gathered_bytes > 0
+        sent += gathered_bytes * (workers - 1)
+        received += gathered_bytes * (workers - 1)
         headers = rounds * (workers - 1) * HEADER_BYTES
         added = int(nodes.sum() - 1) * max(part.end - part.start for part in slices)
         return cls(int(sent.max()) + headers, int(received.max()) + headers, rounds * (workers - 1), rounds, added)
@@ -64,6 +68,8 @@ class StepCosts:
     shard_count: int
     shard_seconds: Mapping[int, float]
     """The time of a step but for exchange and update, by the number of shards that the worker computes."""
+    gathered_bytes: Mapping[int, int]
+    """What a worker sends to each other one besides the vector, by the number of its shards: rows of tables."""
     update_seconds: float
     vector_elements: int
     rounded_elements: int
@@ -73,11 +79,21 @@ class StepCosts:
     """The processor's time for a byte that is sent or received."""
     add_seconds: float
     """The time to add an element to another one."""
+    busy_share: float = 1.0
+    """The processor time of the measured steps by their time: at least 1 if nothing else took the processors."""
 
     def compute_seconds(self, shards: int) -> float:
         """The time for some shards, by linear interpolation between those that were measured."""
         known = sorted(self.shard_seconds)
         return float(np.interp(shards, known, [self.shard_seconds[count] for count in known]))
+
+    def bytes_to_all(self, shards: int) -> int:
+        """What a worker with some shards sends to each other one, at most: in proportion to the nearest number that was
+        measured."""
+        if not self.gathered_bytes:
+            return 0
+        nearest = min(self.gathered_bytes, key=lambda count: abs(count - shards))
+        return self.gathered_bytes[nearest] * shards // nearest
 
 
 @dataclass(frozen=True)
@@ -114,6 +130,8 @@ class Scaling:
     worker_counts: Sequence[int]
     threads: int
     shards_are_assumed: bool = False
+    min_busy_share: float = 0.8
+    """Below it, other programs have made the measured times longer."""
     min_efficiency: float = 0.5
     """Below it, more workers do not pay: they wait longer than they compute what one would."""
 
@@ -135,8 +153,9 @@ class Scaling:
 
     def _step(self, workers: int, batch_size: int, shard_count: int) -> ScaledStep:
         costs = self.costs
-        traffic = Traffic.of(workers, shard_count, costs.vector_elements, costs.rounded_elements)
         shards = -(-shard_count // workers)
+        vector = costs.vector_elements, costs.rounded_elements
+        traffic = Traffic.of(workers, shard_count, *vector, costs.bytes_to_all(shards))
         step = ScaledStep(
             workers,
             batch_size,

@@ -47,6 +47,21 @@ class AlignedArrays:
         return array if is_aligned(array) else self.copy(array)
 
 
+def with_alignment(array: np.ndarray) -> np.ndarray:
+    """The array itself if it is aligned, else a copy.
+
+    onnxruntime adds the elements of an array in an order that depends on where it begins: equal sums need equal
+    alignment.
+    """
+    if array.dtype.hasobject or (array.flags.c_contiguous and array.ctypes.data % VECTOR_ALIGNMENT_BYTES == 0):
+        return np.ascontiguousarray(array)
+    block = np.empty(array.nbytes + VECTOR_ALIGNMENT_BYTES, np.uint8)
+    start = -block.ctypes.data % VECTOR_ALIGNMENT_BYTES
+    copy = block[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
 def _zeroed_block(size: int) -> tuple[np.ndarray, int]:
     """A block that is longer than its size by the alignment, and its first aligned byte."""
     block = np.zeros(size + VECTOR_ALIGNMENT_BYTES, np.uint8)

@@ -29,6 +29,8 @@ FAN_AXES_DOC = (
 MIN_CHOLESKY_ELEMENTS = 1 << 18
 """Minimum size of a random matrix that is made orthogonal by a Cholesky decomposition, which takes a fifth of the time
 of a QR decomposition."""
+MAX_INVERTED_SIZE = 128
+"""Maximum rows of a triangular matrix that is inverted as a whole."""
 TRUNCATED_STDDEV = 0.87962566103423978
 """Standard deviation of a standard normal distribution that is truncated at two standard deviations."""
 
@@ -284,9 +286,24 @@ def _orthonormal_columns(matrix: np.ndarray) -> np.ndarray:
 
     rows, columns = matrix.shape
     if matrix.size >= MIN_CHOLESKY_ELEMENTS and rows >= 2 * columns:  # which is well-conditioned
-        return matrix @ np.linalg.inv(np.linalg.cholesky(matrix.T @ matrix)).T
+        return matrix @ _inverse_of_triangular(np.linalg.cholesky(matrix.T @ matrix)).T
     q, r = np.linalg.qr(matrix)
     return q * np.sign(np.diag(r))
+
+
+def _inverse_of_triangular(matrix: np.ndarray) -> np.ndarray:
+    """The inverse of a lower triangular matrix by blocks, in a quarter of the time of a general inverse."""
+    import numpy as np
+
+    size = len(matrix)
+    if size <= MAX_INVERTED_SIZE:
+        return np.linalg.inv(matrix)
+    half = size // 2
+    above, below = (_inverse_of_triangular(block) for block in (matrix[:half, :half], matrix[half:, half:]))
+    inverse = np.zeros_like(matrix)
+    inverse[:half, :half], inverse[half:, half:] = above, below
+    inverse[half:, :half] = -(below @ matrix[half:, :half] @ above)
+    return inverse
 
 
 @INITIALIZERS.register("identity", "IdentityInitializer")

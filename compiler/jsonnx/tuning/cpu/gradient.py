@@ -15,6 +15,8 @@ CPU_GRADIENTS = GradientTuning(
     convolves_volume_gradients=True,
     # Beyond as many inputs as units, concatenating the row costs more than a second product.
     max_inputs_per_unit=1.0,
+    # Products with the inputs of all steps at once use the weights of large layers better.
+    max_row_weights=1 << 20,  # an LSTM with 512 units
     # For few samples, starting the nodes of a step takes longer than computing them.
     max_small_batch=4,
     # Longer loops gain little by unrolling, and the session takes much longer to load.
@@ -23,6 +25,8 @@ CPU_GRADIENTS = GradientTuning(
     # not done for small batches. The session's load time bounds the number of steps.
     max_total_unrolled_steps=128,
     min_unroll_weights=1 << 18,  # an LSTM with 256 units
+    # Where the products take nearly all the time, loops share packed weights (`tuning.cpu.recurrent.loops`).
+    max_unroll_weights=1 << 20,  # an LSTM with 512 units
     min_unroll_batch=8,
 )
 """The values are measured; docs/internals/tuning-log.md has the timings. Changing one changes the training graphs."""

@@ -15,6 +15,7 @@ from .nchwc.conv3d_as_conv2d import conv3d_to_conv2d
 from .nchwc.convert import to_nchwc
 from .nchwc.copy_summands import copy_live_summands
 from .recurrent.convert import recurrent_matmuls_to_nchwc
+from .recurrent.loops import loop_matmuls_to_nchwc
 from .schedule import rematerialize_and_schedule
 from .target import Pass, Target
 
@@ -24,6 +25,7 @@ CPU_PASSES: tuple[Pass, ...] = (
     conv3d_to_conv2d,  # the same for rank 5
     to_nchwc,  # needs convolutions of images with their gradient info; may put code for one batch size into an If
     recurrent_matmuls_to_nchwc,  # needs unrolled recurrences in the plain layout
+    loop_matmuls_to_nchwc,  # the same for loops that are not unrolled
     fuse_gated_adds,  # needs Mul and Add of an optimizer's update unfused
     transpose_small_matmuls,  # needs MatMul(x, Transpose(weight)) unfused
     partition_rows,  # needs MatMul and its Transposes unfused

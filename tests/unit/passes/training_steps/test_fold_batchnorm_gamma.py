@@ -18,6 +18,8 @@ from jsonnx.runtime.providers.providers import create_session, resolve_provider
 
 NORMALIZED = {"type": "BatchNormalization"}
 RELU = {"type": "ReLU"}
+BATCH_SIZE = 32
+"""Samples of a batch, the default of a spec."""
 
 
 def conv(filters: int, kernel: Any = 3, **more: Any) -> dict[str, Any]:
@@ -85,7 +87,7 @@ def spec(layers: list[dict[str, Any]], shape: tuple[int, ...]) -> dict[str, Any]
 def graphs_before(monkeypatch: pytest.MonkeyPatch) -> list[Graph]:
     """The training graphs that the pass gets."""
     graphs: list[Graph] = []
-    monkeypatch.setattr(simplify_step_module, "fold_gamma_into_weights", lambda graph: graphs.append(graph) or graph)
+    monkeypatch.setattr(simplify_step_module, "fold_gamma_into_weights", lambda graph, _: graphs.append(graph) or graph)
     return graphs
 
 
@@ -94,9 +96,19 @@ def test_products_of_gamma_with_images_are_removed(name: str, graphs_before: lis
     layers, shape, many = NETWORKS[name]
     plan_training(check_spec(spec(layers, shape)))
     (graph,) = graphs_before
-    assert len(fold_batchnorm_gamma.GammaFoldPlanner(graph).plans()) == many
-    products = [images(each, shape) for each in (graph, fold_batchnorm_gamma.fold_gamma_into_weights(graph))]
+    assert len(fold_batchnorm_gamma.GammaFoldPlanner(graph, BATCH_SIZE).plans()) == many
+    products = [
+        images(each, shape) for each in (graph, fold_batchnorm_gamma.fold_gamma_into_weights(graph, BATCH_SIZE))
+    ]
     assert products[0] - products[1] == many
+
+
+def test_images_smaller_than_their_weights_keep_gamma(graphs_before: list[Graph]) -> None:
+    plan_training(check_spec(spec([*of(conv(64)), *of(conv(64))], (5, 5, 64))))
+    (graph,) = graphs_before
+    weights, positions = 9 * 64 * 64, 25 * 64
+    assert fold_batchnorm_gamma.GammaFoldPlanner(graph, weights // positions).plans() == {}
+    assert len(fold_batchnorm_gamma.GammaFoldPlanner(graph, weights // positions + 1).plans()) == 2
 
 
 def images(graph: Graph, shape: tuple[int, ...]) -> int:
@@ -113,7 +125,7 @@ def test_steps_compute_the_same(name: str, fast: bool, monkeypatch: pytest.Monke
     rng = np.random.default_rng(3)
     x, y = rng.standard_normal((6, *shape), np.float32), rng.standard_normal((6, 3), np.float32)
     results = []
-    for pass_ in (fold_batchnorm_gamma.fold_gamma_into_weights, lambda graph: graph):
+    for pass_ in (fold_batchnorm_gamma.fold_gamma_into_weights, lambda graph, _: graph):
         monkeypatch.setattr(simplify_step_module, "fold_gamma_into_weights", pass_)
         trainer = Trainer(spec(layers, shape), seed=1, fast=fast)
         initial = trainer.weights()
@@ -158,10 +170,12 @@ def test_sums_over_an_image_are_multiplied_by_its_gamma(keepdims: int) -> None:
         for name, value in graph.inputs.items()
     }
     feeds = {name: array.astype(np.float32) for name, array in feeds.items()}
-    (plan_,) = fold_batchnorm_gamma.GammaFoldPlanner(graph).plans().values()
+    (plan_,) = fold_batchnorm_gamma.GammaFoldPlanner(graph, BATCH_SIZE).plans().values()
     assert len(plan_.scaled_value_axes) == 2
-    for pass_ in (lambda graph: graph, fold_batchnorm_gamma.fold_gamma_into_weights):
-        session = create_session(serialize(to_model_proto(pass_(graph))), resolve_provider("cpu"), threads=1)
+    for pass_ in (lambda graph, _: graph, fold_batchnorm_gamma.fold_gamma_into_weights):
+        session = create_session(
+            serialize(to_model_proto(pass_(graph, BATCH_SIZE))), resolve_provider("cpu"), threads=1
+        )
         results = session.run(["weights", "total"], feeds)
         image_ = feeds["dy"] * feeds["gain"] - 2 * feeds["x"] * feeds["gain"] * feeds["k"]
         image_ = image_ - feeds["c"] * feeds["gain"] / 4

@@ -67,3 +67,37 @@ def test_a_product_that_others_read_keeps_its_transpose() -> None:
     product = g.MatMul(g.Transpose(x, perm=[1, 0]), dy)
     graph = g.graph({"dw": g.Transpose(product, perm=[1, 0]), "product": product})
     assert without_transposed_weights(graph) is graph
+
+
+@pytest.mark.parametrize("same_order", [True, False])
+def test_parts_that_are_split_and_joined_again_cancel(same_order: bool) -> None:
+    g = Builder()
+    a, b = (g.input(name, TensorType("float32", (2, 3))) for name in "ab")
+    parts = g.Split(g.Concat(a, b, axis=1), [3, 3], axis=1, outputs=2)
+    c = g.input("c", TensorType("float32", (2, 6)))
+    halves = g.Split(c, [3, 3], axis=-1, outputs=2)
+    joined = g.Concat(*(halves if same_order else halves[::-1]), axis=1)
+    graph = g.graph({"difference": g.Sub(*parts), "joined": g.Neg(joined)})
+    rewritten = without_transposed_weights(graph)
+    assert operators(rewritten) == (["Sub", "Neg"] if same_order else ["Split", "Concat", "Sub", "Neg"])
+    rng = np.random.default_rng(0)
+    feeds = {name: rng.normal(size=x.shape).astype(np.float32) for name, x in graph.inputs.items()}
+    for name, expected in run(graph, feeds).items():
+        np.testing.assert_array_equal(run(rewritten, feeds)[name], expected)
+
+
+def test_unequal_parts_and_other_axes_do_not_cancel() -> None:
+    g = Builder()
+    a, b = (g.input(name, TensorType("float32", (4, 4))) for name in "ab")
+    joined = g.Concat(a, b, axis=0)
+    unequal, others = g.Split(joined, [3, 5], axis=0, outputs=2), g.Split(joined, [2, 2], axis=1, outputs=2)
+    graph = g.graph({"unequal": g.Neg(unequal[0]), "others": g.Neg(others[1])})
+    assert operators(without_transposed_weights(graph)) == operators(graph)
+
+
+def test_an_axis_that_is_added_and_removed_cancels() -> None:
+    g = Builder()
+    x = g.input("x", TensorType("float32", (2, 3)))
+    y = g.Unsqueeze(x, [0])
+    graph = g.graph({"same": g.Neg(g.Reshape(y, [2, 3])), "other": g.Neg(g.Reshape(y, [3, 2]))})
+    assert operators(without_transposed_weights(graph)) == ["Unsqueeze", "Neg", "Reshape", "Neg"]

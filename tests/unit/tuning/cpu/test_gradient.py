@@ -46,6 +46,8 @@ CASES = {
     "max_unrolled_steps": spec([{"type": "LSTM", "units": 8}], (4, 8)),
     "max_total_unrolled_steps": spec([LARGE], (LONG, 8)),
     "min_unroll_weights": spec([{**LARGE, "units": 32}], (LONG, 8)),
+    "max_row_weights": spec([{"type": "LSTM", "units": 8}], (4, 8)),
+    "max_unroll_weights": spec([LARGE], (LONG, 8)),
     "min_unroll_batch": spec([LARGE], (LONG, 8), CPU_GRADIENTS.min_unroll_batch - 1),
 }
 """By limit: a network whose gradients it decides about."""
@@ -79,10 +81,10 @@ def test_every_limit_selects_another_formula_with_equal_results(name: str, monke
 
 
 @pytest.mark.parametrize("layer", [LARGE, {"type": "SimpleRNN", "units": 512}], ids=["lstm", "rnn"])
-def test_many_steps_are_unrolled_if_the_weights_are_large(layer: dict[str, Any]) -> None:
-    small_layer = {**layer, "units": layer["units"] // 2}
-    scans = [count(training_graph(spec([each], (LONG, 8))), "Scan") for each in (layer, small_layer)]
-    assert scans == [0, 2]
+def test_many_steps_are_unrolled_if_the_weights_are_large_but_not_larger_than_caches(layer: dict[str, Any]) -> None:
+    small_layer, larger_layer = ({**layer, "units": int(layer["units"] * factor)} for factor in (0.5, 2.25))
+    scans = [count(training_graph(spec([each], (LONG, 8))), "Scan") for each in (layer, small_layer, larger_layer)]
+    assert scans == [0, 2, 2]
 
 
 def test_the_unrolled_steps_of_all_layers_are_limited() -> None:

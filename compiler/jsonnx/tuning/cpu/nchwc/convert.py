@@ -22,26 +22,32 @@ from ..sink_into_branches import sink_into_branches
 from ..target import Target
 from .channel_dot import channel_dot
 from .context import NCHWC_DOMAIN, FusedConv, NchwcContext
+from .conv_as_product import product_of_cotangents, product_of_windows, weight_gradient_product
 from .conv_transpose import convert_strided_conv_transpose
 from .conv_weight_gradient import conv_weight_gradient
-from .data_movement import convert_channel_pad, convert_concat, convert_gather, convert_reshape, convert_split
+from .data_movement import (
+    convert_channel_pad,
+    convert_concat,
+    convert_gather,
+    convert_reshape,
+    convert_shape,
+    convert_split,
+    convert_transpose,
+)
 from .depthwise_weight_gradient import depthwise_weight_gradient
 from .maxpool_2x2_gradient import maxpool_2x2_gradient
 from .maxpool_gradient import maxpool_gradient
 from .profitability import is_profitable
 
-IMAGE_RANK = 4
-TO_CHANNELS_LAST = [0, 2, 3, 1]
-"""The permutation from channels-first to channels-last images."""
-TO_CHANNELS_FIRST = [0, 3, 1, 2]
-"""The inverse permutation."""
+IMAGE_OPS = {"AveragePool", "Conv", "ConvTranspose", "MaxPool", "Resize"}
+"""Operators of which a graph has one if it has images; all others only join, move or change blocked images."""
 
 
 def to_nchwc(graph: Graph, target: Target) -> Graph:
     """Converts convolutions, and the operators between them, to the NCHWc layout."""
     if target.block_size == 1:
         return graph
-    if not any(x.rank == IMAGE_RANK for node in graph.nodes for x in node.outputs):
+    if IMAGE_OPS.isdisjoint([node.op for node in graph.nodes]):
         return sink_into_branches(canonicalize(graph))
     return NchwcContext(graph, target).run(CONVERTERS, GRADIENT_CONVERTERS)
 
@@ -56,6 +62,9 @@ def convert_conv(ctx: NchwcContext, node: Node) -> Value | None:
         return ctx.emit_conv(FusedConv(ctx.to_blocked(x), ctx.depthwise_filters(w), node.attributes, bias), y.type)
     if x.rank != 4 or group > 1 or not is_profitable(ctx, w, y):
         return None
+    product = product_of_windows(ctx, node)
+    if product is not None:
+        return product
     if bias is not None:
         bias = ctx.padded_channel_vector(bias, y.shape[1])
     conv = conv_over_channels_last_rows(ctx, node, x, w) or FusedConv(
@@ -107,6 +116,9 @@ def convert_conv_transpose(ctx: NchwcContext, node: Node) -> Value | None:
         return None
     if not (depthwise or (group == 1 and is_profitable(ctx, w, y, transposed=True))):
         return None
+    product = product_of_cotangents(ctx, node)
+    if product is not None:
+        return product
     bias = node.input(2)
     if bias is not None:
         bias = ctx.padded_channel_vector(bias, y.shape[1])
@@ -250,16 +262,6 @@ def convert_reduction(ctx: NchwcContext, node: Node) -> Value | None:
     return ctx.g.refine(result if factor == 1.0 else ctx.g.Mul(result, factor), y.shape)
 
 
-def convert_transpose(ctx: NchwcContext, node: Node) -> Value | None:
-    """Transpose of a blocked image to channels-last -> NCHWc ReorderOutput; to channels-first: records the operand"""
-    x, y = node.inputs[0], node.outputs[0]
-    if x is not None and node.attribute("perm") == TO_CHANNELS_FIRST:
-        ctx.set_channels_last(y, x)
-    if node.attribute("perm") != TO_CHANNELS_LAST or x not in ctx or x is None:
-        return None
-    return ctx.channels_last_from_blocked(x)
-
-
 def convert_pool(ctx: NchwcContext, node: Node) -> Value | None:
     """MaxPool or AveragePool of a blocked image -> the NCHWc operator"""
     x, y = node.inputs[0], node.outputs[0]
@@ -333,24 +335,13 @@ def edit_rows_and_columns(ctx: NchwcContext, node: Node, operands: Sequence[np.n
     return ctx.from_blocked(ctx.g.reshape(edited, ctx.padded_type(y.type).shape), y.type)
 
 
-def convert_shape(ctx: NchwcContext, node: Node) -> Value | None:
-    """Shape of a blocked image -> Shape of its blocked form, or of a factor of it, minus the padding channels
-
-    So neither the plain image nor a product is computed for its shape.
-    """
-    x = node.inputs[0]
-    if x not in ctx or x is None or not x.type.is_static(1):
-        return None
-    blocks, *_ = ctx.factors(x) or [ctx.to_blocked(x)]
-    padding = [0, blocks.shape[1] - x.shape[1], 0, 0][node.attribute("start", 0) : node.attribute("end")]
-    padded_shape = ctx.g.emit(node.op, blocks, **node.attributes)
-    return ctx.g.Sub(padded_shape, ctx.g.const(padding, "int64")) if any(padding) else padded_shape
-
-
 def convert_weight_gradient(ctx: NchwcContext, node: Node, gradient_info: GradientInfo) -> Value | None:
     """gradient of a Conv's weights -> NCHWc Conv, depthwise or over blocks of samples"""
-    depthwise = depthwise_weight_gradient(ctx, gradient_info, node.outputs[0])
-    return depthwise or conv_weight_gradient(ctx, gradient_info, node)
+    weights = node.outputs[0]
+    special = depthwise_weight_gradient(ctx, gradient_info, weights) or weight_gradient_product(
+        ctx, gradient_info, weights
+    )
+    return special or conv_weight_gradient(ctx, gradient_info, node)
 
 
 def convert_maxpool_gradient(ctx: NchwcContext, node: Node, gradient_info: GradientInfo) -> Value | None:

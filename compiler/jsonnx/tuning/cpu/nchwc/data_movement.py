@@ -1,4 +1,5 @@
-"""Converters of operators that move whole blocks of channels: Reshape, Gather, Concat, Split and Pad.
+"""Converters of operators that move whole blocks of channels: Reshape, Gather, Concat, Split, Pad,
+Shape and Transpose.
 
 A block of channels of one image is contiguous in memory, so these operators move blocks as they move channels in the
 plain layout. They join and split images in U-Net, DenseNet and Inception, and the planes of a volume are channels after
@@ -16,6 +17,10 @@ from .context import NchwcContext
 
 CHANNEL_AXIS = 1
 """The axis of channels, and of their blocks."""
+TO_CHANNELS_LAST = [0, 2, 3, 1]
+"""The permutation from channels-first to channels-last images."""
+TO_CHANNELS_FIRST = [0, 3, 1, 2]
+"""The inverse permutation."""
 
 
 def convert_reshape(ctx: NchwcContext, node: Node) -> Value | None:
@@ -24,6 +29,41 @@ def convert_reshape(ctx: NchwcContext, node: Node) -> Value | None:
     if not _both_fill_blocks(ctx, x, y) or x is None or x.shape[2:] != y.shape[2:]:
         return None
     return ctx.from_blocked(ctx.g.reshape(ctx.to_blocked(x), y.shape), y.type)
+
+
+def convert_shape(ctx: NchwcContext, node: Node) -> Value | None:
+    """Shape of a blocked image -> Shape of its blocked form, or of a factor of it, minus the padding channels
+
+    So neither the plain image nor a product is computed for its shape.
+    """
+    x = node.inputs[0]
+    if x not in ctx or x is None or not x.type.is_static(1):
+        return None
+    blocks, *_ = ctx.factors(x) or [ctx.to_blocked(x)]
+    padding = [0, blocks.shape[1] - x.shape[1], 0, 0][node.attribute("start", 0) : node.attribute("end")]
+    padded_shape = ctx.g.emit(node.op, blocks, **node.attributes)
+    return ctx.g.Sub(padded_shape, ctx.g.const(padding, "int64")) if any(padding) else padded_shape
+
+
+def convert_transpose(ctx: NchwcContext, node: Node) -> Value | None:
+    """Converts a Transpose of a blocked image to channels-last, and records the operand of one to channels-first.
+
+    A Transpose of a Transpose, as behind a weight gradient, reads the operand of the inner one if that leaves at most
+    the transposition of a matrix.
+    """
+    x, y, perm = node.inputs[0], node.outputs[0], node.attribute("perm")
+    if x is not None and perm == TO_CHANNELS_FIRST:
+        ctx.set_channels_last(y, x)
+    if x is not None and x in ctx and perm == TO_CHANNELS_LAST:
+        return ctx.channels_last_from_blocked(x)
+    index = ctx.node_index(x) if x is not None and x.type.is_static() else None
+    inner = None if index is None else ctx.g.nodes[index]
+    if inner is None or inner.op != "Transpose" or inner.inputs[0] is None:
+        return None
+    inner_perm = inner.attribute("perm")
+    composed = [inner_perm[axis] for axis in perm]
+    is_matrix = composed == [(composed[0] + axis) % len(composed) for axis in range(len(composed))]
+    return ctx.g.transpose(inner.inputs[0], composed) if is_matrix else None
 
 
 def convert_gather(ctx: NchwcContext, node: Node) -> Value | None:

@@ -1,1 +1,1 @@
-"""Matrix products of unrolled recurrent networks as NCHWc convolutions."""
+"""Matrix products of recurrent networks as NCHWc convolutions."""

@@ -42,14 +42,14 @@ def recurrent_matmuls_to_nchwc(graph: Graph, target: Target) -> Graph:
     weights = _recurrent_weights(graph, target.block_size)
     if not weights:
         return graph
-    products = [node for node in graph.nodes if _is_convertible_product(node) and node.inputs[1] in weights]
+    products = [node for node in graph.nodes if is_convertible_product(node) and node.inputs[1] in weights]
     matmul_operands = {node.inputs[0] for node in products if node.inputs[0]}
     return RecurrentContext(graph, target.block_size, weights, matmul_operands).run(CONVERTERS)
 
 
 def _recurrent_weights(graph: Graph, block_size: int) -> set[Value]:
     """The weights with many uses, of layers all of whose products are profitable."""
-    products = [node for node in graph.nodes if _is_convertible_product(node)]
+    products = [node for node in graph.nodes if is_convertible_product(node)]
     uses = Counter(node.inputs[1] for node in products)
     recurrent = [node for node in products if uses[node.inputs[1]] >= MIN_WEIGHT_USES]
     unprofitable_layers = {node.scope for node in recurrent if not _is_profitable(node, block_size)}
@@ -65,7 +65,7 @@ def _is_profitable(node: Node, block_size: int) -> bool:
     )
 
 
-def _is_convertible_product(node: Node) -> bool:
+def is_convertible_product(node: Node) -> bool:
     """Whether the node is a float32 product x * w or x * w + summand, with a summand of the result's shape."""
     y, summand = node.outputs[0], node.input(2)
     if node.domain or node.op not in ("MatMul", "Gemm") or y.dtype != "float32":
@@ -79,7 +79,7 @@ def _is_convertible_product(node: Node) -> bool:
 
 def convert_matmul(ctx: RecurrentContext, node: Node) -> Results:
     """MatMul or Gemm(rows, w, summand) -> NCHWc Conv; see also the two rules for products over all steps"""
-    if not _is_convertible_product(node):
+    if not is_convertible_product(node):
         return convert_weight_gradient(ctx, node)
     (x, w), summand, y = node.inputs[:2], node.input(2), node.outputs[0]
     if x in ctx.steps_of_stack:
