@@ -19,7 +19,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
-import ray
 from jsonnx import UsageError, compile
 from jsonnx.core.diagnostics import CompileError
 from support.commands import jsonnx as command
@@ -50,6 +49,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def cluster(ray_folder: str) -> Iterator[None]:
+    import ray  # reads the settings of `ray_folder` when it is imported
+
     ray.init(
         num_cpus=CPUS, include_dashboard=False, log_to_driver=False, object_store_memory=200 << 20, _temp_dir=ray_folder
     )
