@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import jsonnx.ray
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
-import ray
-from jsonnx import UsageError, compile
-from jsonnx.core.diagnostics import CompileError
+from jsonnx import compile
 from support.commands import jsonnx as command
 
 ROWS = 300_000
@@ -48,69 +42,79 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def cluster(ray_folder: str) -> Iterator[None]:
-    ray.init(
-        num_cpus=CPUS, include_dashboard=False, log_to_driver=False, object_store_memory=200 << 20, _temp_dir=ray_folder
-    )
-    yield
-    ray.shutdown()
-
-
-def predict(folder: Path, output: str, **options: Any) -> Path:
-    jsonnx.ray.predict(folder / "m.onnx", folder / "data", folder / output, keep=["id"], **options)
-    return folder / output
-
-
-def test_the_file_has_the_bytes_of_one_machine(folder: Path, cluster: None) -> None:
-    path = predict(folder, "two.csv", workers=2)
-    assert path.read_bytes() == (folder / "one.csv").read_bytes()
-    assert not Path(f"{path}.parts").exists()
-    with pytest.raises(UsageError, match="3 workers with 1 CPU each need 3 CPUs and 1 more") as error:
-        predict(folder, "three.csv", workers=CPUS)
-    assert (error.value.diagnostic.code, error.value.diagnostic.help) == ("ray-cpus", "choose --workers 2")
-
-
-def test_the_error_of_a_worker_names_file_and_row(folder: Path, cluster: None, tmp_path: Path) -> None:
-    lines = ["a,b,c", *["1,2,3"] * 200_000]
-    lines[150_000] = "1,oops,3"
-    (tmp_path / "bad.csv").write_text("\n".join(lines))
-    with pytest.raises(CompileError, match="'b' holds 'oops', not a number") as error:
-        jsonnx.ray.predict(folder / "m.onnx", tmp_path / "bad.csv", tmp_path / "p.csv", workers=2)
-    diagnostic = error.value.diagnostics[0]
-    assert (Path(str(diagnostic.file)).name, diagnostic.line) == ("bad.csv", 150_001)
-    assert not (tmp_path / "p.csv").exists()
-
-
-DRIVER = """
-import sys, ray, jsonnx.ray
+DRIVER = f"""
+import sys, ray
 from jsonnx.cli import main
-ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False, object_store_memory=200 << 20)
+ray.init(num_cpus={CPUS}, include_dashboard=False, log_to_driver=False, object_store_memory=200 << 20)
 main(sys.argv[1:])
 """
 
 
-def test_a_process_that_is_killed_goes_on(folder: Path) -> None:
-    output = folder / "killed.csv"
-    arguments = [str(folder / "m.onnx"), "--data", str(folder / "data"), "-o", str(output), "--id=id"]
-    arguments += ["--distributed", "ray", "--workers", "2"]
-    rows = Path(f"{output}.parts/_cluster/rows")
-    process = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, "predict", *arguments], stderr=subprocess.PIPE, start_new_session=True
-    )
+def start(folder: Path, output: str, *options: str, data: str = "data") -> subprocess.Popen[str]:
+    """Starts a prediction on a cluster of its own, in a process of its own."""
+    files = [str(folder / "m.onnx"), "--data", str(folder / data), "-o", str(folder / output)]
+    command = [sys.executable, "-c", DRIVER, "predict", *files, "--distributed", "ray", "--workers", "2", *options]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen[str], status: int = 0) -> str:
+    """Standard error of a prediction that ends with a status."""
+    _, error = process.communicate(timeout=300)
+    assert process.returncode == status, error
+    return error
+
+
+def wait_for_parts(folder: Path, output: str, process: subprocess.Popen[str]) -> None:
+    rows = folder / f"{output}.parts/_cluster/rows"
     while not (rows.exists() and any(rows.iterdir())):
         assert process.poll() is None, process.stderr and process.stderr.read()
         time.sleep(0.02)
+
+
+def test_the_file_has_the_bytes_of_one_machine(folder: Path) -> None:
+    error = finish(start(folder, "two.csv", "--id=id"))
+    assert f"{ROWS:,} rows on 2 workers of 1 node, 1 CPU for each" in error
+    assert (folder / "two.csv").read_bytes() == (folder / "one.csv").read_bytes()
+    assert not (folder / "two.csv.parts").exists()
+
+
+def test_workers_that_would_take_all_cpus_are_refused(folder: Path) -> None:
+    error = finish(start(folder, "three.csv", "--workers", "3"), status=2)
+    assert "error[ray-cpus]: 3 workers with 1 CPU each need 3 CPUs and 1 more to feed them; the cluster has 3" in error
+    assert "choose --workers 2" in error
+
+
+def test_python_predicts_too(folder: Path) -> None:
+    code = DRIVER.replace("from jsonnx.cli import main", "import jsonnx.ray").replace(
+        "main(sys.argv[1:])", "jsonnx.ray.predict('m.onnx', 'data', 'python.csv', keep=['id'])"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=folder, check=True, timeout=300)
+    assert (folder / "python.csv").read_bytes() == (folder / "one.csv").read_bytes()
+
+
+def test_the_error_of_a_worker_names_file_and_row(folder: Path) -> None:
+    lines = ["a,b,c", *["1,2,3"] * 200_000]
+    lines[150_000] = "1,oops,3"
+    (folder / "bad.csv").write_text("\n".join(lines))
+    error = finish(start(folder, "p.csv", data="bad.csv"), status=1)
+    assert "row at line 150001, column 'b': 'b' holds 'oops', not a number" in error
+    assert "bad.csv:150001:3" in error
+    assert "Traceback" not in error
+    assert not (folder / "p.csv").exists()
+
+
+def test_a_process_that_is_killed_goes_on(folder: Path) -> None:
+    process = start(folder, "killed.csv", "--id=id")
+    wait_for_parts(folder, "killed.csv", process)
     process.kill()
     process.wait()
-    assert not output.exists()
-    assert json.loads(Path(f"{output}.parts/_job.json").read_text())["options"]["runner"] == "ray"
-    error = command("predict", *arguments[:6], status=2).stderr
+    assert not (folder / "killed.csv").exists()
+    files = [str(folder / "m.onnx"), "--data", str(folder / "data"), "-o", str(folder / "killed.csv")]
+    error = command("predict", *files, "--id=id", status=2).stderr
     assert "job-changed" in error
     assert 'had "ray" as runner' in error
-    done = subprocess.run([sys.executable, "-c", DRIVER, "predict", *arguments], capture_output=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert output.read_bytes() == (folder / "one.csv").read_bytes()
+    finish(start(folder, "killed.csv", "--id=id"))
+    assert (folder / "killed.csv").read_bytes() == (folder / "one.csv").read_bytes()
 
 
 def parent(pid: int) -> int:
@@ -131,20 +135,12 @@ def own_workers() -> list[int]:
     return found
 
 
-def test_a_worker_that_is_killed_is_started_again(folder: Path, cluster: None) -> None:
-    output, killed = folder / "worker.csv", list[int]()
-    rows = Path(f"{output}.parts/_cluster/rows")
-
-    def kill() -> None:
-        while not (rows.exists() and any(rows.iterdir())):
-            time.sleep(0.02)
-        for pid in own_workers()[:1]:
-            os.kill(pid, signal.SIGKILL)
-            killed.append(pid)
-
-    killer = threading.Thread(target=kill, daemon=True)
-    killer.start()
-    predict(folder, output.name, workers=2)
-    killer.join(10)
+def test_a_worker_that_is_killed_is_started_again(folder: Path) -> None:
+    process = start(folder, "worker.csv", "--id=id")
+    wait_for_parts(folder, "worker.csv", process)
+    killed = own_workers()[:1]
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    finish(process)
     assert killed
-    assert output.read_bytes() == (folder / "one.csv").read_bytes()
+    assert (folder / "worker.csv").read_bytes() == (folder / "one.csv").read_bytes()

@@ -197,18 +197,26 @@ class _TextFile:
         while True:
             more = self._read_bytes(CHUNK_BYTES)
             data += more
-            stop = self._rows.end(bytes(data)) if more else 0
-            if stop or not more or len(data) > self._rows.max_bytes:
+            is_last = len(more) < CHUNK_BYTES
+            stop = 0 if is_last else self._rows.end(bytes(data))
+            if stop or is_last or len(data) > self._rows.max_bytes:
                 stop = stop or len(data)
                 return bytes(data[:stop]), bytes(data[stop:])
 
     def _read_bytes(self, size: int) -> bytes:
+        """The next bytes, fewer only at the end of the file."""
+        data = b""
+        while len(data) < size and (more := self._read_some(size - len(data))):
+            data = data + more if data else more
+        return data
+
+    def _read_some(self, size: int) -> bytes:
         if self._compression is None:
             return self._content.read(size)
-        data = read_compressed(self._content, size, self._compression, self._errors)
+        more = read_compressed(self._content, size, self._compression, self._errors)
         if self._errors:
             raise CompileError(self._errors.diagnostics)
-        return data
+        return more
 
     def _seek(self, offset: int) -> None:
         """Moves to an offset; what is compressed is decompressed up to there."""
