@@ -11,18 +11,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonnx as library
 import pytest
-import ray
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.hyperparameter_search.trials import Trial
 from jsonnx.pipeline.sweep.sweep import SweepResult
 from jsonnx.pipeline.sweep.trial_run import TrialJob, TrialResult
 from jsonnx.ray import RayTrialHost
-from ray.cluster_utils import Cluster
 from support.commands import SOURCE
+
+if TYPE_CHECKING:
+    from ray.cluster_utils import Cluster
 
 OBJECT_STORE_BYTES = 100_000_000
 LEARNING_RATE = "training.optimizer.learning_rate"
@@ -50,8 +51,11 @@ ENDLESS = ["training.epochs=1000000"]
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster(ray_folder: str) -> Iterator[Cluster]:
     """A cluster with a node of two CPUs, which this process and the commands of the tests use."""
+    import ray  # reads the settings of `ray_folder`
+    from ray.cluster_utils import Cluster
+
     settings = {"num_cpus": 2, "object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=settings)
     ray.init(address=cluster.address, log_to_driver=False)
@@ -279,7 +283,7 @@ def test_an_interrupted_search_leaves_no_process_and_is_resumed(here: Path, clus
         sweep.send_signal(signal.SIGINT)
         assert sweep.wait(60) == 128 + signal.SIGINT
     assert [record["runs"][0]["state"] for record in records()] == ["interrupted"] * 2
-    wait_for(lambda: not trial_processes(here) and ray.available_resources().get("CPU") == 2)
+    wait_for(lambda: not trial_processes(here) and free_cpus() == 2)
     done = subprocess.run(command(cluster, "--jobs", "2", "--resume", *changes), check=True, capture_output=True)
     assert b"finished 2" in done.stdout
     assert [trial.curve for trial in expected.trials] == [record["runs"][0]["curve"] for record in records()]
@@ -401,3 +405,9 @@ def test_a_file_that_is_missing_on_a_node_is_an_error_that_names_the_node(here: 
 
 def records() -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted(Path("out/trials").glob("*.json"))]
+
+
+def free_cpus() -> float:
+    import ray
+
+    return ray.available_resources().get("CPU", 0.0)
