@@ -48,8 +48,8 @@ _LAZY = {
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(f".{_LAZY[name]}", __name__), name)
-    if name == "callbacks":
-        return import_module(".callbacks", __name__)
+    if name in ("callbacks", "ray"):
+        return import_module(f".{name}", __name__)
     if name == "__version__":
         from .backend import package_version
 
@@ -58,7 +58,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__", "callbacks"]
+    return [*__all__, "__version__", "callbacks", "ray"]
 
 
 __all__ = [

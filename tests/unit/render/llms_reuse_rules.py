@@ -216,6 +216,14 @@ TRAINING_RULES = (
         (Refused(trained(DENSE, freeze=["body_*"]), "unknown-name"),),
     ),
     Rule(
+        '`"distributed"',
+        (
+            Shown(trained(DENSE, distributed={"shards": 8})),
+            Shown(trained(DENSE, {"type": "BatchNormalization"}, DENSE, distributed={"shards": 8, "batch_norm": "local"})),
+        ),
+        (Refused(trained(DENSE, {"type": "BatchNormalization"}, distributed={"shards": 8}), "samples-interact"),),
+    ),
+    Rule(
         "`data.windows`",
         (
             Shown(trained({"type": "Flatten"}, {"type": "Dense", "units": 7}, inputs={"sales": tensor(28)},
