@@ -216,14 +216,6 @@ TRAINING_RULES = (
         (Refused(trained(DENSE, freeze=["body_*"]), "unknown-name"),),
     ),
     Rule(
-        '`"distributed"',
-        (
-            Shown(trained(DENSE, distributed={"shards": 8})),
-            Shown(trained(DENSE, {"type": "BatchNormalization"}, DENSE, distributed={"shards": 8, "batch_norm": "local"})),
-        ),
-        (Refused(trained(DENSE, {"type": "BatchNormalization"}, distributed={"shards": 8}), "samples-interact"),),
-    ),
-    Rule(
         "`data.windows`",
         (
             Shown(trained({"type": "Flatten"}, {"type": "Dense", "units": 7}, inputs={"sales": tensor(28)},
@@ -232,6 +224,15 @@ TRAINING_RULES = (
         ),
         (Refused(trained({"type": "Flatten"}, DENSE, inputs={"sales": tensor(28)},
                          data={"train": "sales.csv", "windows": {"length": 28, "gaps": "drop"}}), "invalid-value"),),
+    ),
+    Rule(
+        '`"distributed"',
+        (
+            Shown(trained(DENSE, distributed={"shards": 8})),
+            Shown(trained(DENSE, {"type": "BatchNormalization"}, DENSE,
+                          distributed={"shards": 8, "batch_norm": "local"})),
+        ),
+        (Refused(trained(DENSE, {"type": "BatchNormalization"}, distributed={"shards": 8}), "samples-interact"),),
     ),
     Rule(
         '`"auxiliary_outputs"',

@@ -159,8 +159,8 @@ be an error. Then `jsonnx summary spec.json` (shapes) and `jsonnx train spec.jso
   `"body.safetensors"`; `learning_rates` `{"body_*": 0.1}`.
 - `data.windows` `{"length": 28, "horizon": 7, "by": "store", "time": "date"}`: samples of consecutive rows. Gaps
   between dates are errors unless `"gaps"` is "skip", "fill" or "ignore" (rows are steps: business days).
-- `"distributed": {"shards": 8}`, then `jsonnx train spec.json --distributed ray --workers 2`: the number of workers never
-  stands in a spec and changes no bit. BatchNormalization needs `"batch_norm": "local"` in it.
+- `"distributed": {"shards": 8}`, then `jsonnx train spec.json --distributed ray --workers 2`: the number of workers
+  never stands in a spec and changes no bit. BatchNormalization needs `"batch_norm": "local"` in it.
 - `"auxiliary_outputs": ["side"]`: layers that are outputs in training, with losses; the compiled model lacks them.
 - A loss computed by layers: end them with AddLoss; `loss` may then be absent. The compiled model lacks AddLoss and what
   only it reads, and they need not be outputs.
