@@ -47,6 +47,7 @@ PAGES = (
     "docs/sweep.md",
     "docs/trackers.md",
     "docs/large-networks.md",
+    "docs/distributed.md",
 )
 
 SLOW = pytest.mark.slow

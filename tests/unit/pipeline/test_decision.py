@@ -8,6 +8,8 @@ from typing import Any
 import jsonnx
 import numpy as np
 import pytest
+from jsonnx.pipeline.predict.predict import Reports, predict
+from jsonnx.pipeline.predict.predictor import PredictOptions
 from jsonnx.pipeline.run.trained_model import TrainedModel
 from jsonnx.runtime.execution import engine
 from jsonnx.runtime.fit.fit_data import dataset_of
@@ -111,7 +113,7 @@ def test_model_and_metrics_use_the_chosen_threshold(tmp_path: Path) -> None:
     model = TrainedModel.open(tmp_path / "model.onnx")
     assert model.evaluate(str(tmp_path / "data.npz"))["f1_score"] == pytest.approx(f1)
     texts: list[str] = []
-    model.predict(str(tmp_path / "data.npz"), None, texts.append)
+    predict(model, str(tmp_path / "data.npz"), None, PredictOptions(), Reports(texts.append))
     classes = [line.split(",")[0] for line in texts[0].splitlines()[1:]]
     assert classes == [str(int(item)) for item in predicted[:, 0]]
 

@@ -187,9 +187,11 @@ def test_a_file_is_checked_in_place_of_the_specs() -> None:
     assert found(data="none.csv") == [("error", "unreadable-file", "$")]
     assert jsonnx.validate("spec.json", data="othr.csv")[0].help == (
         "it is not in the current folder; did you mean 'other.csv'?")  # fmt: skip
-    (folder,) = jsonnx.validate("spec.json", data=".")
+    assert found(data=".") == []
+    Path("empty").mkdir()
+    (folder,) = jsonnx.validate("spec.json", data="empty")
     assert (folder.message, folder.help) == (
-        "cannot read '.': it is a folder without files that end in .png, .jpg, .jpeg, .webp or .wav",
+        "cannot read 'empty': it is a folder without files that end in .png, .jpg, .jpeg, .webp or .wav",
         "name the files, or a pattern of their names such as 'folder/*.csv'; a folder itself is one of images, "
         "recordings or texts",
     )

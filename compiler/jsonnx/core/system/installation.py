@@ -19,6 +19,7 @@ PACKAGE_BY_EXTRA = {
     "tensorboard": "tensorboardX",
     "mlflow": "mlflow-skinny sqlalchemy alembic",
     "wandb": "wandb",
+    "ray": "ray[data,train,tune]",
     "lsp": "pygls",
     "mcp": "mcp",
 }
