@@ -39,7 +39,7 @@ test-webgpu:
 test-openvino:
 	sh tests/environments/openvino/run.sh
 
-# Trainings, searches and scoring on Ray clusters of this machine.
+# Trainings, searches and predictions on Ray clusters of this machine. `run.sh -m "slow or not slow"` has more faults.
 test-ray:
 	sh tests/environments/ray/run.sh
 

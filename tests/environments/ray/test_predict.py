@@ -84,6 +84,7 @@ def test_workers_that_would_take_all_cpus_are_refused(folder: Path) -> None:
     assert "choose --workers 2" in error
 
 
+@pytest.mark.slow
 def test_python_predicts_too(folder: Path) -> None:
     code = DRIVER.replace("from jsonnx.cli import main", "import jsonnx.ray").replace(
         "main(sys.argv[1:])", "jsonnx.ray.predict('m.onnx', 'data', 'python.csv', keep=['id'])"
@@ -135,6 +136,7 @@ def own_workers() -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_is_started_again(folder: Path) -> None:
     process = start(folder, "worker.csv", "--id=id")
     wait_for_parts(folder, "worker.csv", process)

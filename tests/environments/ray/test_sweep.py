@@ -146,21 +146,25 @@ def epochs_of(folder: str) -> int:
     return len(file.read_text().splitlines()) if file.exists() else 0
 
 
+SLOW = pytest.mark.slow
+CONDITIONS = {
+    "training.optimizer.type": {"choice": ["adam", "sgd"]},
+    "training.optimizer.momentum": {"range": [0.0, 0.9], "when": {"training.optimizer.type": "sgd"}},
+}
+
+
 @pytest.mark.parametrize(
     "keys",
     [
-        {"sampler": "random", "seeds": 2},
-        {"sampler": "grid", "parameters": {"width": {"choice": [2, 4, 2]}}},
-        {"sampler": "qmc"},
-        {"sampler": "tpe", "pruning": {"method": "successive_halving", "reduction_factor": 2}, "trials": 4},
-        {
-            "parameters": {
-                "training.optimizer.type": {"choice": ["adam", "sgd"]},
-                "training.optimizer.momentum": {"range": [0.0, 0.9], "when": {"training.optimizer.type": "sgd"}},
-            }
-        },
+        pytest.param({"sampler": "random", "seeds": 2}, id="random"),
+        pytest.param({"sampler": "grid", "parameters": {"width": {"choice": [2, 4, 2]}}}, id="grid", marks=SLOW),
+        pytest.param({"sampler": "qmc"}, id="qmc", marks=SLOW),
+        pytest.param(
+            {"sampler": "tpe", "pruning": {"method": "successive_halving", "reduction_factor": 2}, "trials": 4},
+            id="tpe",
+        ),
+        pytest.param({"parameters": CONDITIONS}, id="conditions", marks=SLOW),
     ],
-    ids=["random", "grid", "qmc", "tpe", "conditions"],
 )
 def test_trials_are_those_of_one_machine(keys: dict[str, Any]) -> None:
     write_spec(**keys)
@@ -214,6 +218,7 @@ def test_a_run_whose_worker_is_killed_goes_on_in_another_one(here: Path) -> None
     assert not trial_processes(here)
 
 
+@pytest.mark.slow
 def test_a_trial_whose_workers_are_lost_again_and_again_fails(here: Path) -> None:
     write_spec({"width": {"choice": [2, 4]}}, sampler="grid", trials=2)
 
@@ -239,6 +244,7 @@ def test_a_trial_whose_workers_are_lost_again_and_again_fails(here: Path) -> Non
     assert "it was restarted 3 times" in result.trials[0].reasons[0]
 
 
+@pytest.mark.slow
 def test_a_killed_process_of_a_trial_is_a_failed_trial_as_on_one_machine(here: Path) -> None:
     write_spec({"width": {"choice": [2]}}, trials=1)
 
@@ -289,6 +295,7 @@ def test_an_interrupted_search_leaves_no_process_and_is_resumed(here: Path, clus
     assert [trial.curve for trial in expected.trials] == [record["runs"][0]["curve"] for record in records()]
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_terminal_reaches_the_processes_of_an_own_cluster_too() -> None:
     """Ray's processes have the terminal of the search: they must go on until trials have written checkpoints."""
     write_spec({"width": {"choice": [2]}}, trials=1)
@@ -306,6 +313,7 @@ def test_ctrl_c_in_a_terminal_reaches_the_processes_of_an_own_cluster_too() -> N
     assert list(Path("out/trials/0001/checkpoints").iterdir())
 
 
+@pytest.mark.slow
 def test_a_search_whose_driver_is_killed_is_resumed(here: Path, cluster: Cluster) -> None:
     write_spec({"width": {"choice": [2, 4]}}, sampler="grid", trials=2)
     changes = ("--set", "training.epochs=100")
@@ -319,6 +327,7 @@ def test_a_search_whose_driver_is_killed_is_resumed(here: Path, cluster: Cluster
     assert not trial_processes(here)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_when_its_node_is_lost(here: Path, cluster: Cluster) -> None:
     write_spec({"width": {"choice": [2]}}, trials=1)
     expected = search("local", changes=["training.epochs=100"])

@@ -66,6 +66,7 @@ def test_ctrl_c_and_resumption_on_one_machine(project: Path, address: str) -> No
     assert run_files(project / "stopped") == run_files(project / "long")
 
 
+@pytest.mark.slow
 def test_a_killed_command_leaves_no_workers(project: Path, address: str) -> None:
     begin = time.time()
     process = start(project, *on_ray(address), "-o", "orphan", *LONG)
@@ -121,6 +122,7 @@ def _version() -> str:
     return package_version()
 
 
+@pytest.mark.slow
 def test_the_python_interface(project: Path, ray_folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a cluster that is started for it, and with configurations of Ray."""
     from jsonnx.ray import RayTrainer

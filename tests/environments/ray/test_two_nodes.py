@@ -114,6 +114,7 @@ def test_two_nodes_train_to_the_same_bits_and_one_may_be_lost(project: Path, nod
     assert run_files(project / "nodes") == run_files(project / "long")
 
 
+@pytest.mark.slow
 def test_a_node_that_is_taken_away_loses_nothing(project: Path, nodes: Nodes) -> None:
     """Without the checkpoint that is written then, the training would start over."""
     options = ["--set", "training.epochs=1000", "--set", 'training.checkpoint={"every_epochs": 100000}']
