@@ -54,6 +54,16 @@ class Nodes:
             assert time.monotonic() < deadline, log.read_text()
             assert process.poll() is None, log.read_text()
             time.sleep(0.2)
+        while len(self.living()) != len(self.processes):  # also until a node that was killed counts as dead
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.5)
+
+    def living(self) -> list[str]:
+        """The addresses and identifiers of the nodes that the cluster counts."""
+        code = f"import ray; ray.init(address={self.address!r}, log_to_driver=False, logging_level='ERROR')\n"
+        code += "print(*[f\"{n['NodeManagerAddress']}={n['NodeID']}\" for n in ray.nodes() if n['Alive']])"
+        query = [*self.within(0), sys.executable, "-c", code]
+        return subprocess.run(query, capture_output=True, text=True, check=True).stdout.split()
 
     def kill(self, number: int) -> None:
         """Ends all processes in a namespace at once, as a machine that loses its power."""
@@ -65,18 +75,18 @@ class Nodes:
 
     def drain(self, number: int) -> None:
         """Announces that a node is about to be taken away."""
-        code = f"import ray; ray.init(address={self.address!r}, log_to_driver=False, logging_level='ERROR')\n"
-        code += f"nodes = [node for node in ray.nodes() if node['NodeManagerAddress'] == {HOSTS[number]!r}]\n"
-        code += "print(*[node['NodeID'] for node in nodes if node['Alive']])"
-        query = [*self.within(0), sys.executable, "-c", code]
-        node = subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip()
+        node = next(
+            identifier
+            for address, _, identifier in (n.partition("=") for n in self.living())
+            if address == HOSTS[number]
+        )
         reason = ["--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=test", "--deadline-remaining-seconds=120"]
         command = [*self.within(0), RAY, "drain-node", f"--address={self.address}", f"--node-id={node}", *reason]
         done = subprocess.run(command, capture_output=True, text=True)
         assert not done.returncode, done.stderr
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture  # a cluster for each test: Ray may keep the CPUs of an elastic training for some minutes
 def nodes(ray_folder: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
     if os.geteuid() != 0 or shutil.which("ip") is None:
         pytest.skip("network namespaces need root and the command ip")
