@@ -35,7 +35,7 @@ from .common import (
     print_status,
     print_weights_report,
 )
-from .options import MAX_WORKERS, require_distributed
+from .options import MAX_WORKERS, address_option, require_distributed
 
 _print_notes = partial(print_diagnostics, format_="text")
 
@@ -261,12 +261,7 @@ def evaluate(
     metavar="N",
     help="With --distributed, the number of workers; one CPU of the cluster must remain free. [default: 1]",
 )
-@click.option(
-    "--address",
-    metavar="HOST:PORT",
-    help="With --distributed, the address of a running cluster, or auto for that of this machine; if omitted, that of "
-    "RAY_ADDRESS, or else a cluster that is started for the prediction.",
-)
+@address_option("prediction")
 @click.option(
     "--cpus-per-worker",
     type=click.IntRange(1, 4096),

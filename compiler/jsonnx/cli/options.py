@@ -83,6 +83,17 @@ def _fold_of(context: click.Context, parameter: click.Parameter, value: str | No
 
 MAX_WORKERS = 4096
 
+
+def address_option(purpose: str) -> Callable[[Command], Command]:
+    """The option `--address` of a command that runs something on a cluster."""
+    return click.option(
+        "--address",
+        metavar="HOST:PORT",
+        help="With --distributed, the address of a running cluster, or auto for that of this machine; if omitted, that "
+        f"of RAY_ADDRESS, or else a cluster that is started for the {purpose}.",
+    )
+
+
 _OPTIONS = (
     click.option(
         "--distributed",
@@ -97,12 +108,7 @@ _OPTIONS = (
         help="With --distributed, the number of workers, or the least and the largest number, of which as many train "
         "as the cluster has room for; 0 trains in this process. [default: 1]",
     ),
-    click.option(
-        "--address",
-        metavar="HOST:PORT",
-        help="With --distributed, the address of a running cluster, or auto for that of this machine; if omitted, that "
-        "of RAY_ADDRESS, or else a cluster that is started for the training.",
-    ),
+    address_option("training"),
     click.option(
         "--cpus-per-worker",
         type=click.IntRange(1, 4096),

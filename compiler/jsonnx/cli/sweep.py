@@ -22,7 +22,7 @@ from .common import (
     print_result,
     print_status,
 )
-from .options import MAX_WORKERS, options_of, training_option
+from .options import MAX_WORKERS, address_option, options_of, training_option
 
 if TYPE_CHECKING:
     from ..pipeline.sweep.trial_host import TrialHost
@@ -55,12 +55,7 @@ if TYPE_CHECKING:
     type=click.Choice(["ray"]),
     help="Run the trials on the nodes of a Ray cluster instead of on this machine.",
 )
-@click.option(
-    "--address",
-    metavar="HOST:PORT",
-    help="With --distributed, the address of a running cluster, or auto for that of this machine; if omitted, that of "
-    "RAY_ADDRESS, or else a cluster that is started for the search.",
-)
+@address_option("search")
 @click.option(
     "--cpus-per-trial",
     type=click.FloatRange(0, 1024, min_open=True),

@@ -14,6 +14,7 @@ from ..backend import package_version
 from ..core.callback import Callback
 from ..core.diagnostics import CompileError
 from ..core.system.cpu_count import thread_count
+from ..core.system.optional_packages import require_package
 from ..core.training_options import TrainingOptions
 from ..pipeline.check.check import CheckedSpec
 from ..pipeline.run.lock_file import LockedRun
@@ -37,6 +38,8 @@ was just lost, before it counts the CPUs again; no hint about GPUs at the start.
 OWN_RAY_SETTINGS = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
 """For a cluster that is started for a training: nobody takes its only node away."""
 NODE_LABEL = "ray.io/node-id"
+PURPOSE = "distributed training"
+"""What Ray is needed for, in messages."""
 
 
 @dataclass(frozen=True)
@@ -126,14 +129,15 @@ class RayWorkers:
 
     def _connected(self) -> Cluster:
         if self._cluster is None:
-            for name, value in RAY_SETTINGS.items():
+            for name, value in RAY_SETTINGS.items():  # which Ray may read when it is imported
                 os.environ.setdefault(name, value)
+            require_package("ray", "ray", PURPOSE)  # before the status, which says that Ray starts
             most, cpus = self._scaling.most, self._scaling.cpus_per_worker or 1
             own = {"num_cpus": max(thread_count(), most * cpus), "include_dashboard": False}
             own["object_store_memory"] = OWN_OBJECT_STORE_BYTES
             address = self._address or os.environ.get("RAY_ADDRESS")
             self._on_status(f"connects to the Ray cluster {address}" if address else "starts Ray on this machine")
-            self._cluster = Cluster("distributed training", self._address, own)
+            self._cluster = Cluster(PURPOSE, self._address, own)
             if self._cluster.is_own:
                 for name, value in OWN_RAY_SETTINGS.items():
                     os.environ.setdefault(name, value)

@@ -95,7 +95,13 @@ class RankProcess:
 @contextmanager
 def rank_processes(size: int, *options: object) -> Iterator[list[RankProcess]]:
     """Processes that have connected and added their first vectors."""
-    ranks = [RankProcess(rank, *options) for rank in range(size)]
+    with connected([RankProcess(rank, *options) for rank in range(size)]) as ranks:
+        yield ranks
+
+
+@contextmanager
+def connected(ranks: list[RankProcess]) -> Iterator[list[RankProcess]]:
+    """These processes, after they have connected and added their first vectors. They end afterwards."""
     try:
         addresses = [rank.read() for rank in ranks]
         for rank in ranks:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from unit.collective.groups import RankProcess
+from unit.collective.groups import RankProcess, connected
 from unit.collective.test_processes import ENDLESS
 
 MAX_COMMAND_SECONDS = 10
@@ -72,16 +72,8 @@ def ranks_at_both_ends(cable: Cable, timeout: float, elements: int, steps: int, 
         )
         for rank, end in enumerate(ends)
     ]
-    try:
-        addresses = [rank.read() for rank in ranks]
-        for rank in ranks:
-            rank.start(addresses)
-        for rank in ranks:
-            assert rank.read() == "started"
+    with connected(ranks):
         yield ranks
-    finally:
-        for rank in ranks:
-            rank.end()
 
 
 def results(cable: Cable, shares: bool, during: Callable[[], None] = lambda: None, steps: int = 20) -> list[Any]:

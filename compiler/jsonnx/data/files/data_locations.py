@@ -90,9 +90,8 @@ def _item_of_spec(path: str, position: JsonPath, source: SpecSource) -> DataItem
 
 
 def items_of_user(path: str | os.PathLike[str], source: SpecSource = NO_SPEC) -> list[DataItem]:
-    """The locations that a user names: a file, a folder, or the files that match a pattern, or that are the tables of a
-    folder. Images, recordings and
-    texts are those of one folder. Raises UsageError."""
+    """The locations that a user names: a file, a folder, the tables of a folder, or the files that match a pattern.
+    Images, recordings and texts are those of one folder. Raises UsageError."""
     with located_at(source, None):
         names = expand_user_path(os.fspath(path))
         if names and all(name.lower().endswith(MEDIA_SUFFIXES) and os.path.isfile(name) for name in names):
