@@ -21,7 +21,7 @@ PACKAGE_BY_EXTRA = {
     "wandb": "wandb",
     "ray": "ray[data,train,tune]",
     "serve": "starlette uvicorn httptools uvloop prometheus-client",
-    "grpc": "grpcio starlette uvicorn httptools uvloop prometheus-client",
+    "grpc": "grpcio",
     "lsp": "pygls",
     "mcp": "mcp",
 }
