@@ -20,10 +20,10 @@ callbacks: pipeline runtime core
 cli: ray server language_server mcp_server pipeline render runtime data lint lowering interop frontend layers sections
     backend library core
 server/http: server/models server/protocol server
-server: server/rows server/models server/protocol backend data core
+server: server/rows server/models server/batching server/protocol backend data core
 server/rows: server/models server/monitoring server/protocol pipeline data core
 server/models: server/batching server/monitoring server/protocol pipeline runtime backend core
-server/batching: server/monitoring
+server/batching: server/monitoring server/protocol pipeline passes analysis ir core
 server/monitoring:
 server/protocol: render data core
 language_server: language_server/features language_server/checks language_server/documents frontend core
