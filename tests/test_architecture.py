@@ -39,6 +39,7 @@ pipeline/sweep: pipeline/run pipeline/run_folder pipeline/train pipeline/check r
     hyperparameter_search sections backend core
 pipeline/validate: pipeline/run pipeline/train pipeline/compile pipeline/check lint frontend sections placement
     backend ir core
+pipeline/serving: pipeline/run pipeline/compile pipeline/check runtime data analysis layers sections backend core
 pipeline/predict: pipeline/run pipeline/run_folder pipeline/compile pipeline/check runtime data frontend backend core
 pipeline/run: pipeline/run_folder pipeline/train pipeline/git pipeline/compile pipeline/check render trackers runtime
     collective data passes analysis frontend sections placement backend ir core
@@ -131,6 +132,7 @@ placement: ir core
 backend: ir core
 ir: core
 library:
+core/signature:
 core/files: core
 core/system: core/providers core
 core/providers:
