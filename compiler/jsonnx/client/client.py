@@ -12,7 +12,7 @@ from urllib.parse import quote
 from ..core.diagnostics import UsageError, quoted_or_list
 from .endpoint import Endpoint
 from .row_bodies import row_body
-from .server_error import SERVER_ERROR, ServerError
+from .server_error import ServerError, other_answer
 from .transport import Answer, Transport
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Client:
         index = json.loads(self._transport.request("POST", "/v2/repository/index", b"{}", _JSON_HEADERS).body)
         models = index.get("models") if isinstance(index, dict) else index
         if not isinstance(models, list):
-            raise _other_answer("a list of models")
+            raise other_answer("a list of models")
         return models
 
     def is_ready(self, model: str | None = None) -> bool:
@@ -181,16 +181,11 @@ def _document(answer: Answer) -> dict[str, Any]:
     except ValueError:
         document = None
     if not isinstance(document, dict):
-        raise _other_answer("a JSON object")
+        raise other_answer("a JSON object")
     return document
 
 
 def _item(document: Mapping[str, Any], key: str) -> Any:
     if key not in document:
-        raise _other_answer(f"an object with {key!r}")
+        raise other_answer(f"an object with {key!r}")
     return document[key]
-
-
-def _other_answer(expected: str) -> ServerError:
-    help = "the URL may be that of another kind of server"
-    return ServerError(None, SERVER_ERROR, f"the server's answer is not {expected}", help)

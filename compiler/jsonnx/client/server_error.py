@@ -7,9 +7,6 @@ from typing import Any
 
 from ..core.diagnostics import UsageError
 
-SERVER_ERROR = "server-error"
-"""The code of an error of a server that names none."""
-UNREACHABLE = "server-unreachable"
 MAX_TEXT_CHARACTERS = 500
 """Of an answer that is no JSON, as a message."""
 
@@ -63,12 +60,16 @@ def error_of_answer(status: int, reason: str, body: bytes, retry_after_s: float 
         text = ""
     fields = document if isinstance(document, dict) else {}
     message = fields.get("error") or fields.get("detail") or text[:MAX_TEXT_CHARACTERS] or f"{status} {reason}".strip()
-    code, help = fields.get("code"), fields.get("help")
-    return ServerError(
-        status,
-        code if isinstance(code, str) and code else SERVER_ERROR,
-        message if isinstance(message, str) else json.dumps(message),
-        help if isinstance(help, str) else None,
-        retry_after_s,
-        document,
-    )
+    message = message if isinstance(message, str) else json.dumps(message)
+    own_code, own_help = fields.get("code"), fields.get("help")
+    help = own_help if isinstance(own_help, str) else None
+    code = own_code if isinstance(own_code, str) and own_code else "server-error"
+    if help is not None:  # the text of an error of jsonnx ends with its help
+        message = message.removesuffix(f"; {help}")
+    return ServerError(status, code, message, help, retry_after_s, document)
+
+
+def other_answer(expected: str, reason: str = "") -> ServerError:
+    """The error of an answer of success that is not what the protocol says."""
+    help = "the URL may be that of another kind of server"
+    return ServerError(None, "server-error", f"the server's answer is not {expected}{reason}", help)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.diagnostics import UsageError
-from .server_error import SERVER_ERROR, ServerError
+from .server_error import other_answer
 
 DATATYPES = {
     **{"BOOL": "bool", "UINT8": "uint8", "UINT16": "uint16", "UINT32": "uint32", "UINT64": "uint64"},
@@ -141,8 +141,7 @@ def decode_answer(body: bytes, headers: Mapping[str, str]) -> dict[str, np.ndarr
                 offset += size
             outputs[output["name"]] = array.reshape(output["shape"])
     except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
-        message = f"the server's answer is not one of the Open Inference Protocol: {type(error).__name__}: {error}"
-        raise ServerError(None, SERVER_ERROR, message) from error
+        raise other_answer("one of the Open Inference Protocol", f": {type(error).__name__}: {error}") from error
     return outputs
 
 

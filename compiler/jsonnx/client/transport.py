@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ..core.files.files import error_reason
 from .endpoint import Endpoint
-from .server_error import UNREACHABLE, ServerError, error_of_answer
+from .server_error import ServerError, error_of_answer
 
 BUSY_STATUSES = (429, 503)
 """Answers of a server that can take the same request later."""
@@ -151,10 +151,10 @@ class Transport:
     def _unreachable(self, error: Exception) -> ServerError:
         if isinstance(error, TimeoutError):
             message = f"{self.endpoint} has not answered within {self.timeout_s:g} seconds"
-            return ServerError(None, UNREACHABLE, message, "give the client a longer `timeout`")
+            return ServerError(None, "server-unreachable", message, "give the client a longer `timeout`")
         reason = error_reason(error) if isinstance(error, OSError) else str(error) or type(error).__name__
         help = "start the server, or correct the URL: `jsonnx serve RUN` prints it"
-        return ServerError(None, UNREACHABLE, f"cannot get an answer from {self.endpoint}: {reason}", help)
+        return ServerError(None, "server-unreachable", f"cannot get an answer from {self.endpoint}: {reason}", help)
 
 
 def _set_timeout(connection: HTTPConnection, deadline: float) -> None:

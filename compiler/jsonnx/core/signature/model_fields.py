@@ -55,9 +55,16 @@ class PredictionField:
     dtype: str
     labels: tuple[str, ...] = ()
     """The classes, in the order of the output's numbers; of a `binary` output, the one below the threshold first."""
+    has_probabilities: bool = True
+    """Whether the numbers of classes are probabilities, not logits or other scores."""
     shape: tuple[RowSize, ...] = ()
     """The shape of a `value`; empty for a number."""
     description: str | None = None
+
+    @property
+    def number_labels(self) -> tuple[str, ...]:
+        """The labels of the output's numbers: of a `binary` output, the second one."""
+        return self.labels[1:] if self.kind == "binary" else self.labels
 
 
 @dataclass(frozen=True)

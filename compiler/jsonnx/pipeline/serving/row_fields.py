@@ -106,9 +106,12 @@ def prediction_fields(model: TrainedModel) -> list[PredictionField]:
 def _prediction_field(typed: TypedNetwork, name: str, classes: OutputClasses | None) -> PredictionField:
     type, description = typed.inference_outputs[name], typed.network.descriptions.get(name)
     if classes is not None:
-        return PredictionField(name, _PREDICTION_KINDS[classes.kind], type.dtype, classes.labels, (), description)
+        kind = _PREDICTION_KINDS[classes.kind]
+        return PredictionField(
+            name, kind, type.dtype, classes.labels, classes.has_probabilities, description=description
+        )
     shape = _row_shape(type)
-    return PredictionField(name, "value", type.dtype, (), () if shape == (1,) else shape, description)
+    return PredictionField(name, "value", type.dtype, shape=() if shape == (1,) else shape, description=description)
 
 
 def _data_section(model: TrainedModel) -> DataSection | None:
