@@ -32,6 +32,7 @@ language_server/features: language_server/checks language_server/documents pipel
 language_server/checks: language_server/documents pipeline lowering frontend sections ir library core
 language_server/documents: frontend layers core
 mcp_server: render hyperparameter_search frontend backend core
+client: core
 ray: pipeline hyperparameter_search render runtime collective data frontend sections backend core
 pipeline/compare: pipeline/run pipeline/run_folder pipeline/git pipeline/compile pipeline/check diff lowering
     analysis interop frontend core
@@ -46,6 +47,7 @@ pipeline/sweep: pipeline/run pipeline/run_folder pipeline/train pipeline/check r
     hyperparameter_search sections backend core
 pipeline/validate: pipeline/run pipeline/train pipeline/compile pipeline/check lint frontend sections placement
     backend ir core
+pipeline/serving: pipeline/run pipeline/compile pipeline/check runtime data analysis layers sections backend core
 pipeline/predict: pipeline/run pipeline/run_folder pipeline/compile pipeline/check runtime data frontend backend core
 pipeline/run: pipeline/run_folder pipeline/train pipeline/git pipeline/compile pipeline/check render trackers runtime
     collective data passes analysis frontend sections placement backend ir core
@@ -138,6 +140,7 @@ placement: ir core
 backend: ir core
 ir: core
 library:
+core/signature:
 core/files: core
 core/system: core/providers core
 core/providers:
