@@ -19,7 +19,8 @@ ARROWS = """
 callbacks: pipeline runtime core
 cli: ray server language_server mcp_server pipeline render runtime data lint lowering interop frontend layers sections
     backend library core
-server/http: server/models server/protocol server
+server/http: server/grpc server/models server/protocol server
+server/grpc: server/protocol server core
 server: server/rows server/models server/protocol backend data core
 server/rows: server/models server/monitoring server/protocol pipeline data core
 server/models: server/batching server/monitoring server/protocol pipeline runtime backend core
@@ -188,6 +189,8 @@ OWNERS = {
     "mcp": {"mcp_server"},
     "mcp_types": {"mcp_server"},
     "pydantic": {"mcp_server"},
+    "grpc": {"server"},
+    "google": {"server"},
     "anyio": {"mcp_server"},
 }
 """The rooms that may import a third-party package."""
