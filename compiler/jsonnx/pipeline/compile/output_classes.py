@@ -21,9 +21,12 @@ UNNAMED_LABELS = ("0", "1")
 class ClassKind(Enum):
     """The number of classes of an output that hold for a sample."""
 
-    ONE_OF_MANY = "the most probable class"
-    BINARY = "the second class above a threshold, else the first one"
-    MULTI_LABEL = "all classes above a threshold"
+    ONE_OF_MANY = "one_of_many"
+    """The most probable class."""
+    BINARY = "binary"
+    """The second class above a threshold, else the first one."""
+    MULTI_LABEL = "multi_label"
+    """All classes above a threshold."""
 
 
 @dataclass(frozen=True)
