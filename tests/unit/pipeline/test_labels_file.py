@@ -103,3 +103,11 @@ def test_no_file_is_written_beside_standard_output(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     compile(spec(SOFTMAX, None, ["a", "b", "c"])).save(os.devnull)
     assert os.listdir() == []
+
+
+def test_the_threshold_of_one_output_is_not_that_of_another(tmp_path: Path) -> None:
+    layers = [{"type": "Dense", "name": name, "from": "x", "units": 1, "activation": "sigmoid"} for name in ("a", "b")]
+    document = {"inputs": {"x": {"shape": [2]}}, "layers": layers, "outputs": ["a", "b"], "labels": {"a": ["no", "ja"]}}
+    compile(document).save(tmp_path / "m.onnx")
+    expected = {"a": {"kind": "binary", "labels": ["no", "ja"], "threshold": 0.5}}
+    assert json.loads((tmp_path / "m.labels.json").read_text()) == expected

@@ -18,7 +18,7 @@ CHECKPOINT_PATTERN = "step-*.safetensors"
 
 def labels_path(model: Path) -> Path:
     """The file with labels and thresholds beside a model: `model.labels.json` beside `model.onnx`."""
-    return model.with_name(model.stem + LABELS_SUFFIX)
+    return model.parent / (model.stem + LABELS_SUFFIX)
 
 
 class RunPaths:

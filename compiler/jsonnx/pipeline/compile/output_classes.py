@@ -78,9 +78,9 @@ def output_classes(
             continue
         scale = threshold_scale(typed, name, losses.get(name))
         if scale is not None:
-            kind, threshold = ClassKind.BINARY if is_binary else ClassKind.MULTI_LABEL, own or DEFAULT_THRESHOLD
-            cut = threshold_in_numbers(threshold, scale)
-            classes[name] = OutputClasses(labels, kind, cut, threshold, _has_probabilities(typed, name))
+            kind, probability = ClassKind.BINARY if is_binary else ClassKind.MULTI_LABEL, own or DEFAULT_THRESHOLD
+            cut = threshold_in_numbers(probability, scale)
+            classes[name] = OutputClasses(labels, kind, cut, probability, _has_probabilities(typed, name))
         elif units > 1:
             classes[name] = OutputClasses(
                 labels, ClassKind.ONE_OF_MANY, has_probabilities=_has_probabilities(typed, name)
