@@ -41,7 +41,8 @@ pipeline/edit: frontend core
 pipeline/first_spec: pipeline/train pipeline/check data frontend sections core
 pipeline/inspect: pipeline/run pipeline/run_folder pipeline/train pipeline/compile pipeline/check runtime
     collective data lowering passes frontend sections placement ir core
-pipeline/keras_export: pipeline/run pipeline/compile pipeline/check runtime interop training core
+pipeline/export: pipeline/run pipeline/train pipeline/compile pipeline/check runtime data passes interop training
+    backend core
 pipeline/report: pipeline/run pipeline/run_folder pipeline/train pipeline/compile pipeline/check render runtime data
     lowering gradient passes analysis frontend sections training backend ir html_report core
 pipeline/sweep: pipeline/run pipeline/run_folder pipeline/train pipeline/check render runtime data frontend
