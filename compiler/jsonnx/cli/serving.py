@@ -13,6 +13,12 @@ from .common import PROVIDER_OPTION, PROVIDER_OPTIONS_OPTION, UNVERIFIED_OPTION,
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0 takes a free one."
 )
+@click.option(
+    "--grpc-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Also answer gRPC, on this port; 0 takes a free one. Needs the extra `grpc`.",
+)
 @click.option("--threads", type=click.IntRange(1, 4096), default=1, show_default=True, help="Threads of each run.")
 @click.option(
     "--sessions",
@@ -43,6 +49,7 @@ def serve(
     models: tuple[str, ...],
     host: str,
     port: int,
+    grpc_port: int | None,
     threads: int,
     sessions: int | None,
     max_batch: int,
@@ -64,6 +71,8 @@ def serve(
 
     require_package("starlette", "serve", "the server")
     require_package("uvicorn", "serve", "the server")
+    if grpc_port is not None:
+        require_package("grpc", "grpc", "--grpc-port")
     from ..server.http.start import start
     from ..server.models.model_options import ModelOptions
     from ..server.models.model_sources import model_sources
@@ -80,4 +89,4 @@ def serve(
         max_queue,
         frozenset(batch_unproven),
     )
-    start(model_sources(models), ServerOptions(host, port, models=options))
+    start(model_sources(models), ServerOptions(host, port, grpc_port, models=options))
