@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from .common import PROVIDER_OPTION, PROVIDER_OPTIONS_OPTION, UNVERIFIED_OPTION, handles_errors
+from .serving_options import operated, operation_options
 
 
 @click.command(short_help="Serve models over HTTP, by the Open Inference Protocol.")
@@ -18,6 +21,7 @@ from .common import PROVIDER_OPTION, PROVIDER_OPTIONS_OPTION, UNVERIFIED_OPTION,
 @PROVIDER_OPTION
 @PROVIDER_OPTIONS_OPTION
 @UNVERIFIED_OPTION
+@operation_options
 @handles_errors
 def serve(
     models: tuple[str, ...],
@@ -28,6 +32,7 @@ def serve(
     provider: str,
     provider_options: tuple[str, ...],
     unverified: bool,
+    **operation: Any,
 ) -> None:
     """Serve trained models, or any ONNX files, over HTTP.
 
@@ -45,4 +50,4 @@ def serve(
     from ..server.options import ServerOptions
 
     options = ModelOptions(provider, parse_assignments(provider_options) or None, threads, sessions, not unverified)
-    start(model_sources(models), ServerOptions(host, port, models=options))
+    start(model_sources(models), operated(ServerOptions(host, port, models=options), operation))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -32,6 +32,8 @@ class LimitedConnection(HttpToolsProtocol):
 
     max_connections = 1024
     max_body_bytes = 1 << 26
+    on_refused: Callable[[int], None] = staticmethod(lambda status: None)
+    """Told the status with which a connection was ended before a request was complete."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accepts a client; with too many of them, each request is refused."""
@@ -56,7 +58,7 @@ class LimitedConnection(HttpToolsProtocol):
         if self.task is not None:
             self.task.cancel()
         if self.scope is not None:
-            self.scope.pop(CONNECTION_KEY, None)  # type: ignore[typeddict-item]
+            cast("dict[str, Any]", self.scope).pop(CONNECTION_KEY, None)
 
     def data_received(self, data: bytes) -> None:
         """Parses bytes of requests."""
@@ -71,7 +73,7 @@ class LimitedConnection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begins a request."""
         super().on_message_begin()
-        self.scope[CONNECTION_KEY] = self  # type: ignore[typeddict-unknown-key]
+        cast("dict[str, Any]", self.scope)[CONNECTION_KEY] = self
 
     def on_headers_complete(self) -> None:
         """Begins the answer."""
@@ -107,6 +109,7 @@ class LimitedConnection(HttpToolsProtocol):
 
     def _end(self, error: RequestError) -> None:
         """Answers with an error, if no answer has begun, and closes the connection."""
+        self.on_refused(error.status)
         if self.cycle is None or not self.cycle.response_started or self.cycle.response_complete:
             body = json.dumps(error.document()).encode()
             lines = [f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}".encode()]

@@ -37,7 +37,7 @@ async def watch_models(repository: ModelRepository, interval_s: float) -> None:
         await asyncio.sleep(interval_s)
         for source in repository.sources:
             state = await asyncio.to_thread(_state, source)
-            if state == seen[source.name] or not repository.has_loaded(source.name):
+            if state == seen[source.name] or not repository.ready_versions(source.name):
                 continue
             await asyncio.sleep(min(interval_s, MAX_SETTLE_S))
             if await asyncio.to_thread(_state, source) != state:

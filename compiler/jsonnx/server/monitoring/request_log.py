@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
+
+import orjson
 
 from ...core.invisible_characters import escape_output
-from .request_record import RequestRecord
-
-LogFormat = Literal["json", "text", "off"]
+from .request_record import LogFormat, RequestRecord
 
 MAX_WAITING_LINES = 20_000
 """The maximum number of lines that wait for a slow reader of standard error; further ones are dropped, and counted."""
@@ -42,10 +41,9 @@ class RequestLog:
             self._put(lambda: self._request_line(record, now))
 
     def event(self, event: str, message: str, *, level: str = "info", **fields: Any) -> None:
-        """Tells of something else than a request; `off` keeps warnings and errors."""
-        if self._format != "off" or level != "info":
-            now = time.time()
-            self._put(lambda: self._event_line(event, message, level, fields, now))
+        """Tells of something else than a request."""
+        now = time.time()
+        self._put(lambda: self._event_line(event, message, level, fields, now))
 
     def close(self) -> None:
         """Writes the lines that wait, for a second at most."""
@@ -89,7 +87,7 @@ class RequestLog:
     def _event_line(self, event: str, message: str, level: str, fields: dict[str, Any], now: float) -> str:
         if self._format == "json":
             return _json_line(now, level, event, {"message": message, **fields})
-        details = "".join(f"\n{value}" if "\n" in str(value) else f" {key}={value}" for key, value in fields.items())
+        details = "".join(f"\n{value}" for value in fields.values() if "\n" in str(value))
         return f"{_clock(now)} {'' if level == 'info' else f'{level}: '}{message}{details}"
 
     def _write_lines(self) -> None:
@@ -121,7 +119,7 @@ class RequestLog:
 def _json_line(now: float, level: str, event: str, fields: dict[str, Any]) -> str:
     time = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     known = {key: value for key, value in fields.items() if value is not None}
-    return json.dumps({"time": time, "level": level, "event": event, **known})
+    return orjson.dumps({"time": time, "level": level, "event": event, **known}, default=str).decode()
 
 
 def _clock(now: float) -> str:

@@ -7,6 +7,10 @@ import re
 import secrets
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Literal
+
+LogFormat = Literal["json", "text", "off"]
+"""The form of the lines of a log; `off` writes events, but no line about each request."""
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")

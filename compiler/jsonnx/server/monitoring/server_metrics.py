@@ -8,7 +8,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
@@ -64,6 +70,10 @@ class ServerMetrics(Collector):
         self.requests_in_flight -= 1
         self._responses[record.method if record.method in METHODS else "other", str(record.status)] += 1
         self._request_s.observe(record.duration_s)
+
+    def refused(self, status: int) -> None:
+        """Counts a connection that was ended with an error before a request was complete."""
+        self._responses["other", str(status)] += 1
 
     def loaded(self, name: str, has_failed: bool = False) -> None:
         """Counts the load of a model."""

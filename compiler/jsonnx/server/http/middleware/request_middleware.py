@@ -28,16 +28,6 @@ CLIENT_CLOSED_REQUEST = 499
 """The status that the log and the metrics have for a request whose client has gone; nginx uses it likewise."""
 
 
-@dataclass
-class Lifecycle:
-    """What a server is doing: probes and clients see it."""
-
-    is_started: bool = False
-    """Whether all models were loaded."""
-    is_draining: bool = False
-    """Whether it answers its last requests."""
-
-
 @dataclass(frozen=True)
 class RequestSettings:
     """What applies to each request, and who is told of it."""
@@ -45,7 +35,7 @@ class RequestSettings:
     permission: Permission
     metrics: ServerMetrics
     log: RequestLog
-    lifecycle: Lifecycle
+    is_draining: Callable[[], bool]
     timeout_s: float
     max_body_bytes: int
     tracing: Tracing | None = None
@@ -183,7 +173,7 @@ class _Answer:
             headers.append((b"x-content-type-options", b"nosniff"))
             if self.allowed_origin is not None:
                 headers += [(b"access-control-allow-origin", self.allowed_origin), (b"vary", b"origin")]
-            if self._settings.lifecycle.is_draining:
+            if self._settings.is_draining():
                 headers.append((b"connection", b"close"))
             message["headers"] = headers
         else:
@@ -196,7 +186,7 @@ class _Answer:
         if self.is_started:
             return
         headers = error_headers(error)
-        if self.is_last and not self._settings.lifecycle.is_draining:
+        if self.is_last and not self._settings.is_draining():
             headers.append((b"connection", b"close"))
         body = json.dumps(error.document()).encode()
         headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
