@@ -24,6 +24,9 @@ REVIEWED = {
     ("ray/cluster.py", "import socket"): "asks whether something listens at the address of a cluster",
     ("ray/cluster.py", ".create_connection()"): "connects to the address that the user gives",
     ("cli/__init__.py", "importlib.import_module(...)"): "names of our own modules, from a table in the package",
+    ("server/http/sockets.py", "import socket"): "`serve` listens on this machine unless another --host is given",
+    ("server/http/sockets.py", "import ssl"): "the certificate that the user gives",
+    ("server/http/sockets.py", ".create_server()"): "`serve` listens on this machine unless another --host is given",
     (
         "render/reference/layer_modules.py",
         "importlib.import_module(...)",

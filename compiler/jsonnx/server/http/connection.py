@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterable
-from http import HTTPStatus
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -22,6 +21,7 @@ WRITE_TIMEOUT_S = 30.0
 KEEP_ALIVE_S = 75
 """The time that an idle connection stays open, longer than that of usual load balancers."""
 SWEEP_INTERVAL_S = 1.0
+_PHRASES = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}
 
 
 class LimitedConnection(HttpToolsProtocol):
@@ -112,7 +112,7 @@ class LimitedConnection(HttpToolsProtocol):
         self.on_refused(error.status)
         if self.cycle is None or not self.cycle.response_started or self.cycle.response_complete:
             body = json.dumps(error.document()).encode()
-            lines = [f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}".encode()]
+            lines = [f"HTTP/1.1 {error.status} {_PHRASES[error.status]}".encode()]
             lines += [b"content-type: application/json", b"content-length: %d" % len(body), b"connection: close"]
             self.transport.write(b"\r\n".join((*lines, b"", body)))
         self.transport.close()

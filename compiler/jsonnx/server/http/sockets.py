@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+from dataclasses import dataclass
 from pathlib import Path
 
 from ...core.diagnostics import UsageError
@@ -43,24 +44,37 @@ def _checked_token(token: str, origin: str) -> str:
     raise UsageError("bad-option", message, "`openssl rand -hex 32` makes one")
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A socket that listens at an address; port 0 takes a free one. Raises UsageError."""
+@dataclass(frozen=True)
+class Listener:
+    """A socket that listens, and the settings of TLS on it."""
+
+    socket: socket.socket
+    tls: ssl.SSLContext | None
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        host, port = self.socket.getsockname()[:2]
+        scheme = "http" if self.tls is None else "https"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def listen(options: ServerOptions) -> Listener:
+    """Listens at the address of a server; port 0 takes a free one. Raises UsageError."""
+    check_exposure(options)
+    tls = _tls_context(options.tls_certificate, options.tls_key)
     try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+        found = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, *_, address = found[0]
+        return Listener(socket.create_server(address[:2], family=family, backlog=BACKLOG), tls)
     except OSError as error:
         reason = error.strerror or str(error)
+        message = f"cannot listen on {options.host} port {options.port}: {reason}"
         help = "--port 0 takes a free port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else None
-        raise UsageError("address-unavailable", f"cannot listen on {host} port {port}: {reason}", help) from error
+        raise UsageError("address-unavailable", message, help) from error
 
 
-def url_of(listening: socket.socket, is_encrypted: bool) -> str:
-    """The address of a socket as a URL."""
-    host, port = listening.getsockname()[:2]
-    return f"{'https' if is_encrypted else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def tls_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+def _tls_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
     """The settings of TLS 1.2 and 1.3 with a certificate; None without one. Raises UsageError."""
     if certificate is None:
         if key is not None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
-import ssl
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -27,7 +25,7 @@ from .app import create_app
 from .metrics_route import metrics_route
 from .middleware.permission import Permission, is_loopback
 from .middleware.request_middleware import RequestMiddleware, RequestSettings
-from .sockets import bind, check_exposure, tls_context, url_of
+from .sockets import Listener, listen
 from .start_report import build_labels, model_statuses, report_models
 from .uvicorn_server import UvicornServer, log_libraries, uvicorn_server
 
@@ -38,17 +36,15 @@ EXIT_BY_SIGNAL = 128
 
 def start(sources: Sequence[ModelSource], options: ServerOptions) -> None:
     """Serves models until the process is told to end. Raises UsageError, CompileError if one cannot be loaded."""
-    check_exposure(options)
-    tls = tls_context(options.tls_certificate, options.tls_key)
-    listening = bind(options.host, options.port)
+    listener = listen(options)
     log = RequestLog(sys.stderr, options.log)
     log_libraries(log)
     try:
-        server = _Server(sources, options, listening, tls, log)
+        server = _Server(sources, options, listener, log)
         with asyncio.Runner(loop_factory=server.http.config.get_loop_factory()) as runner:
             runner.run(server.serve())
     finally:
-        listening.close()
+        listener.socket.close()
         log.close()
 
 
@@ -58,8 +54,7 @@ class _Server:
 
     sources: Sequence[ModelSource]
     options: ServerOptions
-    listening: socket.socket
-    tls: ssl.SSLContext | None
+    listener: Listener
     log: RequestLog
     http: UvicornServer = field(init=False)
     service: InferenceService = field(init=False)
@@ -86,13 +81,13 @@ class _Server:
             find_tracing(),
         )
         app = RequestMiddleware(create_app(self.service, self.options, [metrics_route(self.metrics)]), settings)
-        self.http = uvicorn_server(app, self.options, self.tls, self.metrics)
+        self.http = uvicorn_server(app, self.options, self.listener, self.metrics)
 
     async def serve(self) -> None:
         """Loads the models while requests for them are refused, and answers until the first signal."""
         is_told = asyncio.Event()
         _on_signals(is_told)
-        serving = asyncio.create_task(self.http.serve([self.listening]))
+        serving = asyncio.create_task(self.http.serve([self.listener.socket]))
         tasks = [asyncio.create_task(self.http.sweep())]
         try:
             loading = asyncio.create_task(self.service.repository.load_all())
@@ -128,10 +123,9 @@ class _Server:
         os._exit(0)  # a thread of onnxruntime cannot be interrupted, and Python would wait for it
 
     def _report(self) -> None:
-        url = url_of(self.listening, self.tls is not None)
         report_models(self.service.repository, self.options, self.log)
-        self.log.event("ready", f"serving on {url}", url=url)
-        if self.options.token is not None and self.tls is None and not is_loopback(self.options.host):
+        self.log.event("ready", f"serving on {self.listener.url}", url=self.listener.url)
+        if self.options.token is not None and self.listener.tls is None and not is_loopback(self.options.host):
             message = "the token is sent unencrypted; give --tls-certificate, or put a proxy with TLS in front"
             self.log.event("unencrypted", message, level="warning")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ from ..monitoring.request_log import RequestLog
 from ..monitoring.server_metrics import ServerMetrics
 from ..options import ServerOptions
 from .connection import KEEP_ALIVE_S, SWEEP_INTERVAL_S, LimitedConnection, sweep
+from .sockets import BACKLOG, Listener
 
 
 class UvicornServer(uvicorn.Server):
@@ -33,9 +33,7 @@ class UvicornServer(uvicorn.Server):
             sweep(self.server_state.connections, time.monotonic())
 
 
-def uvicorn_server(
-    app: Any, options: ServerOptions, tls: ssl.SSLContext | None, metrics: ServerMetrics
-) -> UvicornServer:
+def uvicorn_server(app: Any, options: ServerOptions, listener: Listener, metrics: ServerMetrics) -> UvicornServer:
     """A server that answers with an application."""
 
     class Connection(LimitedConnection):
@@ -52,14 +50,19 @@ def uvicorn_server(
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        backlog=2048,
+        backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=max(1, round(options.drain_s)),
-        ssl_context_factory=None if tls is None else lambda config, default: tls,
+        ssl_context_factory=None if listener.tls is None else _tls_of(listener),
     )
     server = UvicornServer(config)
     metrics.connections = lambda: len(server.server_state.connections)
     return server
+
+
+def _tls_of(listener: Listener) -> Any:
+    """The settings of TLS in the form that uvicorn takes."""
+    return lambda config, default: listener.tls
 
 
 class LoggingHandler(logging.Handler):
