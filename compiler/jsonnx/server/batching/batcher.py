@@ -62,6 +62,11 @@ class Batcher:
         self._is_idle = asyncio.Event()
         self._is_idle.set()
 
+    @property
+    def queue_rows(self) -> int:
+        """Rows that wait for a run."""
+        return 0
+
     async def infer(self, feeds: Feeds, deadline_s: float | None = None) -> Feeds:
         """The outputs for the inputs of one request.
 
