@@ -1,7 +1,7 @@
 """Command line: sh benchmarks/serving/run.sh [OPTION...]
 
-Measures `jsonnx serve`, MLServer and LitServe with the same ONNX models, which all of them run in onnxruntime. wrk sends
-requests of the Open Inference Protocol as JSON. The servers take turns.
+Measures `jsonnx serve`, MLServer and LitServe with the same ONNX models, which all of them run in onnxruntime. The
+client wrk sends requests of the Open Inference Protocol as JSON. The servers take turns.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def table(name: str, found: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def parse_arguments(words: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("run.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        "run.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", type=names_of, default=[*MODELS], metavar="NAME,...", help="models (all)")
     parser.add_argument("--servers", type=names_of, default=[*SERVERS], metavar="NAME,...", help="servers (all)")
     parser.add_argument("--clients", type=_numbers, default=[1, 4, 16, 64], metavar="N,...", help="(1,4,16,64)")

@@ -52,9 +52,7 @@ def measure(
                     result = _measure(url, pid, model, load, folder)
                     results.setdefault(load.name, {}).setdefault(server, []).append(result)
                     print(f"  {model_name}, {load.name}, {server}: {result}", flush=True)
-    return {
-        load: {server: _medians(runs) for server, runs in by_server.items()} for load, by_server in results.items()
-    }
+    return {load: {server: _medians(runs) for server, runs in by_server.items()} for load, by_server in results.items()}
 
 
 def _medians(runs: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 CONTESTANTS = Path(__file__).parent / "contestants"
@@ -70,14 +70,10 @@ def running(server: str, model: Path, peers: Path, folder: Path, body: bytes) ->
         yield url, process.pid
     finally:
         process.send_signal(signal.SIGTERM)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            pass
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # workers that outlive their server
-        except ProcessLookupError:
-            pass
 
 
 def _wait_until_answered(url: str, body: bytes, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -24,21 +24,19 @@ Answer = Callable[[Request], Awaitable[Response]]
 def protocol_routes(service: InferenceService) -> list[Route]:
     """The routes below `/v2`."""
     routes = _ProtocolRoutes(service)
+    models = "/v2/models/{model}", "/v2/models/{model}/versions/{version}"
     paths: list[tuple[str, Answer, str]] = [
+        *((f"{model}/infer", routes.infer, "POST") for model in models),  # first: routes are tried in this order
         ("/v2/health/live", routes.live, "GET"),
         ("/v2/health/ready", routes.ready, "GET"),
         ("/v2", routes.server_metadata, "GET"),
         ("/v2/", routes.server_metadata, "GET"),
+        *((model, routes.model_metadata, "GET") for model in models),
+        *((f"{model}/ready", routes.model_ready, "GET") for model in models),
         ("/v2/repository/index", routes.index, "POST"),
         ("/v2/repository/models/{model}/load", routes.load, "POST"),
         ("/v2/repository/models/{model}/unload", routes.unload, "POST"),
     ]
-    for model in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
-        paths += [
-            (model, routes.model_metadata, "GET"),
-            (f"{model}/ready", routes.model_ready, "GET"),
-            (f"{model}/infer", routes.infer, "POST"),
-        ]
     return [Route(path, answer, methods=[method]) for path, answer, method in paths]
 
 
