@@ -22,7 +22,7 @@ from ...training.metrics.objective import Objective
 def index_limits(typed: TypedNetwork) -> dict[str, int]:
     """For each input that an Embedding or a PositionEmbedding looks up: the number of valid indices."""
     limits: dict[str, int] = {}
-    for layer, position, source in _input_readers(typed):
+    for layer, position, source in input_readers(typed):
         if isinstance(layer, (Embedding, ReversibleEmbedding)):
             if isinstance(layer, ReversibleEmbedding) and typed.inputs[source].dtype.startswith("float"):
                 continue  # its inputs are vectors, not indices
@@ -35,7 +35,7 @@ def index_limits(typed: TypedNetwork) -> dict[str, int]:
 def input_vocabularies(typed: TypedNetwork) -> dict[str, frozenset[Any]]:
     """For each input of a lookup that rejects unknown tokens: the tokens of its vocabulary."""
     vocabularies: dict[str, frozenset[Any]] = {}
-    for layer, _, source in _input_readers(typed):
+    for layer, _, source in input_readers(typed):
         if not isinstance(layer, (StringLookup, IntegerLookup)):
             continue
         table = layer.table
@@ -75,14 +75,14 @@ def _takes_missing_values(layer: Any) -> bool:
 def date_inputs(typed: TypedNetwork) -> dict[str, tuple[FormatName, ...]]:
     """For each input of texts that DateFeatures reads: the formats of dates that all such layers read."""
     formats: dict[str, tuple[FormatName, ...]] = {}
-    for layer, _, source in _input_readers(typed):
+    for layer, _, source in input_readers(typed):
         if isinstance(layer, DateFeatures):
             known = formats.get(source, layer.formats)
             formats[source] = tuple(name for name in known if name in layer.formats)
     return formats
 
 
-def _input_readers(typed: TypedNetwork) -> Iterator[tuple[Any, int, str]]:
+def input_readers(typed: TypedNetwork) -> Iterator[tuple[Any, int, str]]:
     """The layers that read the values of an input, directly or behind layers that only arrange them; the position of
     that value among the layer's inputs; and the input."""
     origins = {name: name for name in typed.inputs}
