@@ -17,8 +17,15 @@ PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 
 ARROWS = """
 callbacks: pipeline runtime core
-cli: ray language_server mcp_server pipeline render runtime data lint lowering interop frontend layers sections backend
-    library core
+cli: ray server language_server mcp_server pipeline render runtime data lint lowering interop frontend layers sections
+    backend library core
+server/http: server/models server/protocol server
+server: server/rows server/models server/protocol backend data core
+server/rows: server/models server/monitoring server/protocol pipeline data core
+server/models: server/batching server/monitoring server/protocol pipeline runtime backend core
+server/batching: server/monitoring
+server/monitoring:
+server/protocol: render data core
 language_server: language_server/features language_server/checks language_server/documents frontend core
 language_server/features: language_server/checks language_server/documents pipeline render frontend layers sections
     library core

@@ -149,6 +149,7 @@ COMMAND_MODULES = {
     "export": "keras",
     "lsp": "servers",
     "mcp": "servers",
+    "serve": "serving",
     "schema": "info",
     "layers": "info",
     "explain": "info",

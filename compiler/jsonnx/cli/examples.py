@@ -63,6 +63,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "schema": ("jsonnx schema -o model.schema.json", "jsonnx schema --structured --layers Dense,Conv2D,Flatten"),
     "layers": ("jsonnx layers Conv2D", "jsonnx layers optimizers", "jsonnx layers --search noise"),
     "mcp": ("jsonnx mcp --root networks",),
+    "serve": ("jsonnx serve runs/penguins", "jsonnx serve species=runs/penguins digits=runs/digits --port 9000"),
     "explain": ("jsonnx explain unknown-key",),
     "providers": ("jsonnx providers", "jsonnx providers spec.json --provider cuda"),
     "parity": ("jsonnx parity spec.json", "jsonnx parity runs/digits --providers cpu,openvino --format json"),

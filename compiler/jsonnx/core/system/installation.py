@@ -20,8 +20,8 @@ PACKAGE_BY_EXTRA = {
     "mlflow": "mlflow-skinny sqlalchemy alembic",
     "wandb": "wandb",
     "ray": "ray[data,train,tune]",
-    "serve": "starlette uvicorn httptools uvloop prometheus-client",
-    "grpc": "grpcio starlette uvicorn httptools uvloop prometheus-client",
+    "serve": "starlette uvicorn httptools orjson uvloop prometheus-client",
+    "grpc": "grpcio",
     "lsp": "pygls",
     "mcp": "mcp",
 }

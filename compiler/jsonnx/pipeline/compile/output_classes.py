@@ -8,7 +8,9 @@ from enum import Enum
 
 import numpy as np
 
-from ...analysis.decision import threshold_in_numbers, threshold_scale
+from ...analysis.decision import SIGMOIDS, threshold_in_numbers, threshold_scale
+from ...analysis.output_layer import output_layer
+from ...analysis.shape_inference import TypedNetwork
 from ...core.diagnostics import UsageError
 from ..check.check import CheckedSpec
 
@@ -28,11 +30,16 @@ class ClassKind(Enum):
 
 @dataclass(frozen=True)
 class OutputClasses:
-    """The classes of an output [batch, units]. `cut` is the threshold in the output's own numbers."""
+    """The classes of an output [batch, units]."""
 
     labels: tuple[str, ...]
     kind: ClassKind
     cut: float = DEFAULT_THRESHOLD
+    """The threshold in the output's own numbers."""
+    threshold: float = DEFAULT_THRESHOLD
+    """The threshold as a probability."""
+    has_probabilities: bool = True
+    """Whether the output's numbers are probabilities, not logits or other scores."""
 
     @property
     def probability_labels(self) -> tuple[str, ...]:
@@ -68,11 +75,19 @@ def output_classes(
             continue
         scale = threshold_scale(typed, name, losses.get(name))
         if scale is not None:
-            cut = threshold_in_numbers(DEFAULT_THRESHOLD if own is None else own, scale)
-            classes[name] = OutputClasses(labels, ClassKind.BINARY if is_binary else ClassKind.MULTI_LABEL, cut)
+            kind, threshold = ClassKind.BINARY if is_binary else ClassKind.MULTI_LABEL, own or DEFAULT_THRESHOLD
+            cut = threshold_in_numbers(threshold, scale)
+            classes[name] = OutputClasses(labels, kind, cut, threshold, _has_probabilities(typed, name))
         elif units > 1:
-            classes[name] = OutputClasses(labels, ClassKind.ONE_OF_MANY)
+            classes[name] = OutputClasses(
+                labels, ClassKind.ONE_OF_MANY, has_probabilities=_has_probabilities(typed, name)
+            )
     if threshold is not None and all(item.kind is ClassKind.ONE_OF_MANY for item in classes.values()):
         message = "--threshold has no effect: no output is a sigmoid with one unit or with labels"
         raise UsageError("bad-option", message, "omit it: of other classifiers, the most probable class is predicted")
     return classes
+
+
+def _has_probabilities(typed: TypedNetwork, output: str) -> bool:
+    layer = output_layer(typed, output)
+    return layer is not None and layer.activation in ("softmax", *SIGMOIDS) and not layer.is_rescaled

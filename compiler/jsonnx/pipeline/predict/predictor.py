@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -12,7 +12,7 @@ from ...core.diagnostics import UsageError
 from ...core.files.spec_source import SpecSource
 from ...core.limits import MAX_DATA_FILE_BYTES
 from ...core.types import Size, TensorType
-from ...data.files.data_locations import item_of_bytes, items_of_user
+from ...data.files.data_locations import DataItem, item_of_bytes, items_of_user
 from ...data.files.input_stream import STREAM_START, InputPart, InputStream, StreamPlace
 from ...frontend.json.json_reader import STDIN_NAME
 from ...runtime.session.session import concatenate_batches
@@ -61,6 +61,17 @@ class Predictor:
     @staticmethod
     def of(model: TrainedModel, data: str, options: PredictOptions) -> Predictor:
         """The predictor for a file, a folder or a pattern; `-` is standard input. Raises UsageError, CompileError."""
+        if data == "-":
+            items = [item_of_bytes(_read_standard_input(options.input_format), STDIN_NAME)]
+        else:
+            items = items_of_user(data, SpecSource(data_roots=model.data_roots))
+        return Predictor.of_items(model, items, options, options.input_format or ("csv" if data == "-" else None))
+
+    @staticmethod
+    def of_items(
+        model: TrainedModel, items: Sequence[DataItem], options: PredictOptions, format: str | None = None
+    ) -> Predictor:
+        """The predictor for files and folders; `format` replaces the suffixes of files. Raises UsageError."""
         typed = model.checked.require()
         classes = output_classes(model.checked, options.threshold, thresholds_from(model.session.metadata))
         training, data_spec = typed.network.training, input_spec(typed)
@@ -70,11 +81,6 @@ class Predictor:
         is_whole = any(isinstance(size, Size) for type in outputs.values() for size in type.shape[1:])
         is_whole = is_whole or (section is not None and section.windows is not None)
         part_rows = _part_rows([*data_spec.inputs.values(), *outputs.values()])
-        if data == "-":
-            items = [item_of_bytes(_read_standard_input(options.input_format), STDIN_NAME)]
-        else:
-            items = items_of_user(data, SpecSource(data_roots=model.data_roots))
-        format = options.input_format or ("csv" if data == "-" else None)
         stream = InputStream(items, section, data_spec, format, options.keep, is_whole, part_rows)
         return Predictor(model, stream, classes, part_rows)
 

@@ -93,10 +93,7 @@ class TrainedModel:
         session = Session(model, provider, threads, verify, provider_options, seed)
         # From the model: the folder's spec may be of a later run.
         checked = require_spec(checked_spec_of(session, str(model)), str(model))
-        checked = with_thresholds(checked, thresholds_from(session.metadata))
-        if run_info is None:
-            return TrainedModel(session, checked, verify=verify, data_roots=roots, path=path)
-        return TrainedModel(session, checked, path, run_info, verify, roots, path)
+        return TrainedModel(session, checked, path if run_info is not None else None, run_info, verify, roots, path)
 
     @cached_property
     def data(self) -> RecordedData:
@@ -213,7 +210,7 @@ def checked_spec_of(session: Session, model: str) -> CheckedSpec | None:
     inputs = typed.network.inference_inputs
     if inputs.keys() != session.inputs.keys() or typed.inference_outputs.keys() != session.outputs.keys():
         raise CompileError([Diagnostic("damaged-file", f"{model!r} contains the spec of another model")])
-    return checked
+    return with_thresholds(checked, thresholds_from(session.metadata))
 
 
 def _target_statistics(typed: TypedNetwork, metadata: Mapping[str, str]) -> dict[str, dict[str, np.ndarray]]:

@@ -77,7 +77,7 @@ class Session:
         if verify and not self.provider.is_cpu:
             from ..parity.parity_check import check_session
 
-            check_session(loadable, self._run_unchecked, types, self.provider)
+            check_session(loadable, self.run_prepared, types, self.provider)
 
     def run(self, feeds: Mapping[str, Any] | Any) -> dict[str, np.ndarray]:
         """The outputs by name. Feeds are arrays by input name, or a single array if there is one input.
@@ -85,7 +85,7 @@ class Session:
         The first axis counts the samples. Axes of size 1 at the end of a sample may be missing, and its last axes
         flattened, as in data files (`reshape_samples`). Raises FeedError if the arrays do not fit.
         """
-        return self._run_unchecked(self.prepare(feeds))
+        return self.run_prepared(self.prepare(feeds))
 
     def prepare(self, feeds: Mapping[str, Any] | Any) -> dict[str, np.ndarray]:
         """The arrays that `run` feeds: the given ones in the types of the inputs, and the drawn random inputs.
@@ -101,7 +101,8 @@ class Session:
         except ValueError as error:
             raise _feed_error([f"give the random inputs {', '.join(self.random_inputs)}: {error}"]) from error
 
-    def _run_unchecked(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def run_prepared(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The outputs by name for arrays that `prepare` returned. Several threads may call it at once."""
         try:
             results = self._session.run(list(self.outputs), dict(feeds))
         except Exception as error:  # onnxruntime's exceptions have no base class of their own

@@ -1,0 +1,1 @@
+"""The HTTP server: routes, and how it starts and ends."""

@@ -1,0 +1,1 @@
+"""Served models: loaded versions, and the repository that holds them."""

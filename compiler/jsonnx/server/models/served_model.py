@@ -1,0 +1,90 @@
+"""A version of a model, loaded and ready to run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ...backend import thresholds_from
+from ...core.files.run_layout import RunPaths
+from ...core.types import TensorType
+from ...pipeline.compile.output_classes import OutputClasses, output_classes
+from ...pipeline.predict.predictor import PredictOptions, Predictor
+from ...pipeline.run.trained_model import TrainedModel, checked_spec_of
+from ...pipeline.run_folder.run_info import read_run_info
+from ...runtime.session.session import Session
+from ..monitoring.observer import Feeds
+from .model_options import ModelOptions
+
+
+class Batching(NamedTuple):
+    """Whether the rows of different requests may share a run."""
+
+    is_allowed: bool
+    reason: str
+    """Why, as a clause."""
+
+
+@dataclass(frozen=True, eq=False)
+class ServedModel:
+    """One version of a model. Several threads may run it at once."""
+
+    name: str
+    version: str
+    path: Path
+    """The RUN folder or the ONNX file."""
+    session: Session
+    trained: TrainedModel | None
+    """The model with its spec; None for a file that contains none."""
+    classes: Mapping[str, OutputClasses]
+    """By output, for outputs with classes."""
+    batching: Batching
+
+    @staticmethod
+    def open(name: str, version: str, path: Path, options: ModelOptions) -> ServedModel:
+        """Opens a RUN folder or an ONNX file. Raises UsageError, CompileError."""
+        run_info = read_run_info(path) if os.path.isdir(path) else None
+        file = path if run_info is None else RunPaths(path).model
+        session = Session(
+            file, options.provider, options.threads, options.verify, options.provider_options, options.seed
+        )
+        checked = checked_spec_of(session, str(file))
+        if checked is None:
+            return ServedModel(name, version, path, session, None, {}, Batching(False, UNPROVEN))
+        folder = None if run_info is None else path
+        trained = TrainedModel(session, checked, folder, run_info, options.verify, path=path)
+        classes = output_classes(checked, model_thresholds=thresholds_from(session.metadata))
+        return ServedModel(name, version, path, session, trained, classes, Batching(False, "not analysed"))
+
+    @cached_property
+    def predictor(self) -> Predictor | None:
+        """What reads rows by the columns of the spec, without rows; None for a file without a spec."""
+        return None if self.trained is None else Predictor.of_items(self.trained, [], PredictOptions())
+
+    @property
+    def inputs(self) -> Mapping[str, TensorType]:
+        """The inputs that a request must give."""
+        return self.session.inputs
+
+    @property
+    def outputs(self) -> Mapping[str, TensorType]:
+        """The outputs of each request."""
+        return self.session.outputs
+
+    def run(self, feeds: Feeds) -> Feeds:
+        """The outputs for arrays that `session.prepare` has checked."""
+        return self.session.run_prepared(feeds)
+
+
+UNPROVEN = "the file does not say how it was made, so that its samples may affect one another"
+
+
+def row_count(feeds: Mapping[str, np.ndarray]) -> int:
+    """The rows of a request: the size of the first axis of its inputs; 1 if they have none."""
+    return max((len(array) if array.ndim else 1 for array in feeds.values()), default=1)
