@@ -66,7 +66,8 @@ def report_page(title: str, runs: Sequence[Any], *, live: bool = False) -> str:
     """The page of some runs, each as JSON values. A `live` page asks the server that it came from for new metrics."""
     names = [*SCRIPTS[:-1], LIVE_SCRIPT, SCRIPTS[-1]] if live else SCRIPTS
     libraries = [
-        f"/*\n{page_asset(f'libraries/{licence}')}*/\n{page_asset(f'libraries/{name}')}" for name, licence in LIBRARIES.items()
+        f"/*\n{page_asset(f'libraries/{licence}')}*/\n{page_asset(f'libraries/{name}')}"
+        for name, licence in LIBRARIES.items()
     ]
     scripts = [*libraries, '"use strict";\n' + "".join(page_asset(name) for name in names)]
     connections = "'self'" if live else "'none'"

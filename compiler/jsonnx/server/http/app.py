@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..options import ServerOptions
+from ..page.routes import page_routes
 from ..protocol.errors import INTERNAL_ERROR_CODE, RequestError
 from ..service import InferenceService
 from .predict_routes import predict_routes
@@ -18,7 +19,7 @@ from .responses import error_response
 def create_app(service: InferenceService, options: ServerOptions) -> Starlette:
     """The application that answers with a service."""
     app = Starlette(
-        routes=[*protocol_routes(service), *predict_routes(service)],
+        routes=[*protocol_routes(service), *predict_routes(service), *page_routes(service)],
         exception_handlers={RequestError: _answer_failure, HTTPException: _answer_http_error, Exception: _answer_bug},
     )
     app.router.redirect_slashes = False

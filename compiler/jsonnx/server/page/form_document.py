@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ...backend import thresholds_from
 from ...core.diagnostics import CompileError, UsageError
 from ...core.numpy_types import numpy_dtype
 from ...core.types import Dim, Size, TensorType
 from ...data.samples.data_errors import FeedError
-from ...pipeline.compile.output_classes import DEFAULT_THRESHOLD, ClassKind
+from ...pipeline.compile.output_classes import ClassKind
 from ..models.served_model import ServedModel
 from ..protocol.datatypes import datatype_of
 from .form_fields import FormField, form_fields
@@ -132,5 +131,5 @@ def _classes_json(served: ServedModel, output: str) -> dict[str, Any]:
         return {}
     decision: dict[str, Any] = {"labels": list(classes.labels), "decision": classes.kind.value}
     if classes.kind is not ClassKind.ONE_OF_MANY:
-        decision["threshold"] = thresholds_from(served.session.metadata).get(output, DEFAULT_THRESHOLD)
+        decision["threshold"] = classes.threshold
     return {"classes": decision}

@@ -47,9 +47,7 @@ class FormImage:
         }
 
 
-def form_image(
-    name: str, column: str, type: TensorType, readers: Sequence[Any], is_foreign: bool
-) -> FormImage | None:
+def form_image(name: str, column: str, type: TensorType, readers: Sequence[Any], is_foreign: bool) -> FormImage | None:
     """The image that an input is; None if it is something else. A foreign file may have the channels first."""
     if type.dtype in ("string", "bool"):
         return None

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...backend import package_version
-from ..models.served_model import ServedModel
 from .form_document import MAX_EXAMPLE_VALUES, ModelForm
 from .form_fields import FieldKind
 from .openapi_schemas import PROTOCOL_SCHEMAS, Schema, prediction_schema, record, ref, row_schema
@@ -80,7 +79,8 @@ class _DocumentBuilder:
             content["image/*"] = {"schema": {"type": "string", "contentMediaType": "image/png"}}
         return self._operation(
             id or f"predict_{name}",
-            f"Predicts rows with {name!r}" + (f": {form.document['description']}" if form.document["description"] else ""),
+            f"Predicts rows with {name!r}"
+            + (f": {form.document['description']}" if form.document["description"] else ""),
             ref(f"Predictions.{name}"),
             (*_INFERENCE_ERRORS, "UnsupportedMediaType"),
             {"required": True, "content": content},

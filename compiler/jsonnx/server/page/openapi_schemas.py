@@ -55,7 +55,9 @@ PROTOCOL_SCHEMAS: dict[str, Schema] = {
     "Ready": record({"ready": BOOLEAN}),
     "ModelReady": record({"name": STRING, "ready": BOOLEAN}),
     "ServerMetadata": record({"name": STRING, "version": STRING, "extensions": array_of(STRING)}),
-    "TensorMetadata": record({"name": STRING, "datatype": STRING, "shape": array_of({"type": "integer", "minimum": -1})})
+    "TensorMetadata": record(
+        {"name": STRING, "datatype": STRING, "shape": array_of({"type": "integer", "minimum": -1})}
+    )
     | {"description": "The size -1 is variable."},
     "ModelMetadata": record(
         {
@@ -183,7 +185,7 @@ def _value(shape: Sequence[Dim], dtype: str) -> Schema:
 
 def _classes_schema(classes: OutputClasses) -> Schema:
     label = {"type": "string", "enum": list(classes.labels)}
-    numbers = record(dict.fromkeys(classes.probability_labels, {"type": ["number", "null"]}))
+    numbers = record({name: {"type": ["number", "null"]} for name in classes.probability_labels})
     decision = {"labels": array_of(label)} if classes.kind is ClassKind.MULTI_LABEL else {"label": label}
     decision["probabilities" if classes.has_probabilities else "scores"] = numbers
     if classes.kind is not ClassKind.ONE_OF_MANY:

@@ -7,12 +7,12 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from ...html_report.page import page_asset
-from ..http.responses import json_response
 from ..models.served_model import ServedModel
 from ..service import InferenceService
 from .form_document import ModelForm
@@ -43,11 +43,11 @@ def page_routes(service: InferenceService) -> list[Route]:
 
     async def form(request: Request) -> Response:
         name, version = request.path_params["model"], request.path_params.get("version")
-        return json_response((await forms.of(service.repository.model(name, version).served)).document)
+        return _json((await forms.of(service.repository.model(name, version).served)).document)
 
     async def openapi(request: Request) -> Response:
         loaded = [await forms.of(item.served) for item in service.repository.loaded()]
-        return json_response(openapi_document(loaded, service.options.token is not None))
+        return _json(openapi_document(loaded, service.options.token is not None))
 
     return [
         *(Route(path, _static(_asset(name), "text/html")) for path, name in PAGES.items()),
@@ -74,6 +74,10 @@ class _Forms:
         if form is None or form.served is not served:
             form = self._forms[key] = await asyncio.to_thread(ModelForm.of, served)
         return form
+
+
+def _json(document: Any) -> Response:
+    return Response(orjson.dumps(document), media_type="application/json")
 
 
 def _static(content: str, media_type: str) -> Any:

@@ -208,7 +208,9 @@ class ImageField {
     if (extent) {
       const size = Math.max((extent.right - extent.left) / this.canvas.width, (extent.bottom - extent.top) / this.canvas.height);
       const [scaleX, scaleY] = [this.width, this.height].map((side, axis) => (side * CENTRED_SHARE) / (size * (axis ? this.canvas.height : this.canvas.width)));
-      context.drawImage(this.canvas, this.width / 2 - extent.x * scaleX, this.height / 2 - extent.y * scaleY, this.canvas.width * scaleX, this.canvas.height * scaleY);
+      const left = centredOffset(extent.x * scaleX, extent.left * scaleX, extent.right * scaleX, this.width);
+      const top = centredOffset(extent.y * scaleY, extent.top * scaleY, extent.bottom * scaleY, this.height);
+      context.drawImage(this.canvas, left, top, this.canvas.width * scaleX, this.canvas.height * scaleY);
     } else {
       context.drawImage(this.canvas, 0, 0, this.width, this.height);
     }
@@ -238,4 +240,9 @@ class ImageField {
     if (this.image.layout === "chw") return Array.from({ length: this.image.channels }, (_, channel) => rows(pixels.map((pixel) => pixel[channel])));
     return this.image.layout === "hw" ? rows(pixels.flat()) : pixels.flat();
   }
+}
+
+// How far a drawing is moved along one axis so that its centre of mass is in the middle, and all of it is visible.
+function centredOffset(centre, start, end, size) {
+  return Math.min(size - end, Math.max(-start, size / 2 - centre));
 }

@@ -15,7 +15,8 @@ function examplesView(model, form) {
     } catch {
       return; // while a value is typed, the last examples stay
     }
-    code.replaceChildren(...requests.map(({ title, ...request }) => copyBlock(title, WRITERS[language](request))));
+    code.replaceChildren(...requests.map(({ title, ...request }) => el("div", {},
+      copyBlock(title, WRITERS[language](request)), language === "curl" && request.body && isLong(request.body) && saveLink(request.body))));
   };
   const choice = (key) => el("label", { class: "check" },
     el("input", { type: "radio", name: "language", value: key, checked: key === language, onchange: () => {
@@ -44,7 +45,7 @@ const WRITERS = {
   curl: ({ url, body, file }) => {
     const token = hasToken() ? '  -H "Authorization: Bearer $TOKEN" \\\n' : "";
     if (file) return `curl ${quoted(url)} \\\n${token}  -H 'Content-Type: image/png' --data-binary @${file}`;
-    if (isLong(body)) return `# request.json: {"inputs": ${shortened(body.inputs ?? body)}}\ncurl ${quoted(url)} \\\n${token}  -H 'Content-Type: application/json' -d @request.json`;
+    if (isLong(body)) return `curl ${quoted(url)} \\\n${token}  -H 'Content-Type: application/json' -d @request.json`;
     return `curl ${quoted(url)} \\\n${token}  -H 'Content-Type: application/json' \\\n  -d ${quoted(spaced(body))}`;
   },
   python: ({ url, body, file }) => {
@@ -81,8 +82,12 @@ function spaced(value) {
   return `{${Object.entries(value).map(([key, item]) => `${JSON.stringify(key)}: ${spaced(item)}`).join(", ")}}`;
 }
 
-function shortened(value) {
-  return spaced(value).replace(/\[[-\d., [\]]{200,}\]/g, (text) => `${text.slice(0, 40)}, ...]`);
+function saveLink(body) {
+  const link = el("a", { href: "#", download: "request.json", onclick: () => {
+    link.href = URL.createObjectURL(new Blob([JSON.stringify(body)], { type: "application/json" }));
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  } }, "Save request.json");
+  return el("p", {}, link);
 }
 
 // An argument of a POSIX shell.

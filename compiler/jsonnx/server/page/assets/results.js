@@ -21,7 +21,7 @@ function classesView(output, answer) {
   if (answer.probabilities && other !== undefined && numbers.length === 1) numbers.unshift([other, 1 - numbers[0][1]]);
   const isBinary = other !== undefined;
   const rows = isBinary ? numbers : numbers.sort((a, b) => b[1] - a[1]);
-  const list = answer.probabilities ? bars(rows, chosen, isBinary ? null : answer.threshold) : scores(rows, chosen);
+  const list = answer.probabilities ? bars(rows, chosen, answer.threshold, isBinary) : scores(rows, chosen);
   return [
     el("p", { class: "decision" }, decision),
     list,
@@ -31,13 +31,14 @@ function classesView(output, answer) {
   ];
 }
 
-function bars(rows, chosen, threshold) {
+// A threshold is marked in all bars; of a binary output in that of the second class.
+function bars(rows, chosen, threshold, isBinary) {
   const shown = rows.slice(0, MAX_BARS);
-  const bar = ([label, share]) => {
+  const bar = ([label, share], index) => {
     const fill = el("span", { class: "fill" });
     fill.style.setProperty("width", `${100 * Math.min(1, Math.max(0, share))}%`);
     const track = el("span", { class: "track", "aria-hidden": "true" }, fill);
-    if (threshold !== null && threshold !== undefined) {
+    if (threshold !== undefined && !(isBinary && index === 0)) {
       const mark = el("span", { class: "mark" });
       mark.style.setProperty("left", `${100 * threshold}%`);
       track.append(mark);
