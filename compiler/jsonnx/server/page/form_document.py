@@ -17,7 +17,7 @@ from ...data.samples.data_errors import FeedError
 from ...pipeline.compile.output_classes import ClassKind
 from ..models.served_model import ServedModel
 from ..protocol.datatypes import datatype_of
-from .form_fields import FormField, form_fields
+from .form_fields import FormField, data_section, form_fields, input_facts
 
 EXAMPLE_SIZES = (4, 16, 64, 1, 128, 256)
 """Sizes that examples may have along symbolic axes; the first one that the model takes is used."""
@@ -36,9 +36,12 @@ class ModelForm:
     def of(served: ServedModel) -> ModelForm:
         """The form whose examples the model takes. Runs it, if its inputs have variable sizes."""
         sizes = {size for type in served.inputs.values() for size in type.shape[1:] if isinstance(size, Size)}
-        symbols = sorted(map(str, sizes))
-        forms = [ModelForm(served, form_fields(served, dict.fromkeys(symbols, size))) for size in EXAMPLE_SIZES]
-        return next((form for form in forms if form._runs()), forms[0]) if symbols else forms[0]
+        symbols, inputs, is_foreign = [*map(str, sizes)], input_facts(served), served.trained is None
+        for size in EXAMPLE_SIZES if symbols else ():
+            form = ModelForm(served, form_fields(inputs, dict.fromkeys(symbols, size), is_foreign))
+            if form._runs():
+                return form
+        return ModelForm(served, form_fields(inputs, {}, is_foreign))
 
     def _runs(self) -> bool:
         try:
@@ -57,7 +60,7 @@ class ModelForm:
             "version": served.version,
             "description": str(spec.get("description") or ""),
             "digest": served.session.metadata.get("jsonnx.digest"),
-            "has_rows": served.trained is not None,
+            "has_rows": self.takes_rows,
             "inputs": [_tensor_json(name, type) for name, type in served.inputs.items()],
             "outputs": [
                 _tensor_json(name, type) | _classes_json(served, name) for name, type in served.outputs.items()
@@ -65,6 +68,12 @@ class ModelForm:
             "batching": {"allowed": served.batching.is_allowed, "reason": served.batching.reason},
             "fields": [field.to_json() for field in self.fields],
         }
+
+    @property
+    def takes_rows(self) -> bool:
+        """Whether `POST /predict` takes what the form has; else its row is sent as tensors."""
+        section = data_section(self.served)
+        return self.served.trained is not None and (section is None or section.windows is None)
 
     @property
     def value_count(self) -> int:

@@ -10,11 +10,13 @@ from typing import Any
 
 from ...core.types import TensorType
 from ...layers.preprocessing.date_features import DateFeatures
+from ...layers.preprocessing.lookup import IntegerLookup, StringLookup
 from ...layers.preprocessing.numerical import Normalization
 from ...layers.preprocessing.text_vectorization import TextVectorization
 from ...pipeline.check.data_spec import input_readers, input_spec
 from ...runtime.session.lookup_categories import lookup_categories
 from ...sections.columns import assigned_columns
+from ...sections.data_section import DataSection
 from ..models.served_model import ServedModel
 from .form_images import FormImage, form_image
 
@@ -22,6 +24,7 @@ MAX_CATEGORIES = 1000
 """Categories that a form offers."""
 MAX_ELEMENT_FIELDS = 32
 """Elements of an input that get fields of their own; longer inputs are typed as JSON."""
+LOOKUPS = (StringLookup, IntegerLookup)
 EXAMPLE_TEXT = "a text"
 EXAMPLE_DATE = "2024-05-17 12:00:00"
 
@@ -109,8 +112,6 @@ class InputFacts:
     is_optional: bool = False
     index_count: int | None = None
     """The number of valid indices, which begin at 0."""
-    sizes: Mapping[str, int] | None = None
-    """The sizes that examples have for symbolic ones."""
 
     @property
     def sample_shape(self) -> tuple[Any, ...]:
@@ -121,59 +122,76 @@ class InputFacts:
         return next((layer for layer in self.readers if isinstance(layer, kind)), None)
 
 
-def form_fields(served: ServedModel, sizes: Mapping[str, int]) -> list[FormField]:
+def form_fields(inputs: Sequence[InputFacts], sizes: Mapping[str, int], is_foreign: bool) -> list[FormField]:
     """The fields for one row of a model, in the order of its inputs. `sizes` are those of examples, by symbol."""
-    return [field for facts in input_facts(served, sizes) for field in _fields_of(facts, served.trained is None)]
+    return [field for facts in inputs for field in _fields_of(facts, sizes, is_foreign)]
 
 
-def input_facts(served: ServedModel, sizes: Mapping[str, int]) -> list[InputFacts]:
+def input_facts(served: ServedModel) -> list[InputFacts]:
     """What is known of each input of a model."""
-    categories = lookup_categories(served.path)
     if served.trained is None:
+        categories = _categories(served, list(served.inputs))
         return [
-            InputFacts(name, type, (name,), categories=categories.get(name, ()), sizes=sizes)
-            for name, type in served.inputs.items()
+            InputFacts(name, type, (name,), categories=categories.get(name, ())) for name, type in served.inputs.items()
         ]
     typed = served.trained.checked.require()
     data_spec = input_spec(typed)
-    training = typed.network.training
-    section = training.data if training is not None else None
-    columns = assigned_columns(section.x if section is not None else None, "x", served.inputs)
     readers: dict[str, list[Any]] = {name: [] for name in served.inputs}
     for layer, _, source in input_readers(typed):
         readers.setdefault(source, []).append(layer)
+    looked_up = [name for name in served.inputs if any(isinstance(layer, LOOKUPS) for layer in readers[name])]
+    categories, columns = _categories(served, looked_up), _columns(served)
     return [
         InputFacts(
             name,
             type,
-            columns[name].names,
+            columns[name],
             tuple(readers[name]),
             categories.get(name, ()),
             name in data_spec.vocabularies,
             name in data_spec.missing_inputs,
             data_spec.index_ranges[name].size if name in data_spec.index_ranges else None,
-            sizes,
         )
         for name, type in served.inputs.items()
     ]
 
 
-def _fields_of(facts: InputFacts, is_foreign: bool) -> list[FormField]:
+def _columns(served: ServedModel) -> dict[str, tuple[str, ...]]:
+    """The columns of each input. A window of rows is an array, whose name is that of the input."""
+    section = data_section(served)
+    if section is None or section.windows is not None:
+        return {name: (name,) for name in served.inputs}
+    return {name: columns.names for name, columns in assigned_columns(section.x, "x", served.inputs).items()}
+
+
+def data_section(served: ServedModel) -> DataSection | None:
+    """The section of a model's spec that names its columns."""
+    training = served.trained.checked.require().network.training if served.trained is not None else None
+    return training.data if training is not None else None
+
+
+def _categories(served: ServedModel, names: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """The categories of some inputs. Reads the model's file if they may have some."""
+    is_countable = any(served.inputs[name].dtype in ("string", "int32", "int64") for name in names)
+    return lookup_categories(served.path) if is_countable else {}
+
+
+def _fields_of(facts: InputFacts, sizes: Mapping[str, int], is_foreign: bool) -> list[FormField]:
     shape = facts.sample_shape
     count = prod(shape) if all(isinstance(size, int) for size in shape) else None
     if len(facts.columns) > 1 and count == len(facts.columns):
         return [_scalar_field(facts, name, None, number) for number, name in enumerate(facts.columns)]
     column = facts.columns[0] if len(facts.columns) == 1 else facts.name
     if facts.type.rank == 0:
-        return [_json_field(facts, column)]
+        return [_json_field(facts, column, sizes)]
     if count == 1 and len(shape) <= 1:
         return [_scalar_field(facts, column, None, 0)]
     if (image := form_image(facts.name, column, facts.type, facts.readers, is_foreign)) is not None:
-        example = _array(shape, 0, facts.sizes or {})
+        example = _array(shape, 0, sizes)
         return [FormField(FieldKind.IMAGE, facts.name, column, example, image=image)]
     if len(shape) == 1 and count is not None and count <= MAX_ELEMENT_FIELDS:
         return [_scalar_field(facts, column, index, index) for index in range(count)]
-    return [_json_field(facts, column)]
+    return [_json_field(facts, column, sizes)]
 
 
 def _scalar_field(facts: InputFacts, column: str, index: int | None, number: int) -> FormField:
@@ -200,9 +218,9 @@ def _scalar_kind(facts: InputFacts) -> FieldKind:
     return FieldKind.BOOLEAN if facts.type.dtype == "bool" else FieldKind.NUMBER
 
 
-def _json_field(facts: InputFacts, column: str) -> FormField:
+def _json_field(facts: InputFacts, column: str, sizes: Mapping[str, int]) -> FormField:
     shape = tuple(size if isinstance(size, int) else str(size) for size in facts.sample_shape)
-    example = _array(facts.sample_shape, example_of(facts, 0), facts.sizes or {})
+    example = _array(facts.sample_shape, example_of(facts, 0), sizes)
     return FormField(FieldKind.JSON, facts.name, column, example, shape=shape)
 
 

@@ -16,6 +16,8 @@ MIN_SIDE = 8
 MIN_UNNAMED_SIDE = 16
 """Height and width from which a square matrix is an image, whatever its name."""
 MAX_BYTE = 255.0
+MAX_DRAWING_SIDE = 32
+"""Height and width up to which gray images are taken for drawings, light on a dark ground as in the usual data sets."""
 _NAME = re.compile(r"image|img|pixel|picture|photo|digit|glyph", re.IGNORECASE)
 
 
@@ -58,7 +60,8 @@ def form_image(name: str, column: str, type: TensorType, readers: Sequence[Any],
     height, width, channels, layout = axes
     minimum, maximum = _range(readers)
     sizes = [size if isinstance(size, int) else None for size in (height, width)]
-    return FormImage(sizes[0], sizes[1], channels, layout, maximum, minimum, channels == 1)
+    is_drawing = channels == 1 and all(size is not None and size <= MAX_DRAWING_SIDE for size in sizes)
+    return FormImage(sizes[0], sizes[1], channels, layout, maximum, minimum, is_drawing)
 
 
 def _axes(shape: tuple[Dim, ...], is_named: bool, is_foreign: bool) -> tuple[Dim, Dim, int, str] | None:

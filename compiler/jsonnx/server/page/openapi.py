@@ -24,6 +24,7 @@ ERRORS = {
 _STATUS = dict(zip(ERRORS, ("400", "401", "404", "413", "415", "429", "500", "503"), strict=True))
 _INFERENCE_ERRORS = ("BadRequest", "NotFound", "TooLarge", "TooManyRequests", "InternalError", "Unavailable")
 _MODEL_ERRORS = ("NotFound", "Unavailable")
+TIME_STEP: Schema = {"type": "object", "description": "A time step; a prediction needs as many as a window has."}
 _PROTOCOL, _PREDICTION = "Open Inference Protocol", "Predictions by name"
 
 
@@ -57,21 +58,22 @@ def _error(text: str) -> dict[str, Any]:
 class _DocumentBuilder:
     def __init__(self, forms: Mapping[str, ModelForm], needs_token: bool) -> None:
         self._forms, self._needs_token = forms, needs_token
+        self._predictable = {name: form for name, form in forms.items() if form.served.trained is not None}
 
     # -- predictions by name -------------------------------------------------------------------------------------------
 
     def prediction_paths(self) -> dict[str, Any]:
-        paths = {f"/predict/{name}": {"post": self._predict(form)} for name, form in self._forms.items()}
-        if len(self._forms) == 1:
-            form = next(iter(self._forms.values()))
+        paths = {f"/predict/{name}": {"post": self._predict(form)} for name, form in self._predictable.items()}
+        if len(self._forms) == len(self._predictable) == 1:
+            form = next(iter(self._predictable.values()))
             paths = {"/predict": {"post": self._predict(form, "predict")}} | paths
         return paths
 
     def _predict(self, form: ModelForm, id: str | None = None) -> dict[str, Any]:
         name = form.served.name
-        rows = {"anyOf": [ref(f"Row.{name}"), {"type": "array", "items": ref(f"Row.{name}"), "minItems": 1}]}
-        content: dict[str, Any] = {JSON: {"schema": rows}}
-        if form.value_count <= MAX_EXAMPLE_VALUES:
+        rows = {"type": "array", "items": ref(f"Row.{name}"), "minItems": 1}
+        content: dict[str, Any] = {JSON: {"schema": {"anyOf": [ref(f"Row.{name}"), rows]} if form.takes_rows else rows}}
+        if form.takes_rows and form.value_count <= MAX_EXAMPLE_VALUES:
             content[JSON]["example"] = form.row
         content["application/x-ndjson"] = {"schema": {"type": "string", "description": "A row as JSON in each line."}}
         content["text/csv"] = {"schema": {"type": "string", "description": "A line of names, and a line for each row."}}
@@ -89,9 +91,9 @@ class _DocumentBuilder:
 
     def model_schemas(self) -> dict[str, Schema]:
         schemas: dict[str, Schema] = {}
-        for name, form in self._forms.items():
+        for name, form in self._predictable.items():
             prediction = ref(f"Prediction.{name}")
-            schemas[f"Row.{name}"] = row_schema(form.served, form.fields)
+            schemas[f"Row.{name}"] = row_schema(form.served, form.fields) if form.takes_rows else TIME_STEP
             schemas[f"Prediction.{name}"] = prediction_schema(form.served)
             schemas[f"Predictions.{name}"] = record(
                 {
