@@ -38,6 +38,7 @@ CODE_FUNCTIONS = {
     "ColumnError",
     "JsonError",
     "RequestError",
+    "ServerError",
     "SpaceError",
     "fail",
     "_list",

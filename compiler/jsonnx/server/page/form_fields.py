@@ -137,8 +137,8 @@ def input_facts(served: ServedModel) -> list[InputFacts]:
     typed = served.trained.checked.require()
     data_spec = input_spec(typed)
     readers: dict[str, list[Any]] = {name: [] for name in served.inputs}
-    for layer, _, source in input_readers(typed):
-        readers.setdefault(source, []).append(layer)
+    for reader in input_readers(typed):
+        readers.setdefault(reader.input, []).append(reader.layer)
     looked_up = [name for name in served.inputs if any(isinstance(layer, LOOKUPS) for layer in readers[name])]
     categories, columns = _categories(served, looked_up), _columns(served)
     return [

@@ -16,7 +16,7 @@ function examplesView(model, form) {
       return; // while a value is typed, the last examples stay
     }
     code.replaceChildren(...requests.map(({ title, ...request }) => el("div", {},
-      copyBlock(title, WRITERS[language](request)), language === "curl" && request.body && isLong(request.body) && saveLink(request.body))));
+      copyBlock(title, WRITERS[language](request)), saveLink(language, request))));
   };
   const choice = (key) => el("label", { class: "check" },
     el("input", { type: "radio", name: "language", value: key, checked: key === language, onchange: () => {
@@ -28,15 +28,16 @@ function examplesView(model, form) {
   return { element: el("div", {}, el("fieldset", { class: "choice" }, el("legend", {}, "Language"), Object.keys(LANGUAGES).map(choice)), code), show };
 }
 
-// A request: its URL, and what it sends. `file` is the name of a picture that is the body.
+// Requests: their URLs, and what they send. `file` is the name of a picture that is the body, drawn on `picture`.
 function exampleRequests(model, form) {
   const tensors = form.tensors();
   const base = new URL(".", location.href).href;
   const infer = { title: "Open Inference Protocol v2", url: `${base}v2/models/${model.name}/infer`, body: { inputs: tensors } };
   if (!model.has_rows) return [infer];
-  const isPicture = form.controls.length === 1 && form.controls[0].image;
+  const image = form.controls.length === 1 && form.controls[0].image;
+  const isPicture = image && image.image.layout !== "flat";
   const predict = { title: "Predictions by name", url: `${base}predict/${model.name}` };
-  return [isPicture ? { ...predict, file: "picture.png" } : { ...predict, body: form.row() }, infer];
+  return [isPicture ? { ...predict, file: "picture.png", picture: image.preview } : { ...predict, body: form.row() }, infer];
 }
 
 const hasToken = () => sessionStorage.getItem(TOKEN_KEY) !== null;
@@ -82,12 +83,17 @@ function spaced(value) {
   return `{${Object.entries(value).map(([key, item]) => `${JSON.stringify(key)}: ${spaced(item)}`).join(", ")}}`;
 }
 
-function saveLink(body) {
-  const link = el("a", { href: "#", download: "request.json", onclick: () => {
-    link.href = URL.createObjectURL(new Blob([JSON.stringify(body)], { type: "application/json" }));
-    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-  } }, "Save request.json");
-  return el("p", {}, link);
+// A link that saves the file that an example sends, if it sends one.
+function saveLink(language, { body, file, picture }) {
+  const isSaved = file ? language !== "javascript" : language === "curl" && isLong(body);
+  if (!isSaved) return null;
+  const save = async () => {
+    const blob = file ? await new Promise((resolve) => picture.toBlob(resolve)) : new Blob([JSON.stringify(body)], { type: "application/json" });
+    const url = URL.createObjectURL(blob);
+    el("a", { href: url, download: file ?? "request.json" }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 60000);
+  };
+  return el("p", {}, el("button", { type: "button", onclick: save }, `Save ${file ?? "request.json"}`));
 }
 
 // An argument of a POSIX shell.

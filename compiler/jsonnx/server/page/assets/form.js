@@ -67,17 +67,18 @@ class ModelForm {
     for (const control of this.controls) showError(control, null);
   }
 
-  // Shows an error beside the field that it names, else above the button.
+  // Shows an error beside the field that it quotes, else above the button.
   showFailure(error) {
     if (error instanceof FieldError) {
       showError(error.control, error.message);
       error.control.focus();
       return;
     }
-    const messages = error.diagnostics?.length ? error.diagnostics.map(({ message, help }) => (help ? `${message}; ${help}` : message)) : [error.message];
+    const messages = error.diagnostics?.length ? error.diagnostics.map(({ message }) => message) : [error.message];
     let first = null;
     for (const message of messages) {
-      const control = this.controls.find(({ field }) => namesField(message, field));
+      const named = (key) => this.controls.find(({ field }) => message.includes(`'${field[key]}'`) || message.includes(`"${field[key]}"`));
+      const control = named("column") ?? named("input");
       if (control) showError(control, message);
       else this.failure.append(el("span", { class: "line" }, message));
       first ??= control;
@@ -94,11 +95,6 @@ function grouped(controls) {
 
 function sizesOf(value) {
   return Array.isArray(value) ? [value.length, ...sizesOf(value[0])] : [];
-}
-
-// Messages quote the names of columns and inputs.
-function namesField(message, { column, input }) {
-  return [column, input].some((name) => message.includes(`'${name}'`) || message.includes(`"${name}"`));
 }
 
 function showError(control, message) {
