@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..options import ServerOptions
-from ..protocol.errors import INTERNAL_ERROR_CODE, RequestError
+from ..protocol.errors import RequestError
 from ..service import InferenceService
 from .predict_routes import predict_routes
 from .protocol_routes import protocol_routes
@@ -45,4 +45,4 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
 
 
 async def _answer_bug(request: Request, error: Exception) -> Response:
-    return error_response(RequestError(500, INTERNAL_ERROR_CODE, "the server failed; its log has the cause"))
+    return error_response(RequestError(500, "internal-error", "the server failed; its log has the cause"))

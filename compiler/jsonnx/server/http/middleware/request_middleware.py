@@ -14,7 +14,7 @@ from ...monitoring.request_log import RequestLog
 from ...monitoring.request_record import RequestRecord, current_request, request_id, trace_id
 from ...monitoring.server_metrics import ServerMetrics
 from ...monitoring.tracing import Tracing
-from ...protocol.errors import INTERNAL_ERROR_CODE, RequestError
+from ...protocol.errors import RequestError
 from .permission import CHALLENGES, Permission
 from .request_body import ClientDisconnected, Message, Receive, Scope, read_body, with_body
 
@@ -111,7 +111,7 @@ class RequestMiddleware:
         message = f"internal error: {type(error).__name__} in request {answer.record.id}"
         self._settings.log.event("exception", message, level="error", traceback=text)
         help = f"the server's log has its details, with the id {answer.record.id}"
-        await answer.fail(RequestError(500, INTERNAL_ERROR_CODE, "the server has a bug", help))
+        await answer.fail(RequestError(500, "internal-error", "the server has a bug", help))
 
 
 def _out_of_time(timeout_s: float, answer: _Answer) -> RequestError:
