@@ -102,7 +102,7 @@ def _require_token(context: Context, token: str | None) -> None:
     given = dict(context.invocation_metadata() or ()).get("authorization", "")
     scheme, _, value = str(given).partition(" ")
     if scheme.lower() != "bearer" or not hmac.compare_digest(value.strip().encode(), token.encode()):
-        raise RequestError(401, "unauthorized", "the call has no valid token", "send authorization: Bearer TOKEN")
+        raise RequestError(401, "wrong-token", "the call has no valid token", "send authorization: Bearer TOKEN")
 
 
 async def _abort(context: Context, error: RequestError) -> bytes:

@@ -70,7 +70,7 @@ class Permission:
         if self._token is None or hmac.compare_digest(given_token(authorization), self._token):
             return
         message = "the token is wrong" if authorization else "the request has no token"
-        raise RequestError(401, "unauthorized", message, "send the header Authorization: Bearer TOKEN")
+        raise RequestError(401, "wrong-token", message, "send the header Authorization: Bearer TOKEN")
 
 
 def given_token(authorization: bytes) -> bytes:
