@@ -1,10 +1,10 @@
-"""The command `serve`."""
+"""The commands `serve` and `client`."""
 
 from __future__ import annotations
 
 import click
 
-from .common import PROVIDER_OPTION, PROVIDER_OPTIONS_OPTION, UNVERIFIED_OPTION, handles_errors
+from .common import PROVIDER_OPTION, PROVIDER_OPTIONS_OPTION, UNVERIFIED_OPTION, handles_errors, print_status
 
 
 @click.command(short_help="Serve models over HTTP, by the Open Inference Protocol.")
@@ -46,3 +46,20 @@ def serve(
 
     options = ModelOptions(provider, parse_assignments(provider_options) or None, threads, sessions, not unverified)
     start(model_sources(models), ServerOptions(host, port, models=options))
+
+
+@click.command(short_help="Write a typed client of a model, in Python or TypeScript.")
+@click.argument("model", metavar="RUN_OR_MODEL")
+@click.option("-o", "--output", required=True, metavar="FILE", help="File to write: .py or .ts.")
+@UNVERIFIED_OPTION
+@handles_errors
+def client(model: str, output: str, unverified: bool) -> None:
+    """Write a client with the model's names and types, for a server that `jsonnx serve` has started.
+
+    It is one file without dependencies: Python that passes `mypy --strict`, or TypeScript for browsers and Node.
+    Categories and classes are types, so that an editor completes them, and a misspelt one is an error.
+    """
+    from ..pipeline.serving.generate_client import generate_client
+
+    generate_client(model, output, not unverified)
+    print_status(f"wrote {output}")
