@@ -19,12 +19,15 @@ ARROWS = """
 callbacks: pipeline runtime core
 cli: ray server language_server mcp_server pipeline render runtime data lint lowering interop frontend layers sections
     backend library core
-server/http: server/models server/protocol server
-server: server/rows server/models server/protocol backend data core
+server/http: server/grpc server/http/middleware server/models server/monitoring server/protocol server pipeline runtime
+    backend core
+server/http/middleware: server/monitoring server/protocol
+server/grpc: server/protocol server core
+server: server/rows server/models server/monitoring server/protocol backend data core
 server/rows: server/models server/monitoring server/protocol pipeline data core
-server/models: server/batching server/monitoring server/protocol pipeline runtime backend core
+server/models: server/batching server/monitoring server/protocol pipeline runtime data backend core
 server/batching: server/monitoring
-server/monitoring:
+server/monitoring: core
 server/protocol: render data core
 language_server: language_server/features language_server/checks language_server/documents frontend core
 language_server/features: language_server/checks language_server/documents pipeline render frontend layers sections
@@ -40,7 +43,8 @@ pipeline/edit: frontend core
 pipeline/first_spec: pipeline/train pipeline/check data frontend sections core
 pipeline/inspect: pipeline/run pipeline/run_folder pipeline/train pipeline/compile pipeline/check runtime
     collective data lowering passes frontend sections placement ir core
-pipeline/keras_export: pipeline/run pipeline/compile pipeline/check runtime interop training core
+pipeline/export: pipeline/run pipeline/train pipeline/compile pipeline/check runtime data passes interop training
+    backend core
 pipeline/report: pipeline/run pipeline/run_folder pipeline/train pipeline/compile pipeline/check render runtime data
     lowering gradient passes analysis frontend sections training backend ir html_report core
 pipeline/sweep: pipeline/run pipeline/run_folder pipeline/train pipeline/check render runtime data frontend
@@ -189,7 +193,13 @@ OWNERS = {
     "mcp": {"mcp_server"},
     "mcp_types": {"mcp_server"},
     "pydantic": {"mcp_server"},
+    "grpc": {"server"},
+    "google": {"server"},
     "anyio": {"mcp_server"},
+    "opentelemetry": {"server"},
+    "prometheus_client": {"server"},
+    "starlette": {"server"},
+    "uvicorn": {"server"},
 }
 """The rooms that may import a third-party package."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonnx
 import pytest
-from support.serving import serving
+from support.serving import running_server
 
 PETS: dict[str, Any] = {
     "name": "pets",
@@ -45,17 +45,15 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def url(models: dict[str, Path]) -> Iterator[str]:
     """The URL of a server of the models."""
-    with serving(models) as url:
-        jsonnx.Client(url).wait_until_ready(20)
-        yield url
+    with running_server(models) as server:
+        yield server.url
 
 
 @pytest.fixture(scope="session")
 def pets_url(models: dict[str, Path]) -> Iterator[str]:
     """The URL of a server of one model."""
-    with serving({"pets": models["pets"]}) as url:
-        jsonnx.Client(url).wait_until_ready(20)
-        yield url
+    with running_server({"pets": models["pets"]}) as server:
+        yield server.url
 
 
 @pytest.fixture

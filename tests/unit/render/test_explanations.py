@@ -37,6 +37,7 @@ CODE_FUNCTIONS = {
     "add_in_spec",
     "ColumnError",
     "JsonError",
+    "RequestError",
     "ServerError",
     "SpaceError",
     "fail",

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from ..options import ServerOptions
-from ..protocol.errors import INTERNAL_ERROR_CODE, RequestError
+from ..protocol.errors import RequestError
 from ..service import InferenceService
 from .predict_routes import predict_routes
 from .protocol_routes import protocol_routes
 from .responses import error_response
 
 
-def create_app(service: InferenceService, options: ServerOptions) -> Starlette:
-    """The application that answers with a service."""
+def create_app(service: InferenceService, options: ServerOptions, routes: Sequence[Route] = ()) -> Starlette:
+    """The application that answers with a service; `routes` are further ones."""
     app = Starlette(
-        routes=[*protocol_routes(service), *predict_routes(service)],
+        routes=[*protocol_routes(service), *predict_routes(service), *routes],
         exception_handlers={RequestError: _answer_failure, HTTPException: _answer_http_error, Exception: _answer_bug},
     )
     app.router.redirect_slashes = False
@@ -42,4 +45,4 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
 
 
 async def _answer_bug(request: Request, error: Exception) -> Response:
-    return error_response(RequestError(500, INTERNAL_ERROR_CODE, "the server failed; its log has the cause"))
+    return error_response(RequestError(500, "internal-error", "the server failed; its log has the cause"))
