@@ -52,7 +52,7 @@ pipeline/sweep: pipeline/run pipeline/run_folder pipeline/train pipeline/check r
     hyperparameter_search sections backend core
 pipeline/validate: pipeline/run pipeline/train pipeline/compile pipeline/check lint frontend sections placement
     backend ir core
-pipeline/serving: pipeline/run pipeline/compile pipeline/check runtime data analysis layers sections backend core
+pipeline/serving: pipeline/run pipeline/compile pipeline/check render runtime data analysis layers sections backend core
 pipeline/predict: pipeline/run pipeline/run_folder pipeline/compile pipeline/check runtime data frontend backend core
 pipeline/run: pipeline/run_folder pipeline/train pipeline/git pipeline/compile pipeline/check render trackers runtime
     collective data passes analysis frontend sections placement backend ir core
@@ -69,6 +69,7 @@ render/results: render/networks render/diagnostics render/text runtime data diff
     placement core
 render/networks: render/diagnostics render/text runtime diff lowering analysis interop frontend ir core
 render/diagnostics: render/explanations core
+render/clients: core
 render/explanations: render/text lint layers
 render/schemas: core
 render/text: core

@@ -150,6 +150,7 @@ COMMAND_MODULES = {
     "lsp": "servers",
     "mcp": "servers",
     "serve": "serving",
+    "client": "serving",
     "schema": "info",
     "layers": "info",
     "explain": "info",
