@@ -152,6 +152,13 @@ def test_training_on_windows_equals_training_on_arrays_of_them() -> None:
     assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
 
 
+def test_a_step_with_a_mask_is_sized_by_the_windows() -> None:
+    write(range(STEPS))
+    document = json.loads(Path(spec({"horizon": 3})).read_text())
+    document["layers"].insert(1, {"type": "Dropout", "rate": 0.5})
+    assert len(jsonnx.Trainer(document).fit(epochs=1).history["loss"]) == 1
+
+
 @pytest.mark.parametrize(("horizon", "units"), [(3, 1), (3, 3)])
 def test_a_window_has_the_weight_of_the_last_row_of_its_target(horizon: int, units: int) -> None:
     write(range(STEPS))
