@@ -49,7 +49,8 @@ class RequestError(Exception):
             return RequestError(400 if is_client else 500, diagnostic.code, diagnostic.message, diagnostic.help)
         first, *others = error.diagnostics
         message = first.message + (f" (and {len(others)} more)" if others else "")
-        return RequestError(400, first.code, message, first.help, diagnostics=error.diagnostics)
+        # The help of a data error is for the author of the spec.
+        return RequestError(400, first.code, message, diagnostics=error.diagnostics)
 
 
 CLIENT_ERROR_CODES = {"bad-option", "data-shape", "too-large", "unreadable-file"}
