@@ -41,6 +41,8 @@ class RunPaths:
         """The trained weights, written at the end."""
         self.model = folder / MODEL_FILE
         """The inference model, written at the end."""
+        self.data_statistics = folder / "data_statistics.json"
+        """Statistics of the training data and the predictions, written at the end; missing if the spec wants none."""
         self.checkpoint_folder = folder / "checkpoints"
         self.best_checkpoint = self.checkpoint_folder / "best.safetensors"
         """The state after the best epoch, if checkpoints have a monitor."""
@@ -74,6 +76,7 @@ class RunPaths:
             *self.description,
             self.weights,
             self.model,
+            self.data_statistics,
             self.metrics,
             self.steps,
             self.csv_log,
