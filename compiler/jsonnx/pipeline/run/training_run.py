@@ -251,9 +251,10 @@ class _PreparedRun:
         statistics = data_statistics(self.checked, self.trainer, self.data)
         if statistics is not None:
             self.folder.write_texts({self.folder.paths.data_statistics: statistics_text(statistics)})
+        model = self.trainer.model()
         return {
             WEIGHTS_FILE: self.folder.write_weights(self.trainer.current_weights()),
-            MODEL_FILE: self.folder.write_model(self.trainer.model().writer),
+            MODEL_FILE: self.folder.write_model(model.writer, model.labels_file),
         }
 
     def write_end(
