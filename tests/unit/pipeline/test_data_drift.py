@@ -129,7 +129,8 @@ def test_the_tokens_that_a_lookup_rejects_are_unknown() -> None:
 
 
 def test_few_rows_are_not_judged() -> None:
-    Path("few.csv").write_text("".join(Path(write_changed(lambda row: row.update(island="x"))).open().readlines()[:20]))
+    rows = Path(write_changed(lambda row: row.update(island="x"))).read_text().splitlines(keepends=True)
+    Path("few.csv").write_text("".join(rows[:20]))
     document = drift("few.csv")
     assert {column["meaning"] for column in document["columns"]} == {"few rows"}
 
@@ -212,6 +213,15 @@ def test_statistics_are_of_the_validation_data_and_of_many_labels() -> None:
         ("y: up", {"yes", "no"}),
         ("y: left", {"yes", "no"}),
     ]
+
+
+def test_a_column_of_two_inputs_has_a_name_for_each() -> None:
+    x = np.arange(100, dtype=np.float32)[:, None]
+    inputs = {"a": {"shape": [1]}, "b": {"shape": [1]}}
+    layers = [{"type": "Add", "from": ["a", "b"]}, {"type": "Dense", "name": "y", "units": 1}]
+    spec = spec_of(inputs, layers, data={"x": {"a": "x", "b": "x"}})
+    document = train_arrays("twice", spec, x=x, y=x)
+    assert [column["name"] for column in document["columns"]] == ["a: x", "b: x"]
 
 
 def test_large_data_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,11 +67,14 @@ def _described_inputs(
     pad_value = section.sequences.pad_value if section is not None and section.sequences is not None else 0.0
     dates = date_inputs(checked.require())
     arrays = train.select_inputs(types).subset(rows).take(slice(None))
-    return tuple(
-        described_feature(feature, arrays[name], name in dates)
+    features = [
+        feature
         for name, type in types.items()
         for feature in array_features(name, assigned[name].names, type, arrays[name], pad_value)
-    )
+    ]
+    counts = Counter(feature.title for feature in features)
+    named = [replace(item, name=f"{item.source}: {item.name}") if counts[item.title] > 1 else item for item in features]
+    return tuple(described_feature(feature, arrays[feature.source], feature.source in dates) for feature in named)
 
 
 # -- outputs ---------------------------------------------------------------------------------------------------------
