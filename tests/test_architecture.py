@@ -19,9 +19,10 @@ ARROWS = """
 callbacks: pipeline runtime core
 cli: ray server language_server mcp_server pipeline render runtime data lint lowering interop frontend layers sections
     backend library core
-server/http: server/grpc server/http/middleware server/models server/monitoring server/protocol server pipeline runtime
-    backend core
+server/http: server/page server/grpc server/http/middleware server/models server/monitoring server/protocol server
+    pipeline runtime backend core
 server/http/middleware: server/monitoring server/protocol
+server/page: server/models server/protocol server pipeline html_report runtime data layers sections backend core
 server/grpc: server/protocol server core
 server: server/rows server/models server/monitoring server/protocol backend data core
 server/rows: server/models server/monitoring server/protocol pipeline data core
