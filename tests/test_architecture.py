@@ -28,7 +28,7 @@ server: server/rows server/models server/monitoring server/protocol backend data
 server/rows: server/models server/monitoring server/protocol pipeline data core
 server/models: server/batching server/monitoring server/protocol pipeline runtime data backend core
 server/batching: server/monitoring
-server/monitoring: core
+server/monitoring: pipeline runtime data core
 server/protocol: render data core
 language_server: language_server/features language_server/checks language_server/documents frontend core
 language_server/features: language_server/checks language_server/documents pipeline render frontend layers sections
@@ -87,6 +87,7 @@ runtime/parity: runtime/providers runtime data backend ir core
 runtime/providers: data tuning backend ir core
 runtime: data sections training ir core
 data/describe: data/files data/tables data/samples core
+data/drift: data/samples core
 data/files: data/rows data/tables data/media data/samples sections core
 data/rows: data/tables data/samples sections core
 data/tables: data/media data/samples interop sections core
