@@ -17,8 +17,10 @@ PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 
 ARROWS = """
 callbacks: pipeline runtime core
-cli: ray server language_server mcp_server pipeline render runtime data lint lowering interop frontend layers sections
-    backend library core
+cli: ray server conformance language_server mcp_server pipeline render runtime data lint lowering interop frontend layers
+    sections backend library core
+conformance/cases: conformance
+conformance: core
 server/http: server/models server/protocol server
 server: server/rows server/models server/protocol backend data core
 server/rows: server/models server/monitoring server/protocol pipeline data core

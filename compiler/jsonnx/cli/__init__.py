@@ -150,6 +150,7 @@ COMMAND_MODULES = {
     "lsp": "servers",
     "mcp": "servers",
     "serve": "serving",
+    "conform": "conform",
     "schema": "info",
     "layers": "info",
     "explain": "info",
