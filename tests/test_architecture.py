@@ -21,7 +21,8 @@ cli: ray server conformance language_server mcp_server pipeline render runtime d
     sections backend library core
 conformance/cases: conformance
 conformance: core
-server/http: server/models server/protocol server
+server/http: server/grpc server/models server/protocol server
+server/grpc: server/protocol server core
 server: server/rows server/models server/protocol backend data core
 server/rows: server/models server/monitoring server/protocol pipeline data core
 server/models: server/batching server/monitoring server/protocol pipeline runtime backend core
@@ -187,6 +188,8 @@ OWNERS = {
     "mcp": {"mcp_server"},
     "mcp_types": {"mcp_server"},
     "pydantic": {"mcp_server"},
+    "grpc": {"conformance", "server"},
+    "google": {"server"},
     "anyio": {"mcp_server"},
 }
 """The rooms that may import a third-party package."""

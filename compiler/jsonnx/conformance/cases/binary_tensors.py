@@ -193,6 +193,12 @@ def _twice(head: bytes, contents: bytes) -> Parts:
     return json.dumps(document).encode(), contents, ""
 
 
+def _overflow(head: bytes, contents: bytes) -> Parts:
+    document = json.loads(head)
+    document["inputs"][0]["shape"] = [2**32, 2**32]
+    return json.dumps(document).encode(), contents, ""
+
+
 def _size(text: bytes) -> Callable[[bytes, bytes], Parts]:
     """Puts a text before each size."""
     key = b'"binary_data_size": '
@@ -213,6 +219,7 @@ MISTAKES: dict[str, tuple[str, Callable[[bytes, bytes], Parts]]] = {
     "header-too-small": ("the header ends within the JSON object", lambda head, data: (head, data, str(len(head) - 3))),
     "size-text": ("binary_data_size is no integer", _size(b'"x", "other": ')),
     "size-negative": ("binary_data_size is negative", _size(b"-")),
+    "overflowing-sizes": ("the product of the sizes is 2^64, which is 0 in 64 bits", _overflow),
     "both-forms": ("an input has data and binary_data_size", _twice),
 }
 """Mistakes in a valid request in binary form, by the name of the case."""

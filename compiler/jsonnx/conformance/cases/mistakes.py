@@ -115,6 +115,7 @@ MUST: dict[str, tuple[str, Mistake]] = {
     "huge-size": ("a size of 2^63 - 1 has no data", _shape(lambda s: [2**63 - 1, *s[1:]])),
     "beyond-64-bits": ("a size is at most 2^64 - 1", _shape(lambda s: [2**70, *s[1:]])),
     "overflowing-sizes": ("the product of the sizes is 2^64, which is 0 in 64 bits", _first(shape=[2**32, 2**32])),
+    "none-of-huge-sizes": ("no element, of sizes beyond any memory", _first(shape=[0, 2**62, 2**62], data=[])),
     "more-axes": ("the shape has more axes than the model's", _shape(lambda s: [*s, 1])),
     "many-axes": ("the shape has a thousand axes", _shape(lambda s: [*s, *[1] * 1000])),
     "no-data": ('"data" is required', _without("data")),
