@@ -9,8 +9,6 @@ from ...core.diagnostics import CompileError, Diagnostic, UsageError
 from ...data.samples.data_errors import FeedError
 from ...render.diagnostics.diagnostics_json import diagnostics_json
 
-INTERNAL_ERROR_CODE = "internal-error"
-
 
 class RequestError(Exception):
     """A request that gets no result.
