@@ -101,8 +101,6 @@ def broken() -> Iterator[str]:
     }
     output = {**metadata["outputs"][0], "shape": [2, 1], "data": [1]}
     Broken.body = json.dumps({**metadata, "outputs": [output]}).encode()
-        {**metadata, "outputs": [{**metadata["outputs"][0], "shape": [2, 1], "data": [1]}]}
-    ).encode()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Broken)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from ...core.diagnostics import UsageError
 from ..options import ServerOptions
-from ..protocol.errors import INTERNAL_ERROR_CODE, RequestError, bad_request
+from ..protocol.errors import RequestError, bad_request
 from ..service import InferenceService
 from .inference_calls import Call, InferenceCalls
 from .messages import MESSAGES
@@ -74,7 +74,7 @@ def _answer_to(call: Call, options: ServerOptions) -> Answer:
         except Exception as error:
             logging.getLogger(__name__).exception("a call of gRPC failed")
             text = f"the server has an error of its own: {type(error).__name__}"
-            return await _abort(context, RequestError(500, INTERNAL_ERROR_CODE, text))
+            return await _abort(context, RequestError(500, "internal-error", text))
 
     return answer
 
