@@ -17,8 +17,8 @@ PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 
 ARROWS = """
 callbacks: pipeline runtime core
-cli: ray server conformance language_server mcp_server pipeline render runtime data lint lowering interop frontend layers
-    sections backend library core
+cli: ray server conformance language_server mcp_server pipeline render runtime data lint lowering interop frontend
+    layers sections backend library core
 conformance/cases: conformance
 conformance: core
 server/http: server/grpc server/models server/protocol server
