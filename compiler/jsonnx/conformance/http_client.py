@@ -126,7 +126,7 @@ class HttpClient:
             with suppress(OSError):
                 while len(received) < answers and (chunk := connection.recv(RECEIVE_BYTES)):
                     data += chunk
-                    received = _parse_answers(data)
+                    received = parse_answers(data)
         return received
 
     def is_accepting(self) -> bool:
@@ -142,7 +142,7 @@ def _answer(response: http.client.HTTPResponse) -> Answer:
     return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
 
 
-def _parse_answers(data: bytes) -> list[Answer]:
+def parse_answers(data: bytes) -> list[Answer]:
     """The complete answers at the beginning of what was received."""
     stream, answers = _Stream(data), []
     while True:

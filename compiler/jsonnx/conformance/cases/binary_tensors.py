@@ -55,7 +55,7 @@ def _split(answer: Answer) -> tuple[Any, bytes]:
     return Answer(200, {}, answer.body[: int(text)]).json(), answer.body[int(text) :]
 
 
-def _outputs(answer: Answer) -> list[Tensor]:
+def outputs_of(answer: Answer) -> list[Tensor]:
     """The outputs of an answer, some of which may be in binary form."""
     document, contents = _split(answer)
     tensors: list[Tensor] = []
@@ -81,7 +81,7 @@ def _names(t: Target) -> list[str]:
 
 @area.extends("input", "The binary data of a tensor are delivered in the HTTP body after the JSON object.")
 def input_(t: Target) -> None:
-    same(t.outputs(t.request(t.inputs())), _outputs(_infer(t)))
+    same(t.outputs(t.request(t.inputs())), outputs_of(_infer(t)))
 
 
 @area.extends("some-inputs", "Some inputs in binary form, others in JSON.")
@@ -90,12 +90,12 @@ def some_inputs(t: Target) -> None:
     if len(inputs) < 2:
         raise NotApplicable("the model has one input")
     for tensor in inputs:
-        same(t.outputs(t.request(inputs)), _outputs(_send(t, *_message(t, inputs, [tensor.name]))))
+        same(t.outputs(t.request(inputs)), outputs_of(_send(t, *_message(t, inputs, [tensor.name]))))
 
 
 @area.extends("json-only", "A length that covers the whole body: all tensors in JSON.")
 def json_only(t: Target) -> None:
-    same(t.outputs(t.request()), _outputs(_send(t, *_message(t, t.inputs(), []))))
+    same(t.outputs(t.request()), outputs_of(_send(t, *_message(t, t.inputs(), []))))
 
 
 @area.extends("output", '"binary_data": true: the output is returned as binary data, in little-endian order.')
@@ -104,7 +104,7 @@ def output(t: Target) -> None:
     answer = t.infer(t.request(outputs=wanted))
     document, contents = _split(answer)
     require(contents or not any(o["shape"] for o in document["outputs"]), "data behind the JSON object", document)
-    same(t.outputs(t.request(outputs=[{"name": name} for name in _names(t)])), _outputs(answer))
+    same(t.outputs(t.request(outputs=[{"name": name} for name in _names(t)])), outputs_of(answer))
 
 
 @area.extends("output-size", "A binary output has the parameter binary_data_size, and no data.")
@@ -117,7 +117,7 @@ def output_size(t: Target) -> None:
 
 @area.extends("all-outputs", '"binary_data_output": true: all outputs are returned as binary data.')
 def all_outputs(t: Target) -> None:
-    same(t.outputs(t.request()), _outputs(_infer(t, parameters={"binary_data_output": True})))
+    same(t.outputs(t.request()), outputs_of(_infer(t, parameters={"binary_data_output": True})))
 
 
 @area.extends("override", '"binary_data" of an output overrides binary_data_output.')
@@ -134,7 +134,7 @@ def mixed_outputs(t: Target) -> None:
     if len(names) < 2:
         raise NotApplicable("the model has one output")
     wanted = [{"name": name, "parameters": {"binary_data": index % 2 == 0}} for index, name in enumerate(names)]
-    same(t.outputs(t.request(outputs=[{"name": n} for n in names])), _outputs(t.infer(t.request(outputs=wanted))))
+    same(t.outputs(t.request(outputs=[{"name": n} for n in names])), outputs_of(t.infer(t.request(outputs=wanted))))
 
 
 @area.extends("json-by-default", "Without these parameters, outputs are returned in JSON.")
@@ -163,14 +163,14 @@ def unaligned(t: Target) -> None:
     expected = t.outputs(t.request(inputs))
     head, contents = _message(t, inputs, [tensor.name for tensor in inputs])
     for spaces in range(1, 5):
-        same(expected, _outputs(_send(t, head + b" " * spaces, contents)))
+        same(expected, outputs_of(_send(t, head + b" " * spaces, contents)))
 
 
 @area.extends("batch", "A batch of three rows, in binary form.")
 def batch(t: Target) -> None:
     inputs = t.batch(3)
     answer = _send(t, *_message(t, inputs, [x.name for x in inputs], parameters={"binary_data_output": True}))
-    same(t.outputs(t.request(inputs)), _outputs(answer))
+    same(t.outputs(t.request(inputs)), outputs_of(answer))
 
 
 @area.extends("raw", "A body of binary data alone, with the length 0, for a model whose shape follows from its size.")
@@ -180,7 +180,7 @@ def raw(t: Target) -> None:
     if len(inputs) != 1 or variable > 1 or (inputs[0].datatype == BYTES and len(inputs[0].elements) > 1):
         raise NotApplicable("the model has several inputs, or a shape that its size does not tell")
     answer = _send(t, b"", inputs[0].content(), "0")
-    same(t.outputs(t.request(inputs)), _outputs(answer))
+    same(t.outputs(t.request(inputs)), outputs_of(answer))
 
 
 Parts = tuple[bytes, bytes, str | None]
@@ -270,4 +270,4 @@ def bytes_not_text(t: Target) -> None:
 @area.extends("fp16", "FP16 is representable as binary data in its native size.")
 def fp16(t: Target) -> None:
     t.first_input("FP16")
-    _outputs(_infer(t, parameters={"binary_data_output": True}))
+    outputs_of(_infer(t, parameters={"binary_data_output": True}))
