@@ -21,13 +21,15 @@ cli: ray server conformance language_server mcp_server pipeline render runtime d
     layers sections backend library core
 conformance/cases: conformance
 conformance: core
-server/http: server/grpc server/models server/protocol server
+server/http: server/grpc server/http/middleware server/models server/monitoring server/protocol server pipeline runtime
+    backend core
+server/http/middleware: server/monitoring server/protocol
 server/grpc: server/protocol server core
-server: server/rows server/models server/protocol backend data core
+server: server/rows server/models server/monitoring server/protocol backend data core
 server/rows: server/models server/monitoring server/protocol pipeline data core
-server/models: server/batching server/monitoring server/protocol pipeline runtime backend core
+server/models: server/batching server/monitoring server/protocol pipeline runtime data backend core
 server/batching: server/monitoring
-server/monitoring:
+server/monitoring: core
 server/protocol: render data core
 language_server: language_server/features language_server/checks language_server/documents frontend core
 language_server/features: language_server/checks language_server/documents pipeline render frontend layers sections
@@ -35,6 +37,7 @@ language_server/features: language_server/checks language_server/documents pipel
 language_server/checks: language_server/documents pipeline lowering frontend sections ir library core
 language_server/documents: frontend layers core
 mcp_server: render hyperparameter_search frontend backend core
+client: core
 ray: pipeline hyperparameter_search render runtime collective data frontend sections backend core
 pipeline/compare: pipeline/run pipeline/run_folder pipeline/git pipeline/compile pipeline/check diff lowering
     analysis interop frontend core
@@ -42,13 +45,15 @@ pipeline/edit: frontend core
 pipeline/first_spec: pipeline/train pipeline/check data frontend sections core
 pipeline/inspect: pipeline/run pipeline/run_folder pipeline/train pipeline/compile pipeline/check runtime
     collective data lowering passes frontend sections placement ir core
-pipeline/keras_export: pipeline/run pipeline/compile pipeline/check runtime interop training core
+pipeline/export: pipeline/run pipeline/train pipeline/compile pipeline/check runtime data passes interop training
+    backend core
 pipeline/report: pipeline/run pipeline/run_folder pipeline/train pipeline/compile pipeline/check render runtime data
     lowering gradient passes analysis frontend sections training backend ir html_report core
 pipeline/sweep: pipeline/run pipeline/run_folder pipeline/train pipeline/check render runtime data frontend
     hyperparameter_search sections backend core
 pipeline/validate: pipeline/run pipeline/train pipeline/compile pipeline/check lint frontend sections placement
     backend ir core
+pipeline/serving: pipeline/run pipeline/compile pipeline/check runtime data analysis layers sections backend core
 pipeline/predict: pipeline/run pipeline/run_folder pipeline/compile pipeline/check runtime data frontend backend core
 pipeline/run: pipeline/run_folder pipeline/train pipeline/git pipeline/compile pipeline/check render trackers runtime
     collective data passes analysis frontend sections placement backend ir core
@@ -141,6 +146,7 @@ placement: ir core
 backend: ir core
 ir: core
 library:
+core/signature:
 core/files: core
 core/system: core/providers core
 core/providers:
@@ -191,6 +197,10 @@ OWNERS = {
     "grpc": {"conformance", "server"},
     "google": {"server"},
     "anyio": {"mcp_server"},
+    "opentelemetry": {"server"},
+    "prometheus_client": {"server"},
+    "starlette": {"server"},
+    "uvicorn": {"server"},
 }
 """The rooms that may import a third-party package."""
 

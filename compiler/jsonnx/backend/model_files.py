@@ -1,4 +1,4 @@
-"""Writes a model to its file and, if it is too large for one file, its large tensors to a second one beside it."""
+"""Writes a model to its file and, beside it, its labels, and its large tensors if it is too large for one file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..core.diagnostics import UsageError
-from ..core.files.files import error_reason, refuse_special_files, remove_file, write_atomically
+from ..core.files.files import error_reason, read_without_links, refuse_special_files, remove_file, write_atomically
+from ..core.files.run_layout import labels_path
 from .external_data import data_digest, data_parts, needs_external_data, require_one_message, split_model
 from .model_writer import ModelWriter
 
@@ -17,15 +18,20 @@ DATA_SUFFIX = ".data"
 _NAME_DIGEST_DIGITS = 16
 
 
-def write_model(writer: ModelWriter, path: str | os.PathLike[str], *, follows_links: bool = True) -> None:
-    """Writes a model atomically.
+def write_model(
+    writer: ModelWriter, path: str | os.PathLike[str], labels: bytes | None = None, *, follows_links: bool = True
+) -> None:
+    """Writes a model atomically. `labels` is the content of its labels file, None if it has none.
 
     The tensors of a large model are written first, to a file that has their digest in its name, so that a reader sees
     the earlier model with its tensors until the new one is complete. Afterwards the files of tensors of earlier models
-    at this path are removed. Raises UsageError `unwritable-file`, `unreadable-file` for its folder, `too-large` for a
-    large model and no regular file.
+    at this path are removed. The labels file of an earlier model is removed before, unless it has the same content, and
+    the new one is written last, so that there are never labels of another model. Raises UsageError `unwritable-file`,
+    `unreadable-file` for its folder, `too-large` for a large model and no regular file.
     """
     target = _regular_target(path)
+    if target is not None:
+        _remove_other_labels(labels_path(target), labels)
     if target is None or not needs_external_data(writer):
         require_one_message(writer)
         write_atomically(path, writer.parts(), follows_links=follows_links)
@@ -42,6 +48,20 @@ def write_model(writer: ModelWriter, path: str | os.PathLike[str], *, follows_li
     for file in model_data_files(target) if target is not None else ():
         if file != data_file:
             remove_file(file)
+    if target is not None and labels is not None:
+        write_atomically(labels_path(target), labels, follows_links=False)
+
+
+def _remove_other_labels(path: Path, labels: bytes | None) -> None:
+    """Removes a labels file whose content differs."""
+    try:
+        if read_without_links(path) == labels:
+            return
+    except FileNotFoundError:
+        return
+    except OSError:  # a link, which is removed itself, or a file that cannot be read
+        pass
+    remove_file(path)
 
 
 def _copy_permissions(source: Path, target: Path) -> None:

@@ -58,7 +58,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "inspect": ("jsonnx inspect model.onnx", "jsonnx inspect model.onnx --spec -"),
     "import": ("jsonnx import model.keras -o spec.json --weights weights.safetensors",),
-    "export": ("jsonnx export --keras runs/digits -o digits.keras",),
+    "export": (
+        "jsonnx export --keras runs/digits -o digits.keras",
+        "jsonnx export --triton runs/digits -o repository",
+        "jsonnx export --kserve runs/digits -o digits.yaml --storage-uri s3://bucket/repository",
+        "jsonnx export --docker runs/digits -o image",
+    ),
     "lsp": ("jsonnx lsp", "jsonnx lsp --log server.log"),
     "schema": ("jsonnx schema -o model.schema.json", "jsonnx schema --structured --layers Dense,Conv2D,Flatten"),
     "layers": ("jsonnx layers Conv2D", "jsonnx layers optimizers", "jsonnx layers --search noise"),

@@ -101,6 +101,7 @@ def compile(
     """Compile a spec to an ONNX model. If it exceeds the budget of the spec or of the options, nothing is written."""
     from ..core.diagnostics import CompileError
     from ..core.files.files import refuse_overwrite
+    from ..core.files.run_layout import labels_path
     from ..pipeline.compile.check_budget import check_budget
     from ..pipeline.compile.compile import compile_checked, compile_part
     from ..pipeline.compile.initial_weights import possible_weight_files
@@ -111,7 +112,11 @@ def compile(
     if training and (inputs or outputs):
         raise UsageError("bad-option", "--training writes the whole network", "leave out --inputs and --outputs")
     checked = checked_spec(spec, changes, scale)
-    files = [Path(output) / name for name in training_files(checked)] if training else [Path(output)]
+    files = (
+        [Path(output) / name for name in training_files(checked)]
+        if training
+        else [Path(output), labels_path(Path(output))]
+    )
     refuse_overwrite([*checked.files, *possible_weight_files(weights)], files)
     if inputs or outputs:
         part = network_part(checked, split_names(inputs), split_names(outputs))

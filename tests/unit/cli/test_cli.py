@@ -105,7 +105,8 @@ def test_compile_writes_a_model_or_a_training_folder(work_folder: Path) -> None:
     assert a == b != c
     onnx.checker.check_model(onnx.load("a.onnx"), full_check=True)
     jsonnx("compile", "spec.json", "-o", "folder", "--training")
-    assert sorted(os.listdir("folder")) == ["manifest.json", "model.onnx", "train_step.onnx", "weights.safetensors"]
+    written = ["manifest.json", "model.labels.json", "model.onnx", "train_step.onnx", "weights.safetensors"]
+    assert sorted(os.listdir("folder")) == written
     assert Path("folder/model.onnx").read_bytes() == a
 
 

@@ -56,7 +56,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes | Iterable[Any], 
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     except OutsideRoot as error:
         raise error.as_usage_error() from error
     except (OSError, ValueError) as error:
@@ -169,7 +169,7 @@ def make_folders(path: Path) -> list[Path]:
             except FileExistsError:
                 continue  # another process has just created it
             created.append(folder)
-            _sync_folder(folder.parent)
+            sync_folder(folder.parent)
         if not path.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "it is not a folder")
     except OutsideRoot as error:
@@ -193,7 +193,7 @@ _NO_FOLDER_SYNC = (errno.EINVAL, errno.EBADF, errno.EACCES, errno.EOPNOTSUPP)
 to list the folder."""
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Waits until the entries of a folder are on the disk, if the file system and the folder's permissions allow it."""
     if not hasattr(os, "O_DIRECTORY"):
         return

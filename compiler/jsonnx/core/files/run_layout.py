@@ -8,10 +8,17 @@ from __future__ import annotations
 from pathlib import Path
 
 MODEL_FILE = "model.onnx"
+LABELS_SUFFIX = ".labels.json"
+LABELS_FILE = "model.labels.json"
 SPEC_FILE = "spec.json"
 WEIGHTS_FILE = "weights.safetensors"
 CHECKPOINT_PATTERN = "step-*.safetensors"
 """The pattern of the names of checkpoints, which sort by their steps."""
+
+
+def labels_path(model: Path) -> Path:
+    """The file with labels and thresholds beside a model: `model.labels.json` beside `model.onnx`."""
+    return model.parent / (model.stem + LABELS_SUFFIX)
 
 
 class RunPaths:
@@ -41,6 +48,8 @@ class RunPaths:
         """The trained weights, written at the end."""
         self.model = folder / MODEL_FILE
         """The inference model, written at the end."""
+        self.labels = labels_path(self.model)
+        """The labels and thresholds of the model's outputs, if it has any."""
         self.checkpoint_folder = folder / "checkpoints"
         self.best_checkpoint = self.checkpoint_folder / "best.safetensors"
         """The state after the best epoch, if checkpoints have a monitor."""
@@ -74,6 +83,7 @@ class RunPaths:
             *self.description,
             self.weights,
             self.model,
+            self.labels,
             self.metrics,
             self.steps,
             self.csv_log,

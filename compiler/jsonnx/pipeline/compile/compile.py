@@ -135,7 +135,7 @@ def compile_checked(
     metadata = model_metadata(typed, document, count, onnxruntime_ops(bound), types, thresholds, statistics)
     model = to_model_writer(bound, name=typed.network.name, metadata=metadata)
     after("model", model)
-    return Model(model, checked, graph, arrays, report, types, optimized, target)
+    return Model(model, checked, graph, arrays, report, types, optimized, target, thresholds)
 
 
 def _with_weights(graph: Graph, weights: Mapping[str, np.ndarray], checked: CheckedSpec) -> Graph:

@@ -17,6 +17,7 @@ from ...ir import Graph
 from ...lowering.cost import LayerCost, cost_table
 from ...lowering.dropped_layers import dropped_layers
 from ..check.check import CheckedSpec
+from .labels_file import labels_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,12 +50,13 @@ class Model:
         input_types: Mapping[str, TensorType] = {},
         optimized_graph: Graph | None = None,
         target: str = PLAIN_TARGET,
+        thresholds: Mapping[str, float] = {},
     ) -> None:
         self.weights, self.weights_report = dict(weights), report
         for array in self.weights.values():
             array.flags.writeable = False
         self._writer, self._checked, self._graph = writer, checked, graph
-        self._input_types = input_types
+        self._input_types, self._thresholds = input_types, thresholds
         self.optimized_graph = graph if optimized_graph is None else optimized_graph
         """The graph of the model with its weights, before it was written for its target."""
         self.target = target
@@ -112,12 +114,18 @@ class Model:
         """Runs ONNX' checker and strict shape inference on the model. A failure is a bug of jsonnx."""
         verify_model(self._writer.structure_proto())
 
+    @property
+    def labels_file(self) -> bytes | None:
+        """The content of the labels file beside the model; None if it has neither labels nor thresholds."""
+        return labels_json(self._checked, self._thresholds)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the ONNX file, atomically. Raises UsageError if it cannot be written.
 
-        The weights of a model beyond 2 GiB are in a file of their own beside it, `NAME-DIGEST.data`.
+        Labels and thresholds are also written beside it, to `NAME.labels.json`. The weights of a model beyond 2 GiB
+        are in a file of their own, `NAME-DIGEST.data`.
         """
-        write_model(self.writer, path)
+        write_model(self.writer, path, self.labels_file)
 
     def rows(self) -> list[LayerCost]:
         """One row a layer: name, type, output shape, parameters, multiply-adds."""

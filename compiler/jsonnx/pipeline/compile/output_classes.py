@@ -23,9 +23,12 @@ UNNAMED_LABELS = ("0", "1")
 class ClassKind(Enum):
     """The number of classes of an output that hold for a sample."""
 
-    ONE_OF_MANY = "the most probable class"
-    BINARY = "the second class above a threshold, else the first one"
-    MULTI_LABEL = "all classes above a threshold"
+    ONE_OF_MANY = "one_of_many"
+    """The most probable class."""
+    BINARY = "binary"
+    """The second class above a threshold, else the first one."""
+    MULTI_LABEL = "multi_label"
+    """All classes above a threshold."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +78,9 @@ def output_classes(
             continue
         scale = threshold_scale(typed, name, losses.get(name))
         if scale is not None:
-            kind, threshold = ClassKind.BINARY if is_binary else ClassKind.MULTI_LABEL, own or DEFAULT_THRESHOLD
-            cut = threshold_in_numbers(threshold, scale)
-            classes[name] = OutputClasses(labels, kind, cut, threshold, _has_probabilities(typed, name))
+            kind, probability = ClassKind.BINARY if is_binary else ClassKind.MULTI_LABEL, own or DEFAULT_THRESHOLD
+            cut = threshold_in_numbers(probability, scale)
+            classes[name] = OutputClasses(labels, kind, cut, probability, _has_probabilities(typed, name))
         elif units > 1:
             classes[name] = OutputClasses(
                 labels, ClassKind.ONE_OF_MANY, has_probabilities=_has_probabilities(typed, name)

@@ -245,9 +245,10 @@ class _PreparedRun:
 
         Returns the SHA-256 of each file.
         """
+        model = self.trainer.model()
         return {
             WEIGHTS_FILE: self.folder.write_weights(self.trainer.current_weights()),
-            MODEL_FILE: self.folder.write_model(self.trainer.model().writer),
+            MODEL_FILE: self.folder.write_model(model.writer, model.labels_file),
         }
 
     def write_end(

@@ -158,10 +158,10 @@ class RunFolder:
         for path, text in texts.items():
             self._write(path, text.encode())
 
-    def write_model(self, model: ModelWriter) -> str:
-        """Writes the model. Returns the SHA-256 of the file."""
+    def write_model(self, model: ModelWriter, labels: bytes | None = None) -> str:
+        """Writes the model, and its labels file if it has labels. Returns the SHA-256 of the model's file."""
         self._lock.require()
-        write_model(model, self.paths.model, follows_links=False)
+        write_model(model, self.paths.model, labels, follows_links=False)
         try:
             return file_sha256(self.paths.model)
         except OSError as error:

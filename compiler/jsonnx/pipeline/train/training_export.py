@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...backend import package_version, spec_hash, to_model_writer, verify_model, write_model
 from ...core.files.files import make_folders, write_atomically
+from ...core.files.run_layout import LABELS_FILE, MODEL_FILE
 from ...core.providers.known_providers import PLAIN_TARGET
 from ...core.reserved_names import (
     LEARNING_RATE,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from ...backend import ModelWriter
 
 MANIFEST_VERSION = 1
-_OUTPUT_FILES = ("train_step.onnx", "model.onnx", "weights.safetensors", "manifest.json")
+_OUTPUT_FILES = ("train_step.onnx", MODEL_FILE, LABELS_FILE, "weights.safetensors", "manifest.json")
 
 MANIFEST_HELP = {
     "step": "Feed inputs, targets, scalars, random and variables; next/NAME is what variable NAME is at the next step. "
@@ -81,8 +82,8 @@ def _augmentation_file(index: int) -> str:
 def write_training_folder(
     checked: CheckedSpec, model: Model, seed: int | None, folder: Path, target: str = PLAIN_TARGET
 ) -> None:
-    """Writes `train_step.onnx`, `model.onnx`, `weights.safetensors`, models of what augmentation layers get, and last
-    `manifest.json`; `target` is the model's.
+    """Writes `train_step.onnx`, `model.onnx` with its labels, `weights.safetensors`, models of what augmentation layers
+    get, and last `manifest.json`; `target` is the model's.
 
     Raises CompileError if the spec cannot be trained, UsageError if the folder cannot be written.
     """
@@ -100,11 +101,11 @@ def write_training_folder(
     make_folders(folder)
     target_entry = {} if target == PLAIN_TARGET else {"target": target}
     text = json.dumps(manifest(checked, plan) | target_entry, indent=2) + "\n"
-    models["model.onnx"] = model.writer
     for file, writer in models.items():
         write_model(writer, folder / file)
+    model.save(folder / MODEL_FILE)
     contents = (weights_parts(variables), text.encode())
-    for file, content in zip(_OUTPUT_FILES[2:], contents, strict=True):
+    for file, content in zip(_OUTPUT_FILES[-2:], contents, strict=True):
         write_atomically(folder / file, content)
 
 

@@ -7,10 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from ...core.diagnostics import CompileError, Diagnostic
+from ...core.files.files import open_file
 from ...interop.external_weights import require_own_weight_files, weights_folder
 
 _LOCATION_KEY = "location"
 """The key of a file's name in a tensor's `external_data`."""
+
+
+def own_weight_files(model: Path) -> list[Path]:
+    """The files with weights that a model's file names, as `own_weight_files_in`."""
+    with open_file(model) as file:
+        return own_weight_files_in(file.read(), str(model))
 
 
 def own_weight_files_in(data: bytes, name: str) -> list[Path]:

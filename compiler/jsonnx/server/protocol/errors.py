@@ -34,6 +34,8 @@ class RequestError(Exception):
     def document(self) -> dict[str, Any]:
         """The body of the answer."""
         body: dict[str, Any] = {"error": str(self), "code": self.code}
+        if self.help is not None:
+            body["help"] = self.help
         if self.diagnostics:
             body["diagnostics"] = diagnostics_json(self.diagnostics)
         return body

@@ -1,0 +1,153 @@
+"""Commands that exchange networks with other programs: import, export."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..core.diagnostics import UsageError
+from .common import (
+    ALL_OPTION,
+    PARTIAL_OPTION,
+    SEED_TYPE,
+    UNVERIFIED_OPTION,
+    handles_errors,
+    print_diagnostics,
+    print_document,
+    print_status,
+    print_weights_report,
+)
+
+TARGETS = ("keras", "triton", "kserve", "docker")
+OPTIONS_OF_TARGETS = {
+    "weights": ("keras",),
+    "partial": ("keras",),
+    "seed": ("keras",),
+    "name": ("triton", "kserve", "docker"),
+    "force": ("triton", "kserve", "docker"),
+    "storage_uri": ("kserve",),
+}
+"""The targets that an option is for, if it is not for all."""
+
+
+@click.command("import")
+@click.argument("file", metavar="FILE")
+@click.argument("weights_file", metavar="[WEIGHTS]", required=False)
+@click.option("-o", "--output", metavar="SPEC.json", help="Spec to write; standard output if omitted.")
+@click.option("--weights", metavar="OUT.safetensors", help="Also write the model's weights to this file.")
+@click.option("--flat", is_flag=True, help="Write every layer separately, without blocks and repetitions.")
+@ALL_OPTION
+@handles_errors
+def import_(file: str, weights_file: str | None, output: str | None, weights: str | None, flat: bool) -> None:
+    """Convert a Keras model to a spec. FILE is a .keras or .h5 file, or the JSON of to_json().
+
+    WEIGHTS is a .weights.h5 file with the weights of a JSON model.
+    """
+    from ..core.files.files import refuse_overwrite, write_atomically
+    from ..interop.safetensors_file import weights_parts
+    from ..pipeline.compile.keras_import import import_keras
+
+    model = import_keras(Path(file), weights_file, fold=not flat)
+    inputs = [Path(name) for name in (file, weights_file) if name]
+    refuse_overwrite(inputs, [Path(name) for name in (output, weights) if name])
+    if weights and model.weights is None:
+        raise UsageError("keras-no-weights", f"there are no weights in {file!r}", "omit --weights")
+    if model.notices:
+        print_diagnostics(model.notices, "text")
+    if weights and model.weights is not None:
+        write_atomically(weights, weights_parts(model.weights))
+        print_status(f"wrote {weights}: {len(model.weights)} arrays")
+    if output is None:
+        print_document(model.text.rstrip("\n"))
+        return
+    write_atomically(output, model.text.encode())
+    print_status(f"wrote {output}, from {model.keras_version}")
+
+
+@click.command(short_help="Convert a network for Keras, or a model for a server.")
+@click.argument("source", metavar="SPEC_OR_RUN_OR_MODEL")
+@click.option("--keras", is_flag=True, help="Write a Keras 3 model.")
+@click.option("--triton", is_flag=True, help="Write the model to a model repository of the Triton Inference Server.")
+@click.option("--kserve", is_flag=True, help="Write the YAML of a KServe service that runs what --triton wrote.")
+@click.option(
+    "--docker", is_flag=True, help="Write a folder with a Dockerfile that serves the model with `jsonnx serve`."
+)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="OUT",
+    help="For Keras, MODEL.keras or a folder for model.json and model.weights.h5. For Triton, the model repository, "
+    "which gets a folder NAME. For KServe, a YAML file. For Docker, a folder.",
+)
+@click.option("--name", metavar="NAME", help="Name of the served model; that of the RUN folder or the file if omitted.")
+@click.option(
+    "--storage-uri", metavar="URI", help="Where KServe finds the model repository, such as s3://bucket/models."
+)
+@click.option("--force", is_flag=True, help="Replace what an earlier export has written there.")
+@click.option("--weights", metavar="FILE", help="Use these weights instead of the trained or the initial weights.")
+@PARTIAL_OPTION
+@UNVERIFIED_OPTION
+@click.option("--seed", type=SEED_TYPE, help="Seed of the initial weights; the spec's seed if omitted.")
+@ALL_OPTION
+@handles_errors
+def export(source: str, output: str, unverified: bool, **given: Any) -> None:
+    """Convert a network and its weights for another framework, or a trained model for a server.
+
+    What is written for servers appears whole, and replaces nothing without --force. Triton and Docker also take ONNX
+    files that jsonnx did not write.
+    """
+    target = _target(given)
+    if target == "keras":
+        _export_keras(source, output, given["weights"], given["partial"], unverified, given["seed"])
+        return
+    from ..pipeline.export.container import write_container_folder
+    from ..pipeline.export.exported_model import ExportedModel
+    from ..pipeline.export.kserve import write_inference_service
+    from ..pipeline.export.triton_repository import write_triton_model
+
+    path, force, uri = Path(output), given["force"], given["storage_uri"]
+    model = ExportedModel.open(source, given["name"], not unverified)
+    if target == "triton":
+        print_status(f"wrote {write_triton_model(model, path, force)}")
+    elif target == "kserve":
+        write_inference_service(model.name, uri, path, force)
+        print_status(f"wrote {path}" + ("" if uri else ": set its storageUri, or give --storage-uri"))
+    else:
+        write_container_folder(model, path, force)
+        start = f"docker compose --project-directory {shlex.quote(output)} up --build"
+        print_status(f"wrote {path}\nnext:\n  {start}")
+
+
+def _target(given: Mapping[str, Any]) -> str:
+    """The one target that is given, with options that are for it. Raises UsageError."""
+    targets = [name for name in TARGETS if given[name]]
+    if len(targets) != 1:
+        message = "the target is missing" if not targets else f"--{targets[0]} and --{targets[1]} are two targets"
+        raise UsageError("bad-option", message, f"give one of {', '.join(f'--{name}' for name in TARGETS)}")
+    for option, own in OPTIONS_OF_TARGETS.items():
+        is_given = given[option] is not None and given[option] is not False
+        if is_given and targets[0] not in own:
+            name = option.replace("_", "-")
+            message = f"--{name} has no effect with --{targets[0]}"
+            raise UsageError("bad-option", message, f"--{name} is for {', '.join(f'--{other}' for other in own)}")
+    return targets[0]
+
+
+def _export_keras(
+    source: str, output: str, weights: str | None, partial: bool, unverified: bool, seed: int | None
+) -> None:
+    from ..core.files.files import refuse_overwrite
+    from ..pipeline.compile.initial_weights import possible_weight_files
+    from ..pipeline.export.keras_export import export_keras_model
+
+    model = export_keras_model(source, weights, seed, partial, not unverified)
+    refuse_overwrite([Path(source), *possible_weight_files(weights)], model.files(output))
+    if model.weights_report is not None:
+        print_weights_report(model.weights_report)
+    for path in model.save(output):
+        print_status(f"wrote {path}")

@@ -1,0 +1,1 @@
+"""A network for other frameworks, servers and containers."""
