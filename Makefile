@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test test-slow test-slow-sample test-versions reliability lint test-webgpu test-openvino test-ray test-mcp test-wheel parity parity-sample benchmarks generate clean
+.PHONY: demo test test-slow test-slow-sample test-versions reliability lint test-webgpu test-openvino test-ray test-serving test-mcp test-wheel parity parity-sample benchmarks generate clean
 
 demo: $(STAMP)
 	$(BIN)/jsonnx train samples/mnist_mlp.json -o runs/mnist_mlp --force
@@ -42,6 +42,10 @@ test-openvino:
 # Trainings, searches and predictions on Ray clusters of this machine. `run.sh -m "slow or not slow"` has more faults.
 test-ray:
 	sh tests/environments/ray/run.sh
+
+# `jsonnx serve` with clients of other projects. `run.sh -m "slow or not slow"` has long loads.
+test-serving:
+	sh tests/environments/serving/run.sh
 
 # `jsonnx mcp` with the client of the MCP Python SDK.
 test-mcp:

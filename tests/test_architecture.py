@@ -19,9 +19,10 @@ ARROWS = """
 callbacks: pipeline runtime core
 cli: ray server language_server mcp_server pipeline render runtime data lint lowering interop frontend layers sections
     backend library core
-server/http: server/models server/protocol server
+server/http: server/grpc server/models server/protocol server
+server/grpc: server/protocol server core
 server: server/rows server/models server/protocol backend data core
-server/deployment: server/batching pipeline runtime data passes backend core
+server/deployment: pipeline runtime data passes backend core
 server/rows: server/models server/monitoring server/protocol pipeline data core
 server/models: server/batching server/monitoring server/protocol pipeline runtime backend core
 server/batching: server/monitoring
@@ -33,6 +34,7 @@ language_server/features: language_server/checks language_server/documents pipel
 language_server/checks: language_server/documents pipeline lowering frontend sections ir library core
 language_server/documents: frontend layers core
 mcp_server: render hyperparameter_search frontend backend core
+client: core
 ray: pipeline hyperparameter_search render runtime collective data frontend sections backend core
 pipeline/compare: pipeline/run pipeline/run_folder pipeline/git pipeline/compile pipeline/check diff lowering
     analysis interop frontend core
@@ -47,6 +49,7 @@ pipeline/sweep: pipeline/run pipeline/run_folder pipeline/train pipeline/check r
     hyperparameter_search sections backend core
 pipeline/validate: pipeline/run pipeline/train pipeline/compile pipeline/check lint frontend sections placement
     backend ir core
+pipeline/serving: pipeline/run pipeline/compile pipeline/check runtime data analysis layers sections backend core
 pipeline/predict: pipeline/run pipeline/run_folder pipeline/compile pipeline/check runtime data frontend backend core
 pipeline/run: pipeline/run_folder pipeline/train pipeline/git pipeline/compile pipeline/check render trackers runtime
     collective data passes analysis frontend sections placement backend ir core
@@ -139,6 +142,7 @@ placement: ir core
 backend: ir core
 ir: core
 library:
+core/signature:
 core/files: core
 core/system: core/providers core
 core/providers:
@@ -186,6 +190,8 @@ OWNERS = {
     "mcp": {"mcp_server"},
     "mcp_types": {"mcp_server"},
     "pydantic": {"mcp_server"},
+    "grpc": {"server"},
+    "google": {"server"},
     "anyio": {"mcp_server"},
 }
 """The rooms that may import a third-party package."""

@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .client.client import Client
+    from .client.server_error import ServerError
     from .core.callback import Callback
     from .core.diagnostics import CompileError, Diagnostic, Note, UsageError
     from .core.types import Size, TensorType
@@ -25,12 +27,14 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "Callback": "core.callback",
+    "Client": "client.client",
     "CompileError": "core.diagnostics",
     "Diagnostic": "core.diagnostics",
     "FeedError": "data.samples.data_errors",
     "Model": "pipeline.compile.model",
     "Note": "core.diagnostics",
     "Run": "pipeline.run_folder.run",
+    "ServerError": "client.server_error",
     "Session": "runtime.session.session",
     "Size": "core.types",
     "TensorType": "core.types",
@@ -63,12 +67,14 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "Callback",
+    "Client",
     "CompileError",
     "Diagnostic",
     "FeedError",
     "Model",
     "Note",
     "Run",
+    "ServerError",
     "Session",
     "Size",
     "TensorType",

@@ -23,6 +23,10 @@ REVIEWED = {
     ("ray/__init__.py", "importlib.import_module(...)"): "names of our own modules, from a table in the package",
     ("ray/cluster.py", "import socket"): "asks whether something listens at the address of a cluster",
     ("ray/cluster.py", ".create_connection()"): "connects to the address that the user gives",
+    ("client/endpoint.py", "import ssl"): "verifies the certificates of the server that the user names",
+    ("client/endpoint.py", "import http"): "connects to the server that the user names",
+    ("client/endpoint.py", "import urllib.request"): "the proxies that the environment names",
+    ("client/transport.py", "import http"): "requests to the server that the user names",
     ("cli/__init__.py", "importlib.import_module(...)"): "names of our own modules, from a table in the package",
     (
         "render/reference/layer_modules.py",

@@ -13,6 +13,12 @@ from .common import PROVIDER_OPTION, PROVIDER_OPTIONS_OPTION, UNVERIFIED_OPTION,
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0 takes a free one."
 )
+@click.option(
+    "--grpc-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Also answer gRPC, on this port; 0 takes a free one. Needs the extra `grpc`.",
+)
 @click.option("--threads", type=click.IntRange(1, 4096), metavar="N", help="Threads of each run of a model.")
 @click.option("--sessions", type=click.IntRange(1, 1024), metavar="N", help="Runs of a model at the same time.")
 @PROVIDER_OPTION
@@ -23,6 +29,7 @@ def serve(
     models: tuple[str, ...],
     host: str,
     port: int,
+    grpc_port: int | None,
     threads: int | None,
     sessions: int | None,
     provider: str,
@@ -39,10 +46,12 @@ def serve(
 
     require_package("starlette", "serve", "the server")
     require_package("uvicorn", "serve", "the server")
+    if grpc_port is not None:
+        require_package("grpc", "grpc", "--grpc-port")
     from ..server.http.start import start
     from ..server.models.model_options import ModelOptions
     from ..server.models.model_sources import model_sources
     from ..server.options import ServerOptions
 
     options = ModelOptions(provider, parse_assignments(provider_options) or None, threads, sessions, not unverified)
-    start(model_sources(models), ServerOptions(host, port, models=options))
+    start(model_sources(models), ServerOptions(host, port, grpc_port, models=options))

@@ -19,7 +19,7 @@ from .options import ServerOptions
 from .protocol.classification import PARAMETER as CLASSIFICATION
 from .protocol.classification import classified
 from .protocol.datatypes import datatype_of, require_datatype
-from .protocol.errors import INTERNAL_ERROR_CODE, RequestError, bad_request
+from .protocol.errors import RequestError, bad_request
 from .protocol.requests import InferOutput, InferRequest, InferResponse, RequestedOutput
 from .rows.predict_rows import rows_of
 
@@ -119,7 +119,7 @@ class InferenceService:
         except RequestError:
             raise
         except Exception as error:
-            raise RequestError(500, INTERNAL_ERROR_CODE, f"the model {loaded.served.name!r} failed: {error}") from error
+            raise RequestError(500, "internal-error", f"the model {loaded.served.name!r} failed: {error}") from error
         loaded.observer.predicted(prepared, outputs)
         return outputs
 

@@ -138,10 +138,15 @@ def test_overlapping_windows_share_their_rows() -> None:
     assert dataset.digest != dataset.subset(slice(0, 5)).digest
 
 
-def test_training_on_windows_equals_training_on_arrays_of_them() -> None:
+@pytest.mark.parametrize("drops", [False, True])
+def test_training_on_windows_equals_training_on_arrays_of_them(drops: bool) -> None:
+    """With Dropout, whether a step is computed by blocks depends on the sizes of a batch."""
     write(range(STEPS))
     dataset = read(spec({"horizon": 3}))["train"]
     feeds = dataset.take(slice(None))
+    document = json.loads(Path("spec.json").read_text())
+    document["layers"][1:1] = [{"type": "Dropout", "rate": 0.5}] if drops else []
+    Path("spec.json").write_text(json.dumps(document))
     trainers = jsonnx.Trainer("spec.json"), jsonnx.Trainer("spec.json")
     losses = [
         trainers[0].fit(epochs=2).history["loss"],

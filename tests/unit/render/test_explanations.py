@@ -37,6 +37,8 @@ CODE_FUNCTIONS = {
     "add_in_spec",
     "ColumnError",
     "JsonError",
+    "RequestError",
+    "ServerError",
     "SpaceError",
     "fail",
     "_list",

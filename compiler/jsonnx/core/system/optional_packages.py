@@ -10,7 +10,7 @@ from typing import Any
 from ..diagnostics import UsageError
 from .installation import install_command
 
-_DISTRIBUTIONS = {"PIL": "pillow", "mlflow": "mlflow-skinny"}
+_DISTRIBUTIONS = {"PIL": "pillow", "grpc": "grpcio", "mlflow": "mlflow-skinny"}
 """The distributions of modules with another name."""
 
 _used: set[str] = set()

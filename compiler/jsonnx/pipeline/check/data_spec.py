@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...analysis.output_layer import VALUE_PRESERVING_LAYERS, unwrapped
 from ...analysis.shape_inference import TypedNetwork
 from ...core.date_formats import FormatName
+from ...core.diagnostics import JsonPath
 from ...data.samples.data_spec import DataSpec, IndexRange, make_data_spec
 from ...layers.attention.position_embeddings import PositionEmbedding
 from ...layers.core import Embedding, ReversibleEmbedding
@@ -22,7 +23,7 @@ from ...training.metrics.objective import Objective
 def index_limits(typed: TypedNetwork) -> dict[str, int]:
     """For each input that an Embedding or a PositionEmbedding looks up: the number of valid indices."""
     limits: dict[str, int] = {}
-    for layer, position, source in _input_readers(typed):
+    for layer, position, source, _ in input_readers(typed):
         if isinstance(layer, (Embedding, ReversibleEmbedding)):
             if isinstance(layer, ReversibleEmbedding) and typed.inputs[source].dtype.startswith("float"):
                 continue  # its inputs are vectors, not indices
@@ -35,7 +36,7 @@ def index_limits(typed: TypedNetwork) -> dict[str, int]:
 def input_vocabularies(typed: TypedNetwork) -> dict[str, frozenset[Any]]:
     """For each input of a lookup that rejects unknown tokens: the tokens of its vocabulary."""
     vocabularies: dict[str, frozenset[Any]] = {}
-    for layer, _, source in _input_readers(typed):
+    for layer, _, source, _ in input_readers(typed):
         if not isinstance(layer, (StringLookup, IntegerLookup)):
             continue
         table = layer.table
@@ -75,22 +76,31 @@ def _takes_missing_values(layer: Any) -> bool:
 def date_inputs(typed: TypedNetwork) -> dict[str, tuple[FormatName, ...]]:
     """For each input of texts that DateFeatures reads: the formats of dates that all such layers read."""
     formats: dict[str, tuple[FormatName, ...]] = {}
-    for layer, _, source in _input_readers(typed):
+    for layer, _, source, _ in input_readers(typed):
         if isinstance(layer, DateFeatures):
             known = formats.get(source, layer.formats)
             formats[source] = tuple(name for name in known if name in layer.formats)
     return formats
 
 
-def _input_readers(typed: TypedNetwork) -> Iterator[tuple[Any, int, str]]:
-    """The layers that read the values of an input, directly or behind layers that only arrange them; the position of
-    that value among the layer's inputs; and the input."""
+class InputReader(NamedTuple):
+    """A layer that reads the values of an input, directly or behind layers that only arrange them."""
+
+    layer: Any
+    position: int
+    """Of the value among the layer's inputs."""
+    input: str
+    path: JsonPath
+
+
+def input_readers(typed: TypedNetwork) -> Iterator[InputReader]:
+    """The layers that read the values of inputs, in topological order."""
     origins = {name: name for name in typed.inputs}
     for call in typed.network.calls:
         layer = unwrapped(call.layer)
         for position, source in enumerate(call.sources):
             if source in origins:
-                yield layer, position, origins[source]
+                yield InputReader(layer, position, origins[source], call.path)
         if isinstance(layer, VALUE_PRESERVING_LAYERS) and len(call.sources) == 1 and call.sources[0] in origins:
             origins[call.name] = origins[call.sources[0]]
 

@@ -45,15 +45,12 @@ class SizedSteps:
         if can_be_sized:
             self._blocked_types |= {random.type for random in plan.train.randoms.values() if random.kind == "mask"}
 
-    def sizes_for(self, arrays: Mapping[str, Any], samples: int | None = None) -> Mapping[str, int] | None:
-        """The sizes of symbols in these inputs, if steps for them are computed by blocks or rematerialize; else None.
-
-        `samples` replaces the number of samples in the arrays.
-        """
+    def sizes_for(self, arrays: Mapping[str, Any]) -> Mapping[str, int] | None:
+        """The sizes of symbols in these inputs, if steps for them are computed by blocks or rematerialize; else
+        None."""
         if not self._blocked_types and not self._needs_sizes:
             return None
         sizes = symbol_sizes(self._plan.inputs, arrays)
-        sizes |= {} if samples is None else {"batch": samples}
         return sizes if self._needs_sizes or self._is_blocked(sizes) else None
 
     def _is_blocked(self, sizes: Mapping[str, int]) -> bool:

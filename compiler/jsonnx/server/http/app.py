@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..options import ServerOptions
-from ..protocol.errors import INTERNAL_ERROR_CODE, RequestError
+from ..protocol.errors import RequestError
 from ..service import InferenceService
 from .predict_routes import predict_routes
 from .protocol_routes import protocol_routes
@@ -42,4 +42,4 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
 
 
 async def _answer_bug(request: Request, error: Exception) -> Response:
-    return error_response(RequestError(500, INTERNAL_ERROR_CODE, "the server failed; its log has the cause"))
+    return error_response(RequestError(500, "internal-error", "the server failed; its log has the cause"))

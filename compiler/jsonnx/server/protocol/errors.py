@@ -9,8 +9,6 @@ from ...core.diagnostics import CompileError, Diagnostic, UsageError
 from ...data.samples.data_errors import FeedError
 from ...render.diagnostics.diagnostics_json import diagnostics_json
 
-INTERNAL_ERROR_CODE = "internal-error"
-
 
 class RequestError(Exception):
     """A request that gets no result.
@@ -36,6 +34,8 @@ class RequestError(Exception):
     def document(self) -> dict[str, Any]:
         """The body of the answer."""
         body: dict[str, Any] = {"error": str(self), "code": self.code}
+        if self.help is not None:
+            body["help"] = self.help
         if self.diagnostics:
             body["diagnostics"] = diagnostics_json(self.diagnostics)
         return body

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
+from ...data.rows.row_samples import Kept
 from ...data.samples.data_errors import FeedError
 from ...pipeline.predict.prediction_files import Predictions
 from ...pipeline.predict.predictor import Predictor
@@ -26,6 +27,8 @@ class Rows:
 
     feeds: dict[str, np.ndarray]
     is_single: bool
+    kept: Kept
+    """Columns beside the answers, such as the last row of each window, by name."""
     notes: Sequence[Diagnostic]
     """What was left out of the rows, such as series that are too short."""
     predictor: Predictor
@@ -33,10 +36,14 @@ class Rows:
     def answer(self, outputs: Feeds) -> dict[str, Any]:
         """`{"prediction": ...}` for a row by itself, `{"predictions": [...]}` for a list of rows."""
         answers = list(row_answers(Predictions(outputs, self.predictor.classes)))
-        notes = {"notes": [note.message for note in self.notes]} if self.notes else {}
+        document: dict[str, Any] = {"predictions": answers}
         if self.is_single and len(answers) == 1:
-            return {"prediction": answers[0]} | notes
-        return {"predictions": answers} | notes
+            document = {"prediction": answers[0]}
+        if self.kept:
+            document["columns"] = {name: list(values) for name, values in self.kept.items()}
+        if self.notes:
+            document["notes"] = [note.message for note in self.notes]
+        return document
 
 
 def rows_of(served: ServedModel, body: bytes, media_type: str, max_rows: int) -> Rows:
@@ -60,4 +67,4 @@ def rows_of(served: ServedModel, body: bytes, media_type: str, max_rows: int) ->
         raise bad_request("the request has no rows")
     samples = parts[0].samples
     notes = [note.diagnostic for note in left_out_notes([(None, samples)])]
-    return Rows(samples.take(slice(None)), request.is_single, notes, predictor)
+    return Rows(samples.take(slice(None)), request.is_single, parts[0].kept, notes, predictor)

@@ -1,0 +1,1 @@
+"""What a model takes and predicts, in the terms of its users: rows, columns and classes."""

@@ -1,0 +1,1 @@
+"""Facts about a trained model that its server, forms, OpenAPI documents and clients share."""

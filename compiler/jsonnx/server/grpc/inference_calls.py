@@ -1,0 +1,107 @@
+"""The calls of the protocol's service and of gRPC's health service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import Any, NamedTuple
+
+from ..protocol.errors import RequestError, bad_request
+from ..service import InferenceService
+from .infer_messages import decode_request, encode_response
+from .messages import HEALTH_SERVICE, MESSAGES, SERVICE, Message
+
+
+class Call(NamedTuple):
+    """A call: the name of its request's class, what answers it, and whether that needs a token."""
+
+    request: str
+    answer: Callable[[Message, float], Awaitable[Message]]
+    """The answer to a request; its second argument is the time until the request's deadline in seconds."""
+    needs_token: bool = True
+
+
+class InferenceCalls:
+    """Answers the calls of clients. Each method raises RequestError."""
+
+    def __init__(self, service: InferenceService) -> None:
+        self._service = service
+
+    def services(self) -> dict[str, dict[str, Call]]:
+        """All calls by the names of services and calls."""
+        without_token = ("ServerLive", "ServerReady")
+        answers: dict[str, Any] = {
+            "ServerLive": self._server_live,
+            "ServerReady": self._server_ready,
+            "ModelReady": self._model_ready,
+            "ServerMetadata": self._server_metadata,
+            "ModelMetadata": self._model_metadata,
+            "ModelInfer": self._model_infer,
+            "RepositoryIndex": self._repository_index,
+            "RepositoryModelLoad": self._repository_model_load,
+            "RepositoryModelUnload": self._repository_model_unload,
+        }
+        calls = {name: Call(f"{name}Request", answer, name not in without_token) for name, answer in answers.items()}
+        return {SERVICE: calls, HEALTH_SERVICE: {"Check": Call("HealthCheckRequest", self._health_check, False)}}
+
+    async def _server_live(self, request: Message, remaining_s: float) -> Message:
+        return MESSAGES["ServerLiveResponse"](live=True)
+
+    async def _server_ready(self, request: Message, remaining_s: float) -> Message:
+        return MESSAGES["ServerReadyResponse"](ready=self._service.is_ready())
+
+    async def _model_ready(self, request: Message, remaining_s: float) -> Message:
+        is_ready = self._service.model_is_ready(request.name, request.version or None)
+        return MESSAGES["ModelReadyResponse"](ready=is_ready)
+
+    async def _server_metadata(self, request: Message, remaining_s: float) -> Message:
+        return MESSAGES["ServerMetadataResponse"](**self._service.server_metadata())
+
+    async def _model_metadata(self, request: Message, remaining_s: float) -> Message:
+        return MESSAGES["ModelMetadataResponse"](**self._service.model_metadata(request.name, request.version or None))
+
+    async def _model_infer(self, request: Message, remaining_s: float) -> Message:
+        try:
+            async with asyncio.timeout(remaining_s):
+                response = await self._service.infer(decode_request(request), monotonic() + remaining_s)
+        except TimeoutError:
+            message = f"the request was not answered within {remaining_s:g} s"
+            help = "send fewer rows at once, or give the server --timeout"
+            raise RequestError(503, "request-timeout", message, help) from None
+        return encode_response(response, is_raw=len(request.raw_input_contents) > 0)
+
+    async def _repository_index(self, request: Message, remaining_s: float) -> Message:
+        _require_no_repository(request)
+        return MESSAGES["RepositoryIndexResponse"](models=self._service.repository.index(request.ready))
+
+    async def _repository_model_load(self, request: Message, remaining_s: float) -> Message:
+        _require_no_repository(request)
+        if request.parameters:
+            help = "the server loads the file that it was started with"
+            raise bad_request(f"a model cannot be loaded with the parameters {', '.join(request.parameters)}", help)
+        await self._service.repository.load(request.model_name)
+        return MESSAGES["RepositoryModelLoadResponse"]()
+
+    async def _repository_model_unload(self, request: Message, remaining_s: float) -> Message:
+        _require_no_repository(request)
+        await self._service.repository.unload(request.model_name)
+        return MESSAGES["RepositoryModelUnloadResponse"]()
+
+    async def _health_check(self, request: Message, remaining_s: float) -> Message:
+        """The health of the server, or of a model as the service."""
+        if request.service in ("", SERVICE):
+            is_ready = self._service.is_ready()
+        else:
+            is_ready = self._service.model_is_ready(request.service)
+        return MESSAGES["HealthCheckResponse"](status=_SERVING if is_ready else _NOT_SERVING)
+
+
+_SERVING, _NOT_SERVING = 1, 2
+"""Values of the enumeration ServingStatus."""
+
+
+def _require_no_repository(request: Message) -> None:
+    if request.repository_name:
+        message = f"there is no repository {request.repository_name!r}"
+        raise RequestError(404, "unknown-model", message, "leave out repository_name: the server has one repository")
