@@ -20,7 +20,7 @@ callbacks: pipeline runtime core
 cli: ray server language_server mcp_server pipeline render runtime data lint lowering interop frontend layers sections
     backend library core
 server/http: server/page server/grpc server/models server/protocol server
-server/page: server/models server/protocol server pipeline html_report runtime data layers sections backend core
+server/page: server/models server/protocol server pipeline html_report data layers backend core
 server/grpc: server/protocol server core
 server: server/rows server/models server/protocol backend data core
 server/rows: server/models server/monitoring server/protocol pipeline data core
