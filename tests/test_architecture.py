@@ -19,14 +19,16 @@ ARROWS = """
 callbacks: pipeline runtime core
 cli: ray server language_server mcp_server pipeline render runtime data lint lowering interop frontend layers sections
     backend library core
-server/http: server/page server/grpc server/models server/protocol server
+server/http: server/page server/grpc server/http/middleware server/models server/monitoring server/protocol server
+    pipeline runtime backend core
+server/http/middleware: server/monitoring server/protocol
 server/page: server/models server/protocol server pipeline html_report data layers backend core
 server/grpc: server/protocol server core
-server: server/rows server/models server/protocol backend data core
+server: server/rows server/models server/monitoring server/protocol backend data core
 server/rows: server/models server/monitoring server/protocol pipeline data core
-server/models: server/batching server/monitoring server/protocol pipeline runtime backend core
+server/models: server/batching server/monitoring server/protocol pipeline runtime data backend core
 server/batching: server/monitoring
-server/monitoring:
+server/monitoring: core
 server/protocol: render data core
 language_server: language_server/features language_server/checks language_server/documents frontend core
 language_server/features: language_server/checks language_server/documents pipeline render frontend layers sections
@@ -194,6 +196,10 @@ OWNERS = {
     "grpc": {"server"},
     "google": {"server"},
     "anyio": {"mcp_server"},
+    "opentelemetry": {"server"},
+    "prometheus_client": {"server"},
+    "starlette": {"server"},
+    "uvicorn": {"server"},
 }
 """The rooms that may import a third-party package."""
 

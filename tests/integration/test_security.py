@@ -28,6 +28,9 @@ REVIEWED = {
     ("client/endpoint.py", "import urllib.request"): "the proxies that the environment names",
     ("client/transport.py", "import http"): "requests to the server that the user names",
     ("cli/__init__.py", "importlib.import_module(...)"): "names of our own modules, from a table in the package",
+    ("server/http/sockets.py", "import socket"): "`serve` listens on this machine unless another --host is given",
+    ("server/http/sockets.py", "import ssl"): "the certificate that the user gives",
+    ("server/http/sockets.py", ".create_server()"): "`serve` listens on this machine unless another --host is given",
     (
         "render/reference/layer_modules.py",
         "importlib.import_module(...)",

@@ -15,6 +15,7 @@ from ..core.types import TensorType
 from ..data.samples.data_errors import FeedError
 from .models.repository import LoadedModel, ModelRepository
 from .models.served_model import ServedModel, row_count
+from .monitoring.request_record import current_request
 from .options import ServerOptions
 from .protocol.classification import PARAMETER as CLASSIFICATION
 from .protocol.classification import classified
@@ -78,9 +79,10 @@ class InferenceService:
         """
         loaded = self.repository.model(request.model_name, request.model_version)
         try:
-            feeds = self._feeds(request, loaded.served)
-            requested = _requested_outputs(request, loaded.served)
-            outputs = await self.run(loaded, feeds, deadline_s)
+            with loaded.held():
+                feeds = self._feeds(request, loaded.served)
+                requested = _requested_outputs(request, loaded.served)
+                outputs = await self.run(loaded, feeds, deadline_s)
             return InferResponse(
                 request.model_name,
                 loaded.served.version,
@@ -97,8 +99,9 @@ class InferenceService:
         """The predictions for the rows in a body, by the columns of the model's spec. Raises RequestError."""
         loaded = self.repository.model(name, version)
         try:
-            rows = await asyncio.to_thread(rows_of, loaded.served, body, media_type, self.options.max_rows)
-            outputs = await self.run(loaded, rows.feeds, deadline_s)
+            with loaded.held():
+                rows = await asyncio.to_thread(rows_of, loaded.served, body, media_type, self.options.max_rows)
+                outputs = await self.run(loaded, rows.feeds, deadline_s)
             return {"model": name, "version": loaded.served.version, **rows.answer(outputs)}
         except RequestError as error:
             loaded.observer.failed(error.code)
@@ -108,8 +111,12 @@ class InferenceService:
         self, loaded: LoadedModel, feeds: Mapping[str, np.ndarray], deadline_s: float | None = None
     ) -> Mapping[str, np.ndarray]:
         """The outputs for checked arrays. Raises RequestError."""
-        if row_count(feeds) > self.options.max_rows:
-            message = f"the request has {row_count(feeds):,} rows, the limit is {self.options.max_rows:,}"
+        rows, record = row_count(feeds), current_request.get()
+        if record is not None:
+            record.model, record.version, record.rows = loaded.served.name, loaded.served.version, rows
+            deadline_s = deadline_s or record.deadline_s
+        if rows > self.options.max_rows:
+            message = f"the request has {rows:,} rows, the limit is {self.options.max_rows:,}"
             raise RequestError(413, "too-large", message, "send fewer rows in a request")
         try:
             prepared = loaded.served.session.prepare(feeds)

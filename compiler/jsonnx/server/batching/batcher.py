@@ -31,6 +31,11 @@ class Batcher:
         self._run, self._observer = run, observer
         self._threads = ThreadPoolExecutor(limits.sessions)
 
+    @property
+    def queue_rows(self) -> int:
+        """Rows that wait for a run."""
+        return 0
+
     async def infer(self, feeds: Feeds, deadline_s: float | None = None) -> Feeds:
         """The outputs for the inputs of one request."""
         start, rows = monotonic(), len(next(iter(feeds.values())))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import logging
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -12,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from ...core.diagnostics import UsageError
 from ..options import ServerOptions
-from ..protocol.errors import INTERNAL_ERROR_CODE, RequestError, bad_request
+from ..protocol.errors import RequestError, bad_request
 from ..service import InferenceService
 from .inference_calls import Call, InferenceCalls
 from .messages import MESSAGES
@@ -41,11 +42,13 @@ class GrpcServer:
                 method: grpc.unary_unary_rpc_method_handler(_answer_to(call, options)) for method, call in calls.items()
             }
             self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
-        self.port = self._listen(f"{options.host}:{options.grpc_port}")
+        self.port = self._listen(f"{options.host}:{options.grpc_port}", _credentials(options))
         """The port on which it listens; another than the wanted one if that was 0."""
 
-    def _listen(self, address: str) -> int:
+    def _listen(self, address: str, credentials: grpc.ServerCredentials | None) -> int:
         try:
+            if credentials is not None:
+                return self._server.add_secure_port(address, credentials)
             return self._server.add_insecure_port(address)
         except RuntimeError as error:
             message = f"cannot listen for gRPC on {address}: {error}"
@@ -58,6 +61,14 @@ class GrpcServer:
     async def stop(self, grace_s: float) -> None:
         """Refuses new calls, waits at most `grace_s` for the answers of others, and ends."""
         await self._server.stop(grace_s)
+
+
+def _credentials(options: ServerOptions) -> grpc.ServerCredentials | None:
+    """The certificate that the HTTP server has, too; None without TLS."""
+    if options.tls_certificate is None or options.tls_key is None:
+        return None
+    chain, key = (Path(path).read_bytes() for path in (options.tls_certificate, options.tls_key))
+    return grpc.ssl_server_credentials([(key, chain)])
 
 
 def _answer_to(call: Call, options: ServerOptions) -> Answer:
@@ -74,7 +85,7 @@ def _answer_to(call: Call, options: ServerOptions) -> Answer:
         except Exception as error:
             logging.getLogger(__name__).exception("a call of gRPC failed")
             text = f"the server has an error of its own: {type(error).__name__}"
-            return await _abort(context, RequestError(500, INTERNAL_ERROR_CODE, text))
+            return await _abort(context, RequestError(500, "internal-error", text))
 
     return answer
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from ..options import ServerOptions
 from ..page.routes import page_routes
@@ -16,10 +19,10 @@ from .protocol_routes import protocol_routes
 from .responses import error_response
 
 
-def create_app(service: InferenceService, options: ServerOptions) -> Starlette:
-    """The application that answers with a service."""
+def create_app(service: InferenceService, options: ServerOptions, routes: Sequence[Route] = ()) -> Starlette:
+    """The application that answers with a service; `routes` are further ones."""
     app = Starlette(
-        routes=[*protocol_routes(service), *predict_routes(service), *page_routes(service)],
+        routes=[*protocol_routes(service), *predict_routes(service), *page_routes(service), *routes],
         exception_handlers={RequestError: _answer_failure, HTTPException: _answer_http_error, Exception: _answer_bug},
     )
     app.router.redirect_slashes = False

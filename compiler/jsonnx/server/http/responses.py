@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
+from ..monitoring.request_record import current_request
 from ..protocol.errors import RequestError
 
 JSON = "application/json"
@@ -18,6 +19,8 @@ def json_response(document: Any, status: int = 200, headers: dict[str, str] | No
 
 
 def error_response(error: RequestError) -> Response:
-    """The answer to a request that failed."""
+    """The answer to a request that failed, of which the log tells the code."""
+    if (record := current_request.get()) is not None:
+        record.code = error.code
     headers = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
     return json_response(error.document(), error.status, headers)

@@ -1,47 +1,194 @@
-"""Starts the HTTP server."""
+"""Starts the servers of HTTP and gRPC, and ends them without the loss of a request."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-
-import uvicorn
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from ..models.model_sources import ModelSource
+from ..models.model_watcher import watch_models
 from ..models.repository import ModelRepository
+from ..models.served_model import ServedModel
+from ..models.warm_up import warm_up
+from ..monitoring.request_log import RequestLog
+from ..monitoring.server_metrics import ServerMetrics
+from ..monitoring.tracing import find_tracing
 from ..options import ServerOptions
 from ..service import InferenceService
 from .app import create_app
+from .metrics_route import metrics_route
+from .middleware.permission import Permission, is_loopback
+from .middleware.request_middleware import RequestMiddleware, RequestSettings
+from .sockets import Listener, listen
+from .start_report import build_labels, model_statuses, report_models
+from .uvicorn_server import UvicornServer, log_libraries, uvicorn_server
+
+if TYPE_CHECKING:
+    from ..grpc.grpc_server import GrpcServer
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+EXIT_BY_SIGNAL = 128
+"""Added to the number of a signal, it is the exit status of a process that the signal ends."""
 
 
 def start(sources: Sequence[ModelSource], options: ServerOptions) -> None:
     """Serves models until the process is told to end. Raises UsageError, CompileError if one cannot be loaded."""
-    asyncio.run(_serve(sources, options))
-
-
-@asynccontextmanager
-async def _grpc_server(service: InferenceService, options: ServerOptions) -> AsyncIterator[None]:
-    """Answers gRPC within the block, if that is wanted; its end waits for the answers to all calls."""
-    if options.grpc_port is None:
-        yield
-        return
-    from ..grpc.grpc_server import GrpcServer  # needs an extra of its own
-
-    server = GrpcServer(service, options)
-    await server.start()
+    listener = listen(options)
+    log = RequestLog(sys.stderr, options.log)
+    log_libraries(log)
     try:
-        yield
+        server = _Server(sources, options, listener, log)
+        with asyncio.Runner(loop_factory=server.http.config.get_loop_factory()) as runner:
+            runner.run(server.serve())
     finally:
-        await server.stop(options.timeout_s)
+        listener.socket.close()
+        log.close()
 
 
-async def _serve(sources: Sequence[ModelSource], options: ServerOptions) -> None:
-    service = InferenceService(ModelRepository(sources, options.models), options)
-    await service.repository.load_all()
-    config = uvicorn.Config(
-        create_app(service, options), options.host, options.port, access_log=False, log_level="warning", lifespan="off"
-    )
-    async with _grpc_server(service, options):
-        await uvicorn.Server(config).serve()
-    await service.repository.drain()
+@dataclass
+class _Server:
+    """The servers of one process, and their end."""
+
+    sources: Sequence[ModelSource]
+    options: ServerOptions
+    listener: Listener
+    log: RequestLog
+    http: UvicornServer = field(init=False)
+    service: InferenceService = field(init=False)
+    metrics: ServerMetrics = field(init=False)
+    grpc: GrpcServer | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self.metrics = ServerMetrics(build_labels(self.options))
+        repository = ModelRepository(
+            self.sources,
+            self.options.models,
+            lambda served: self.metrics.model(served.name, served.version),
+            self._warm_up,
+            self._on_load,
+        )
+        self.metrics.statuses = lambda: model_statuses(repository)
+        self.service = InferenceService(repository, self.options)
+        settings = RequestSettings(
+            permission_of(self.options),
+            self.metrics,
+            self.log,
+            lambda: self.service.is_draining,
+            self.options.timeout_s,
+            self.options.max_body_bytes,
+            find_tracing(),
+        )
+        app = RequestMiddleware(create_app(self.service, self.options, [metrics_route(self.metrics)]), settings)
+        self.http = uvicorn_server(app, self.options, self.listener, self.metrics)
+
+    async def serve(self) -> None:
+        """Loads the models while requests for them are refused, and answers until the first signal."""
+        is_told = asyncio.Event()
+        _on_signals(is_told)
+        serving = asyncio.create_task(self.http.serve([self.listener.socket]))
+        tasks = [asyncio.create_task(self.http.sweep())]
+        try:
+            loading = asyncio.create_task(self.service.repository.load_all())
+            await _first_of(loading, is_told, serving)
+            if loading.done():
+                loading.result()
+                await self._start_grpc()
+                self._report()
+                if self.options.reload_s:
+                    watching = watch_models(self.service.repository, self.options.reload_s)
+                    tasks.append(asyncio.create_task(watching))
+                await _first_of(is_told, serving)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await self._end(serving)
+
+    async def _start_grpc(self) -> None:
+        if self.options.grpc_port is not None:
+            from ..grpc.grpc_server import GrpcServer  # needs an extra of its own
+
+            self.grpc = GrpcServer(self.service, self.options)
+            await self.grpc.start()
+
+    async def _end(self, serving: asyncio.Task[None]) -> None:
+        """Answers the requests that have arrived, within `drain_s`."""
+        self.service.is_draining = True
+        waiting = self.metrics.requests_in_flight
+        self.log.event("draining", f"ending: {waiting} requests are being answered", requests=waiting)
+        if self.service.repository.is_ready():
+            await asyncio.sleep(self.options.drain_delay_s)
+        self.http.should_exit = True
+        with suppress(SystemExit):
+            await serving
+        if self.grpc is not None:
+            await self.grpc.stop(self.options.drain_s)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.service.repository.drain(), timeout=1)
+            self.log.event("ended", "ended")
+            return
+        self.log.event("ended", "ended before a run of a model did", level="warning")
+        self.log.close()
+        os._exit(0)  # a thread of onnxruntime cannot be interrupted, and Python would wait for it
+
+    def _report(self) -> None:
+        report_models(self.service.repository, self.options, self.log)
+        self.log.event("ready", f"serving on {self.listener.url}", url=self.listener.url)
+        if self.options.token is not None and self.listener.tls is None and not is_loopback(self.options.host):
+            message = "the token is sent unencrypted; give --tls-certificate, or put a proxy with TLS in front"
+            self.log.event("unencrypted", message, level="warning")
+
+    def _warm_up(self, served: ServedModel) -> None:
+        sizes = (1, self.options.models.max_batch_rows) if served.batching.is_allowed else (1,)
+        if refusal := warm_up(served, sizes):
+            message = f"the model {served.name} is not warm: it does not take drawn values"
+            self.log.event("not-warm", message, model=served.name, version=served.version, reason=refusal)
+
+    def _on_load(self, name: str, error: str | None) -> None:
+        self.metrics.loaded(name, error is not None)
+        if error is not None:
+            kept = self.service.repository.ready_versions(name)
+            message = f"the model {name} was not loaded: {error}"
+            self.log.event("load-failed", message, level="error", model=name, kept_versions=kept)
+        elif self.service.repository.is_ready():
+            self.log.event("loaded", f"the model {name} was loaded again", model=name)
+
+
+def permission_of(options: ServerOptions) -> Permission:
+    """Who may send requests to a server: with a name of this machine alone, only programs that call it by that name."""
+    checks_hosts = is_loopback(options.host) or bool(options.hosts)
+    return Permission(options.token, options.hosts if checks_hosts else None, options.origins)
+
+
+async def _first_of(*awaited: asyncio.Task[Any] | asyncio.Event) -> None:
+    """Waits until a task is done or an event is set."""
+    tasks = [item if isinstance(item, asyncio.Task) else asyncio.create_task(item.wait()) for item in awaited]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task, item in zip(tasks, awaited, strict=True):
+        if task is not item:
+            task.cancel()
+
+
+def _on_signals(is_told: asyncio.Event) -> None:
+    """Sets the event at the first signal; the second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+
+    def handle(number: int, frame: Any = None) -> None:
+        if is_told.is_set():
+            os._exit(EXIT_BY_SIGNAL + number)
+        loop.call_soon_threadsafe(is_told.set)
+
+    for number in SIGNALS:
+        _set_handler(loop, number, handle)
+
+
+def _set_handler(loop: asyncio.AbstractEventLoop, number: int, handle: Callable[[int], None]) -> None:
+    try:
+        loop.add_signal_handler(number, handle, number)
+    except NotImplementedError:  # Windows
+        signal.signal(number, lambda number, frame: handle(number))

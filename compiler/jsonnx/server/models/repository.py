@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...core.diagnostics import CompileError, UsageError, suggestion
+from ...data.samples.data_errors import FeedError
 from ..batching.batcher import Batcher, BatchLimits
 from ..monitoring.observer import NoObserver, Observer
 from ..protocol.errors import RequestError
 from .model_options import ModelOptions
 from .model_sources import ModelSource
 from .served_model import ServedModel
+
+DRAIN_INTERVAL_S = 0.01
+LOAD_ERRORS = (UsageError, CompileError, FeedError, OSError)
+"""What the load of a file raises that is missing, or broken."""
 
 
 class ModelState(Enum):
@@ -26,12 +32,30 @@ class ModelState(Enum):
     UNAVAILABLE = "UNAVAILABLE"
 
 
-class LoadedModel(NamedTuple):
+@dataclass
+class LoadedModel:
     """A version that answers requests."""
 
     served: ServedModel
     batcher: Batcher
     observer: Observer
+    requests: int = 0
+    """Requests that hold it. It may be replaced while they prepare their inputs."""
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps the version running for a request."""
+        self.requests += 1
+        try:
+            yield
+        finally:
+            self.requests -= 1
+
+    async def drain(self) -> None:
+        """Waits until all requests that hold it are answered, and ends its threads."""
+        while self.requests:
+            await asyncio.sleep(DRAIN_INTERVAL_S)
+        await self.batcher.drain()
 
 
 @dataclass
@@ -52,12 +76,15 @@ class _Entry:
 
 
 WarmUp = Callable[[ServedModel], None]
+OnLoad = Callable[[str, str | None], None]
+"""Told the name of a model that was loaded, and the error if that failed."""
 
 
 class ModelRepository:
     """Models by name and version.
 
-    `observe` makes what counts the requests to a version, `warm_up` runs a model before it answers requests.
+    `observe` makes what counts the requests to a version, `warm_up` runs a model before it answers requests, `on_load`
+    is told of each load.
     """
 
     def __init__(
@@ -66,9 +93,16 @@ class ModelRepository:
         options: ModelOptions,
         observe: Callable[[ServedModel], Observer] = lambda served: NoObserver(),
         warm_up: WarmUp = lambda served: None,
+        on_load: OnLoad = lambda name, error: None,
     ) -> None:
         self._entries = {source.name: _Entry(source) for source in sources}
-        self._options, self._observe, self._warm_up = options, observe, warm_up
+        self._options, self._observe, self._warm_up, self._on_load = options, observe, warm_up, on_load
+        self._has_loaded_all = False
+
+    @property
+    def sources(self) -> list[ModelSource]:
+        """The files of all models."""
+        return [entry.source for entry in self._entries.values()]
 
     @property
     def names(self) -> list[str]:
@@ -102,12 +136,8 @@ class ModelRepository:
             yield from (version.loaded for version in entry.versions.values() if version.loaded)
 
     def is_ready(self) -> bool:
-        """Whether every model has a version that answers requests, but for those that were unloaded by request."""
-        return all(
-            item.state is not ModelState.LOADING and (item.loaded or item.reason == UNLOADED)
-            for entry in self._entries.values()
-            for item in entry.versions.values()
-        ) and all(entry.versions for entry in self._entries.values())
+        """Whether all models were loaded once, and each has a version that answers, unless a request unloaded it."""
+        return self._has_loaded_all and all(map(_is_ready, self._entries.values()))
 
     def index(self, only_ready: bool = False) -> list[dict[str, Any]]:
         """The index of the repository extension."""
@@ -122,6 +152,7 @@ class ModelRepository:
         """Loads all models. Raises UsageError, CompileError of the first that cannot be loaded."""
         for name in self.names:
             await self._load(name)
+        self._has_loaded_all = True
 
     async def load(self, name: str) -> None:
         """Loads a model, or loads it again: the new versions replace the old ones when they are ready. Raises
@@ -129,26 +160,39 @@ class ModelRepository:
         self._entry(name)
         try:
             await self._load(name)
-        except (UsageError, CompileError) as error:
+        except LOAD_ERRORS as error:
             raise RequestError(400, "model-unavailable", f"the model {name!r} was not loaded: {error}") from error
 
     async def _load(self, name: str) -> None:
         entry = self._entry(name)
         async with entry.lock:
-            sources = await asyncio.to_thread(entry.source.versions)
-            for version, path in sources.items():
-                item = entry.versions.setdefault(version, _Version())
-                item.state = ModelState.READY if item.loaded else ModelState.LOADING
-                try:
-                    served = await asyncio.to_thread(self._open, name, version, path)
-                except (UsageError, CompileError) as error:
-                    item.state = ModelState.READY if item.loaded else ModelState.UNAVAILABLE
-                    item.reason = str(error)
-                    raise
+            try:
+                await self._load_versions(entry)
+            except LOAD_ERRORS as error:
+                self._on_load(name, str(error))
+                raise
+        self._on_load(name, None)
+
+    async def _load_versions(self, entry: _Entry) -> None:
+        """Loads all versions, and ends those whose files have gone. Raises the first error at the end."""
+        errors: list[Exception] = []
+        sources = await asyncio.to_thread(entry.source.versions)
+        for version, path in sources.items():
+            item = entry.versions.setdefault(version, _Version())
+            item.state = ModelState.READY if item.loaded else ModelState.LOADING
+            try:
+                served = await asyncio.to_thread(self._open, entry.source.name, version, path)
+            except LOAD_ERRORS as error:
+                item.state = ModelState.READY if item.loaded else ModelState.UNAVAILABLE
+                item.reason = str(error)
+                errors.append(error)
+            else:
                 await self._replace(item, self._started(served))
-            for version in entry.versions.keys() - sources.keys():
-                await self._end(entry.versions.pop(version), "the file has gone")
-            entry.versions = {version: entry.versions[version] for version in sources}
+        for version in entry.versions.keys() - sources.keys():
+            await self._end(entry.versions.pop(version), "the file has gone")
+        entry.versions = {version: entry.versions[version] for version in sources}
+        if errors:
+            raise errors[0]
 
     def _open(self, name: str, version: str, path: Any) -> ServedModel:
         served = ServedModel.open(name, version, path, self._options)
@@ -164,7 +208,7 @@ class ModelRepository:
     async def _replace(self, item: _Version, loaded: LoadedModel) -> None:
         old, item.loaded, item.state, item.reason = item.loaded, loaded, ModelState.READY, ""
         if old is not None:
-            await old.batcher.drain()
+            await old.drain()
 
     async def unload(self, name: str) -> None:
         """Ends the answers of a model when the requests that it has are answered. Raises RequestError 404."""
@@ -176,13 +220,13 @@ class ModelRepository:
     async def _end(self, item: _Version, reason: str) -> None:
         old, item.loaded, item.state, item.reason = item.loaded, None, ModelState.UNLOADING, reason
         if old is not None:
-            await old.batcher.drain()
+            await old.drain()
         item.state = ModelState.UNAVAILABLE
 
     async def drain(self) -> None:
         """Waits until all requests are answered."""
         for loaded in list(self.loaded()):
-            await loaded.batcher.drain()
+            await loaded.drain()
 
     def _entry(self, name: str) -> _Entry:
         if name not in self._entries:
@@ -193,6 +237,11 @@ class ModelRepository:
 
 UNLOADED = "unloaded"
 """The reason of a version that a request has unloaded."""
+
+
+def _is_ready(entry: _Entry) -> bool:
+    versions = entry.versions.values()
+    return any(item.loaded for item in versions) or all(item.reason == UNLOADED for item in versions)
 
 
 def _reason(entry: _Entry) -> str:

@@ -1,0 +1,1 @@
+"""What surrounds every HTTP request: its id, limits, permission, log and metrics."""
