@@ -144,6 +144,7 @@ COMMAND_MODULES = {
     "lock": "runs",
     "report": "report",
     "predict": "models",
+    "drift": "data",
     "inspect": "models",
     "import": "exchange",
     "export": "exchange",

@@ -56,6 +56,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "jsonnx predict runs/digits --data new.csv -o predictions.csv",
         "jsonnx predict runs/digits --data - --id name",
     ),
+    "drift": (
+        "jsonnx drift runs/digits --data new.csv",
+        "jsonnx drift runs/digits --data new.csv --threshold 0.1",
+    ),
     "inspect": ("jsonnx inspect model.onnx", "jsonnx inspect model.onnx --spec -"),
     "import": ("jsonnx import model.keras -o spec.json --weights weights.safetensors",),
     "export": (
