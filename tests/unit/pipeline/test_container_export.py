@@ -62,7 +62,9 @@ def test_the_dockerfile_is_short_and_its_user_has_no_rights() -> None:
     jsonnx("export", "--docker", "net.onnx", "-o", "image", "--name", "m")
     lines = Path("image/Dockerfile").read_text().splitlines()
     assert len(lines) < 20
-    assert all(line.split()[0] in "# FROM COPY RUN ENV USER EXPOSE HEALTHCHECK CMD".split() for line in lines)
+    assert all(
+        line.split()[0] in ["#", "FROM", "COPY", "RUN", "ENV", "USER", "EXPOSE", "HEALTHCHECK", "CMD"] for line in lines
+    )
     (user,) = (line.split()[1] for line in lines if line.startswith("USER"))
     assert user == "65532:65532"
     (command,) = (json.loads(line.partition(" ")[2]) for line in lines if line.startswith("CMD"))

@@ -16,12 +16,15 @@ from ..models.model_watcher import watch_models
 from ..models.repository import ModelRepository
 from ..models.served_model import ServedModel
 from ..models.warm_up import warm_up
+from ..monitoring.input_monitor import InputMonitor
+from ..monitoring.model_metrics import ModelMetrics
 from ..monitoring.request_log import RequestLog
 from ..monitoring.server_metrics import ServerMetrics
 from ..monitoring.tracing import find_tracing
 from ..options import ServerOptions
 from ..service import InferenceService
 from .app import create_app
+from .drift_routes import drift_routes
 from .metrics_route import metrics_route
 from .middleware.permission import Permission, is_loopback
 from .middleware.request_middleware import RequestMiddleware, RequestSettings
@@ -68,7 +71,7 @@ class _Server:
         repository = ModelRepository(
             self.sources,
             self.options.models,
-            lambda served: self.metrics.model(served.name, served.version),
+            self._observe,
             self._warm_up,
             self._on_load,
         )
@@ -83,7 +86,8 @@ class _Server:
             self.options.max_body_bytes,
             find_tracing(),
         )
-        app = RequestMiddleware(create_app(self.service, self.options, [metrics_route(self.metrics)]), settings)
+        routes = [metrics_route(self.metrics), *drift_routes(self.service, self.metrics)]
+        app = RequestMiddleware(create_app(self.service, self.options, routes), settings)
         self.http = uvicorn_server(app, self.options, self.listener, self.metrics)
 
     async def serve(self) -> None:
@@ -136,6 +140,12 @@ class _Server:
         if self.options.token is not None and self.listener.tls is None and not is_loopback(self.options.host):
             message = "the token is sent unencrypted; give --tls-certificate, or put a proxy with TLS in front"
             self.log.event("unencrypted", message, level="warning")
+
+    def _observe(self, served: ServedModel) -> ModelMetrics:
+        """What counts the requests to a model; the drift of its inputs begins anew when it is loaded."""
+        metrics = self.metrics.model(served.name, served.version)
+        metrics.inputs = InputMonitor.open(served.path, served.session)
+        return metrics
 
     def _warm_up(self, served: ServedModel) -> None:
         sizes = (1, self.options.models.max_batch_rows) if served.batching.is_allowed else (1,)

@@ -13,15 +13,14 @@ import orjson
 from .binary_tensors import array_of_bytes, bytes_of_array
 from .datatypes import RAW_ONLY_DATATYPES
 from .errors import bad_request
-from .json_tensors import MAX_RANK, array_of_data, data_of_array
+from .json_tensors import array_of_data, data_of_array
 from .requests import InferInput, InferOutput, InferRequest, InferResponse, Parameters, RequestedOutput
+from .tensor_shapes import checked_shape
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 """The HTTP header with the length of the JSON in front of binary tensors."""
 BINARY_SIZE, BINARY_DATA, BINARY_OUTPUT = "binary_data_size", "binary_data", "binary_data_output"
 """Parameters: the bytes of a tensor; whether an output is wanted as bytes; whether all outputs are."""
-
-_MAX_SIZE = (1 << 63) - 1
 
 
 def decode_request(body: bytes, header_length: str | None, model_name: str, model_version: str | None) -> InferRequest:
@@ -73,7 +72,11 @@ def _decode_input(item: Any, number: int, rest: memoryview) -> tuple[InferInput,
     """The input, and the bytes behind its own."""
     name = _name(item, f"input {number}")
     tensor = f"the input {name!r}"
-    shape, datatype, parameters = _shape(item, tensor), item.get("datatype"), _parameters(item, tensor)
+    shape, datatype, parameters = (
+        checked_shape(item.get("shape"), tensor),
+        item.get("datatype"),
+        _parameters(item, tensor),
+    )
     size = parameters.get(BINARY_SIZE)
     if size is None:
         return InferInput(name, datatype, array_of_data(item.get("data"), shape, datatype, tensor), parameters), rest
@@ -88,15 +91,6 @@ def _name(item: Any, tensor: str) -> str:
     if not isinstance(item, dict) or not isinstance(item.get("name"), str):
         raise bad_request(f"{tensor} of the request has no name")
     return item["name"]
-
-
-def _shape(item: Mapping[str, Any], tensor: str) -> tuple[int, ...]:
-    shape = item.get("shape")
-    if not isinstance(shape, list) or any(type(size) is not int or not 0 <= size <= _MAX_SIZE for size in shape):
-        raise bad_request(f"{tensor} has the shape {shape!r}", "give a list of sizes, such as [1, 4]")
-    if len(shape) > MAX_RANK:
-        raise bad_request(f"the shape of {tensor} has {len(shape)} axes, the limit is {MAX_RANK}")
-    return tuple(shape)
 
 
 def _parameters(item: Mapping[str, Any], owner: str) -> Parameters:

@@ -10,9 +10,7 @@ import numpy as np
 
 from .datatypes import BYTES, RAW_ONLY_DATATYPES, dtype_of
 from .errors import bad_request
-
-MAX_RANK = 32
-"""Axes of a tensor."""
+from .tensor_shapes import MAX_RANK
 
 _NUMBER_TYPES = {int, float}
 _FLOAT_TYPES = _NUMBER_TYPES | {type(None)}
