@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from ..grpc.grpc_server import GrpcServer
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+FAREWELL_S = 0.2
+"""The shortest time in which answers tell clients to close their connections, before the server closes idle ones."""
+LAST_RUN_S = 1.0
+"""The longest time for runs whose requests were given up."""
 EXIT_BY_SIGNAL = 128
 """Added to the number of a signal, it is the exit status of a process that the signal ends."""
 
@@ -117,18 +121,17 @@ class _Server:
     async def _end(self, serving: asyncio.Task[None], grpc: GrpcServer | None) -> None:
         """Answers the requests that have arrived, within `drain_s`."""
         self.service.is_draining = True
-        waiting = self.metrics.requests_in_flight
-        self.log.event("draining", f"ending: {waiting} requests are being answered", requests=waiting)
         if self.service.repository.is_ready():
-            await asyncio.sleep(self.options.drain_delay_s)
+            waiting = self.metrics.requests_in_flight
+            self.log.event("draining", f"ending: {waiting} requests are being answered", requests=waiting)
+            await asyncio.sleep(max(self.options.drain_delay_s, FAREWELL_S))
         self.http.should_exit = True
         with suppress(SystemExit):
             await asyncio.gather(serving, *([grpc.stop(self.options.drain_s)] if grpc is not None else []))
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.service.repository.drain(), timeout=1)
-            self.log.event("ended", "ended")
+            await asyncio.wait_for(self.service.repository.drain(), timeout=LAST_RUN_S)
             return
-        self.log.event("ended", "ended before a run of a model did", level="warning")
+        self.log.event("unfinished", "ended before a run of a model did", level="warning")
         self.log.close()
         os._exit(0)  # a thread of onnxruntime cannot be interrupted, and Python would wait for it
 
@@ -155,11 +158,13 @@ class _Server:
 
     def _on_load(self, name: str, error: str | None) -> None:
         self.metrics.loaded(name, error is not None)
+        if not self.service.repository.has_loaded_all:
+            return  # the report of the start, or its error, tells of it
         if error is not None:
             kept = self.service.repository.ready_versions(name)
             message = f"the model {name} was not loaded: {error}"
             self.log.event("load-failed", message, level="error", model=name, kept_versions=kept)
-        elif self.service.repository.is_ready():
+        else:
             self.log.event("loaded", f"the model {name} was loaded again", model=name)
 
 
