@@ -22,11 +22,12 @@ from ..monitoring.request_log import RequestLog
 from ..monitoring.server_metrics import ServerMetrics
 from ..monitoring.tracing import find_tracing
 from ..options import ServerOptions
+from ..page.routes import PUBLIC_PATHS as PAGE_PATHS
 from ..service import InferenceService
 from .app import create_app
 from .drift_routes import drift_routes
 from .metrics_route import metrics_route
-from .middleware.permission import Permission, is_loopback
+from .middleware.permission import PROBES, Permission, is_loopback
 from .middleware.request_middleware import RequestMiddleware, RequestSettings
 from .sockets import Listener, listen
 from .start_report import build_labels, model_statuses, report_models
@@ -180,7 +181,9 @@ def _grpc_server(service: InferenceService, options: ServerOptions) -> GrpcServe
 def permission_of(options: ServerOptions) -> Permission:
     """Who may send requests to a server: with a name of this machine alone, only programs that call it by that name."""
     checks_hosts = is_loopback(options.host) or bool(options.hosts)
-    return Permission(options.token, options.hosts if checks_hosts else None, options.origins)
+    return Permission(
+        options.token, options.hosts if checks_hosts else None, options.origins, (*PROBES, *PAGE_PATHS)
+    )
 
 
 async def _first_of(*awaited: asyncio.Task[Any] | asyncio.Event) -> None:

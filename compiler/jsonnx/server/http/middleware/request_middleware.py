@@ -15,7 +15,7 @@ from ...monitoring.request_record import RequestRecord, current_request, request
 from ...monitoring.server_metrics import ServerMetrics
 from ...monitoring.tracing import Tracing
 from ...protocol.errors import RequestError
-from .permission import CHALLENGES, Permission
+from .permission import CHALLENGE, Permission
 from .request_body import ClientDisconnected, Message, Receive, Scope, read_body, with_body
 
 Send = Callable[[Message], Awaitable[None]]
@@ -211,7 +211,7 @@ class _Answer:
 
 def error_headers(error: RequestError) -> list[tuple[bytes, bytes]]:
     """The headers that belong to the status of an error."""
-    headers = [*CHALLENGES] if error.status == 401 else []
+    headers = [CHALLENGE] if error.status == 401 else []
     if error.retry_after_s is not None:
         headers.append((b"retry-after", b"%d" % error.retry_after_s))
     return headers
