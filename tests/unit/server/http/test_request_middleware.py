@@ -146,10 +146,11 @@ def test_the_work_for_a_client_that_has_gone_ends() -> None:
 
 def test_a_token_is_asked_for() -> None:
     with http_server(app, token="secret") as server:
-        answer = server.exchange(post())
+        assert b"HTTP/1.1 200" in server.exchange(b"GET / HTTP/1.0\r\n\r\n"), "a page, which asks for it"
+        answer = server.exchange(post("/x"))
         assert document_of(answer)[0] == 401
         assert b'www-authenticate: Bearer realm="jsonnx"\r\n' in answer
-        assert b"HTTP/1.1 200" in server.exchange(post("/", b"", "Authorization: Bearer secret"))
+        assert b"HTTP/1.1 200" in server.exchange(post("/x", b"", "Authorization: Bearer secret"))
         assert b"HTTP/1.1 200" in server.exchange(b"GET /v2/health/live HTTP/1.0\r\n\r\n")
         assert "secret" not in server.stream.getvalue()
 
