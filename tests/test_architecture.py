@@ -18,7 +18,7 @@ PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 ARROWS = """
 callbacks: pipeline runtime core
 cli/servers: cli server conformance language_server mcp_server pipeline render runtime core
-cli: ray pipeline render runtime data lint lowering interop frontend layers sections backend library core
+cli: ray server pipeline render runtime data lint lowering interop frontend layers sections backend library core
 conformance/cases: conformance
 conformance: core
 server/http: server/page server/grpc server/http/middleware server/models server/monitoring server/protocol server
