@@ -22,7 +22,7 @@ cli: ray server language_server mcp_server pipeline render runtime data lint low
 server/http: server/grpc server/http/middleware server/models server/monitoring server/protocol server pipeline runtime
     backend core
 server/http/middleware: server/monitoring server/protocol
-server/grpc: server/protocol server core
+server/grpc: server/monitoring server/protocol server core
 server: server/rows server/models server/monitoring server/protocol backend data core
 server/rows: server/models server/monitoring server/protocol pipeline data core
 server/models: server/batching server/monitoring server/protocol pipeline runtime data backend core

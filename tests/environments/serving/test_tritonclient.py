@@ -266,6 +266,14 @@ def test_the_clients_for_asyncio(server: ServedProcess, runs: Path, transport: s
     assert all(np.array_equal(result, own) for result in asyncio.run(infer()))
 
 
+@pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
+def test_compressed_requests(client: Client, runs: Path, algorithm: str) -> None:
+    name = "request_compression_algorithm" if client.is_http else "compression_algorithm"
+    options = {name: algorithm} | ({"response_compression_algorithm": algorithm} if client.is_http else {})
+    result = client.own.infer("mnist_cnn", client.inputs({"image": IMAGES}), **options)
+    assert np.array_equal(result.as_numpy("digit"), expected(runs, "mnist_cnn", {"image": IMAGES}))
+
+
 def test_bodies_that_the_client_makes_and_reads_by_itself(server: ServedProcess, runs: Path) -> None:
     """Applications send such bodies with an HTTP library of their own."""
     client = tritonclient.http.InferenceServerClient

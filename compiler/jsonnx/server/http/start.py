@@ -91,6 +91,7 @@ class _Server:
         """Loads the models while requests for them are refused, and answers until the first signal."""
         is_told = asyncio.Event()
         _on_signals(is_told)
+        await self._start_grpc()
         serving = asyncio.create_task(self.http.serve([self.listener.socket]))
         tasks = [asyncio.create_task(self.http.sweep())]
         try:
@@ -98,7 +99,6 @@ class _Server:
             await _first_of(loading, is_told, serving)
             if loading.done():
                 loading.result()
-                await self._start_grpc()
                 self._report()
                 if self.options.reload_s:
                     watching = watch_models(self.service.repository, self.options.reload_s)
@@ -111,9 +111,10 @@ class _Server:
 
     async def _start_grpc(self) -> None:
         if self.options.grpc_port is not None:
-            from ..grpc.grpc_server import GrpcServer  # needs an extra of its own
+            from ..grpc.answered_call import Monitors  # needs an extra of its own
+            from ..grpc.grpc_server import GrpcServer
 
-            self.grpc = GrpcServer(self.service, self.options)
+            self.grpc = GrpcServer(self.service, self.options, Monitors(self.metrics, self.log, find_tracing()))
             await self.grpc.start()
 
     async def _end(self, serving: asyncio.Task[None]) -> None:
@@ -124,10 +125,10 @@ class _Server:
         if self.service.repository.is_ready():
             await asyncio.sleep(self.options.drain_delay_s)
         self.http.should_exit = True
+        ending = [] if self.grpc is None else [asyncio.create_task(self.grpc.stop(self.options.drain_s))]
         with suppress(SystemExit):
             await serving
-        if self.grpc is not None:
-            await self.grpc.stop(self.options.drain_s)
+        await asyncio.gather(*ending)
         with suppress(TimeoutError):
             await asyncio.wait_for(self.service.repository.drain(), timeout=1)
             self.log.event("ended", "ended")
@@ -139,6 +140,8 @@ class _Server:
     def _report(self) -> None:
         report_models(self.service.repository, self.options, self.log)
         self.log.event("ready", f"serving on {self.listener.url}", url=self.listener.url)
+        if self.grpc is not None:
+            self.log.event("ready", f"serving gRPC on {self.grpc.address}", address=self.grpc.address)
         if self.options.token is not None and self.listener.tls is None and not is_loopback(self.options.host):
             message = "the token is sent unencrypted; give --tls-certificate, or put a proxy with TLS in front"
             self.log.event("unencrypted", message, level="warning")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
 import ipaddress
 from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 from ...protocol.errors import RequestError
+from ...protocol.tokens import require_token
 
 PUBLIC_PATHS = frozenset(("/v2/health/live", "/v2/health/ready"))
 """What needs no token: probes have none."""
@@ -42,7 +40,7 @@ class Permission:
         if (origin := headers.get(b"origin")) is not None and method not in SAFE_METHODS:
             self._check_origin(origin.decode("latin-1"), host)
         if self._token is not None and path not in PUBLIC_PATHS:
-            self._check_token(headers.get(b"authorization", b""))
+            require_token(headers.get(b"authorization", b""), self._token)
 
     def allowed_origin(self, headers: Mapping[bytes, bytes]) -> bytes | None:
         """The other site of a request's page if it may read the answer."""
@@ -58,25 +56,6 @@ class Permission:
             return
         help = f"give the server --allow-origin {origin}" if origin != "null" else None
         raise RequestError(403, "forbidden-origin", f"a page of another site sent the request: {origin!r}", help)
-
-    def _check_token(self, authorization: bytes) -> None:
-        if self._token is None or hmac.compare_digest(given_token(authorization), self._token):
-            return
-        message = "the token is wrong" if authorization else "the request has no token"
-        raise RequestError(401, "unauthorized", message, "send the header Authorization: Bearer TOKEN")
-
-
-def given_token(authorization: bytes) -> bytes:
-    """The token in an Authorization header: a bearer's, or the password of Basic; empty without one."""
-    scheme, _, credentials = authorization.partition(b" ")
-    if scheme.lower() == b"bearer":
-        return credentials.strip()
-    if scheme.lower() == b"basic":
-        try:
-            return base64.b64decode(credentials.strip(), validate=True).partition(b":")[2]
-        except binascii.Error:
-            return b""
-    return b""
 
 
 def host_name(host: str) -> str:
