@@ -31,15 +31,16 @@ class GrpcServer:
             handlers = {method: grpc.unary_unary_rpc_method_handler(call.answer) for method, call in answered.items()}
             self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
         host = f"[{options.host}]" if ":" in options.host else options.host
-        self.port = self._listen(f"{host}:{options.grpc_port}", _credentials(options))
+        self.port = self._listen(f"{host}:{options.grpc_port}", options)
         """The port on which it listens; another than the wanted one if that was 0."""
-        self.address = f"{host}:{self.port}"
 
-    def _listen(self, address: str, credentials: grpc.ServerCredentials | None) -> int:
+    def _listen(self, address: str, options: ServerOptions) -> int:
         try:
-            if credentials is not None:
-                return self._server.add_secure_port(address, credentials)
-            return self._server.add_insecure_port(address)
+            if options.tls_certificate is None:  # the HTTP server has checked the files
+                return self._server.add_insecure_port(address)
+            key_file = options.tls_key or options.tls_certificate
+            pair = key_file.read_bytes(), options.tls_certificate.read_bytes()
+            return self._server.add_secure_port(address, grpc.ssl_server_credentials([pair]))
         except RuntimeError as error:
             message = f"cannot listen for gRPC on {address}: {error}"
             raise UsageError("address-unavailable", message, "--grpc-port 0 takes a free port") from error
@@ -51,11 +52,3 @@ class GrpcServer:
     async def stop(self, grace_s: float) -> None:
         """Refuses new calls, waits at most `grace_s` for the answers of others, and ends."""
         await self._server.stop(grace_s)
-
-
-def _credentials(options: ServerOptions) -> grpc.ServerCredentials | None:
-    """The certificate that the HTTP server has, too, which has checked its files; None without TLS."""
-    if options.tls_certificate is None:
-        return None
-    key = options.tls_key or options.tls_certificate
-    return grpc.ssl_server_credentials([(key.read_bytes(), options.tls_certificate.read_bytes())])

@@ -13,7 +13,7 @@ def require_token(authorization: bytes, token: bytes) -> None:
     """Raises RequestError 401 unless the value of an Authorization header has the token."""
     if not hmac.compare_digest(_given_token(authorization), token):
         message = "the token is wrong" if authorization else "the request has no token"
-        raise RequestError(401, "unauthorized", message, "send the header Authorization: Bearer TOKEN")
+        raise RequestError(401, "wrong-token", message, "send the header Authorization: Bearer TOKEN")
 
 
 def _given_token(authorization: bytes) -> bytes:

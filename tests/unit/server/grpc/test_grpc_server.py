@@ -270,7 +270,7 @@ def test_every_call_has_an_id_a_line_in_the_log_and_a_count(folder: Path) -> Non
     assert [[line.get(key) for key in wanted] for line in lines] == [
         ["gRPC", f"/{SERVICE}/ModelInfer", 200, "flowers", 2, None, "127.0.0.1"],
         ["gRPC", f"/{SERVICE}/ModelInfer", 404, None, None, "unknown-model", "127.0.0.1"],
-        ["gRPC", f"/{SERVICE}/ServerMetadata", 401, None, None, "unauthorized", "127.0.0.1"],
+        ["gRPC", f"/{SERVICE}/ServerMetadata", 401, None, None, "wrong-token", "127.0.0.1"],
     ]
     assert "secret" not in json.dumps(lines)
     for line in (
@@ -286,9 +286,14 @@ def test_every_call_has_an_id_a_line_in_the_log_and_a_count(folder: Path) -> Non
 def test_a_cancelled_call_is_in_the_log(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with running(folder) as server:
         slow = Slow(server, monkeypatch)
-        server.client(timeout=0.2).error("ModelInfer", **flowers())
+        request = MESSAGES["ModelInferRequest"](**flowers()).SerializeToString()
+        call = server.client().channel.unary_unary(f"/{SERVICE}/ModelInfer").future(request)
+        assert slow.begun.wait(10)
+        call.cancel()
+        until = time.monotonic() + 10
+        while server.monitors.metrics.requests_in_flight and time.monotonic() < until:
+            time.sleep(0.01)
         slow.end.set()
-        server.client().call("ServerLive")
         metrics = server.monitors.metrics.render()[0].decode()
         assert 'jsonnx_grpc_responses_total{call="ModelInfer",status="CANCELLED"} 1.0' in metrics
         assert server.log()[0]["status"] == 499
