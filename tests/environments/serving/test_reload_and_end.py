@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc
 import tritonclient.http
-from environments.serving.served_process import ServedProcess
+from support.served_process import ServedProcess
 from tritonclient.utils import InferenceServerException
 
 CLIENTS = 4

@@ -35,6 +35,7 @@ class InferenceCalls:
             "ServerMetadata": self._server_metadata,
             "ModelMetadata": self._model_metadata,
             "ModelConfig": self._model_config,
+            "ModelStatistics": self._model_statistics,
             "ModelInfer": self._model_infer,
             "RepositoryIndex": self._repository_index,
             "RepositoryModelLoad": self._repository_model_load,
@@ -64,6 +65,10 @@ class InferenceCalls:
         for tensor in (*config["input"], *config["output"]):
             tensor["data_type"] = DATA_TYPES.index(tensor["data_type"]) if tensor["data_type"] in DATA_TYPES else 0
         return MESSAGES["ModelConfigResponse"](config=config)
+
+    async def _model_statistics(self, request: Message) -> Message:
+        statistics = self._service.model_statistics(request.name or None, request.version or None)
+        return MESSAGES["ModelStatisticsResponse"](**statistics)
 
     async def _model_infer(self, request: Message) -> Message:
         response = await self._service.infer(decode_request(request))
