@@ -17,8 +17,10 @@ PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 
 ARROWS = """
 callbacks: pipeline runtime core
-cli: ray server language_server mcp_server pipeline render runtime data lint lowering interop frontend layers sections
-    backend library core
+cli/servers: cli server conformance language_server mcp_server pipeline render runtime core
+cli: ray pipeline render runtime data lint lowering interop frontend layers sections backend library core
+conformance/cases: conformance
+conformance: core
 server/http: server/page server/grpc server/http/middleware server/models server/monitoring server/protocol server
     pipeline runtime backend core
 server/http/middleware: server/monitoring server/protocol
@@ -195,7 +197,7 @@ OWNERS = {
     "mcp": {"mcp_server"},
     "mcp_types": {"mcp_server"},
     "pydantic": {"mcp_server"},
-    "grpc": {"server"},
+    "grpc": {"conformance", "server"},
     "google": {"server"},
     "anyio": {"mcp_server"},
     "opentelemetry": {"server"},

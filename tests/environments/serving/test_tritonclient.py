@@ -17,7 +17,7 @@ import tritonclient.grpc
 import tritonclient.grpc.aio
 import tritonclient.http
 import tritonclient.http.aio
-from environments.serving.served_process import ServedProcess
+from support.served_process import ServedProcess
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 PENGUINS = {

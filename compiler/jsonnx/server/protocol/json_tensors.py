@@ -76,10 +76,7 @@ def _flat_values(data: Any, shape: tuple[int, ...], tensor: str) -> list[Any]:
 
 def _require_types(types: set[type], allowed: set[type], expected: str, datatype: str, tensor: str) -> None:
     if not types <= allowed:
-        names = {bool: "booleans", str: "strings", int: "numbers", float: "numbers with a fraction", dict: "objects"}
-        found = ", ".join(
-            sorted({names.get(type, "null" if type is type(None) else "lists") for type in types - allowed})
-        )
+        found = ", ".join(sorted(_TYPE_NAMES[kind] for kind in types - allowed))
         raise bad_request(f"{tensor} is {datatype}, and has {found}", f"give {expected}")
 
 

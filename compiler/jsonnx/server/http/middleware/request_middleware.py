@@ -14,7 +14,7 @@ from ...monitoring.request_log import RequestLog
 from ...monitoring.request_record import RequestRecord, current_request, request_id, trace_id
 from ...monitoring.server_metrics import ServerMetrics
 from ...monitoring.tracing import Tracing
-from ...protocol.errors import RequestError
+from ...protocol.errors import RequestError, bad_request
 from .permission import CHALLENGES, Permission
 from .request_body import ClientDisconnected, Message, Receive, Scope, read_body, with_body
 
@@ -77,6 +77,8 @@ class RequestMiddleware:
 
     async def _answer(self, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes], answer: _Answer) -> None:
         try:
+            if scope["http_version"] == "1.1" and b"host" not in headers:
+                raise bad_request("the request has no header Host", "HTTP/1.1 demands it")
             self._settings.permission.check(scope["method"], scope["path"], headers)
             if answer.allowed_origin is not None and _is_preflight(scope, headers):
                 await answer.permit_origin(headers)
