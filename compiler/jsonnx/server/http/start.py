@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from ..grpc.grpc_server import GrpcServer
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+WARM_UP_ROWS = 8
+"""Rows of the largest run before the first request."""
 EXIT_BY_SIGNAL = 128
 """Added to the number of a signal, it is the exit status of a process that the signal ends."""
 
@@ -148,7 +150,7 @@ class _Server:
         return metrics
 
     def _warm_up(self, served: ServedModel) -> None:
-        sizes = (1, self.options.models.max_batch_rows) if served.batching.is_allowed else (1,)
+        sizes = (1, min(WARM_UP_ROWS, self.options.models.max_batch_rows)) if served.batching.is_allowed else (1,)
         if refusal := warm_up(served, sizes):
             message = f"the model {served.name} is not warm: it does not take drawn values"
             self.log.event("not-warm", message, model=served.name, version=served.version, reason=refusal)

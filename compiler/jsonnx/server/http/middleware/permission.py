@@ -7,10 +7,13 @@ import binascii
 import hmac
 import ipaddress
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from ...protocol.errors import RequestError
 
+MAX_KNOWN_NAMES = 256
+"""Names of hosts that are kept with whether they are those of this machine: requests repeat them."""
 PUBLIC_PATHS = frozenset(("/v2/health/live", "/v2/health/ready"))
 """What needs no token: probes have none."""
 SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
@@ -93,6 +96,7 @@ def host_name(host: str) -> str:
     return host.partition(":")[0].lower()
 
 
+@lru_cache(MAX_KNOWN_NAMES)
 def is_loopback(name: str) -> bool:
     """Whether a name or an address is that of this machine alone."""
     if name == "localhost" or name.endswith(".localhost"):
