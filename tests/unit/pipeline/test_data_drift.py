@@ -225,7 +225,8 @@ def test_a_column_of_two_inputs_has_a_name_for_each() -> None:
 
 
 def test_large_data_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jsonnx.data.drift.sampled_rows.MAX_BYTES", 1)
+    monkeypatch.setattr("jsonnx.data.drift.sampled_rows.MAX_VALUES", 1)
+    monkeypatch.setattr("jsonnx.data.drift.sampled_rows.MIN_ROWS", 100)
     x = np.arange(1000, dtype=np.float32)[:, None]
     spec = spec_of({"x": {"shape": [1]}}, [{"type": "Dense", "name": "y", "units": 1}])
     document = train_arrays("large", spec, x=x, y=x)

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from jsonnx.data.drift.drift_counts import FeatureDrift
 from jsonnx.data.drift.features import Feature
-from jsonnx.data.drift.input_features import described_feature, statistics_of
-from jsonnx.data.drift.statistics import DataStatistics, DescribedFeature
+from jsonnx.data.drift.input_features import described_feature
+from jsonnx.data.drift.statistics import DataStatistics
 from jsonnx.runtime.session.session import Session
 from jsonnx.server.monitoring import input_monitor
 from jsonnx.server.monitoring.input_monitor import InputMonitor
@@ -51,9 +51,9 @@ def all_drifts(monitor: InputMonitor) -> list[FeatureDrift]:
 def monitor() -> InputMonitor:
     """Of a model that was trained on 100 rows: two places, and sizes from 0 to 9."""
     train = {"p": texts(*["a", "b"] * 50), "x": np.repeat(np.arange(10.0), 20).reshape(100, 2)}
-    columns = tuple(described_feature(feature, train[feature.source]) for feature in COLUMN)
+    columns = tuple(described_feature(feature, [feature.values(train[feature.source])]) for feature in COLUMN)
     scores = np.linspace(0, 1, 100)[:, None]
-    predicted = DescribedFeature(CLASSES, statistics_of(CLASSES, [CLASSES.values(scores)]))
+    predicted = described_feature(CLASSES, [CLASSES.values(scores)])
     return InputMonitor(DataStatistics(100, 100, columns, "train", 100, (predicted,)))
 
 
