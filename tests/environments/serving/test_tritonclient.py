@@ -17,7 +17,7 @@ import tritonclient.grpc
 import tritonclient.grpc.aio
 import tritonclient.http
 import tritonclient.http.aio
-from environments.serving.served_process import ServedProcess
+from support.served_process import ServedProcess
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 PENGUINS = {
@@ -85,6 +85,15 @@ def test_health_and_metadata(client: Client) -> None:
     shapes = {item["name"]: (item["datatype"], [int(size) for size in item["shape"]]) for item in model["inputs"]}
     assert shapes == {"island": ("BYTES", [-1]), "sex": ("BYTES", [-1]), "measurements": ("FP32", [-1, 4])}
     assert [item["name"] for item in model["outputs"]] == ["species"]
+
+
+def test_configuration(client: Client) -> None:
+    config = client.as_json("get_model_config", "penguins")
+    config = config if client.is_http else config["config"]
+    types = {item["name"]: item["data_type"] for item in [*config["input"], *config["output"]]}
+    assert (config["name"], config["platform"]) == ("penguins", "onnxruntime_onnx")
+    expected = {"island": "TYPE_STRING", "sex": "TYPE_STRING", "measurements": "TYPE_FP32", "species": "TYPE_FP32"}
+    assert types == expected
 
 
 @pytest.mark.parametrize("is_binary_in", [True, False])

@@ -7,7 +7,7 @@ from math import log
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonnx.core.types import Size, TensorType
 from jsonnx.data.drift.drift_counts import DriftCounts, FeatureCounts
@@ -18,6 +18,9 @@ from jsonnx.data.drift.statistics import CategoryStatistics, DataStatistics, Des
 from jsonnx.data.drift.statistics_json import require_sources, statistics_from_json, statistics_text
 
 X = TensorType("float32", (Size.named("batch"),))
+
+
+by_chance = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 
 
 def texts(*values: str) -> np.ndarray:
@@ -74,6 +77,7 @@ def test_the_bins_of_numbers() -> None:
     assert sum(zeros.bins) == 1000
 
 
+@by_chance
 @given(st.lists(st.floats(width=32), max_size=60))
 def test_all_numbers_are_counted(numbers: list[float]) -> None:
     array = np.array(numbers, np.float64)
@@ -86,6 +90,7 @@ def test_all_numbers_are_counted(numbers: list[float]) -> None:
     assert counts.out_of_range == int(np.isinf(array).sum()) * (statistics.min is not None)
 
 
+@by_chance
 @given(st.lists(st.one_of(st.none(), st.text(max_size=3)), max_size=60))
 def test_all_texts_are_counted(values: list[str | None]) -> None:
     array = texts(*["" if value is None else value for value in values])

@@ -11,8 +11,8 @@ import numpy as np
 from ..protocol.binary_tensors import array_of_bytes, bytes_of_array
 from ..protocol.datatypes import RAW_ONLY_DATATYPES
 from ..protocol.errors import bad_request
-from ..protocol.json_tensors import MAX_RANK
 from ..protocol.requests import InferInput, InferRequest, InferResponse, Parameters, RequestedOutput
+from ..protocol.tensor_shapes import checked_shape
 from .messages import MESSAGES, Message
 from .tensor_contents import array_of_contents, set_contents
 
@@ -39,11 +39,7 @@ def decode_request(message: Message) -> InferRequest:
 
 def _decode_input(item: Message, raw: bytes | None) -> InferInput:
     tensor = f"the input {item.name!r}"
-    shape = tuple(item.shape)
-    if any(size < 0 for size in shape):
-        raise bad_request(f"{tensor} has the shape {list(shape)}", "give a list of sizes, such as [1, 4]")
-    if len(shape) > MAX_RANK:
-        raise bad_request(f"the shape of {tensor} has {len(shape)} axes, the limit is {MAX_RANK}")
+    shape = checked_shape(list(item.shape), tensor)
     if raw is None:
         array = array_of_contents(item.contents, shape, item.datatype, tensor)
     elif item.HasField("contents"):

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..protocol.errors import RequestError, bad_request
-from ..protocol.http_bodies import HEADER_LENGTH, decode_request, encode_response, parse_json
+from ..protocol.http_bodies import HEADER_LENGTH, decode_raw_request, decode_request, encode_response, parse_json
 from ..service import InferenceService
 from .responses import JSON, json_response
 
@@ -36,6 +36,7 @@ def protocol_routes(service: InferenceService) -> list[Route]:
     for model in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
         paths += [
             (model, routes.model_metadata, "GET"),
+            (f"{model}/config", routes.model_config, "GET"),
             (f"{model}/ready", routes.model_ready, "GET"),
             (f"{model}/infer", routes.infer, "POST"),
         ]
@@ -59,6 +60,9 @@ class _ProtocolRoutes:
     async def model_metadata(self, request: Request) -> Response:
         return json_response(self._service.model_metadata(*_model_of(request)))
 
+    async def model_config(self, request: Request) -> Response:
+        return json_response(self._service.model_config(*_model_of(request)))
+
     async def model_ready(self, request: Request) -> Response:
         name, version = _model_of(request)
         is_ready = self._service.model_is_ready(name, version)
@@ -66,7 +70,11 @@ class _ProtocolRoutes:
 
     async def infer(self, request: Request) -> Response:
         body = await request.body()
-        infer_request = decode_request(body, request.headers.get(HEADER_LENGTH), *_model_of(request))
+        header_length, model = request.headers.get(HEADER_LENGTH), _model_of(request)
+        if header_length == "0":
+            infer_request = decode_raw_request(body, self._service.model_metadata(*model)["inputs"], *model)
+        else:
+            infer_request = decode_request(body, header_length, *model)
         response = await self._service.infer(infer_request)
         content, json_length = encode_response(infer_request, response)
         if json_length is None:
@@ -75,7 +83,10 @@ class _ProtocolRoutes:
 
     async def index(self, request: Request) -> Response:
         document = await _document(request)
-        return json_response(self._service.repository.index(document.get("ready") is True))
+        only_ready = document.get("ready", False)
+        if not isinstance(only_ready, bool):
+            raise bad_request(f"`ready` is {only_ready!r}", "give true or false")
+        return json_response(self._service.repository.index(only_ready))
 
     async def load(self, request: Request) -> Response:
         document = await _document(request)

@@ -10,9 +10,7 @@ import numpy as np
 
 from .datatypes import BYTES, RAW_ONLY_DATATYPES, dtype_of
 from .errors import bad_request
-
-MAX_RANK = 32
-"""Axes of a tensor."""
+from .tensor_shapes import MAX_RANK
 
 _NUMBER_TYPES = {int, float}
 _FLOAT_TYPES = _NUMBER_TYPES | {type(None)}
@@ -78,10 +76,7 @@ def _flat_values(data: Any, shape: tuple[int, ...], tensor: str) -> list[Any]:
 
 def _require_types(types: set[type], allowed: set[type], expected: str, datatype: str, tensor: str) -> None:
     if not types <= allowed:
-        names = {bool: "booleans", str: "strings", int: "numbers", float: "numbers with a fraction", dict: "objects"}
-        found = ", ".join(
-            sorted({names.get(type, "null" if type is type(None) else "lists") for type in types - allowed})
-        )
+        found = ", ".join(sorted(_TYPE_NAMES[kind] for kind in types - allowed))
         raise bad_request(f"{tensor} is {datatype}, and has {found}", f"give {expected}")
 
 

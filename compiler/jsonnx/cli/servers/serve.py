@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from .common import PROVIDER_OPTION, PROVIDER_OPTIONS_OPTION, UNVERIFIED_OPTION, handles_errors
+from ..common import PROVIDER_OPTION, PROVIDER_OPTIONS_OPTION, UNVERIFIED_OPTION, handles_errors
 
 if TYPE_CHECKING:
-    from ..server.options import ServerOptions
+    from ...server.options import ServerOptions
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -162,17 +162,17 @@ def serve(
     `POST /predict` takes a JSON row, a list of rows, csv or a picture, by the columns of the spec. Below `/v2` the
     server speaks the Open Inference Protocol, as Triton, KServe and MLServer do. Needs the extra `serve`.
     """
-    from ..core.system.optional_packages import require_package
-    from ..runtime.providers.provider_options import parse_assignments
+    from ...core.system.optional_packages import require_package
+    from ...runtime.providers.provider_options import parse_assignments
 
     require_package("starlette", "serve", "the server")
     require_package("uvicorn", "serve", "the server")
     if grpc_port is not None:
         require_package("grpc", "grpc", "--grpc-port")
-    from ..server.http.start import start
-    from ..server.models.model_options import ModelOptions
-    from ..server.models.model_sources import model_sources
-    from ..server.options import ServerOptions
+    from ...server.http.start import start
+    from ...server.models.model_options import ModelOptions
+    from ...server.models.model_sources import model_sources
+    from ...server.options import ServerOptions
 
     options = ModelOptions(provider, parse_assignments(provider_options) or None, threads, sessions, not unverified)
     start(model_sources(models), _operated(ServerOptions(host, port, grpc_port, models=options), operation))
@@ -180,7 +180,7 @@ def serve(
 
 def _operated(options: ServerOptions, arguments: Mapping[str, Any]) -> ServerOptions:
     """The options of a server with the arguments of `operation_options`. Raises UsageError."""
-    from ..server.http.sockets import TOKEN_VARIABLE, read_token
+    from ...server.http.sockets import TOKEN_VARIABLE, read_token
 
     return replace(
         options,
