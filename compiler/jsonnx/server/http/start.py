@@ -13,23 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..models.model_sources import ModelSource
 from ..models.model_watcher import watch_models
-from ..models.repository import ModelRepository
-from ..models.served_model import ServedModel
-from ..models.warm_up import warm_up
-from ..monitoring.input_monitor import InputMonitor
-from ..monitoring.model_metrics import ModelMetrics
 from ..monitoring.request_log import RequestLog
-from ..monitoring.server_metrics import ServerMetrics
-from ..monitoring.tracing import find_tracing
 from ..options import ServerOptions
 from ..service import InferenceService
-from .app import create_app
-from .drift_routes import drift_routes
-from .metrics_route import metrics_route
-from .middleware.permission import Permission, is_loopback
-from .middleware.request_middleware import RequestMiddleware, RequestSettings
+from .application import Application
+from .middleware.permission import is_loopback
 from .sockets import Listener, listen
-from .start_report import build_labels, model_statuses, report_models
+from .start_report import report_models
 from .uvicorn_server import UvicornServer, log_libraries, uvicorn_server
 
 if TYPE_CHECKING:
@@ -62,51 +52,30 @@ class _Server:
     options: ServerOptions
     listener: Listener
     log: RequestLog
+    application: Application = field(init=False)
     http: UvicornServer = field(init=False)
-    service: InferenceService = field(init=False)
-    metrics: ServerMetrics = field(init=False)
 
     def __post_init__(self) -> None:
-        self.metrics = ServerMetrics(build_labels(self.options))
-        repository = ModelRepository(
-            self.sources,
-            self.options.models,
-            self._observe,
-            self._warm_up,
-            self._on_load,
-        )
-        self.metrics.statuses = lambda: model_statuses(repository)
-        self.service = InferenceService(repository, self.options)
-        settings = RequestSettings(
-            permission_of(self.options),
-            self.metrics,
-            self.log,
-            lambda: self.service.is_draining,
-            self.options.timeout_s,
-            self.options.max_body_bytes,
-            find_tracing(),
-        )
-        routes = [metrics_route(self.metrics), *drift_routes(self.service, self.metrics)]
-        app = RequestMiddleware(create_app(self.service, self.options, routes), settings)
-        self.http = uvicorn_server(app, self.options, self.listener, self.metrics)
+        self.application = Application(self.sources, self.options, self.log)
+        self.http = uvicorn_server(self.application.asgi, self.options, self.listener, self.application.metrics)
 
     async def serve(self) -> None:
         """Loads the models while requests for them are refused, and answers until the first signal."""
         is_told = asyncio.Event()
         _on_signals(is_told)
-        grpc = _grpc_server(self.service, self.options)
+        grpc = _grpc_server(self.application.service, self.options)
         if grpc is not None:
             await grpc.start()
         serving = asyncio.create_task(self.http.serve([self.listener.socket]))
         tasks = [asyncio.create_task(self.http.sweep())]
         try:
-            loading = asyncio.create_task(self.service.repository.load_all())
+            loading = asyncio.create_task(self.application.service.repository.load_all())
             await _first_of(loading, is_told, serving)
             if loading.done():
                 loading.result()
                 self._report(grpc)
                 if self.options.reload_s:
-                    watching = watch_models(self.service.repository, self.options.reload_s)
+                    watching = watch_models(self.application.service.repository, self.options.reload_s)
                     tasks.append(asyncio.create_task(watching))
                 await _first_of(is_told, serving)
         finally:
@@ -116,16 +85,16 @@ class _Server:
 
     async def _end(self, serving: asyncio.Task[None], grpc: GrpcServer | None) -> None:
         """Answers the requests that have arrived, within `drain_s`."""
-        self.service.is_draining = True
-        waiting = self.metrics.requests_in_flight
+        self.application.service.is_draining = True
+        waiting = self.application.metrics.requests_in_flight
         self.log.event("draining", f"ending: {waiting} requests are being answered", requests=waiting)
-        if self.service.repository.is_ready():
+        if self.application.service.repository.is_ready():
             await asyncio.sleep(self.options.drain_delay_s)
         self.http.should_exit = True
         with suppress(SystemExit):
             await asyncio.gather(serving, *([grpc.stop(self.options.drain_s)] if grpc is not None else []))
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.service.repository.drain(), timeout=1)
+            await asyncio.wait_for(self.application.service.repository.drain(), timeout=1)
             self.log.event("ended", "ended")
             return
         self.log.event("ended", "ended before a run of a model did", level="warning")
@@ -133,34 +102,13 @@ class _Server:
         os._exit(0)  # a thread of onnxruntime cannot be interrupted, and Python would wait for it
 
     def _report(self, grpc: GrpcServer | None) -> None:
-        report_models(self.service.repository, self.options, self.log)
+        report_models(self.application.service.repository, self.options, self.log)
         url, port = self.listener.url, None if grpc is None else grpc.port
         also = "" if port is None else f", gRPC on port {port}"
         self.log.event("ready", f"serving on {url}{also}", url=url, grpc_port=port)
         if self.options.token is not None and self.listener.tls is None and not is_loopback(self.options.host):
             message = "the token is sent unencrypted; give --tls-certificate, or put a proxy with TLS in front"
             self.log.event("unencrypted", message, level="warning")
-
-    def _observe(self, served: ServedModel) -> ModelMetrics:
-        """What counts the requests to a model; the drift of its inputs begins anew when it is loaded."""
-        metrics = self.metrics.model(served.name, served.version)
-        metrics.inputs = InputMonitor.open(served.path, served.session)
-        return metrics
-
-    def _warm_up(self, served: ServedModel) -> None:
-        sizes = (1, self.options.models.max_batch_rows) if served.batching.is_allowed else (1,)
-        if refusal := warm_up(served, sizes):
-            message = f"the model {served.name} is not warm: it does not take drawn values"
-            self.log.event("not-warm", message, model=served.name, version=served.version, reason=refusal)
-
-    def _on_load(self, name: str, error: str | None) -> None:
-        self.metrics.loaded(name, error is not None)
-        if error is not None:
-            kept = self.service.repository.ready_versions(name)
-            message = f"the model {name} was not loaded: {error}"
-            self.log.event("load-failed", message, level="error", model=name, kept_versions=kept)
-        elif self.service.repository.is_ready():
-            self.log.event("loaded", f"the model {name} was loaded again", model=name)
 
 
 def _grpc_server(service: InferenceService, options: ServerOptions) -> GrpcServer | None:
@@ -170,12 +118,6 @@ def _grpc_server(service: InferenceService, options: ServerOptions) -> GrpcServe
     from ..grpc.grpc_server import GrpcServer  # needs an extra of its own
 
     return GrpcServer(service, options)
-
-
-def permission_of(options: ServerOptions) -> Permission:
-    """Who may send requests to a server: with a name of this machine alone, only programs that call it by that name."""
-    checks_hosts = is_loopback(options.host) or bool(options.hosts)
-    return Permission(options.token, options.hosts if checks_hosts else None, options.origins)
 
 
 async def _first_of(*awaited: asyncio.Task[Any] | asyncio.Event) -> None:
