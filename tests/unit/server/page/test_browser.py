@@ -63,7 +63,7 @@ def show(browser: Chromium, address: str, model: str, width: int = 1280, dark: b
 
 def wait_for(browser: Chromium, condition: str) -> None:
     for _ in range(100):
-        if browser.evaluate(condition):
+        if browser.evaluate(f"Boolean({condition})"):
             return
         browser.pause(0.05)
     raise AssertionError(condition + "\n" + str(browser.evaluate("document.body.innerText")))
@@ -99,8 +99,10 @@ def fill(browser: Chromium, values: dict[str, str]) -> None:
     for label, value in values.items():
         browser.evaluate(
             f"(() => {{ const c = control({json.dumps(label)}); c.focus(); c.value = {json.dumps(value)};"
-            " c.dispatchEvent(new Event('input', { bubbles: true })); })()"
-            .replace("control(", "((name) => [...document.querySelectorAll('label')].find((l) => l.textContent === name).control)(")
+            " c.dispatchEvent(new Event('input', { bubbles: true })); })()".replace(
+                "control(",
+                "((name) => [...document.querySelectorAll('label')].find((l) => l.textContent === name).control)(",
+            )
         )
 
 
@@ -289,15 +291,17 @@ def test_the_python_examples_run(browser: Chromium, address: str, model: str) ->
         assert result.returncode == 0, result.stderr
         assert ("'prediction'" if "/predict/" in program else "'outputs'") in result.stdout
     if model != "mnist_mlp":  # whose examples have one number for all pixels
-        assert f"'label': '{decision}'" in subprocess.run(
-            [sys.executable, "-c", programs[0]], capture_output=True, text=True, timeout=60
-        ).stdout
+        assert (
+            f"'label': '{decision}'"
+            in subprocess.run([sys.executable, "-c", programs[0]], capture_output=True, text=True, timeout=60).stdout
+        )
 
 
 @pytest.mark.parametrize("model", ["penguins", "reviews"])
 def test_the_other_examples_run(browser: Chromium, address: str, model: str) -> None:
     show(browser, address, model)
     texts = "[...document.querySelectorAll('.copy pre')].map((pre) => pre.textContent)"
+    browser.evaluate("document.querySelector('input[value=curl]').click()")
     for program in browser.evaluate(texts):
         result = subprocess.run(["sh", "-c", program], capture_output=True, text=True, timeout=60)
         answer: dict[str, Any] = json.loads(result.stdout)

@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 
 from ...protocol.errors import RequestError
 
-PUBLIC_PATHS = frozenset(("/v2/health/live", "/v2/health/ready"))
-"""What needs no token: probes have none."""
+PUBLIC_PATHS = frozenset(("/v2/health/live", "/v2/health/ready", "/", "/docs"))
+"""What needs no token: probes have none, and pages ask for it."""
+PAGE_FILES = "/page/"
+"""The beginning of the paths of the pages' scripts and styles, which need none either."""
 SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 MAX_KNOWN_HOSTS = 64
 """The maximum number of accepted Host headers that are remembered."""
@@ -43,7 +45,7 @@ class Permission:
             self._check_host(host, self._hosts)
         if (origin := headers.get(b"origin")) is not None and method not in SAFE_METHODS:
             self._check_origin(origin.decode("latin-1"), host.decode("latin-1"))
-        if self._token is not None and path not in PUBLIC_PATHS:
+        if self._token is not None and path not in PUBLIC_PATHS and not path.startswith(PAGE_FILES):
             self._check_token(headers.get(b"authorization", b""))
 
     def allowed_origin(self, headers: Mapping[bytes, bytes]) -> bytes | None:
