@@ -13,8 +13,8 @@ import pytest
 from jsonnx.server.page.form_document import ModelForm
 from jsonnx.server.protocol.requests import InferInput, InferRequest
 from onnx import TensorProto, helper
+from support.asgi_service import service_of
 from support.commands import jsonnx
-from support.served_models import service_of
 
 SAMPLES = Path(__file__).parents[4] / "samples"
 LARGE = ("efficientnet_b0", "mobilenet_v2", "resnet50", "transformer", "unet")

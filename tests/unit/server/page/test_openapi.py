@@ -16,8 +16,8 @@ from jsonnx.server.page.openapi import openapi_document
 from jsonnx.server.protocol.http_bodies import decode_request, encode_response
 from jsonnx.server.service import InferenceService
 from jsonschema import Draft202012Validator
+from support.asgi_service import service_of
 from support.commands import jsonnx
-from support.served_models import service_of
 
 SAMPLES = Path(__file__).parents[4] / "samples"
 SERVED = ("bicycles", "crashes", "diabetes", "mnist_cnn", "vowels_lstm")

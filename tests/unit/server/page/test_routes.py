@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from jsonnx.server.http.app import create_app
 from jsonnx.server.options import ServerOptions
+from support.asgi_service import asgi_get, service_of
 from support.commands import jsonnx
-from support.served_models import asgi_get, service_of
 
 SAMPLES = Path(__file__).parents[4] / "samples"
 PATHS = ("/", "/docs", "/page/page.css", "/page/page.js", "/page/docs.js", "/page/icon.svg")
