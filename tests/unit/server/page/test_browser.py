@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from support.chromium import Chromium, chromium_path
 from support.commands import jsonnx
-from support.served_models import served
+from support.served_process import ServedProcess
 
 pytestmark = [
     pytest.mark.slow,
@@ -43,8 +43,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(runs: Path) -> Iterator[str]:
-    with served(*sorted(runs.iterdir())) as url:
-        yield url
+    with ServedProcess([str(run) for run in sorted(runs.iterdir())]) as server:
+        yield f"http://localhost:{server.port}/"
 
 
 @pytest.fixture(scope="module")
@@ -310,8 +310,8 @@ def test_the_other_examples_run(browser: Chromium, address: str, model: str) -> 
 
 def test_a_server_with_a_token_asks_for_it(browser: Chromium, runs: Path, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("open-sesame")
-    with served(runs / "penguins", arguments=("--token-file", str(tmp_path / "token"))) as url:
-        browser.open(url)
+    with ServedProcess([str(runs / "penguins")], "--token-file", str(tmp_path / "token")) as server:
+        browser.open(f"{server.url}/")
         for token in ("wrong", "open-sesame"):
             wait_for(browser, "document.querySelector('dialog[open] input')")
             browser.evaluate(f"document.querySelector('dialog input').value = {json.dumps(token)}")
