@@ -21,15 +21,16 @@ cli: ray server conformance language_server mcp_server pipeline render runtime d
     layers sections backend library core
 conformance/cases: conformance
 conformance: core
-server/http: server/grpc server/http/middleware server/models server/monitoring server/protocol server pipeline runtime
-    backend core
+server/http: server/page server/grpc server/http/middleware server/models server/monitoring server/protocol server
+    pipeline runtime backend core
 server/http/middleware: server/monitoring server/protocol
+server/page: server/models server/protocol server pipeline html_report runtime data layers sections backend core
 server/grpc: server/protocol server core
 server: server/rows server/models server/monitoring server/protocol backend data core
 server/rows: server/models server/monitoring server/protocol pipeline data core
 server/models: server/batching server/monitoring server/protocol pipeline runtime data backend core
 server/batching: server/monitoring
-server/monitoring: core
+server/monitoring: pipeline runtime data core
 server/protocol: render data core
 language_server: language_server/features language_server/checks language_server/documents frontend core
 language_server/features: language_server/checks language_server/documents pipeline render frontend layers sections
@@ -53,7 +54,7 @@ pipeline/sweep: pipeline/run pipeline/run_folder pipeline/train pipeline/check r
     hyperparameter_search sections backend core
 pipeline/validate: pipeline/run pipeline/train pipeline/compile pipeline/check lint frontend sections placement
     backend ir core
-pipeline/serving: pipeline/run pipeline/compile pipeline/check runtime data analysis layers sections backend core
+pipeline/serving: pipeline/run pipeline/compile pipeline/check render runtime data analysis layers sections backend core
 pipeline/predict: pipeline/run pipeline/run_folder pipeline/compile pipeline/check runtime data frontend backend core
 pipeline/run: pipeline/run_folder pipeline/train pipeline/git pipeline/compile pipeline/check render trackers runtime
     collective data passes analysis frontend sections placement backend ir core
@@ -70,6 +71,7 @@ render/results: render/networks render/diagnostics render/text runtime data diff
     placement core
 render/networks: render/diagnostics render/text runtime diff lowering analysis interop frontend ir core
 render/diagnostics: render/explanations core
+render/clients: core
 render/explanations: render/text lint layers
 render/schemas: core
 render/text: core
@@ -87,6 +89,7 @@ runtime/parity: runtime/providers runtime data backend ir core
 runtime/providers: data tuning backend ir core
 runtime: data sections training ir core
 data/describe: data/files data/tables data/samples core
+data/drift: data/samples core
 data/files: data/rows data/tables data/media data/samples sections core
 data/rows: data/tables data/samples sections core
 data/tables: data/media data/samples interop sections core

@@ -1,4 +1,4 @@
-"""Commands about data: data, init."""
+"""Commands about data: data, init, drift."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from .common import (
     EXIT_INVALID_INPUT,
     EXIT_USAGE_ERROR,
     FORMAT_OPTION,
+    PROVIDER_OPTION,
     SCALE_OPTION,
     SET_OPTION,
     SPEC_ARGUMENT,
+    UNVERIFIED_OPTION,
     handles_errors,
     print_diagnostics,
     print_document,
@@ -116,3 +118,63 @@ def init(data: str, targets: tuple[str, ...], task: Task | None, output: str | N
     root = f" --data-root {shlex.quote(initial.data_root)}" if initial.data_root else ""
     name = shlex.quote(Path(output).name.partition(".")[0])
     print_status(f"next:\n  jsonnx data {spec}{root}\n  jsonnx train {spec} -o runs/{name}{root}")
+
+
+@click.command()
+@click.argument("run", metavar="RUN")
+@click.option(
+    "--data",
+    required=True,
+    metavar="FILE",
+    help="Data to compare: a file, a folder of tables, images, recordings or texts, or a pattern in quotes; - is "
+    "standard input.",
+)
+@click.option(
+    "--input-format",
+    type=click.Choice(["csv", "tsv", "json", "jsonl"]),
+    help="Format of the data, instead of the file's suffix; csv on standard input if omitted.",
+)
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, min_open=True),
+    default=0.25,
+    show_default=True,
+    help="Population stability index from which the exit status is 1, if chance does not explain it.",
+)
+@FORMAT_OPTION
+@PROVIDER_OPTION
+@UNVERIFIED_OPTION
+@ALL_OPTION
+@handles_errors
+def drift(
+    run: str, data: str, input_format: str | None, threshold: float, format_: str, provider: str, unverified: bool
+) -> None:
+    """Compare data, and their predictions, with the training data of a run: drift, missing and unknown values.
+
+    The exit status is 1 if a column or a prediction has drifted.
+    """
+    import json
+
+    from ..pipeline.predict.data_drift import MEANING_NOTE, data_drift, drift_diagnostics
+    from ..pipeline.run.trained_model import TrainedModel
+    from ..render.results.drift_text import drift_json, drift_text
+    from ..render.results.progress import SampleCounter
+    from ..render.text.terminal import line_width, shows_color
+
+    model = TrainedModel.open(Path(run), provider, not unverified)
+    with SampleCounter() as counter:
+        found = data_drift(model, data, input_format, counter.show)
+    drifted = found.exceeding(threshold)
+    if format_ == "json":
+        counts = {"rows": found.rows, "predicted_rows": found.predicted_rows, "training_rows": found.statistics.rows}
+        document = drift_json(found.columns, found.outputs, drifted, **counts, threshold=threshold)
+        print_result(json.dumps(document, indent=2))
+    else:
+        print_result(drift_text(found.columns, found.outputs, shows_color(sys.stdout), line_width(sys.stdout)))
+        print_status(f"{found.rows:,} rows, compared with {found.statistics.rows:,} of the training data")
+        if refused := found.rows - found.predicted_rows:
+            print_status(f"{refused:,} of them are not predicted: the model refuses some of their values")
+        print_status(MEANING_NOTE)
+        if drifted:
+            print_diagnostics(drift_diagnostics(run, found, threshold), "text")
+    sys.exit(EXIT_INVALID_INPUT if drifted else 0)

@@ -56,6 +56,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "jsonnx predict runs/digits --data new.csv -o predictions.csv",
         "jsonnx predict runs/digits --data - --id name",
     ),
+    "drift": (
+        "jsonnx drift runs/digits --data new.csv",
+        "jsonnx drift runs/digits --data new.csv --threshold 0.1",
+    ),
     "inspect": ("jsonnx inspect model.onnx", "jsonnx inspect model.onnx --spec -"),
     "import": ("jsonnx import model.keras -o spec.json --weights weights.safetensors",),
     "export": (
@@ -73,6 +77,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "jsonnx conform http://127.0.0.1:8000",
         "jsonnx conform http://127.0.0.1:8080 --model digits --grpc 127.0.0.1:8081 --only infer/",
     ),
+    "client": ("jsonnx client runs/penguins -o penguins.py", "jsonnx client runs/penguins -o src/penguins.ts"),
     "explain": ("jsonnx explain unknown-key",),
     "providers": ("jsonnx providers", "jsonnx providers spec.json --provider cuda"),
     "parity": ("jsonnx parity spec.json", "jsonnx parity runs/digits --providers cpu,openvino --format json"),

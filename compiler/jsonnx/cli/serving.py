@@ -1,4 +1,4 @@
-"""The command `serve`."""
+"""The commands `serve` and `client`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from .common import PROVIDER_OPTION, PROVIDER_OPTIONS_OPTION, UNVERIFIED_OPTION, handles_errors
+from .common import PROVIDER_OPTION, PROVIDER_OPTIONS_OPTION, UNVERIFIED_OPTION, handles_errors, print_status
 
 if TYPE_CHECKING:
     from ..server.options import ServerOptions
@@ -199,3 +199,20 @@ def _operated(options: ServerOptions, arguments: Mapping[str, Any]) -> ServerOpt
         reload_s=arguments["reload_seconds"],
         log=arguments["log"] or ("text" if sys.stderr.isatty() else "json"),
     )
+
+
+@click.command(short_help="Write a typed client of a model, in Python or TypeScript.")
+@click.argument("model", metavar="RUN_OR_MODEL")
+@click.option("-o", "--output", required=True, metavar="FILE", help="File to write: .py or .ts.")
+@UNVERIFIED_OPTION
+@handles_errors
+def client(model: str, output: str, unverified: bool) -> None:
+    """Write a client with the model's names and types, for a server that `jsonnx serve` has started.
+
+    It is one file without dependencies: Python that passes `mypy --strict`, or TypeScript for browsers and Node.
+    Categories and classes are types, so that an editor completes them, and a misspelt one is an error.
+    """
+    from ..pipeline.serving.generate_client import generate_client
+
+    generate_client(model, output, not unverified)
+    print_status(f"wrote {output}")

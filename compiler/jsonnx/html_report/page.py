@@ -12,7 +12,8 @@ from typing import Any
 from ..core.invisible_characters import escape_html
 from .json_values import script_json
 
-STYLES = "page.css"
+STYLES = ("base.css", "page.css")
+"""In the order in which they apply."""
 SCRIPTS = ("dom.js", "charts.js", "network.js", "outputs.js", "run.js", "page.js")
 """In the order in which they are run."""
 LIVE_SCRIPT = "live.js"
@@ -58,16 +59,17 @@ _WAITING_PAGE = """<!doctype html>
 
 def waiting_page(title: str) -> str:
     """A page that reloads itself until there is a run."""
-    return _WAITING_PAGE.format(title=_title_html(title), styles=_asset(STYLES))
+    return _WAITING_PAGE.format(title=_title_html(title), styles=_styles())
 
 
 def report_page(title: str, runs: Sequence[Any], *, live: bool = False) -> str:
     """The page of some runs, each as JSON values. A `live` page asks the server that it came from for new metrics."""
     names = [*SCRIPTS[:-1], LIVE_SCRIPT, SCRIPTS[-1]] if live else SCRIPTS
     libraries = [
-        f"/*\n{_asset(f'libraries/{licence}')}*/\n{_asset(f'libraries/{name}')}" for name, licence in LIBRARIES.items()
+        f"/*\n{page_asset(f'libraries/{licence}')}*/\n{page_asset(f'libraries/{name}')}"
+        for name, licence in LIBRARIES.items()
     ]
-    scripts = [*libraries, '"use strict";\n' + "".join(_asset(name) for name in names)]
+    scripts = [*libraries, '"use strict";\n' + "".join(page_asset(name) for name in names)]
     connections = "'self'" if live else "'none'"
     policy = (
         f"default-src 'none'; script-src {' '.join(map(_script_hash, scripts))}; style-src 'unsafe-inline'; "
@@ -76,7 +78,7 @@ def report_page(title: str, runs: Sequence[Any], *, live: bool = False) -> str:
     return _PAGE.format(
         policy=policy,
         title=_title_html(title),
-        styles=_asset(STYLES),
+        styles=_styles(),
         data=script_json({"title": title, "live": live, "runs": list(runs)}),
         scripts="\n".join(f"<script>{script}</script>" for script in scripts),
     )
@@ -92,6 +94,11 @@ def _script_hash(script: str) -> str:
     return f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'"
 
 
+def _styles() -> str:
+    return "".join(map(page_asset, STYLES))
+
+
 @cache
-def _asset(name: str) -> str:
+def page_asset(name: str) -> str:
+    """The text of a style sheet or a script; `base.css` and `dom.js` are common to all pages of the package."""
     return (files(__package__) / "assets" / name).read_text("utf-8")

@@ -162,6 +162,12 @@ class DataSection(Section):
     images: ImagesSection = attr(DEFAULT_IMAGES, doc="How image files become arrays.")
     audio: AudioSection = attr(DEFAULT_AUDIO, doc="How recordings (.wav) become arrays.")
 
+    statistics: bool = attr(
+        True,
+        doc="Whether `train` writes statistics of the training data and the predictions to the RUN folder, with which "
+        "`jsonnx drift` and the server compare other data: ranges, shares and frequent values of the columns.",
+    )
+
     def with_columns(self, columns: Mapping[str, tuple[str, ...]]) -> DataSection:
         """The section with these columns of inputs in place of patterns in `x`."""
         if not columns:

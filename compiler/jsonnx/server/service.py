@@ -13,6 +13,7 @@ from ..backend import package_version
 from ..core.diagnostics import suggestion
 from ..core.types import TensorType
 from ..data.samples.data_errors import FeedError
+from .models.model_config import model_config
 from .models.repository import LoadedModel, ModelRepository
 from .models.served_model import ServedModel, row_count
 from .monitoring.request_record import current_request
@@ -25,7 +26,7 @@ from .protocol.requests import InferOutput, InferRequest, InferResponse, Request
 from .rows.predict_rows import rows_of
 
 SERVER_NAME = "jsonnx"
-EXTENSIONS = ("binary_tensor_data", "classification", "model_repository")
+EXTENSIONS = ("binary_tensor_data", "classification", "model_configuration", "model_repository")
 """The extensions of the protocol that the server has, by Triton's names."""
 PLATFORM = "onnxruntime_onnx"
 
@@ -55,6 +56,11 @@ class InferenceService:
             "inputs": [_tensor_metadata(input, type) for input, type in inputs.items()],
             "outputs": [_tensor_metadata(output, type) for output, type in served.outputs.items()],
         }
+
+    def model_config(self, name: str, version: str | None = None) -> dict[str, Any]:
+        """The answer to `GET v2/models/NAME/config`. Raises RequestError."""
+        served = self.repository.model(name, version).served
+        return model_config(served, PLATFORM, self.options.models.max_batch_rows)
 
     def is_ready(self) -> bool:
         """Whether all models are ready, and the server does not end."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from jsonnx.server.grpc.messages import MESSAGES
-from tritonclient.grpc import service_pb2
+from jsonnx.server.grpc.messages import DATA_TYPES, MESSAGES
+from tritonclient.grpc import model_config_pb2, service_pb2
 
 
 def triton_messages() -> dict[str, Any]:
@@ -18,6 +18,8 @@ def triton_messages() -> dict[str, Any]:
     return found
 
 
+CONFIGURATION = ("ModelConfig", "ModelInput", "ModelOutput")
+HEALTH = ("HealthCheckRequest", "HealthCheckResponse")
 TRITON = triton_messages()
 
 
@@ -43,6 +45,19 @@ def _type_name(type: Any) -> object:
     return type and type.name
 
 
-@pytest.mark.parametrize("name", [name for name in MESSAGES if not name.startswith("Health")])
+@pytest.mark.parametrize("name", [name for name in MESSAGES if name not in (*CONFIGURATION, *HEALTH)])
 def test_a_message_has_the_fields_of_triton(name: str) -> None:
     assert fields(MESSAGES[name].DESCRIPTOR) == fields(TRITON[name])
+
+
+@pytest.mark.parametrize("name", CONFIGURATION)
+def test_a_configuration_has_the_first_fields_of_triton(name: str) -> None:
+    own, theirs = (
+        sorted((field.number, field.name) for field in message.DESCRIPTOR.fields)
+        for message in (MESSAGES[name], getattr(model_config_pb2, name))
+    )
+    assert own == theirs[: len(own)]
+
+
+def test_data_types_have_the_numbers_of_triton() -> None:
+    assert list(enumerate(DATA_TYPES)) == [(number, name) for name, number in model_config_pb2.DataType.items()]

@@ -87,6 +87,15 @@ def test_health_and_metadata(client: Client) -> None:
     assert [item["name"] for item in model["outputs"]] == ["species"]
 
 
+def test_configuration(client: Client) -> None:
+    config = client.as_json("get_model_config", "penguins")
+    config = config if client.is_http else config["config"]
+    types = {item["name"]: item["data_type"] for item in [*config["input"], *config["output"]]}
+    assert (config["name"], config["platform"]) == ("penguins", "onnxruntime_onnx")
+    expected = {"island": "TYPE_STRING", "sex": "TYPE_STRING", "measurements": "TYPE_FP32", "species": "TYPE_FP32"}
+    assert types == expected
+
+
 @pytest.mark.parametrize("is_binary_in", [True, False])
 @pytest.mark.parametrize("is_binary_out", [True, False])
 def test_strings_and_numbers(client: Client, runs: Path, is_binary_in: bool, is_binary_out: bool) -> None:

@@ -124,9 +124,9 @@ def test_blocks_and_thresholds_by_keyboard(browser: Chromium, page: str) -> None
 
 def test_values_are_shown_as_tables(browser: Chromium, page: str) -> None:
     browser.open(page)
-    rows = "document.querySelectorAll('#curves metric:first-child tbody tr').length"
+    rows = "document.querySelectorAll('#curves figure:first-child tbody tr').length"
     assert browser.evaluate(rows) == 0
-    browser.evaluate("document.querySelector('#curves metric summary').focus()")
+    browser.evaluate("document.querySelector('#curves figure summary').focus()")
     browser.press("Enter", 13)
     browser.pause(0.2)
     assert browser.evaluate(rows) == 6  # three epochs of training and of validation

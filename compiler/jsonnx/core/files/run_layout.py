@@ -50,6 +50,8 @@ class RunPaths:
         """The inference model, written at the end."""
         self.labels = labels_path(self.model)
         """The labels and thresholds of the model's outputs, if it has any."""
+        self.data_statistics = folder / "data_statistics.json"
+        """Statistics of the training data and the predictions, written at the end; missing if the spec wants none."""
         self.checkpoint_folder = folder / "checkpoints"
         self.best_checkpoint = self.checkpoint_folder / "best.safetensors"
         """The state after the best epoch, if checkpoints have a monitor."""
@@ -84,6 +86,7 @@ class RunPaths:
             self.weights,
             self.model,
             self.labels,
+            self.data_statistics,
             self.metrics,
             self.steps,
             self.csv_log,

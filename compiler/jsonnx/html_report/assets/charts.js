@@ -105,3 +105,24 @@ function histogramChart({ title, note, series, label }) {
     histogram.counts.map((count, index) => [name, histogram.edges[index], histogram.edges[index + 1], count])), "cut");
   return chart({ title, note, legend: legend(series), draw, values });
 }
+
+// In a frame of their own, since a drawing changes the sizes that the observer reports.
+const redraw = new ResizeObserver((entries) => requestAnimationFrame(() => entries.forEach(({ target }) => drawPlot(target))));
+
+function drawPlot(target) {
+  const width = Math.floor(target.clientWidth);
+  if (width > 0 && width !== target.drawnWidth) {
+    target.drawnWidth = width;
+    target.replaceChildren(target.draw(width));
+  }
+}
+
+// A chart with its title, a note, a legend, and its values as a table. `draw` makes the chart for a width in pixels.
+function chart({ title, note, legend, draw, values }) {
+  const plot = el("div", { class: "plot" });
+  plot.draw = draw;
+  redraw.observe(plot);
+  return el("figure", {},
+    el("figcaption", {}, el("h4", {}, title), note && el("p", { class: "quiet" }, note)),
+    legend, plot, values && lazyDetails("Values as a table", values, { class: "screen-only" }));
+}

@@ -13,7 +13,7 @@ function el(tag, attributes, ...children) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child != null && child !== false));
+  element.append(...children.flat(Infinity).filter((child) => child != null && child !== false));
   return element;
 }
 
@@ -67,27 +67,6 @@ function lazyDetails(title, makeContent, attributes) {
     if (details.open && details.childElementCount === 1) details.append(makeContent());
   });
   return details;
-}
-
-// In a frame of their own, since a drawing changes the sizes that the observer reports.
-const redraw = new ResizeObserver((entries) => requestAnimationFrame(() => entries.forEach(({ target }) => drawPlot(target))));
-
-function drawPlot(target) {
-  const width = Math.floor(target.clientWidth);
-  if (width > 0 && width !== target.drawnWidth) {
-    target.drawnWidth = width;
-    target.replaceChildren(target.draw(width));
-  }
-}
-
-// A chart with its title, a note, a legend, and its values as a table. `draw` makes the chart for a width in pixels.
-function chart({ title, note, legend, draw, values }) {
-  const plot = el("div", { class: "plot" });
-  plot.draw = draw;
-  redraw.observe(plot);
-  return el("figure", {},
-    el("figcaption", {}, el("h4", {}, title), note && el("p", { class: "quiet" }, note)),
-    legend, plot, values && lazyDetails("Values as a table", values, { class: "screen-only" }));
 }
 
 function section(id, title, ...content) {

@@ -13,6 +13,7 @@ from ...core.diagnostics import CompileError, Diagnostic, Note, UsageError
 from ...core.files.files import refuse_overwrite
 from ...core.files.run_layout import MODEL_FILE, WEIGHTS_FILE
 from ...core.training_options import DEFAULT_OPTIONS, TrainingOptions
+from ...data.drift.statistics_json import statistics_text
 from ...placement import ProviderPlacement
 from ...runtime.fit.trainer import Diverged, History
 from ...runtime.providers.signals import StopOnSignal
@@ -25,6 +26,7 @@ from ..train.data_warnings import data_warnings
 from ..train.learned_spec import learned_notes, with_learned
 from ..train.run_data import DataFiles, RunData
 from ..train.trainer import Trainer
+from .data_statistics import data_statistics
 from .describe_run import end_info, start_info
 from .lock_file import LockedRun
 from .run_folder_callback import SAVE_ERRORS, RunFolderCallback
@@ -241,10 +243,14 @@ class _PreparedRun:
             raise
 
     def write_results(self) -> dict[str, str]:
-        """Writes weights and model, but no checkpoint: a run that diverged resumes from the checkpoint before it.
+        """Writes the statistics of the data, weights and model, but no checkpoint: a run that diverged resumes from the
+        checkpoint before it.
 
-        Returns the SHA-256 of each file.
+        Returns the SHA-256 of weights and model.
         """
+        statistics = data_statistics(self.checked, self.trainer, self.data)
+        if statistics is not None:
+            self.folder.write_texts({self.folder.paths.data_statistics: statistics_text(statistics)})
         model = self.trainer.model()
         return {
             WEIGHTS_FILE: self.folder.write_weights(self.trainer.current_weights()),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import logging
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -42,14 +41,16 @@ class GrpcServer:
                 method: grpc.unary_unary_rpc_method_handler(_answer_to(call, options)) for method, call in calls.items()
             }
             self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
-        self.port = self._listen(f"{options.host}:{options.grpc_port}", _credentials(options))
+        self.port = self._listen(f"{options.host}:{options.grpc_port}", options)
         """The port on which it listens; another than the wanted one if that was 0."""
 
-    def _listen(self, address: str, credentials: grpc.ServerCredentials | None) -> int:
+    def _listen(self, address: str, options: ServerOptions) -> int:
         try:
-            if credentials is not None:
-                return self._server.add_secure_port(address, credentials)
-            return self._server.add_insecure_port(address)
+            if options.tls_certificate is None:
+                return self._server.add_insecure_port(address)
+            key_file = options.tls_key or options.tls_certificate
+            pair = key_file.read_bytes(), options.tls_certificate.read_bytes()
+            return self._server.add_secure_port(address, grpc.ssl_server_credentials([pair]))
         except RuntimeError as error:
             message = f"cannot listen for gRPC on {address}: {error}"
             raise UsageError("bad-option", message, "choose another port with --grpc-port") from error
@@ -61,14 +62,6 @@ class GrpcServer:
     async def stop(self, grace_s: float) -> None:
         """Refuses new calls, waits at most `grace_s` for the answers of others, and ends."""
         await self._server.stop(grace_s)
-
-
-def _credentials(options: ServerOptions) -> grpc.ServerCredentials | None:
-    """The certificate that the HTTP server has, too; None without TLS."""
-    if options.tls_certificate is None or options.tls_key is None:
-        return None
-    chain, key = (Path(path).read_bytes() for path in (options.tls_certificate, options.tls_key))
-    return grpc.ssl_server_credentials([(key, chain)])
 
 
 def _answer_to(call: Call, options: ServerOptions) -> Answer:
@@ -109,7 +102,7 @@ def _require_token(context: Context, token: str | None) -> None:
     given = dict(context.invocation_metadata() or ()).get("authorization", "")
     scheme, _, value = str(given).partition(" ")
     if scheme.lower() != "bearer" or not hmac.compare_digest(value.strip().encode(), token.encode()):
-        raise RequestError(401, "unauthorized", "the call has no valid token", "send authorization: Bearer TOKEN")
+        raise RequestError(401, "wrong-token", "the call has no valid token", "send authorization: Bearer TOKEN")
 
 
 async def _abort(context: Context, error: RequestError) -> bytes:

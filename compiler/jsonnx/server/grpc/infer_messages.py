@@ -12,7 +12,7 @@ from ..protocol.binary_tensors import array_of_bytes, bytes_of_array
 from ..protocol.datatypes import RAW_ONLY_DATATYPES
 from ..protocol.errors import bad_request
 from ..protocol.requests import InferInput, InferRequest, InferResponse, Parameters, RequestedOutput
-from ..protocol.shapes import checked_shape
+from ..protocol.tensor_shapes import checked_shape
 from .messages import MESSAGES, Message
 from .tensor_contents import array_of_contents, set_contents
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ..protocol.errors import RequestError, bad_request
 from ..service import InferenceService
 from .infer_messages import decode_request, encode_response
-from .messages import HEALTH_SERVICE, MESSAGES, SERVICE, Message
+from .messages import DATA_TYPES, HEALTH_SERVICE, MESSAGES, SERVICE, Message
 
 
 class Call(NamedTuple):
@@ -37,6 +37,7 @@ class InferenceCalls:
             "ModelReady": self._model_ready,
             "ServerMetadata": self._server_metadata,
             "ModelMetadata": self._model_metadata,
+            "ModelConfig": self._model_config,
             "ModelInfer": self._model_infer,
             "RepositoryIndex": self._repository_index,
             "RepositoryModelLoad": self._repository_model_load,
@@ -60,6 +61,12 @@ class InferenceCalls:
 
     async def _model_metadata(self, request: Message, remaining_s: float) -> Message:
         return MESSAGES["ModelMetadataResponse"](**self._service.model_metadata(request.name, request.version or None))
+
+    async def _model_config(self, request: Message, remaining_s: float) -> Message:
+        config = self._service.model_config(request.name, request.version or None)
+        for tensor in (*config["input"], *config["output"]):
+            tensor["data_type"] = DATA_TYPES.index(tensor["data_type"]) if tensor["data_type"] in DATA_TYPES else 0
+        return MESSAGES["ModelConfigResponse"](config=config)
 
     async def _model_infer(self, request: Message, remaining_s: float) -> Message:
         try:

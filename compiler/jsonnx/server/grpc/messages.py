@@ -1,7 +1,7 @@
 """The messages of the protocol over gRPC, as classes of the installed protobuf.
 
 Generated code would need one range of versions of protobuf. Sources: open_inference_grpc.proto of the Open Inference
-Protocol, grpc_service.proto of Triton (the messages of the repository), health.proto of gRPC.
+Protocol, grpc_service.proto and model_config.proto of Triton (the messages of its extensions), health.proto of gRPC.
 """
 
 from __future__ import annotations
@@ -94,13 +94,45 @@ _FIELDS: dict[str, Sequence[str]] = {
     "RepositoryModelLoadResponse": (),
     "RepositoryModelUnloadRequest": _REPOSITORY_MODEL,
     "RepositoryModelUnloadResponse": (),
+    "ModelConfigRequest": _MODEL_VERSION,
+    "ModelInput": ("string name", "int32 data_type", "int32 format", "repeated int64 dims"),
+    "ModelOutput": ("string name", "int32 data_type", "repeated int64 dims"),
+    "ModelConfig": (
+        "string name",
+        "string platform",
+        "bytes version_policy",
+        "int32 max_batch_size",
+        "repeated ModelInput input",
+        "repeated ModelOutput output",
+    ),
+    "ModelConfigResponse": ("ModelConfig config",),
     "HealthCheckRequest": ("string service",),
     "HealthCheckResponse": ("int32 status",),
 }
 """The fields of each message in the order of their numbers, which begin at 1: `[repeated|map|oneof] TYPE NAME`.
 
-The values of a map have strings as keys; a oneof has all fields of its message.
+The values of a map have strings as keys; a oneof has all fields of its message. Enumerations are int32, which has the
+same bytes. The last fields of Triton's ModelConfig, ModelInput and ModelOutput, which would be empty, are left out.
 """
+
+DATA_TYPES = (
+    "TYPE_INVALID",
+    "TYPE_BOOL",
+    "TYPE_UINT8",
+    "TYPE_UINT16",
+    "TYPE_UINT32",
+    "TYPE_UINT64",
+    "TYPE_INT8",
+    "TYPE_INT16",
+    "TYPE_INT32",
+    "TYPE_INT64",
+    "TYPE_FP16",
+    "TYPE_FP32",
+    "TYPE_FP64",
+    "TYPE_STRING",
+    "TYPE_BF16",
+)
+"""The values of the enumeration DataType in order."""
 
 
 def _file_descriptor() -> FileDescriptorProto:

@@ -127,7 +127,7 @@ def sweep(connections: Iterable[Any], now_s: float) -> None:
 
 async def _refuse(scope: Any, receive: Any, send: Any) -> None:
     """Answers a request on one connection too many."""
-    error = RequestError(503, "overloaded", "the server has too many connections", retry_after_s=1)
+    error = RequestError(503, "too-many-connections", "the server has too many connections", retry_after_s=1)
     body = json.dumps(error.document()).encode()
     headers = [*error_headers(error), (b"content-type", b"application/json"), (b"connection", b"close")]
     headers.append((b"content-length", b"%d" % len(body)))

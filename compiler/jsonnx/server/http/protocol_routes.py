@@ -36,6 +36,7 @@ def protocol_routes(service: InferenceService) -> list[Route]:
     for model in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
         paths += [
             (model, routes.model_metadata, "GET"),
+            (f"{model}/config", routes.model_config, "GET"),
             (f"{model}/ready", routes.model_ready, "GET"),
             (f"{model}/infer", routes.infer, "POST"),
         ]
@@ -58,6 +59,9 @@ class _ProtocolRoutes:
 
     async def model_metadata(self, request: Request) -> Response:
         return json_response(self._service.model_metadata(*_model_of(request)))
+
+    async def model_config(self, request: Request) -> Response:
+        return json_response(self._service.model_config(*_model_of(request)))
 
     async def model_ready(self, request: Request) -> Response:
         name, version = _model_of(request)

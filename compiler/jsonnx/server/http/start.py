@@ -16,12 +16,15 @@ from ..models.model_watcher import watch_models
 from ..models.repository import ModelRepository
 from ..models.served_model import ServedModel
 from ..models.warm_up import warm_up
+from ..monitoring.input_monitor import InputMonitor
+from ..monitoring.model_metrics import ModelMetrics
 from ..monitoring.request_log import RequestLog
 from ..monitoring.server_metrics import ServerMetrics
 from ..monitoring.tracing import find_tracing
 from ..options import ServerOptions
 from ..service import InferenceService
 from .app import create_app
+from .drift_routes import drift_routes
 from .metrics_route import metrics_route
 from .middleware.permission import Permission, is_loopback
 from .middleware.request_middleware import RequestMiddleware, RequestSettings
@@ -62,14 +65,13 @@ class _Server:
     http: UvicornServer = field(init=False)
     service: InferenceService = field(init=False)
     metrics: ServerMetrics = field(init=False)
-    grpc: GrpcServer | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.metrics = ServerMetrics(build_labels(self.options))
         repository = ModelRepository(
             self.sources,
             self.options.models,
-            lambda served: self.metrics.model(served.name, served.version),
+            self._observe,
             self._warm_up,
             self._on_load,
         )
@@ -84,13 +86,17 @@ class _Server:
             self.options.max_body_bytes,
             find_tracing(),
         )
-        app = RequestMiddleware(create_app(self.service, self.options, [metrics_route(self.metrics)]), settings)
+        routes = [metrics_route(self.metrics), *drift_routes(self.service, self.metrics)]
+        app = RequestMiddleware(create_app(self.service, self.options, routes), settings)
         self.http = uvicorn_server(app, self.options, self.listener, self.metrics)
 
     async def serve(self) -> None:
         """Loads the models while requests for them are refused, and answers until the first signal."""
         is_told = asyncio.Event()
         _on_signals(is_told)
+        grpc = _grpc_server(self.service, self.options)
+        if grpc is not None:
+            await grpc.start()
         serving = asyncio.create_task(self.http.serve([self.listener.socket]))
         tasks = [asyncio.create_task(self.http.sweep())]
         try:
@@ -98,8 +104,7 @@ class _Server:
             await _first_of(loading, is_told, serving)
             if loading.done():
                 loading.result()
-                await self._start_grpc()
-                self._report()
+                self._report(grpc)
                 if self.options.reload_s:
                     watching = watch_models(self.service.repository, self.options.reload_s)
                     tasks.append(asyncio.create_task(watching))
@@ -107,16 +112,9 @@ class _Server:
         finally:
             for task in tasks:
                 task.cancel()
-            await self._end(serving)
+            await self._end(serving, grpc)
 
-    async def _start_grpc(self) -> None:
-        if self.options.grpc_port is not None:
-            from ..grpc.grpc_server import GrpcServer  # needs an extra of its own
-
-            self.grpc = GrpcServer(self.service, self.options)
-            await self.grpc.start()
-
-    async def _end(self, serving: asyncio.Task[None]) -> None:
+    async def _end(self, serving: asyncio.Task[None], grpc: GrpcServer | None) -> None:
         """Answers the requests that have arrived, within `drain_s`."""
         self.service.is_draining = True
         waiting = self.metrics.requests_in_flight
@@ -125,9 +123,7 @@ class _Server:
             await asyncio.sleep(self.options.drain_delay_s)
         self.http.should_exit = True
         with suppress(SystemExit):
-            await serving
-        if self.grpc is not None:
-            await self.grpc.stop(self.options.drain_s)
+            await asyncio.gather(serving, *([grpc.stop(self.options.drain_s)] if grpc is not None else []))
         with suppress(TimeoutError):
             await asyncio.wait_for(self.service.repository.drain(), timeout=1)
             self.log.event("ended", "ended")
@@ -136,12 +132,20 @@ class _Server:
         self.log.close()
         os._exit(0)  # a thread of onnxruntime cannot be interrupted, and Python would wait for it
 
-    def _report(self) -> None:
+    def _report(self, grpc: GrpcServer | None) -> None:
         report_models(self.service.repository, self.options, self.log)
-        self.log.event("ready", f"serving on {self.listener.url}", url=self.listener.url)
+        url, port = self.listener.url, None if grpc is None else grpc.port
+        also = "" if port is None else f", gRPC on port {port}"
+        self.log.event("ready", f"serving on {url}{also}", url=url, grpc_port=port)
         if self.options.token is not None and self.listener.tls is None and not is_loopback(self.options.host):
             message = "the token is sent unencrypted; give --tls-certificate, or put a proxy with TLS in front"
             self.log.event("unencrypted", message, level="warning")
+
+    def _observe(self, served: ServedModel) -> ModelMetrics:
+        """What counts the requests to a model; the drift of its inputs begins anew when it is loaded."""
+        metrics = self.metrics.model(served.name, served.version)
+        metrics.inputs = InputMonitor.open(served.path, served.session)
+        return metrics
 
     def _warm_up(self, served: ServedModel) -> None:
         sizes = (1, self.options.models.max_batch_rows) if served.batching.is_allowed else (1,)
@@ -157,6 +161,15 @@ class _Server:
             self.log.event("load-failed", message, level="error", model=name, kept_versions=kept)
         elif self.service.repository.is_ready():
             self.log.event("loaded", f"the model {name} was loaded again", model=name)
+
+
+def _grpc_server(service: InferenceService, options: ServerOptions) -> GrpcServer | None:
+    """The server of gRPC, if one is wanted. Raises UsageError."""
+    if options.grpc_port is None:
+        return None
+    from ..grpc.grpc_server import GrpcServer  # needs an extra of its own
+
+    return GrpcServer(service, options)
 
 
 def permission_of(options: ServerOptions) -> Permission:

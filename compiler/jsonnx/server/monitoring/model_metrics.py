@@ -6,6 +6,7 @@ from collections import Counter
 from threading import Lock
 
 from .histogram import ROWS_BOUNDS, SECONDS_BOUNDS, Histogram
+from .input_monitor import InputMonitor
 from .observer import Feeds
 
 
@@ -24,6 +25,8 @@ class ModelMetrics:
         self.queue_s = Histogram(SECONDS_BOUNDS)
         self.compute_s = Histogram(SECONDS_BOUNDS)
         self.batch_rows = Histogram(ROWS_BOUNDS)
+        self.inputs = InputMonitor(None, "no model is loaded")
+        """What counts the values of requests."""
 
     def executed(self, rows: int, compute_s: float) -> None:
         """Counts a run of a session."""
@@ -45,4 +48,5 @@ class ModelMetrics:
             self.failures[code] += 1
 
     def predicted(self, feeds: Feeds, outputs: Feeds) -> None:
-        """Ignores values."""
+        """Counts the values of a request and of its answer."""
+        self.inputs.predicted(feeds, outputs)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from queue import Empty, SimpleQueue
 from typing import Any, TextIO
 
@@ -117,10 +118,20 @@ class RequestLog:
 
 
 def _json_line(now: float, level: str, event: str, fields: dict[str, Any]) -> str:
-    time = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    time = f"{_utc_second(int(now))}.{int(now * 1000) % 1000:03}Z"
     known = {key: value for key, value in fields.items() if value is not None}
     return orjson.dumps({"time": time, "level": level, "event": event, **known}, default=str).decode()
 
 
 def _clock(now: float) -> str:
-    return datetime.fromtimestamp(now).isoformat(sep=" ", timespec="milliseconds")
+    return f"{_local_second(int(now))}.{int(now * 1000) % 1000:03}"
+
+
+@lru_cache(4)
+def _utc_second(now: int) -> str:
+    return datetime.fromtimestamp(now, UTC).isoformat().removesuffix("+00:00")
+
+
+@lru_cache(4)
+def _local_second(now: int) -> str:
+    return datetime.fromtimestamp(now).isoformat(sep=" ")

@@ -91,6 +91,7 @@ class ServerMetrics(Collector):
         yield from self._server_families()
         yield from self._state_families()
         yield from _model_families(self._models)
+        yield from _input_families(self._models)
 
     def _server_families(self) -> Iterator[Metric]:
         yield _gauge("jsonnx_requests_in_flight", "Requests that are being answered", self.requests_in_flight)
@@ -146,3 +147,15 @@ def _model_families(models: dict[tuple[str, str], ModelMetrics]) -> Iterator[Met
         ):
             family.add_metric(list(labels), histogram.buckets(), histogram.sum)
     yield from (success, failure, rows, executions, batch, queue, compute)
+
+
+def _input_families(models: dict[tuple[str, str], ModelMetrics]) -> Iterator[Metric]:
+    """The values that came in, by column, and their drift."""
+    families: dict[str, Metric] = {}
+    for labels, metrics in [*models.items()]:
+        for sample in metrics.inputs.samples():
+            if sample.name not in families:
+                family = CounterMetricFamily if sample.kind == "counter" else GaugeMetricFamily
+                families[sample.name] = family(sample.name, sample.help, labels=[*_MODEL, *sample.labels])
+            families[sample.name].add_metric([*labels, *sample.labels.values()], sample.value)
+    yield from families.values()

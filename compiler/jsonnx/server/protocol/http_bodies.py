@@ -16,7 +16,7 @@ from .datatypes import BYTES, RAW_ONLY_DATATYPES, dtype_of
 from .errors import bad_request
 from .json_tensors import array_of_data, data_of_array
 from .requests import InferInput, InferOutput, InferRequest, InferResponse, Parameters, RequestedOutput
-from .shapes import checked_shape
+from .tensor_shapes import checked_shape
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 """The HTTP header with the length of the JSON in front of binary tensors."""
@@ -93,8 +93,11 @@ def _decode_input(item: Any, number: int, rest: memoryview) -> tuple[InferInput,
     """The input, and the bytes behind its own."""
     name = _name(item, f"input {number}")
     tensor = f"the input {name!r}"
-    shape, datatype = checked_shape(item.get("shape"), tensor), item.get("datatype")
-    parameters = _parameters(item, tensor)
+    shape, datatype, parameters = (
+        checked_shape(item.get("shape"), tensor),
+        item.get("datatype"),
+        _parameters(item, tensor),
+    )
     size = parameters.get(BINARY_SIZE)
     if size is None:
         return InferInput(name, datatype, array_of_data(item.get("data"), shape, datatype, tensor), parameters), rest

@@ -10,7 +10,7 @@ import numpy as np
 
 from .datatypes import BYTES, RAW_ONLY_DATATYPES, dtype_of
 from .errors import bad_request
-from .shapes import MAX_RANK
+from .tensor_shapes import MAX_RANK
 
 _NUMBER_TYPES = {int, float}
 _FLOAT_TYPES = _NUMBER_TYPES | {type(None)}

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from jsonnx.core.diagnostics import UsageError
 from jsonnx.server.grpc.grpc_server import GrpcServer
-from jsonnx.server.grpc.messages import HEALTH_SERVICE
+from jsonnx.server.grpc.messages import DATA_TYPES, HEALTH_SERVICE
 from unit.server.grpc.grpc_server_thread import Client, ServerThread, running
 
 LEAF = np.array([[1, 2], [3, 4]], "float32")
@@ -62,6 +62,18 @@ def test_health_and_metadata(client: Client) -> None:
     assert (model.name, model.platform, list(model.versions)) == ("flowers", "onnxruntime_onnx", ["1"])
     assert [(item.name, item.datatype, list(item.shape)) for item in model.inputs] == [("leaf", "FP32", [-1, 2])]
     assert [(item.name, item.datatype, list(item.shape)) for item in model.outputs] == [("kind", "FP32", [-1, 3])]
+
+
+def test_the_configuration(client: Client) -> None:
+    config = client.call("ModelConfig", name="words").config
+    assert (config.name, config.platform, config.max_batch_size) == ("words", "onnxruntime_onnx", 0)
+    assert [(item.name, DATA_TYPES[item.data_type], list(item.dims)) for item in config.input] == [
+        ("word", "TYPE_STRING", [-1])
+    ]
+    assert [(item.name, DATA_TYPES[item.data_type], list(item.dims)) for item in config.output] == [
+        ("place", "TYPE_INT64", [-1])
+    ]
+    assert client.error("ModelConfig", name="word").code() is grpc.StatusCode.NOT_FOUND
 
 
 def test_raw_requests_have_raw_answers(server: ServerThread, client: Client) -> None:

@@ -14,6 +14,8 @@ from ...protocol.errors import RequestError
 PUBLIC_PATHS = frozenset(("/v2/health/live", "/v2/health/ready"))
 """What needs no token: probes have none."""
 SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
+MAX_KNOWN_HOSTS = 64
+"""The maximum number of accepted Host headers that are remembered."""
 CHALLENGES = [(b"www-authenticate", b'Bearer realm="jsonnx"'), (b"www-authenticate", b'Basic realm="jsonnx"')]
 """The forms of a token: programs send the first; browsers ask for the second, whose password is the token."""
 
@@ -29,18 +31,18 @@ class Permission:
     def __init__(
         self, token: str | None = None, hosts: Collection[str] | None = None, origins: Collection[str] = ()
     ) -> None:
+        self._known_hosts: set[bytes] = set()
         self._token = None if token is None else token.encode()
         self._hosts = None if hosts is None else frozenset(name.lower() for name in hosts)
         self._origins = frozenset(origins)
 
     def check(self, method: str, path: str, headers: Mapping[bytes, bytes]) -> None:
         """Raises RequestError 401, 403 if the request may not be answered."""
-        host = headers.get(b"host", b"").decode("latin-1")
-        if self._hosts is not None and host and not self._is_known_host(host):
-            help = "give the server --allow-host for each name that it is called by"
-            raise RequestError(403, "forbidden-origin", f"the Host header names another host: {host!r}", help)
+        host = headers.get(b"host", b"")
+        if self._hosts is not None and host not in self._known_hosts:
+            self._check_host(host, self._hosts)
         if (origin := headers.get(b"origin")) is not None and method not in SAFE_METHODS:
-            self._check_origin(origin.decode("latin-1"), host)
+            self._check_origin(origin.decode("latin-1"), host.decode("latin-1"))
         if self._token is not None and path not in PUBLIC_PATHS:
             self._check_token(headers.get(b"authorization", b""))
 
@@ -49,9 +51,14 @@ class Permission:
         origin = headers.get(b"origin")
         return origin if origin is not None and origin.decode("latin-1") in self._origins else None
 
-    def _is_known_host(self, host: str) -> bool:
-        name = host_name(host)
-        return self._hosts is None or name in self._hosts or is_loopback(name)
+    def _check_host(self, host: bytes, names: frozenset[str]) -> None:
+        text = host.decode("latin-1")
+        name = host_name(text)
+        if host and name not in names and not is_loopback(name):
+            help = "give the server --allow-host for each name that it is called by"
+            raise RequestError(403, "forbidden-origin", f"the Host header names another host: {text!r}", help)
+        if len(self._known_hosts) < MAX_KNOWN_HOSTS:
+            self._known_hosts.add(host)
 
     def _check_origin(self, origin: str, host: str) -> None:
         if origin in self._origins or urlsplit(origin).netloc.lower() == host.lower():
@@ -63,7 +70,7 @@ class Permission:
         if self._token is None or hmac.compare_digest(given_token(authorization), self._token):
             return
         message = "the token is wrong" if authorization else "the request has no token"
-        raise RequestError(401, "unauthorized", message, "send the header Authorization: Bearer TOKEN")
+        raise RequestError(401, "wrong-token", message, "send the header Authorization: Bearer TOKEN")
 
 
 def given_token(authorization: bytes) -> bytes:

@@ -15,6 +15,7 @@ Receive = Callable[[], Awaitable[Message]]
 
 MAX_INLINE_BYTES = 65536
 """The maximum size of a compressed body that the event loop decompresses itself."""
+MAX_LENGTH_DIGITS = 20
 _WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 _ACCEPTED = "send gzip, deflate or no Content-Encoding"
 
@@ -25,11 +26,13 @@ class ClientDisconnected(Exception):
 
 async def read_body(receive: Receive, headers: Mapping[bytes, bytes], max_bytes: int) -> bytes:
     """The body of a request, decompressed. Raises RequestError 400, 413, 415, and ClientDisconnected."""
-    declared = headers.get(b"content-length", b"")
-    if declared.isdigit() and int(declared[:20]) > max_bytes:
+    declared = headers.get(b"content-length", b"0")
+    if declared.isdigit() and int(declared[:MAX_LENGTH_DIGITS]) > max_bytes:
         raise _too_large(max_bytes)
     body = await _received(receive, max_bytes)
-    encoding = headers.get(b"content-encoding", b"").decode("latin-1").strip().lower()
+    if b"content-encoding" not in headers:
+        return body
+    encoding = headers[b"content-encoding"].decode("latin-1").strip().lower()
     if encoding in ("", "identity"):
         return body
     if encoding not in _WINDOW_BITS:
@@ -74,10 +77,9 @@ def _too_large(max_bytes: int, when: str = "") -> RequestError:
     return RequestError(413, "too-large", message, "send fewer rows, or give the server --max-body")
 
 
-def with_body(scope: Scope, receive: Receive, body: bytes) -> tuple[Scope, Receive]:
+def with_body(scope: Scope, receive: Receive, headers: Mapping[bytes, bytes], body: bytes) -> tuple[Scope, Receive]:
     """A request whose body is already read: it is the first message, what follows comes from the client."""
-    has_encoding = any(name == b"content-encoding" for name, _ in scope["headers"])
-    if has_encoding:
+    if b"content-encoding" in headers:
         left_out = (b"content-encoding", b"content-length", b"transfer-encoding")
         kept = [header for header in scope["headers"] if header[0] not in left_out]
         scope = {**scope, "headers": [*kept, (b"content-length", b"%d" % len(body))]}

@@ -7,7 +7,6 @@ import json
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +23,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 CONNECTION_KEY = "jsonnx.connection"
 """The key of a scope that has the connection, which cancels its task when the client has gone."""
+_NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 CLIENT_CLOSED_REQUEST = 499
 """The status that the log and the metrics have for a request whose client has gone; nginx uses it likewise."""
 
@@ -56,22 +56,24 @@ class RequestMiddleware:
         record = _new_record(scope, headers, self._settings.timeout_s)
         current_request.set(record)  # of this task alone
         answer = _Answer(send, record, headers, self._settings)
-        if (connection := scope.get(CONNECTION_KEY)) is not None:
-            connection.task = asyncio.current_task()
         self._settings.metrics.began()
+        connection: Any = scope.get(CONNECTION_KEY)
+        if connection is not None:
+            connection.task = answer.task
+        deadline = answer.loop.call_later(self._settings.timeout_s, answer.expire)
         try:
-            with self._span(record, headers):
+            if self._settings.tracing is None:
                 await self._answer(scope, receive, headers, answer)
+            else:
+                with self._settings.tracing.span(record, headers):
+                    await self._answer(scope, receive, headers, answer)
         finally:
+            deadline.cancel()
             if connection is not None:
                 connection.task = None
             record.duration_s = time.monotonic() - record.start_s
             self._settings.metrics.ended(record)
             self._settings.log.request(record)
-
-    def _span(self, record: RequestRecord, headers: Mapping[bytes, bytes]) -> AbstractContextManager[None]:
-        tracing = self._settings.tracing
-        return nullcontext() if tracing is None else tracing.span(record, headers)
 
     async def _answer(self, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes], answer: _Answer) -> None:
         try:
@@ -80,8 +82,12 @@ class RequestMiddleware:
             self._settings.permission.check(scope["method"], scope["path"], headers)
             if answer.allowed_origin is not None and _is_preflight(scope, headers):
                 await answer.permit_origin(headers)
-            else:
-                await self._within_timeout(scope, receive, headers, answer)
+                return
+            if b"content-length" in headers or b"transfer-encoding" in headers:
+                body = await read_body(receive, headers, self._settings.max_body_bytes)
+                scope, receive = with_body(scope, receive, headers, body)
+            answer.has_body = True
+            await self._app(scope, receive, answer.send)
         except RequestError as error:
             await answer.fail(error)
         except ClientDisconnected:
@@ -91,34 +97,15 @@ class RequestMiddleware:
         except Exception as error:
             await self._crashed(answer, error)
 
-    async def _within_timeout(
-        self, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes], answer: _Answer
-    ) -> None:
-        is_read, timeout_s = False, self._settings.timeout_s
-        limit = asyncio.timeout(timeout_s)
-        try:
-            async with limit:
-                if b"content-length" in headers or b"transfer-encoding" in headers:
-                    body = await read_body(receive, headers, self._settings.max_body_bytes)
-                    scope, receive = with_body(scope, receive, body)
-                is_read = True
-                await self._app(scope, receive, answer.send)
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            if is_read:
-                raise _out_of_time(timeout_s) from None
-            answer.is_last = True
-            message = f"the body did not arrive within {timeout_s:g} s"
-            raise RequestError(408, "request-timeout", message, "send it faster, or give --timeout") from None
-
     async def _cancelled(self, answer: _Answer, connection: Any) -> None:
-        """Ends a request whose client has gone, or that was not answered before the server's end."""
+        """Ends a request whose client has gone, or that was not answered in time, or before the server's end."""
         if connection is not None and connection.is_lost:
             answer.record.status = CLIENT_CLOSED_REQUEST
-            return
-        answer.is_last = True
-        await answer.fail(RequestError(503, "shutting-down", "the server ends before the request was answered"))
+        elif answer.is_expired:
+            await answer.fail(_out_of_time(self._settings.timeout_s, answer))
+        else:
+            answer.is_last = True
+            await answer.fail(RequestError(503, "shutting-down", "the server ended before the answer"))
 
     async def _crashed(self, answer: _Answer, error: Exception) -> None:
         """Logs a bug, of which the client learns no more than the id of its request."""
@@ -129,9 +116,13 @@ class RequestMiddleware:
         await answer.fail(RequestError(500, "internal-error", "the server has a bug", help))
 
 
-def _out_of_time(timeout_s: float) -> RequestError:
-    message = f"the request was not answered within {timeout_s:g} s"
-    return RequestError(503, "request-timeout", message, "send fewer rows at once, or give the server --timeout")
+def _out_of_time(timeout_s: float, answer: _Answer) -> RequestError:
+    if answer.has_body:
+        message = f"the request was not answered within {timeout_s:g} s"
+        return RequestError(503, "request-timeout", message, "send fewer rows at once, or give the server --timeout")
+    answer.is_last = True
+    message = f"the body of the request did not arrive within {timeout_s:g} s"
+    return RequestError(408, "request-timeout", message, "send it faster, or give the server --timeout")
 
 
 def _new_record(scope: Scope, headers: Mapping[bytes, bytes], timeout_s: float) -> RequestRecord:
@@ -155,26 +146,38 @@ def _is_preflight(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
 class _Answer:
     """The answer to a request, whose status and size are recorded as it is sent."""
 
-    __slots__ = ("_send", "_settings", "allowed_origin", "is_last", "is_started", "record")
+    __slots__ = (
+        *("_send", "_settings", "allowed_origin", "has_body", "is_expired", "is_last", "is_started", "loop", "record"),
+        "task",
+    )
 
     def __init__(
         self, send: Send, record: RequestRecord, headers: Mapping[bytes, bytes], settings: RequestSettings
     ) -> None:
         self._send, self.record, self._settings = send, record, settings
-        self.allowed_origin = settings.permission.allowed_origin(headers)
-        self.is_started = False
+        self.loop, self.task = asyncio.get_running_loop(), asyncio.current_task()
+        self.allowed_origin = settings.permission.allowed_origin(headers) if b"origin" in headers else None
+        self.has_body = False
+        """Whether the request has arrived as a whole."""
+        self.is_started = self.is_expired = False
         self.is_last = b"expect" in headers
         """Whether the connection is closed after an error: its client may still send, or not send, a body."""
+
+    def expire(self) -> None:
+        """Ends the work for a request that takes too long; an answer that has begun is sent whole."""
+        if not self.is_started and self.task is not None:
+            self.is_expired = True
+            self.task.cancel()
 
     async def send(self, message: Message) -> None:
         """Sends a message of the answer."""
         if message["type"] == "http.response.start":
             self.is_started = True
             self.record.status = message["status"]
-            headers = [*message.get("headers", ()), (b"x-request-id", self.record.id.encode())]
-            headers.append((b"x-content-type-options", b"nosniff"))
+            headers = list(message.get("headers", ()))
+            headers += ((b"x-request-id", self.record.id.encode()), _NO_SNIFFING)
             if self.allowed_origin is not None:
-                headers += [(b"access-control-allow-origin", self.allowed_origin), (b"vary", b"origin")]
+                headers += ((b"access-control-allow-origin", self.allowed_origin), (b"vary", b"origin"))
             if self._settings.is_draining():
                 headers.append((b"connection", b"close"))
             message["headers"] = headers

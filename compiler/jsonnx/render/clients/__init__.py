@@ -1,0 +1,1 @@
+"""Typed clients of one model, as source files in Python and TypeScript."""

@@ -1,0 +1,30 @@
+"""The routes `/drift` and `/drift/NAME`."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ..monitoring.server_metrics import ServerMetrics
+from ..protocol.errors import bad_request
+from ..service import InferenceService
+from .responses import json_response
+
+
+def drift_routes(service: InferenceService, metrics: ServerMetrics) -> list[Route]:
+    """The routes that tell how the values of requests differ from the training data of a model."""
+
+    async def drift(request: Request) -> Response:
+        names = service.repository.names
+        name = request.path_params.get("model") or (names[0] if len(names) == 1 else None)
+        if name is None:
+            raise bad_request("the server has several models", f"name one: /drift/{names[0]}")
+        served = service.repository.model(name, request.path_params.get("version")).served
+        document = await asyncio.to_thread(metrics.model(served.name, served.version).inputs.document)
+        return json_response({"model": served.name, "version": served.version, **document})
+
+    paths = ("/drift", "/drift/{model}", "/drift/{model}/versions/{version}")
+    return [Route(path, drift) for path in paths]
