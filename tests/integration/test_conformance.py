@@ -34,7 +34,9 @@ TIMEOUT_S = 15
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedProcess]:
     folder = tmp_path_factory.mktemp("models")
-    with ServedProcess([str(save_colours(folder)), str(save_several(folder))], grpc=True) as process:
+    with ServedProcess(
+        [str(save_colours(folder)), str(save_several(folder))], grpc=True, log=folder / "log"
+    ) as process:
         yield process
 
 

@@ -12,6 +12,11 @@ PACKAGE = ROOT / "compiler/jsonnx"
 
 REVIEWED = {
     ("core/components.py", "eval()"): "annotations of our own classes",
+    ("conformance/http_client.py", "import http"): "asks the server that the user names",
+    ("conformance/http_client.py", "import socket"): "asks the server that the user names",
+    ("conformance/http_client.py", "import ssl"): "asks the server that the user names",
+    ("conformance/http_client.py", ".create_connection()"): "connects to the address that the user gives",
+    ("conformance/cases/http_messages.py", "import socket"): "an option of the connections of `http_client`",
     ("collective/handshake.py", "import socket"): "workers of a distributed training, which prove a token",
     ("collective/handshake.py", ".create_connection()"): "connects to the addresses that the caller gives",
     ("collective/local.py", "import socket"): "pairs of connected sockets within the process",

@@ -151,7 +151,7 @@ COMMAND_MODULES = {
     "lsp": "servers",
     "mcp": "servers",
     "serve": "serving",
-    "conform": "conform",
+    "conform": "serving",
     "client": "serving",
     "schema": "info",
     "layers": "info",

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
-if TYPE_CHECKING:
-    from .target import Target
-
-Check = Callable[["Target"], None]
+Check = Callable[[Any], None]
+"""Takes the `Target`, and raises `Violation` or `NotApplicable`."""
 
 
 class Level(StrEnum):
