@@ -17,8 +17,8 @@ PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 
 ARROWS = """
 callbacks: pipeline runtime core
-cli: ray server conformance language_server mcp_server pipeline render runtime data lint lowering interop frontend
-    layers sections backend library core
+cli/servers: cli server conformance language_server mcp_server pipeline render runtime core
+cli: ray pipeline render runtime data lint lowering interop frontend layers sections backend library core
 conformance/cases: conformance
 conformance: core
 server/http: server/page server/grpc server/http/middleware server/models server/monitoring server/protocol server
@@ -27,6 +27,7 @@ server/http/middleware: server/monitoring server/protocol
 server/page: server/models server/protocol server pipeline html_report runtime data layers sections backend core
 server/grpc: server/protocol server core
 server: server/rows server/models server/monitoring server/protocol backend data core
+server/deployment: pipeline runtime data passes backend core
 server/rows: server/models server/monitoring server/protocol pipeline data core
 server/models: server/batching server/monitoring server/protocol pipeline runtime data backend core
 server/batching: server/monitoring
@@ -46,8 +47,7 @@ pipeline/edit: frontend core
 pipeline/first_spec: pipeline/train pipeline/check data frontend sections core
 pipeline/inspect: pipeline/run pipeline/run_folder pipeline/train pipeline/compile pipeline/check runtime
     collective data lowering passes frontend sections placement ir core
-pipeline/export: pipeline/run pipeline/train pipeline/compile pipeline/check runtime data passes interop training
-    backend core
+pipeline/keras_export: pipeline/run pipeline/compile pipeline/check runtime interop training core
 pipeline/report: pipeline/run pipeline/run_folder pipeline/train pipeline/compile pipeline/check render runtime data
     lowering gradient passes analysis frontend sections training backend ir html_report core
 pipeline/sweep: pipeline/run pipeline/run_folder pipeline/train pipeline/check render runtime data frontend

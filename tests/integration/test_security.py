@@ -12,11 +12,6 @@ PACKAGE = ROOT / "compiler/jsonnx"
 
 REVIEWED = {
     ("core/components.py", "eval()"): "annotations of our own classes",
-    ("conformance/http_client.py", "import http"): "asks the server that the user names",
-    ("conformance/http_client.py", "import socket"): "asks the server that the user names",
-    ("conformance/http_client.py", "import ssl"): "asks the server that the user names",
-    ("conformance/http_client.py", ".create_connection()"): "connects to the address that the user gives",
-    ("conformance/cases/http_messages.py", "import socket"): "an option of the connections of `http_client`",
     ("collective/handshake.py", "import socket"): "workers of a distributed training, which prove a token",
     ("collective/handshake.py", ".create_connection()"): "connects to the addresses that the caller gives",
     ("collective/local.py", "import socket"): "pairs of connected sockets within the process",
@@ -32,6 +27,11 @@ REVIEWED = {
     ("client/endpoint.py", "import http"): "connects to the server that the user names",
     ("client/endpoint.py", "import urllib.request"): "the proxies that the environment names",
     ("client/transport.py", "import http"): "requests to the server that the user names",
+    ("conformance/cases/http_messages.py", "import socket"): "its exceptions, when a server closes a connection",
+    ("conformance/http_client.py", "import http"): "requests to the server that the user names",
+    ("conformance/http_client.py", "import socket"): "requests to the server that the user names",
+    ("conformance/http_client.py", "import ssl"): "verifies the certificates of the server that the user names",
+    ("conformance/http_client.py", ".create_connection()"): "connects to the server that the user names",
     ("cli/__init__.py", "importlib.import_module(...)"): "names of our own modules, from a table in the package",
     ("server/http/sockets.py", "import socket"): "`serve` listens on this machine unless another --host is given",
     ("server/http/sockets.py", "import ssl"): "the certificate that the user gives",

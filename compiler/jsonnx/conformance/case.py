@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING
 
-Check = Callable[[Any], None]
-"""Takes the `Target`, and raises `Violation` or `NotApplicable`."""
+if TYPE_CHECKING:
+    from .target import Target
+
+Check = Callable[["Target"], None]
 
 
 class Level(StrEnum):
@@ -35,18 +37,6 @@ class Case:
     @property
     def area(self) -> str:
         return self.id.partition("/")[0]
-
-
-class Violation(Exception):
-    """The server does not behave as the case demands."""
-
-    def __init__(self, expected: str, seen: str) -> None:
-        super().__init__(f"expected {expected}, seen {seen}")
-        self.expected, self.seen = expected, seen
-
-
-class NotApplicable(Exception):
-    """The case needs what the model or the call of the suite lacks."""
 
 
 GRPC = "gRPC"
@@ -80,21 +70,3 @@ class Area:
             return check
 
         return register
-
-
-def require(holds: object, expected: Any, seen: Any) -> None:
-    """Raises Violation unless `holds` is true."""
-    if not holds:
-        violate(expected, seen)
-
-
-def violate(expected: Any, seen: Any) -> NoReturn:
-    raise Violation(_text(expected), _text(seen))
-
-
-def _text(value: Any) -> str:
-    text = value if isinstance(value, str) else repr(value)
-    return text if len(text) <= MAX_SEEN_CHARACTERS else f"{text[:MAX_SEEN_CHARACTERS]}..."
-
-
-MAX_SEEN_CHARACTERS = 300

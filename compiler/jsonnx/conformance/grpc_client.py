@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from . import protobuf
-from .case import require, violate
 from .protobuf import Message
 from .tensors import BYTES, Tensor, parse_binary, parse_shape
+from .verdicts import require, violate
 
 SERVICE = "/inference.GRPCInferenceService/"
 CALLS: dict[str, tuple[Message, Message]] = {

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from .case import violate
+from .verdicts import violate
 
 DEFAULT_TIMEOUT_S = 15.0
 MAX_SHOWN_BYTES = 500

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from .case import CASES, GRPC, Case, Level, NotApplicable, Violation
+from .case import CASES, GRPC, Case, Level
 from .http_client import HttpClient
 from .target import Target
+from .verdicts import NotApplicable, Violation
 
 
 class Verdict(StrEnum):

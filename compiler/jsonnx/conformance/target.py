@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote
 
 from ..core.diagnostics import UsageError
-from .case import NotApplicable, Violation, require
 from .http_client import Answer, HttpClient
 from .tensors import Tensor, TensorSpec, parse_output, synthesize
+from .verdicts import NotApplicable, Violation, require
 
 if TYPE_CHECKING:
     from .grpc_client import GrpcClient

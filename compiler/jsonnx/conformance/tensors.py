@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from .case import Violation, require
+from .verdicts import Violation, require
 
 
 class Datatype(NamedTuple):

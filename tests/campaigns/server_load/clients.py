@@ -13,11 +13,11 @@ from contextlib import suppress
 
 from campaigns.server_load.requests import Request, malformed_http, malformed_message, rows_of
 from jsonnx.conformance import protobuf
-from jsonnx.conformance.case import Violation
 from jsonnx.conformance.cases.binary_tensors import outputs_of
 from jsonnx.conformance.grpc_client import Failure, GrpcClient, parse_response
 from jsonnx.conformance.http_client import Answer, HttpClient, excerpt, parse_answers
 from jsonnx.conformance.target import parse_outputs
+from jsonnx.conformance.verdicts import Violation
 
 MAX_FINDINGS_OF_A_KIND = 10
 MAX_TEXT_CHARACTERS = 1_000

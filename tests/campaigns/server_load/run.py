@@ -20,9 +20,9 @@ from pathlib import Path
 from campaigns.server_load.clients import Client, Record
 from campaigns.server_load.requests import draw_requests
 from campaigns.server_load.served import Holdings, save_models, serve
-from jsonnx.conformance.case import Violation
 from jsonnx.conformance.grpc_client import GrpcClient
 from jsonnx.conformance.http_client import HttpClient
+from jsonnx.conformance.verdicts import Violation
 from support.served_process import ServedProcess
 
 MAX_GROWTH_BYTES = 24 << 20

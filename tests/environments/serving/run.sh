@@ -9,7 +9,7 @@ if [ ! -e "$ENV/.installed" ] || [ pyproject.toml -nt "$ENV/.installed" ] || [ "
     "$PYTHON" -m venv "$ENV"
     "$ENV/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
     "$ENV/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[cpu,serve,grpc]" \
-        "pytest>=8" "tritonclient[all]>=2.60" "kserve>=0.15"
+        "pytest>=8" "tritonclient[all]>=2.60" "kserve>=0.15" "schemathesis>=4"
     touch "$ENV/.installed"
 fi
 JSONNX_SERVING_TESTS=1 "$ENV/bin/python" -m pytest tests/environments/serving "$@"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ..case import Area, NotApplicable, require
+from ..case import Area
 from ..target import Target, parse_outputs, refused
+from ..verdicts import NotApplicable, require
 from .inference import same
 
 area = Area("batch")

@@ -7,10 +7,11 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..case import Area, NotApplicable, require
+from ..case import Area
 from ..http_client import Answer
 from ..target import Target, error, parse_outputs, success
 from ..tensors import BYTES, Tensor, parse_binary, parse_shape
+from ..verdicts import NotApplicable, require
 from .inference import same
 
 EXTENSION = "binary_tensor_data"

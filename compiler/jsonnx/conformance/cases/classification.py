@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..case import Area, NotApplicable, require
+from ..case import Area
 from ..target import Target, error
 from ..tensors import BYTES, DATATYPES, Tensor
+from ..verdicts import NotApplicable, require
 from .inference import same
 
 area = Area("classification", "classification")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..case import Area, NotApplicable, require
+from ..case import Area
 from ..target import Target, refused, success, tolerated
 from ..tensors import BYTES, DATATYPES, Tensor
+from ..verdicts import NotApplicable, require
 from .inference import same, same_answers
 
 area = Area("datatype")

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ..case import GRPC, Area, NotApplicable, require
+from ..case import GRPC, Area
 from ..grpc_client import CONTENT_FIELDS, parse_response, raw_input, typed_input
 from ..target import UNKNOWN, Target
 from ..tensors import BYTES, Tensor
+from ..verdicts import NotApplicable, require
 from .grpc_metadata import client
 from .inference import same
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ..case import GRPC, Area, require
+from ..case import GRPC, Area
 from ..grpc_client import GrpcClient
 from ..target import UNKNOWN, Target, success
+from ..verdicts import require
 
 area = Area("grpc", GRPC)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ..case import Area, NotApplicable, require
+from ..case import Area
 from ..target import UNKNOWN, Target, error, success
+from ..verdicts import NotApplicable, require
 
 area = Area("health")
 

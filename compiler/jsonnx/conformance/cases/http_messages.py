@@ -6,9 +6,10 @@ import gzip
 import json
 import socket
 
-from ..case import Area, Violation, require
+from ..case import Area
 from ..http_client import Answer, excerpt
 from ..target import Target, error, parse_outputs, success
+from ..verdicts import Violation, require
 
 area = Area("http")
 

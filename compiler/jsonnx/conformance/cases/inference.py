@@ -7,9 +7,10 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ..case import Area, NotApplicable, require
+from ..case import Area
 from ..target import UNKNOWN, Target, error, parse_outputs, refused, rejected, success
 from ..tensors import BYTES, Tensor, nest
+from ..verdicts import NotApplicable, require
 
 area = Area("infer")
 

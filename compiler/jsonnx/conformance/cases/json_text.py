@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-from ..case import Area, require
+from ..case import Area
 from ..target import Target, error, parse_outputs, refused, rejected, success, tolerated
+from ..verdicts import require
 from .inference import same
 
 area = Area("json")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ..case import Area, NotApplicable, require
+from ..case import Area
 from ..target import UNKNOWN, Target, error, success
 from ..tensors import DATATYPES, EXTRA_DATATYPES
+from ..verdicts import NotApplicable, require
 
 area = Area("metadata")
 

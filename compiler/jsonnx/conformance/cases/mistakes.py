@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from ..case import Area, Level, NotApplicable, require
+from ..case import Area, Level
 from ..http_client import Answer
 from ..target import UNKNOWN, Target, error, rejected
 from ..tensors import DATATYPES, nest
+from ..verdicts import NotApplicable, require
 
 area = Area("mistake")
 

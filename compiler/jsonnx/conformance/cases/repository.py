@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ..case import Area, NotApplicable, require
+from ..case import Area
 from ..target import UNKNOWN, Target, error, success
+from ..verdicts import NotApplicable, require
 
 area = Area("repository", "model_repository")
 

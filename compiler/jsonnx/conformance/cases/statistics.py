@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..case import Area, require
+from ..case import Area
 from ..target import UNKNOWN, Target, error, success
+from ..verdicts import require
 
 area = Area("statistics", "statistics")
 

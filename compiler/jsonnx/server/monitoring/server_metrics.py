@@ -151,7 +151,7 @@ def _model_families(models: dict[tuple[str, str], ModelMetrics]) -> Iterator[Met
 
 def _input_families(models: dict[tuple[str, str], ModelMetrics]) -> Iterator[Metric]:
     """The values that came in, by column, and their drift."""
-    families: dict[str, Metric] = {}
+    families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
     for labels, metrics in [*models.items()]:
         for sample in metrics.inputs.samples():
             if sample.name not in families:

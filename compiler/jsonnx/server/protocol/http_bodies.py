@@ -93,11 +93,8 @@ def _decode_input(item: Any, number: int, rest: memoryview) -> tuple[InferInput,
     """The input, and the bytes behind its own."""
     name = _name(item, f"input {number}")
     tensor = f"the input {name!r}"
-    shape, datatype, parameters = (
-        checked_shape(item.get("shape"), tensor),
-        item.get("datatype"),
-        _parameters(item, tensor),
-    )
+    shape, datatype = checked_shape(item.get("shape"), tensor), item.get("datatype")
+    parameters = _parameters(item, tensor)
     size = parameters.get(BINARY_SIZE)
     if size is None:
         return InferInput(name, datatype, array_of_data(item.get("data"), shape, datatype, tensor), parameters), rest
