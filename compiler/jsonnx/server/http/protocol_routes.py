@@ -33,10 +33,13 @@ def protocol_routes(service: InferenceService) -> list[Route]:
         ("/v2/repository/models/{model}/load", routes.load, "POST"),
         ("/v2/repository/models/{model}/unload", routes.unload, "POST"),
     ]
+    if "stats" not in service.repository.names:
+        paths.append(("/v2/models/stats", routes.model_statistics, "GET"))
     for model in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
         paths += [
             (model, routes.model_metadata, "GET"),
             (f"{model}/config", routes.model_config, "GET"),
+            (f"{model}/stats", routes.model_statistics, "GET"),
             (f"{model}/ready", routes.model_ready, "GET"),
             (f"{model}/infer", routes.infer, "POST"),
         ]
@@ -62,6 +65,10 @@ class _ProtocolRoutes:
 
     async def model_config(self, request: Request) -> Response:
         return json_response(self._service.model_config(*_model_of(request)))
+
+    async def model_statistics(self, request: Request) -> Response:
+        parameters = request.path_params
+        return json_response(self._service.model_statistics(parameters.get("model"), parameters.get("version")))
 
     async def model_ready(self, request: Request) -> Response:
         name, version = _model_of(request)

@@ -7,7 +7,6 @@ from typing import Any
 
 from ...backend import package_version
 from .form_document import MAX_EXAMPLE_VALUES, ModelForm
-from .form_fields import FieldKind
 from .openapi_schemas import PROTOCOL_SCHEMAS, Schema, prediction_schema, record, ref, row_schema
 
 JSON = "application/json"
@@ -77,7 +76,7 @@ class _DocumentBuilder:
             content[JSON]["example"] = form.row
         content["application/x-ndjson"] = {"schema": {"type": "string", "description": "A row as JSON in each line."}}
         content["text/csv"] = {"schema": {"type": "string", "description": "A line of names, and a line for each row."}}
-        if len(form.fields) == 1 and form.fields[0].kind is FieldKind.IMAGE:
+        if len(form.fields) == 1 and form.fields[0].image is not None and form.fields[0].image.layout != "flat":
             content["image/*"] = {"schema": {"type": "string", "contentMediaType": "image/png"}}
         return self._operation(
             id or f"predict_{name}",
