@@ -26,11 +26,11 @@ server/http: server/page server/grpc server/http/middleware server/models server
 server/http/middleware: server/monitoring server/protocol
 server/page: server/models server/protocol server pipeline html_report data layers backend core
 server/grpc: server/monitoring server/protocol server core
-server: server/rows server/models server/monitoring server/protocol backend data core
+server: server/rows server/models server/batching server/monitoring server/protocol backend data core
 server/deployment: pipeline runtime data passes backend core
 server/rows: server/models server/monitoring server/protocol pipeline data core
 server/models: server/batching server/monitoring server/protocol pipeline runtime data backend core
-server/batching: server/monitoring
+server/batching: server/monitoring server/protocol pipeline passes analysis ir core
 server/monitoring: pipeline runtime data core
 server/protocol: render data core
 language_server: language_server/features language_server/checks language_server/documents frontend core

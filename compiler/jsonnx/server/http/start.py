@@ -41,6 +41,8 @@ FAREWELL_S = 0.2
 """The shortest time in which answers tell clients to close their connections, before the server closes idle ones."""
 LAST_RUN_S = 1.0
 """The longest time for runs whose requests were given up."""
+WARM_UP_ROWS = 8
+"""Rows of the largest run before the first request."""
 EXIT_BY_SIGNAL = 128
 """Added to the number of a signal, it is the exit status of a process that the signal ends."""
 
@@ -162,7 +164,7 @@ class _Server:
         return metrics
 
     def _warm_up(self, served: ServedModel) -> None:
-        sizes = (1, self.options.models.max_batch_rows) if served.batching.is_allowed else (1,)
+        sizes = (1, min(WARM_UP_ROWS, self.options.models.max_batch_rows)) if served.batching.is_allowed else (1,)
         if refusal := warm_up(served, sizes):
             message = f"the model {served.name} is not warm: it does not take drawn values"
             self.log.event("not-warm", message, model=served.name, version=served.version, reason=refusal)
@@ -182,9 +184,7 @@ class _Server:
 def permission_of(options: ServerOptions) -> Permission:
     """Who may send requests to a server: with a name of this machine alone, only programs that call it by that name."""
     checks_hosts = is_loopback(options.host) or bool(options.hosts)
-    return Permission(
-        options.token, options.hosts if checks_hosts else None, options.origins, (*PROBES, *PAGE_PATHS)
-    )
+    return Permission(options.token, options.hosts if checks_hosts else None, options.origins, (*PROBES, *PAGE_PATHS))
 
 
 async def _first_of(*awaited: asyncio.Task[Any] | asyncio.Event) -> None:
