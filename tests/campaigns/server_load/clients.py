@@ -107,7 +107,7 @@ class Client:
             if not is_closed:
                 self.record.find("no end", excerpt(sent))
         for answer in answers:
-            self._check(sent, answer)
+            self.check(sent, answer)
 
     def _malformed_call(self, request: Request) -> None:
         sent = malformed_message(request, self.rng)
@@ -144,7 +144,8 @@ class Client:
                     return parse_answers(data), True
         return parse_answers(data), False
 
-    def _check(self, sent: bytes, answer: Answer) -> None:
+    def check(self, sent: bytes, answer: Answer) -> None:
+        """Records an answer to a malformed request, and what is wrong with it."""
         self.record.count(f"malformed: {answer.status}")
         if answer.status >= 500 and answer.status not in (501, 503):
             self.record.find("status 5xx", f"{answer} for {excerpt(sent)}")
