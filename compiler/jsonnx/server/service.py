@@ -13,9 +13,10 @@ from ..backend import package_version
 from ..core.diagnostics import suggestion
 from ..core.types import TensorType
 from ..data.samples.data_errors import FeedError
+from .batching.request_queue import row_count
 from .models.model_config import model_config
 from .models.repository import LoadedModel, ModelRepository
-from .models.served_model import ServedModel, row_count
+from .models.served_model import ServedModel
 from .monitoring.model_metrics import ModelMetrics
 from .monitoring.model_statistics import model_statistics
 from .monitoring.request_record import current_request

@@ -22,11 +22,12 @@ from ..monitoring.request_log import RequestLog
 from ..monitoring.server_metrics import ServerMetrics
 from ..monitoring.tracing import Tracing, find_tracing
 from ..options import ServerOptions
+from ..page.routes import PUBLIC_PATHS as PAGE_PATHS
 from ..service import InferenceService
 from .app import create_app
 from .drift_routes import drift_routes
 from .metrics_route import metrics_route
-from .middleware.permission import Permission, is_loopback
+from .middleware.permission import PROBES, Permission, is_loopback
 from .middleware.request_middleware import RequestMiddleware, RequestSettings
 from .sockets import Listener, listen
 from .start_report import build_labels, model_statuses, report_models
@@ -36,6 +37,12 @@ if TYPE_CHECKING:
     from ..grpc.grpc_server import GrpcServer
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+FAREWELL_S = 0.2
+"""The shortest time in which answers tell clients to close their connections, before the server closes idle ones."""
+LAST_RUN_S = 1.0
+"""The longest time for runs whose requests were given up."""
+WARM_UP_ROWS = 8
+"""Rows of the largest run before the first request."""
 EXIT_BY_SIGNAL = 128
 """Added to the number of a signal, it is the exit status of a process that the signal ends."""
 
@@ -127,18 +134,17 @@ class _Server:
     async def _end(self, serving: asyncio.Task[None], grpc: GrpcServer | None) -> None:
         """Answers the requests that have arrived, within `drain_s`."""
         self.service.is_draining = True
-        waiting = self.metrics.requests_in_flight
-        self.log.event("draining", f"ending: {waiting} requests are being answered", requests=waiting)
         if self.service.repository.is_ready():
-            await asyncio.sleep(self.options.drain_delay_s)
+            waiting = self.metrics.requests_in_flight
+            self.log.event("draining", f"ending: {waiting} requests are being answered", requests=waiting)
+            await asyncio.sleep(max(self.options.drain_delay_s, FAREWELL_S))
         self.http.should_exit = True
         with suppress(SystemExit):
             await asyncio.gather(serving, *([grpc.stop(self.options.drain_s)] if grpc is not None else []))
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.service.repository.drain(), timeout=1)
-            self.log.event("ended", "ended")
+            await asyncio.wait_for(self.service.repository.drain(), timeout=LAST_RUN_S)
             return
-        self.log.event("ended", "ended before a run of a model did", level="warning")
+        self.log.event("unfinished", "ended before a run of a model did", level="warning")
         self.log.close()
         os._exit(0)  # a thread of onnxruntime cannot be interrupted, and Python would wait for it
 
@@ -158,25 +164,27 @@ class _Server:
         return metrics
 
     def _warm_up(self, served: ServedModel) -> None:
-        sizes = (1, self.options.models.max_batch_rows) if served.batching.is_allowed else (1,)
+        sizes = (1, min(WARM_UP_ROWS, self.options.models.max_batch_rows)) if served.batching.is_allowed else (1,)
         if refusal := warm_up(served, sizes):
             message = f"the model {served.name} is not warm: it does not take drawn values"
             self.log.event("not-warm", message, model=served.name, version=served.version, reason=refusal)
 
     def _on_load(self, name: str, error: str | None) -> None:
         self.metrics.loaded(name, error is not None)
+        if not self.service.repository.has_loaded_all:
+            return  # the report of the start, or its error, tells of it
         if error is not None:
             kept = self.service.repository.ready_versions(name)
             message = f"the model {name} was not loaded: {error}"
             self.log.event("load-failed", message, level="error", model=name, kept_versions=kept)
-        elif self.service.repository.is_ready():
+        else:
             self.log.event("loaded", f"the model {name} was loaded again", model=name)
 
 
 def permission_of(options: ServerOptions) -> Permission:
     """Who may send requests to a server: with a name of this machine alone, only programs that call it by that name."""
     checks_hosts = is_loopback(options.host) or bool(options.hosts)
-    return Permission(options.token, options.hosts if checks_hosts else None, options.origins)
+    return Permission(options.token, options.hosts if checks_hosts else None, options.origins, (*PROBES, *PAGE_PATHS))
 
 
 async def _first_of(*awaited: asyncio.Task[Any] | asyncio.Event) -> None:
