@@ -31,7 +31,9 @@ def protocol_routes(service: InferenceService) -> list[Route]:
         ("/v2/health/ready", routes.ready, "GET"),
         ("/v2", routes.server_metadata, "GET"),
         ("/v2/", routes.server_metadata, "GET"),
+        *([] if "stats" in service.repository.names else [("/v2/models/stats", routes.model_statistics, "GET")]),
         *((model, routes.model_metadata, "GET") for model in models),
+        *((f"{model}/stats", routes.model_statistics, "GET") for model in models),
         *((f"{model}/config", routes.model_config, "GET") for model in models),
         *((f"{model}/ready", routes.model_ready, "GET") for model in models),
         ("/v2/repository/index", routes.index, "POST"),
@@ -62,6 +64,10 @@ class _ProtocolRoutes:
 
     async def model_config(self, request: Request) -> Response:
         return json_response(self._service.model_config(*_model_of(request)))
+
+    async def model_statistics(self, request: Request) -> Response:
+        parameters = request.path_params
+        return json_response(self._service.model_statistics(parameters.get("model"), parameters.get("version")))
 
     async def model_ready(self, request: Request) -> Response:
         name, version = _model_of(request)

@@ -20,13 +20,14 @@ from ..monitoring.input_monitor import InputMonitor
 from ..monitoring.model_metrics import ModelMetrics
 from ..monitoring.request_log import RequestLog
 from ..monitoring.server_metrics import ServerMetrics
-from ..monitoring.tracing import find_tracing
+from ..monitoring.tracing import Tracing, find_tracing
 from ..options import ServerOptions
+from ..page.routes import PUBLIC_PATHS as PAGE_PATHS
 from ..service import InferenceService
 from .app import create_app
 from .drift_routes import drift_routes
 from .metrics_route import metrics_route
-from .middleware.permission import Permission, is_loopback
+from .middleware.permission import PROBES, Permission, is_loopback
 from .middleware.request_middleware import RequestMiddleware, RequestSettings
 from .sockets import Listener, listen
 from .start_report import build_labels, model_statuses, report_models
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
     from ..grpc.grpc_server import GrpcServer
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+FAREWELL_S = 0.2
+"""The shortest time in which answers tell clients to close their connections, before the server closes idle ones."""
+LAST_RUN_S = 1.0
+"""The longest time for runs whose requests were given up."""
 WARM_UP_ROWS = 8
 """Rows of the largest run before the first request."""
 EXIT_BY_SIGNAL = 128
@@ -67,9 +72,10 @@ class _Server:
     http: UvicornServer = field(init=False)
     service: InferenceService = field(init=False)
     metrics: ServerMetrics = field(init=False)
+    tracing: Tracing | None = field(init=False)
 
     def __post_init__(self) -> None:
-        self.metrics = ServerMetrics(build_labels(self.options))
+        self.metrics, self.tracing = ServerMetrics(build_labels(self.options)), find_tracing()
         repository = ModelRepository(
             self.sources,
             self.options.models,
@@ -86,7 +92,7 @@ class _Server:
             lambda: self.service.is_draining,
             self.options.timeout_s,
             self.options.max_body_bytes,
-            find_tracing(),
+            self.tracing,
         )
         routes = [metrics_route(self.metrics), *drift_routes(self.service, self.metrics)]
         app = RequestMiddleware(create_app(self.service, self.options, routes), settings)
@@ -96,7 +102,7 @@ class _Server:
         """Loads the models while requests for them are refused, and answers until the first signal."""
         is_told = asyncio.Event()
         _on_signals(is_told)
-        grpc = _grpc_server(self.service, self.options)
+        grpc = self._grpc_server()
         if grpc is not None:
             await grpc.start()
         serving = asyncio.create_task(self.http.serve([self.listener.socket]))
@@ -116,21 +122,29 @@ class _Server:
                 task.cancel()
             await self._end(serving, grpc)
 
+    def _grpc_server(self) -> GrpcServer | None:
+        """The server of gRPC, if one is wanted. Raises UsageError."""
+        if self.options.grpc_port is None:
+            return None
+        from ..grpc.answered_call import Monitors  # needs an extra of its own
+        from ..grpc.grpc_server import GrpcServer
+
+        return GrpcServer(self.service, self.options, Monitors(self.metrics, self.log, self.tracing))
+
     async def _end(self, serving: asyncio.Task[None], grpc: GrpcServer | None) -> None:
         """Answers the requests that have arrived, within `drain_s`."""
         self.service.is_draining = True
-        waiting = self.metrics.requests_in_flight
-        self.log.event("draining", f"ending: {waiting} requests are being answered", requests=waiting)
         if self.service.repository.is_ready():
-            await asyncio.sleep(self.options.drain_delay_s)
+            waiting = self.metrics.requests_in_flight
+            self.log.event("draining", f"ending: {waiting} requests are being answered", requests=waiting)
+            await asyncio.sleep(max(self.options.drain_delay_s, FAREWELL_S))
         self.http.should_exit = True
         with suppress(SystemExit):
             await asyncio.gather(serving, *([grpc.stop(self.options.drain_s)] if grpc is not None else []))
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.service.repository.drain(), timeout=1)
-            self.log.event("ended", "ended")
+            await asyncio.wait_for(self.service.repository.drain(), timeout=LAST_RUN_S)
             return
-        self.log.event("ended", "ended before a run of a model did", level="warning")
+        self.log.event("unfinished", "ended before a run of a model did", level="warning")
         self.log.close()
         os._exit(0)  # a thread of onnxruntime cannot be interrupted, and Python would wait for it
 
@@ -157,27 +171,20 @@ class _Server:
 
     def _on_load(self, name: str, error: str | None) -> None:
         self.metrics.loaded(name, error is not None)
+        if not self.service.repository.has_loaded_all:
+            return  # the report of the start, or its error, tells of it
         if error is not None:
             kept = self.service.repository.ready_versions(name)
             message = f"the model {name} was not loaded: {error}"
             self.log.event("load-failed", message, level="error", model=name, kept_versions=kept)
-        elif self.service.repository.is_ready():
+        else:
             self.log.event("loaded", f"the model {name} was loaded again", model=name)
-
-
-def _grpc_server(service: InferenceService, options: ServerOptions) -> GrpcServer | None:
-    """The server of gRPC, if one is wanted. Raises UsageError."""
-    if options.grpc_port is None:
-        return None
-    from ..grpc.grpc_server import GrpcServer  # needs an extra of its own
-
-    return GrpcServer(service, options)
 
 
 def permission_of(options: ServerOptions) -> Permission:
     """Who may send requests to a server: with a name of this machine alone, only programs that call it by that name."""
     checks_hosts = is_loopback(options.host) or bool(options.hosts)
-    return Permission(options.token, options.hosts if checks_hosts else None, options.origins)
+    return Permission(options.token, options.hosts if checks_hosts else None, options.origins, (*PROBES, *PAGE_PATHS))
 
 
 async def _first_of(*awaited: asyncio.Task[Any] | asyncio.Event) -> None:
