@@ -45,6 +45,7 @@ class Record:
             self.counts[f"FOUND {kind}"] += 1
             if self.counts[f"FOUND {kind}"] <= MAX_FINDINGS_OF_A_KIND:
                 self.findings.append(f"{kind}: {ascii(text)[:MAX_TEXT_CHARACTERS]}")
+                print(f"found {self.findings[-1]}", flush=True)
 
 
 class Client:
