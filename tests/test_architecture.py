@@ -17,18 +17,21 @@ PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 
 ARROWS = """
 callbacks: pipeline runtime core
-cli: ray server language_server mcp_server pipeline render runtime data lint lowering interop frontend layers sections
-    backend library core
+cli/servers: cli server conformance language_server mcp_server pipeline render runtime core
+cli: ray server pipeline render runtime data lint lowering interop frontend layers sections backend library core
 ray: server pipeline hyperparameter_search render runtime collective data frontend sections backend core
+conformance/cases: conformance
+conformance: core
 server/http: server/page server/grpc server/http/middleware server/models server/monitoring server/protocol server
     pipeline runtime backend core
 server/http/middleware: server/monitoring server/protocol
-server/page: server/models server/protocol server pipeline html_report runtime data layers sections backend core
-server/grpc: server/protocol server core
-server: server/rows server/models server/monitoring server/protocol backend data core
+server/page: server/models server/protocol server pipeline html_report data layers backend core
+server/grpc: server/monitoring server/protocol server core
+server: server/rows server/models server/batching server/monitoring server/protocol backend data core
+server/deployment: pipeline runtime data passes backend core
 server/rows: server/models server/monitoring server/protocol pipeline data core
 server/models: server/batching server/monitoring server/protocol pipeline runtime data backend core
-server/batching: server/monitoring
+server/batching: server/monitoring server/protocol pipeline passes analysis ir core
 server/monitoring: pipeline runtime data core
 server/protocol: render data core
 language_server: language_server/features language_server/checks language_server/documents frontend core
@@ -44,8 +47,7 @@ pipeline/edit: frontend core
 pipeline/first_spec: pipeline/train pipeline/check data frontend sections core
 pipeline/inspect: pipeline/run pipeline/run_folder pipeline/train pipeline/compile pipeline/check runtime
     collective data lowering passes frontend sections placement ir core
-pipeline/export: pipeline/run pipeline/train pipeline/compile pipeline/check runtime data passes interop training
-    backend core
+pipeline/keras_export: pipeline/run pipeline/compile pipeline/check runtime interop training core
 pipeline/report: pipeline/run pipeline/run_folder pipeline/train pipeline/compile pipeline/check render runtime data
     lowering gradient passes analysis frontend sections training backend ir html_report core
 pipeline/sweep: pipeline/run pipeline/run_folder pipeline/train pipeline/check render runtime data frontend
@@ -195,7 +197,7 @@ OWNERS = {
     "mcp": {"mcp_server"},
     "mcp_types": {"mcp_server"},
     "pydantic": {"mcp_server"},
-    "grpc": {"server"},
+    "grpc": {"conformance", "server"},
     "google": {"server"},
     "anyio": {"mcp_server"},
     "opentelemetry": {"server"},

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .pipeline.compile.compile import compile
     from .pipeline.compile.keras_import import from_keras
     from .pipeline.compile.model import Model
-    from .pipeline.export.keras_export import to_keras
+    from .pipeline.keras_export import to_keras
     from .pipeline.run_folder.run import Run
     from .pipeline.sweep.sweep import sweep
     from .pipeline.train.trainer import Trainer
@@ -43,7 +43,7 @@ _LAZY = {
     "compile": "pipeline.compile.compile",
     "from_keras": "pipeline.compile.keras_import",
     "sweep": "pipeline.sweep.sweep",
-    "to_keras": "pipeline.export.keras_export",
+    "to_keras": "pipeline.keras_export",
     "validate": "pipeline.validate.validate",
 }
 """Where each public name is."""

@@ -74,6 +74,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "mcp": ("jsonnx mcp --root networks",),
     "serve": ("jsonnx serve runs/penguins", "jsonnx serve species=runs/penguins digits=runs/digits --port 9000"),
     "client": ("jsonnx client runs/penguins -o penguins.py", "jsonnx client runs/penguins -o src/penguins.ts"),
+    "conform": (
+        "jsonnx conform http://127.0.0.1:8000",
+        "jsonnx conform http://127.0.0.1:8080 --model digits --grpc 127.0.0.1:8081 --only infer/",
+    ),
     "explain": ("jsonnx explain unknown-key",),
     "providers": ("jsonnx providers", "jsonnx providers spec.json --provider cuda"),
     "parity": ("jsonnx parity spec.json", "jsonnx parity runs/digits --providers cpu,openvino --format json"),

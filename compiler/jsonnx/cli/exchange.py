@@ -105,10 +105,10 @@ def export(source: str, output: str, unverified: bool, **given: Any) -> None:
     if target == "keras":
         _export_keras(source, output, given["weights"], given["partial"], unverified, given["seed"])
         return
-    from ..pipeline.export.container import write_container_folder
-    from ..pipeline.export.exported_model import ExportedModel
-    from ..pipeline.export.kserve import write_inference_service
-    from ..pipeline.export.triton_repository import write_triton_model
+    from ..server.deployment.container import write_container_folder
+    from ..server.deployment.exported_model import ExportedModel
+    from ..server.deployment.kserve import write_inference_service
+    from ..server.deployment.triton_repository import write_triton_model
 
     path, force, uri = Path(output), given["force"], given["storage_uri"]
     model = ExportedModel.open(source, given["name"], not unverified)
@@ -143,7 +143,7 @@ def _export_keras(
 ) -> None:
     from ..core.files.files import refuse_overwrite
     from ..pipeline.compile.initial_weights import possible_weight_files
-    from ..pipeline.export.keras_export import export_keras_model
+    from ..pipeline.keras_export import export_keras_model
 
     model = export_keras_model(source, weights, seed, partial, not unverified)
     refuse_overwrite([Path(source), *possible_weight_files(weights)], model.files(output))

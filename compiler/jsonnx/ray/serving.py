@@ -25,7 +25,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 def app(
     *models: str | os.PathLike[str],
-    threads: int | None = None,
+    threads: int = 1,
     sessions: int | None = None,
     provider: str = "cpu",
     **deployment_options: Any,
@@ -33,8 +33,8 @@ def app(
     """An application for `ray.serve.run`, or for the command `serve run MODULE:NAME`.
 
     `models` are RUN folders or ONNX files, as `[NAME=]PATH`; every node must have them at the same path, absolute or
-    beneath the `working_dir` of the runtime environment. A run of a model takes `threads` threads, by default the CPUs
-    of a replica, and a replica runs `sessions` at the same time. `deployment_options` are those of Ray's
+    beneath the `working_dir` of the runtime environment. A replica has `sessions` runs of a model at the same time, by
+    default as many as CPUs, each with `threads` threads. `deployment_options` are those of Ray's
     `serve.deployment`, such as `num_replicas`, `autoscaling_config` or `ray_actor_options`. Replicas whose environment
     has JSONNX_TOKEN answer no request without it. Raises UsageError.
     """
@@ -48,7 +48,7 @@ def app(
     if not sources:
         raise UsageError("bad-option", "jsonnx.ray.app has no models", "give it the folder of a run")
     actor_options = {"num_cpus": 1, **deployment_options.pop("ray_actor_options", {})}
-    threads = threads or max(1, int(actor_options["num_cpus"]))
+    sessions = sessions or max(1, int(actor_options["num_cpus"]))
     # Requests come from Ray's proxies, which log them, and whose addresses and names a replica does not know.
     options = ServerOptions(host="0.0.0.0", log="off", models=ModelOptions(provider, None, threads, sessions))
     settings = {

@@ -19,7 +19,7 @@ import pytest
 from cases import GRAPHS, Network, layer_networks, mask_networks, trainer_of
 from check_layers import OUTPUT_TOLERANCE, difference, worst
 from drawing import draw_batch, draw_weights, single_or_named
-from jsonnx.pipeline.export.keras_export import to_keras
+from jsonnx.pipeline.keras_export import to_keras
 
 NOT_LOADABLE = ("layer-ops-max-pool-", "layer-ops-average-pool", "layer-ops-clip-rows", "layer-ops-norm-")
 """Functions that Keras cannot compute (at least on JAX) after loading, since tuples are lists in a file."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from environments.serving.served_process import ServedProcess
+from support.served_process import ServedProcess
 
 SAMPLES = Path(__file__).parents[3] / "samples"
 TRAINED = ("penguins", "reviews", "mnist_cnn")

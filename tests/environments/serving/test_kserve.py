@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from environments.serving import kserve_calls
 from environments.serving.kserve_calls import Answer, Failure, Request
-from environments.serving.served_process import ServedProcess
+from support.served_process import ServedProcess
 
 PENGUINS = {
     "island": np.array(["Torgersen", "Biscoe"], object),

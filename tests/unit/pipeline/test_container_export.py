@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from jsonnx import Session, compile
-from jsonnx.pipeline.export import wheel
-from jsonnx.pipeline.export.wheel import package_wheel
+from jsonnx.server.deployment import wheel
+from jsonnx.server.deployment.wheel import package_wheel
 from support.commands import SOURCE, jsonnx
 
 SPEC = {

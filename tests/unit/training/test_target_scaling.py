@@ -141,7 +141,7 @@ def test_the_keras_model_restores_the_unit():
     trainer = jsonnx.Trainer(spec({"normalize": True}))
     trainer.fit(X, PRICE, epochs=1, verbose=0)
     from jsonnx.pipeline.check.check import check_spec
-    from jsonnx.pipeline.export.keras_export import with_rescaled_outputs
+    from jsonnx.pipeline.keras_export import with_rescaled_outputs
 
     exported = with_rescaled_outputs(check_spec(spec({"normalize": True})), trainer.weights())
     weights = {name: trainer.weights()[name] for name in ("price/kernel", "price/bias")}

@@ -15,7 +15,6 @@ from ..models.model_sources import ModelSource
 from ..models.model_watcher import watch_models
 from ..monitoring.request_log import RequestLog
 from ..options import ServerOptions
-from ..service import InferenceService
 from .application import Application
 from .middleware.permission import is_loopback
 from .sockets import Listener, listen
@@ -26,6 +25,10 @@ if TYPE_CHECKING:
     from ..grpc.grpc_server import GrpcServer
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+FAREWELL_S = 0.2
+"""The shortest time in which answers tell clients to close their connections, before the server closes idle ones."""
+LAST_RUN_S = 1.0
+"""The longest time for runs whose requests were given up."""
 EXIT_BY_SIGNAL = 128
 """Added to the number of a signal, it is the exit status of a process that the signal ends."""
 
@@ -63,7 +66,7 @@ class _Server:
         """Loads the models while requests for them are refused, and answers until the first signal."""
         is_told = asyncio.Event()
         _on_signals(is_told)
-        grpc = _grpc_server(self.application.service, self.options)
+        grpc = self._grpc_server()
         if grpc is not None:
             await grpc.start()
         serving = asyncio.create_task(self.http.serve([self.listener.socket]))
@@ -83,21 +86,33 @@ class _Server:
                 task.cancel()
             await self._end(serving, grpc)
 
+    def _grpc_server(self) -> GrpcServer | None:
+        """The server of gRPC, if one is wanted. Raises UsageError."""
+        if self.options.grpc_port is None:
+            return None
+        from ..grpc.answered_call import Monitors  # needs an extra of its own
+        from ..grpc.grpc_server import GrpcServer
+
+        return GrpcServer(
+            self.application.service,
+            self.options,
+            Monitors(self.application.metrics, self.log, self.application.tracing),
+        )
+
     async def _end(self, serving: asyncio.Task[None], grpc: GrpcServer | None) -> None:
         """Answers the requests that have arrived, within `drain_s`."""
         self.application.service.is_draining = True
-        waiting = self.application.metrics.requests_in_flight
-        self.log.event("draining", f"ending: {waiting} requests are being answered", requests=waiting)
         if self.application.service.repository.is_ready():
-            await asyncio.sleep(self.options.drain_delay_s)
+            waiting = self.application.metrics.requests_in_flight
+            self.log.event("draining", f"ending: {waiting} requests are being answered", requests=waiting)
+            await asyncio.sleep(max(self.options.drain_delay_s, FAREWELL_S))
         self.http.should_exit = True
         with suppress(SystemExit):
             await asyncio.gather(serving, *([grpc.stop(self.options.drain_s)] if grpc is not None else []))
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.application.service.repository.drain(), timeout=1)
-            self.log.event("ended", "ended")
+            await asyncio.wait_for(self.application.service.repository.drain(), timeout=LAST_RUN_S)
             return
-        self.log.event("ended", "ended before a run of a model did", level="warning")
+        self.log.event("unfinished", "ended before a run of a model did", level="warning")
         self.log.close()
         os._exit(0)  # a thread of onnxruntime cannot be interrupted, and Python would wait for it
 
@@ -109,15 +124,6 @@ class _Server:
         if self.options.token is not None and self.listener.tls is None and not is_loopback(self.options.host):
             message = "the token is sent unencrypted; give --tls-certificate, or put a proxy with TLS in front"
             self.log.event("unencrypted", message, level="warning")
-
-
-def _grpc_server(service: InferenceService, options: ServerOptions) -> GrpcServer | None:
-    """The server of gRPC, if one is wanted. Raises UsageError."""
-    if options.grpc_port is None:
-        return None
-    from ..grpc.grpc_server import GrpcServer  # needs an extra of its own
-
-    return GrpcServer(service, options)
 
 
 async def _first_of(*awaited: asyncio.Task[Any] | asyncio.Event) -> None:

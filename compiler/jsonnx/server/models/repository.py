@@ -97,7 +97,8 @@ class ModelRepository:
     ) -> None:
         self._entries = {source.name: _Entry(source) for source in sources}
         self._options, self._observe, self._warm_up, self._on_load = options, observe, warm_up, on_load
-        self._has_loaded_all = False
+        self.has_loaded_all = False
+        """Whether the server has begun to answer: all models were loaded once."""
 
     @property
     def sources(self) -> list[ModelSource]:
@@ -137,7 +138,7 @@ class ModelRepository:
 
     def is_ready(self) -> bool:
         """Whether all models were loaded once, and each has a version that answers, unless a request unloaded it."""
-        return self._has_loaded_all and all(map(_is_ready, self._entries.values()))
+        return self.has_loaded_all and all(map(_is_ready, self._entries.values()))
 
     def index(self, only_ready: bool = False) -> list[dict[str, Any]]:
         """The index of the repository extension."""
@@ -152,7 +153,7 @@ class ModelRepository:
         """Loads all models. Raises UsageError, CompileError of the first that cannot be loaded."""
         for name in self.names:
             await self._load(name)
-        self._has_loaded_all = True
+        self.has_loaded_all = True
 
     async def load(self, name: str) -> None:
         """Loads a model, or loads it again: the new versions replace the old ones when they are ready. Raises
@@ -201,9 +202,9 @@ class ModelRepository:
 
     def _started(self, served: ServedModel) -> LoadedModel:
         options = self._options
-        limits = BatchLimits(options.max_batch_rows, options.max_queue_rows, options.max_delay_s, options.sessions or 1)
+        limits = BatchLimits(options.max_batch_rows, options.max_queue_rows, options.max_delay_s, options.sessions)
         observer = self._observe(served)
-        return LoadedModel(served, Batcher(served.run, limits, served.batching.is_allowed, observer), observer)
+        return LoadedModel(served, Batcher(served.run, limits, served.batching, observer), observer)
 
     async def _replace(self, item: _Version, loaded: LoadedModel) -> None:
         old, item.loaded, item.state, item.reason = item.loaded, loaded, ModelState.READY, ""

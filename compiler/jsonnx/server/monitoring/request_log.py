@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 import orjson
 
-from ...core.invisible_characters import escape_output
+from ...core.invisible_characters import escape_invisible, escape_output
 from .request_record import LogFormat, RequestRecord
 
 MAX_WAITING_LINES = 20_000
@@ -58,7 +58,7 @@ class RequestLog:
             self._dropped += 1
 
     def _request_line(self, record: RequestRecord, now: float) -> str:
-        path = record.path[:MAX_PATH_CHARACTERS]
+        path = escape_invisible(record.path[:MAX_PATH_CHARACTERS])
         if self._format == "text":
             model = f" {record.model}/{record.version}" if record.model else ""
             rows = "" if record.rows is None else f" rows={record.rows}"

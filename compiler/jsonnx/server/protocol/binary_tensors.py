@@ -23,8 +23,9 @@ def array_of_bytes(data: bytes | memoryview, shape: tuple[int, ...], datatype: A
     dtype = dtype_of(datatype, tensor)
     count = prod(shape)
     if datatype == BYTES:
-        array = np.empty(count, object)
-        array[:] = _strings(bytes(data), count, tensor)
+        strings = _strings(bytes(data), count, tensor)
+        array = np.empty(len(strings), object)
+        array[:] = strings
         return array.reshape(shape)
     if len(data) != count * dtype.itemsize:
         message = (

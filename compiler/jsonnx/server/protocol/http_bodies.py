@@ -5,13 +5,14 @@ Source: the Open Inference Protocol, inference_rest.md; Triton's docs/protocol/e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 import orjson
 
 from .binary_tensors import array_of_bytes, bytes_of_array
-from .datatypes import RAW_ONLY_DATATYPES
+from .datatypes import BYTES, RAW_ONLY_DATATYPES, dtype_of
 from .errors import bad_request
 from .json_tensors import array_of_data, data_of_array
 from .requests import InferInput, InferOutput, InferRequest, InferResponse, Parameters, RequestedOutput
@@ -44,8 +45,27 @@ def decode_request(body: bytes, header_length: str | None, model_name: str, mode
     outputs = document.get("outputs")
     if outputs is not None and not isinstance(outputs, list):
         raise bad_request("`outputs` of the request is no list")
-    requested = None if outputs is None else [_decode_output(item, number) for number, item in enumerate(outputs)]
+    requested = [_decode_output(item, number) for number, item in enumerate(outputs)] if outputs else None
     return InferRequest(model_name, decoded, model_version, request_id, requested, _parameters(document, "the request"))
+
+
+def decode_raw_request(
+    body: bytes, inputs: Sequence[Mapping[str, Any]], model_name: str, model_version: str | None
+) -> InferRequest:
+    """The request in a body of one tensor's bytes, without JSON: one row of the model's only input, as its metadata
+    describe it. All outputs are wanted as bytes. Raises RequestError."""
+    if len(inputs) != 1:
+        raise bad_request(f"a body without JSON is for models with one input, {model_name!r} has {len(inputs)}")
+    name, datatype, shape = (inputs[0][key] for key in ("name", "datatype", "shape"))
+    sizes = [1, *shape[1:]] if shape[:1] == [-1] else list(shape)
+    if -1 in sizes:
+        known, item_size = prod(size for size in sizes if size != -1), dtype_of(datatype, name).itemsize
+        if sizes.count(-1) > 1 or datatype == BYTES or len(body) % max(1, known * item_size):
+            raise bad_request(f"the size of a body without JSON does not tell the shape of {name!r}, {shape}")
+        sizes[sizes.index(-1)] = len(body) // max(1, known * item_size)
+    array = array_of_bytes(memoryview(body), tuple(sizes), datatype, f"the input {name!r}")
+    tensor = InferInput(name, datatype, array, {})
+    return InferRequest(model_name, [tensor], model_version, None, None, {BINARY_OUTPUT: True})
 
 
 def parse_json(text: bytes) -> Any:
@@ -63,7 +83,8 @@ def parse_json(text: bytes) -> Any:
 
 
 def _header_length(text: str, size: int) -> int:
-    if not (text.isascii() and text.isdecimal() and int(text) <= size):
+    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(size))
+    if not is_number or int(text) > size:
         raise bad_request(f"{HEADER_LENGTH} is {text!r}, but the body has {size:,} bytes")
     return int(text)
 
@@ -72,11 +93,8 @@ def _decode_input(item: Any, number: int, rest: memoryview) -> tuple[InferInput,
     """The input, and the bytes behind its own."""
     name = _name(item, f"input {number}")
     tensor = f"the input {name!r}"
-    shape, datatype, parameters = (
-        checked_shape(item.get("shape"), tensor),
-        item.get("datatype"),
-        _parameters(item, tensor),
-    )
+    shape, datatype = checked_shape(item.get("shape"), tensor), item.get("datatype")
+    parameters = _parameters(item, tensor)
     size = parameters.get(BINARY_SIZE)
     if size is None:
         return InferInput(name, datatype, array_of_data(item.get("data"), shape, datatype, tensor), parameters), rest
@@ -99,6 +117,10 @@ def _parameters(item: Mapping[str, Any], owner: str) -> Parameters:
         return {}
     if not isinstance(parameters, dict):
         raise bad_request(f"the parameters of {owner} are no object")
+    for name, value in parameters.items():
+        if not isinstance(value, str | int | float):  # a boolean is an int
+            message = f"the parameter {name!r} of {owner} is neither a string, nor a number, nor a boolean"
+            raise bad_request(message)
     return parameters
 
 

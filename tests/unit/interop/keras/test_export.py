@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 from jsonnx.cli import main
-from jsonnx.pipeline.export import keras_export
+from jsonnx.pipeline import keras_export
 from support.commands import IN_PROCESS
 
 STACK: dict[str, Any] = {

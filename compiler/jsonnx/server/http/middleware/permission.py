@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
 import ipaddress
 from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 from ...protocol.errors import RequestError
+from ...protocol.tokens import require_token
 
-PUBLIC_PATHS = frozenset(("/v2/health/live", "/v2/health/ready"))
+PROBES = ("/v2/health/live", "/v2/health/ready")
 """What needs no token: probes have none."""
 SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 MAX_KNOWN_HOSTS = 64
 """The maximum number of accepted Host headers that are remembered."""
-CHALLENGES = [(b"www-authenticate", b'Bearer realm="jsonnx"'), (b"www-authenticate", b'Basic realm="jsonnx"')]
-"""The forms of a token: programs send the first; browsers ask for the second, whose password is the token."""
+CHALLENGE = (b"www-authenticate", b'Bearer realm="jsonnx"')
+"""The form of a token."""
 
 
 class Permission:
@@ -26,15 +24,22 @@ class Permission:
     A browser on this machine reaches a server on localhost for any page that it shows. Such requests are known by the
     `Origin` header, or, if the page has had a name of its own resolved to this machine, by an unknown `Host` header.
     `hosts` has the names that are accepted as `Host`; None accepts all. `origins` has the sites whose pages may call.
+    `public_paths` need no token, and neither does what is below those that end in a slash.
     """
 
     def __init__(
-        self, token: str | None = None, hosts: Collection[str] | None = None, origins: Collection[str] = ()
+        self,
+        token: str | None = None,
+        hosts: Collection[str] | None = None,
+        origins: Collection[str] = (),
+        public_paths: Collection[str] = PROBES,
     ) -> None:
         self._known_hosts: set[bytes] = set()
         self._token = None if token is None else token.encode()
         self._hosts = None if hosts is None else frozenset(name.lower() for name in hosts)
         self._origins = frozenset(origins)
+        self._public_paths = frozenset(public_paths)
+        self._public_folders = tuple(path for path in public_paths if path.endswith("/") and path != "/")
 
     def check(self, method: str, path: str, headers: Mapping[bytes, bytes]) -> None:
         """Raises RequestError 401, 403 if the request may not be answered."""
@@ -43,8 +48,8 @@ class Permission:
             self._check_host(host, self._hosts)
         if (origin := headers.get(b"origin")) is not None and method not in SAFE_METHODS:
             self._check_origin(origin.decode("latin-1"), host.decode("latin-1"))
-        if self._token is not None and path not in PUBLIC_PATHS:
-            self._check_token(headers.get(b"authorization", b""))
+        if self._token is not None and path not in self._public_paths and not path.startswith(self._public_folders):
+            require_token(headers.get(b"authorization", b""), self._token)
 
     def allowed_origin(self, headers: Mapping[bytes, bytes]) -> bytes | None:
         """The other site of a request's page if it may read the answer."""
@@ -65,25 +70,6 @@ class Permission:
             return
         help = f"give the server --allow-origin {origin}" if origin != "null" else None
         raise RequestError(403, "forbidden-origin", f"a page of another site sent the request: {origin!r}", help)
-
-    def _check_token(self, authorization: bytes) -> None:
-        if self._token is None or hmac.compare_digest(given_token(authorization), self._token):
-            return
-        message = "the token is wrong" if authorization else "the request has no token"
-        raise RequestError(401, "wrong-token", message, "send the header Authorization: Bearer TOKEN")
-
-
-def given_token(authorization: bytes) -> bytes:
-    """The token in an Authorization header: a bearer's, or the password of Basic; empty without one."""
-    scheme, _, credentials = authorization.partition(b" ")
-    if scheme.lower() == b"bearer":
-        return credentials.strip()
-    if scheme.lower() == b"basic":
-        try:
-            return base64.b64decode(credentials.strip(), validate=True).partition(b":")[2]
-        except binascii.Error:
-            return b""
-    return b""
 
 
 def host_name(host: str) -> str:

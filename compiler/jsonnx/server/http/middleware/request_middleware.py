@@ -14,8 +14,8 @@ from ...monitoring.request_log import RequestLog
 from ...monitoring.request_record import RequestRecord, current_request, request_id, trace_id
 from ...monitoring.server_metrics import ServerMetrics
 from ...monitoring.tracing import Tracing
-from ...protocol.errors import RequestError
-from .permission import CHALLENGES, Permission
+from ...protocol.errors import RequestError, bad_request
+from .permission import CHALLENGE, Permission
 from .request_body import ClientDisconnected, Message, Receive, Scope, read_body, with_body
 
 Send = Callable[[Message], Awaitable[None]]
@@ -59,7 +59,7 @@ class RequestMiddleware:
         self._settings.metrics.began()
         connection: Any = scope.get(CONNECTION_KEY)
         if connection is not None:
-            connection.task = answer.task
+            connection.task, answer.connection = answer.task, connection
         deadline = answer.loop.call_later(self._settings.timeout_s, answer.expire)
         try:
             if self._settings.tracing is None:
@@ -77,6 +77,8 @@ class RequestMiddleware:
 
     async def _answer(self, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes], answer: _Answer) -> None:
         try:
+            if scope["http_version"] == "1.1" and b"host" not in headers:
+                raise bad_request("the request has no header Host", "HTTP/1.1 demands it")
             self._settings.permission.check(scope["method"], scope["path"], headers)
             if answer.allowed_origin is not None and _is_preflight(scope, headers):
                 await answer.permit_origin(headers)
@@ -91,13 +93,13 @@ class RequestMiddleware:
         except ClientDisconnected:
             answer.record.status = CLIENT_CLOSED_REQUEST
         except asyncio.CancelledError:
-            await self._cancelled(answer, scope.get(CONNECTION_KEY))
+            await self._cancelled(answer)
         except Exception as error:
             await self._crashed(answer, error)
 
-    async def _cancelled(self, answer: _Answer, connection: Any) -> None:
+    async def _cancelled(self, answer: _Answer) -> None:
         """Ends a request whose client has gone, or that was not answered in time, or before the server's end."""
-        if connection is not None and connection.is_lost:
+        if answer.connection is not None and answer.connection.is_lost:
             answer.record.status = CLIENT_CLOSED_REQUEST
         elif answer.is_expired:
             await answer.fail(_out_of_time(self._settings.timeout_s, answer))
@@ -145,8 +147,8 @@ class _Answer:
     """The answer to a request, whose status and size are recorded as it is sent."""
 
     __slots__ = (
-        *("_send", "_settings", "allowed_origin", "has_body", "is_expired", "is_last", "is_started", "loop", "record"),
-        "task",
+        *("_send", "_settings", "allowed_origin", "connection", "has_body", "is_expired", "is_last", "is_started"),
+        *("loop", "record", "task"),
     )
 
     def __init__(
@@ -155,6 +157,7 @@ class _Answer:
         self._send, self.record, self._settings = send, record, settings
         self.loop, self.task = asyncio.get_running_loop(), asyncio.current_task()
         self.allowed_origin = settings.permission.allowed_origin(headers) if b"origin" in headers else None
+        self.connection: Any = None
         self.has_body = False
         """Whether the request has arrived as a whole."""
         self.is_started = self.is_expired = False
@@ -210,7 +213,7 @@ class _Answer:
 
 def error_headers(error: RequestError) -> list[tuple[bytes, bytes]]:
     """The headers that belong to the status of an error."""
-    headers = [*CHALLENGES] if error.status == 401 else []
+    headers = [CHALLENGE] if error.status == 401 else []
     if error.retry_after_s is not None:
         headers.append((b"retry-after", b"%d" % error.retry_after_s))
     return headers

@@ -1,4 +1,4 @@
-"""The commands `serve` and `client`."""
+"""The command `serve`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from .common import PROVIDER_OPTION, PROVIDER_OPTIONS_OPTION, UNVERIFIED_OPTION, handles_errors, print_status
+from ..common import PROVIDER_OPTION, PROVIDER_OPTIONS_OPTION, UNVERIFIED_OPTION, handles_errors
 
 if TYPE_CHECKING:
-    from ..server.options import ServerOptions
+    from ...server.options import ServerOptions
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -138,8 +138,28 @@ def operation_options(command: Command) -> Command:
     metavar="PORT",
     help="Also answer gRPC, on this port; 0 takes a free one. Needs the extra `grpc`.",
 )
-@click.option("--threads", type=click.IntRange(1, 4096), metavar="N", help="Threads of each run of a model.")
-@click.option("--sessions", type=click.IntRange(1, 1024), metavar="N", help="Runs of a model at the same time.")
+@click.option("--threads", type=click.IntRange(1, 4096), default=1, show_default=True, help="Threads of each run.")
+@click.option(
+    "--sessions",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Runs of a model at the same time; by default the number of CPUs.",
+)
+@click.option("--max-batch", type=click.IntRange(1, 65536), default=256, show_default=True, help="Rows of a batch.")
+@click.option("--max-queue", type=click.IntRange(1), default=4096, show_default=True, help="Rows that wait for a run.")
+@click.option(
+    "--max-delay",
+    type=click.FloatRange(0.0, 60.0),
+    default=0.002,
+    show_default=True,
+    help="Seconds that a batch waits for more rows while others are computed.",
+)
+@click.option(
+    "--batch-unproven",
+    multiple=True,
+    metavar="NAME",
+    help="Batch this model, although its rows may affect one another.",
+)
 @PROVIDER_OPTION
 @PROVIDER_OPTIONS_OPTION
 @UNVERIFIED_OPTION
@@ -150,8 +170,12 @@ def serve(
     host: str,
     port: int,
     grpc_port: int | None,
-    threads: int | None,
+    threads: int,
     sessions: int | None,
+    max_batch: int,
+    max_queue: int,
+    max_delay: float,
+    batch_unproven: tuple[str, ...],
     provider: str,
     provider_options: tuple[str, ...],
     unverified: bool,
@@ -162,25 +186,36 @@ def serve(
     `POST /predict` takes a JSON row, a list of rows, csv or a picture, by the columns of the spec. Below `/v2` the
     server speaks the Open Inference Protocol, as Triton, KServe and MLServer do. Needs the extra `serve`.
     """
-    from ..core.system.optional_packages import require_package
-    from ..runtime.providers.provider_options import parse_assignments
+    from ...core.system.cpu_count import thread_count
+    from ...core.system.optional_packages import require_package
+    from ...runtime.providers.provider_options import parse_assignments
 
     require_package("starlette", "serve", "the server")
     require_package("uvicorn", "serve", "the server")
     if grpc_port is not None:
         require_package("grpc", "grpc", "--grpc-port")
-    from ..server.http.start import start
-    from ..server.models.model_options import ModelOptions
-    from ..server.models.model_sources import model_sources
-    from ..server.options import ServerOptions
+    from ...server.http.start import start
+    from ...server.models.model_options import ModelOptions
+    from ...server.models.model_sources import model_sources
+    from ...server.options import ServerOptions
 
-    options = ModelOptions(provider, parse_assignments(provider_options) or None, threads, sessions, not unverified)
+    options = ModelOptions(
+        provider,
+        parse_assignments(provider_options) or None,
+        threads,
+        sessions or thread_count(),
+        not unverified,
+        max_batch,
+        max_delay,
+        max_queue,
+        frozenset(batch_unproven),
+    )
     start(model_sources(models), _operated(ServerOptions(host, port, grpc_port, models=options), operation))
 
 
 def _operated(options: ServerOptions, arguments: Mapping[str, Any]) -> ServerOptions:
     """The options of a server with the arguments of `operation_options`. Raises UsageError."""
-    from ..server.http.sockets import TOKEN_VARIABLE, read_token
+    from ...server.http.sockets import TOKEN_VARIABLE, read_token
 
     return replace(
         options,
@@ -199,20 +234,3 @@ def _operated(options: ServerOptions, arguments: Mapping[str, Any]) -> ServerOpt
         reload_s=arguments["reload_seconds"],
         log=arguments["log"] or ("text" if sys.stderr.isatty() else "json"),
     )
-
-
-@click.command(short_help="Write a typed client of a model, in Python or TypeScript.")
-@click.argument("model", metavar="RUN_OR_MODEL")
-@click.option("-o", "--output", required=True, metavar="FILE", help="File to write: .py or .ts.")
-@UNVERIFIED_OPTION
-@handles_errors
-def client(model: str, output: str, unverified: bool) -> None:
-    """Write a client with the model's names and types, for a server that `jsonnx serve` has started.
-
-    It is one file without dependencies: Python that passes `mypy --strict`, or TypeScript for browsers and Node.
-    Categories and classes are types, so that an editor completes them, and a misspelt one is an error.
-    """
-    from ..pipeline.serving.generate_client import generate_client
-
-    generate_client(model, output, not unverified)
-    print_status(f"wrote {output}")

@@ -12,13 +12,13 @@ from ...backend import thresholds_from
 from ...core.diagnostics import UsageError
 from ...core.files.run_layout import RunPaths
 from ...passes.training_steps.batch_separability import is_batch_separable
+from ...pipeline.check.check import CheckedSpec
+from ...pipeline.compile.output_classes import OutputClasses, output_classes
+from ...pipeline.run.trained_model import TrainedModel, checked_spec_of
+from ...pipeline.train.plan_training import plan_training
 from ...runtime.session.load_model import model_file
 from ...runtime.session.model_weight_files import own_weight_files
 from ...runtime.session.session import Session
-from ..check.check import CheckedSpec
-from ..compile.output_classes import OutputClasses, output_classes
-from ..run.trained_model import TrainedModel, checked_spec_of
-from ..train.plan_training import plan_training
 
 UNKNOWN_SAMPLES = "Nothing is known of the samples of a model that jsonnx did not write: they may depend on each other."
 NAME_HELP = "use letters, digits, `_`, `-` and `.`, and begin with a letter or a digit"

@@ -14,20 +14,20 @@ from typing import IO, Any
 
 import numpy as np
 
-from ...core.diagnostics import CompileError, Diagnostic, UsageError
-from ...core.files.files import error_reason, make_folders, write_atomically
-from ...core.files.run_layout import RunPaths
-from ...core.reserved_names import target_name
-from ...interop.file_slice import MIN_MAPPED_BYTES
-from ...interop.keras.export import NamedLayer, write_archive, write_weights_h5
-from ...runtime.session.weight_files import WeightsReport
-from ...training.numerics import EPSILON
-from ..check.check import CheckedSpec, Spec, check_spec
-from ..compile.compile import compile_checked
-from ..compile.graphs import inference_graph
-from ..compile.initial_weights import Weights
-from ..compile.keras_config import export_config, keras_variables
-from ..run.trained_model import TrainedModel
+from ..core.diagnostics import CompileError, Diagnostic, UsageError
+from ..core.files.files import error_reason, make_folders, write_atomically
+from ..core.files.run_layout import RunPaths
+from ..core.reserved_names import target_name
+from ..interop.file_slice import MIN_MAPPED_BYTES
+from ..interop.keras.export import NamedLayer, write_archive, write_weights_h5
+from ..runtime.session.weight_files import WeightsReport
+from ..training.numerics import EPSILON
+from .check.check import CheckedSpec, Spec, check_spec
+from .compile.compile import compile_checked
+from .compile.graphs import inference_graph
+from .compile.initial_weights import Weights
+from .compile.keras_config import export_config, keras_variables
+from .run.trained_model import TrainedModel
 
 COPIED_BYTES = 1 << 20
 """Bytes that are copied at once from a temporary file."""

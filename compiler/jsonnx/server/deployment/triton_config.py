@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ...backend import package_version
 from ...core.diagnostics import CompileError, Diagnostic
 from ...core.types import TensorType
-from ..compile.output_classes import ClassKind
+from ...pipeline.compile.output_classes import ClassKind
 from .exported_model import ExportedModel
 
 MAX_BATCH_ROWS = 64

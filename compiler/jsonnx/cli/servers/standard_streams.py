@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from .common import handles_errors, print_status
+from ..common import handles_errors, print_status
 
 
 @click.command(short_help="Serve editors: diagnostics, completion, shapes, renaming.")
@@ -19,10 +19,10 @@ def lsp(stdio: bool, log: str | None) -> None:
     Editors start it: docs/editors.md says how in VS Code, Neovim, Helix, Zed and JetBrains. Needs the extra `lsp`:
     `pip install ".[lsp]"` in a checkout.
     """
-    from ..core.system.optional_packages import require_package
+    from ...core.system.optional_packages import require_package
 
     require_package("pygls", "lsp", "the language server")
-    from ..language_server.start import start
+    from ...language_server.start import start
 
     sys.exit(start(log))
 
@@ -41,10 +41,10 @@ def mcp(root: str) -> None:
 
     A client starts this command and talks to it on standard input and output. Needs the extra `mcp`.
     """
-    from ..core.system.optional_packages import require_package
+    from ...core.system.optional_packages import require_package
 
     require_package("mcp.server.mcpserver", "mcp", "the server")  # a module of mcp 2
-    from ..mcp_server.server import serve
+    from ...mcp_server.server import serve
 
     if sys.stdin.isatty():
         print_status("waiting for a client on standard input; Ctrl-C ends the server")

@@ -1,1 +1,0 @@
-"""A network for other frameworks, servers and containers."""

@@ -1,0 +1,1 @@
+"""Folders and files by which other servers and containers run a model."""

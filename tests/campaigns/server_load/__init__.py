@@ -1,0 +1,1 @@
+"""Sends right, malformed, aborted and slow requests to a server, for as long as wanted."""
