@@ -33,8 +33,8 @@ def app(
     """An application for `ray.serve.run`, or for the command `serve run MODULE:NAME`.
 
     `models` are RUN folders or ONNX files, as `[NAME=]PATH`; every node must have them at the same path, absolute or
-    beneath the `working_dir` of the runtime environment. A run of a model takes `threads` threads, and a replica
-    runs `sessions` at the same time, by default as many as it has CPUs. `deployment_options` are those of Ray's
+    beneath the `working_dir` of the runtime environment. A replica has `sessions` runs of a model at the same time, by
+    default as many as CPUs, each with `threads` threads. `deployment_options` are those of Ray's
     `serve.deployment`, such as `num_replicas`, `autoscaling_config` or `ray_actor_options`. Replicas whose environment
     has JSONNX_TOKEN answer no request without it. Raises UsageError.
     """

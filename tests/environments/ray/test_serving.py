@@ -73,11 +73,11 @@ def client(url: str, model: Path) -> jsonnx.Client:
 
 
 def replica_processes() -> list[int]:
-    """The processes of the replicas that are alive."""
-    done = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True)
-    lines = [line.split(None, 1) for line in done.stdout.splitlines()]
-    parents = {os.getpid()}
-    return [int(pid) for pid, arguments in lines if arguments.startswith("ray::ServeReplica:") and parents]
+    """The processes of this cluster's replicas that are alive: children of the node, whose session folder it names."""
+    done = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
+    processes = [line.split(None, 2) for line in done.stdout.splitlines()]
+    nodes = {pid for pid, _, arguments in processes if os.environ["RAY_TMPDIR"] in arguments}
+    return [int(pid) for pid, parent, text in processes if text.startswith("ray::ServeReplica:") and parent in nodes]
 
 
 def test_answers_are_those_of_the_command(client: jsonnx.Client, model: Path, tmp_path: Path) -> None:
@@ -109,22 +109,23 @@ def test_requests_share_runs(client: jsonnx.Client) -> None:
     with ThreadPoolExecutor(32) as pool:
         answers = list(pool.map(client.predict, ROWS * 20))
     assert answers == client.predict(ROWS) * 20
-    assert metric("jsonnx_request_success") >= len(answers)
+    wait_for_count("jsonnx_request_success", len(answers))
 
 
-def metric(name: str) -> float:
-    """The sum of a counter over all replicas, once Ray has exported it."""
+def wait_for_count(name: str, minimum: int) -> None:
+    """Waits until Ray has exported so many counts of all replicas."""
     import ray
 
     (node,) = ray.nodes()
     address = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
-    deadline, value = time.monotonic() + READY_S, 0.0
-    while not value and time.monotonic() < deadline:
+    deadline, value, lines = time.monotonic() + READY_S, 0.0, list[str]()
+    while value < minimum:
+        assert time.monotonic() < deadline, lines
         time.sleep(1)
         with urllib.request.urlopen(address, timeout=10) as answer:
             lines = answer.read().decode().splitlines()
-        value = sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"ray_{name}"))
-    return value
+        lines = [line for line in lines if line.startswith(f"ray_{name}")]
+        value = sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
 def test_killed_replicas_are_replaced(client: jsonnx.Client) -> None:
@@ -160,22 +161,21 @@ def test_arguments_are_checked(tmp_path: Path) -> None:
         jsonnx.ray.app()
 
 
-def test_the_command_serve_run(model: Path, tmp_path: Path) -> None:
-    """`serve run module:app` in a cluster of its own, with a configuration that names the port."""
-    port = free_port()
+def test_the_command_serve_run(url: str, model: Path, tmp_path: Path) -> None:
+    """`serve run MODULE:APP`, in the cluster of the other tests; the last one, since the command ends Serve."""
+    import ray
+
     (tmp_path / "served.py").write_text(f"import jsonnx\n\napp = jsonnx.ray.app('risky={model}')\n")
-    (tmp_path / "config.yaml").write_text(
-        f"http_options:\n  port: {port}\napplications:\n- name: risks\n  route_prefix: /a\n  import_path: served:app\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "RAY_ADDRESS": ""}
-    command = [str(Path(sys.executable).with_name("serve")), "run", "config.yaml"]
-    process = subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        client = jsonnx.Client(f"http://127.0.0.1:{port}/a", model="risky")
-        client.wait_until_ready(2 * READY_S)
-        assert client.predict(ROWS[0])["risk"]["label"] in SPEC["labels"]
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(READY_S)
+    environment = os.environ | {"RAY_ADDRESS": ray.get_runtime_context().gcs_address}
+    command = [str(Path(sys.executable).with_name("serve")), "run", "served:app", "--name=b", "--route-prefix=/b"]
+    with (tmp_path / "log").open("w+") as log:
+        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
+        try:
+            client = jsonnx.Client(f"{url}/b", model="risky")
+            client.wait_until_ready(READY_S)
+            assert client.predict(ROWS[0])["risk"]["label"] in SPEC["labels"]
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(READY_S)
+            log.seek(0)
+            print(log.read())
