@@ -18,19 +18,19 @@ PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 ARROWS = """
 callbacks: pipeline runtime core
 cli/servers: cli server conformance language_server mcp_server pipeline render runtime core
-cli: ray pipeline render runtime data lint lowering interop frontend layers sections backend library core
+cli: ray server pipeline render runtime data lint lowering interop frontend layers sections backend library core
 conformance/cases: conformance
 conformance: core
 server/http: server/page server/grpc server/http/middleware server/models server/monitoring server/protocol server
     pipeline runtime backend core
 server/http/middleware: server/monitoring server/protocol
-server/page: server/models server/protocol server pipeline html_report runtime data layers sections backend core
-server/grpc: server/protocol server core
-server: server/rows server/models server/monitoring server/protocol backend data core
+server/page: server/models server/protocol server pipeline html_report data layers backend core
+server/grpc: server/monitoring server/protocol server core
+server: server/rows server/models server/batching server/monitoring server/protocol backend data core
 server/deployment: pipeline runtime data passes backend core
 server/rows: server/models server/monitoring server/protocol pipeline data core
 server/models: server/batching server/monitoring server/protocol pipeline runtime data backend core
-server/batching: server/monitoring
+server/batching: server/monitoring server/protocol pipeline passes analysis ir core
 server/monitoring: pipeline runtime data core
 server/protocol: render data core
 language_server: language_server/features language_server/checks language_server/documents frontend core

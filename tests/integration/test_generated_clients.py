@@ -14,7 +14,7 @@ from typing import Any
 import jsonnx
 import pytest
 from support.commands import jsonnx as command
-from support.serving import serving
+from support.serving import running_server
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 SCALES = {"transformer": "tiny", "unet": "small"}
@@ -113,7 +113,8 @@ def test_a_client_calls_a_server(models: dict[str, Path], tmp_path: Path) -> Non
         "island": "Biscoe", "sex": "male", "bill_length_mm": 50, "bill_depth_mm": 15.0, "flipper_length_mm": 220,
         "body_mass_g": 5000,
     }  # fmt: skip
-    with serving({name: models[name] for name in ("penguins", "nuclei", "bicycles")}) as url:
+    with running_server({name: models[name] for name in ("penguins", "nuclei", "bicycles")}) as server:
+        url = server.url
         client = jsonnx.Client(url, model="penguins")
         client.wait_until_ready(20)
         generated_client = penguins.Client(url, model="penguins")

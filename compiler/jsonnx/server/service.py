@@ -13,9 +13,12 @@ from ..backend import package_version
 from ..core.diagnostics import suggestion
 from ..core.types import TensorType
 from ..data.samples.data_errors import FeedError
+from .batching.request_queue import row_count
 from .models.model_config import model_config
 from .models.repository import LoadedModel, ModelRepository
-from .models.served_model import ServedModel, row_count
+from .models.served_model import ServedModel
+from .monitoring.model_metrics import ModelMetrics
+from .monitoring.model_statistics import model_statistics
 from .monitoring.request_record import current_request
 from .options import ServerOptions
 from .protocol.classification import PARAMETER as CLASSIFICATION
@@ -26,7 +29,7 @@ from .protocol.requests import InferOutput, InferRequest, InferResponse, Request
 from .rows.predict_rows import rows_of
 
 SERVER_NAME = "jsonnx"
-EXTENSIONS = ("binary_tensor_data", "classification", "model_configuration", "model_repository")
+EXTENSIONS = ("binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics")
 """The extensions of the protocol that the server has, by Triton's names."""
 PLATFORM = "onnxruntime_onnx"
 
@@ -61,6 +64,16 @@ class InferenceService:
         """The answer to `GET v2/models/NAME/config`. Raises RequestError."""
         served = self.repository.model(name, version).served
         return model_config(served, PLATFORM, self.options.models.max_batch_rows)
+
+    def model_statistics(self, name: str | None = None, version: str | None = None) -> dict[str, Any]:
+        """The answer to `GET v2/models/NAME/stats`; without a name, of all models. Raises RequestError."""
+        if name is None:
+            loaded = list(self.repository.loaded())
+        else:
+            versions = self.repository.ready_versions(name) if version is None else [version]
+            loaded = [self.repository.model(name, item) for item in versions]
+        counted = [(item.served, item.observer) for item in loaded if isinstance(item.observer, ModelMetrics)]
+        return {"model_stats": [model_statistics(served.name, served.version, item) for served, item in counted]}
 
     def is_ready(self) -> bool:
         """Whether all models are ready, and the server does not end."""

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from environments.serving.served_process import ServedProcess
+from support.served_process import ServedProcess
 
 REQUESTS = 200
 SHAPES = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,6 +95,26 @@ def test_configuration(client: Client) -> None:
     assert (config["name"], config["platform"]) == ("penguins", "onnxruntime_onnx")
     expected = {"island": "TYPE_STRING", "sex": "TYPE_STRING", "measurements": "TYPE_FP32", "species": "TYPE_FP32"}
     assert types == expected
+
+
+def test_statistics(client: Client) -> None:
+    before, after = (_review_statistics(client, requests) for requests in (0, 2))
+    assert int(after["inference_count"]) - int(before["inference_count"]) == 3 * len(REVIEWS)
+    assert int(after["execution_count"]) - int(before["execution_count"]) == 3
+    success = after["inference_stats"]["success"]
+    assert int(success["count"]) - int(before["inference_stats"]["success"]["count"]) == 3
+    assert int(success["ns"]) >= int(after["inference_stats"]["compute_infer"]["ns"]) > 0
+    assert int(after["last_inference"]) == pytest.approx(time.time() * 1000, abs=60_000)
+    every = client.as_json("get_inference_statistics")["model_stats"]
+    assert [item["version"] for item in every if item["name"] == "versioned"] == ["1", "3"]
+
+
+def _review_statistics(client: Client, requests: int) -> dict[str, Any]:
+    """The statistics of a model after some requests."""
+    for _ in range(requests + 1):
+        client.own.infer("reviews", client.inputs({"review": REVIEWS}))
+    (statistics,) = client.as_json("get_inference_statistics", "reviews")["model_stats"]
+    return statistics
 
 
 @pytest.mark.parametrize("is_binary_in", [True, False])
@@ -264,6 +285,14 @@ def test_the_clients_for_asyncio(server: ServedProcess, runs: Path, transport: s
 
     own = expected(runs, "reviews", {"review": REVIEWS})
     assert all(np.array_equal(result, own) for result in asyncio.run(infer()))
+
+
+@pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
+def test_compressed_requests(client: Client, runs: Path, algorithm: str) -> None:
+    name = "request_compression_algorithm" if client.is_http else "compression_algorithm"
+    options = {name: algorithm} | ({"response_compression_algorithm": algorithm} if client.is_http else {})
+    result = client.own.infer("mnist_cnn", client.inputs({"image": IMAGES}), **options)
+    assert np.array_equal(result.as_numpy("digit"), expected(runs, "mnist_cnn", {"image": IMAGES}))
 
 
 def test_bodies_that_the_client_makes_and_reads_by_itself(server: ServedProcess, runs: Path) -> None:

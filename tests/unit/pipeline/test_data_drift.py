@@ -208,7 +208,7 @@ def test_statistics_are_of_the_validation_data_and_of_many_labels() -> None:
     layers = [{"type": "Dense", "name": "y", "units": 2, "activation": "sigmoid"}]
     spec = spec_of({"x": {"shape": [3]}}, layers, loss="binary_crossentropy", data={"validation_split": 0.5})
     document = train_arrays("labels", spec | {"labels": ["up", "left"]}, x=x, y=y)
-    assert (document["predicted_part"], document["predicted_rows"]) == ("validation", 100)
+    assert (document["predicted_part"], document["predicted_rows"]) == ("validation", 64)
     assert [(output["name"], set(output["values"])) for output in document["outputs"]] == [
         ("y: up", {"yes", "no"}),
         ("y: left", {"yes", "no"}),
@@ -225,11 +225,12 @@ def test_a_column_of_two_inputs_has_a_name_for_each() -> None:
 
 
 def test_large_data_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jsonnx.data.drift.sampled_rows.MAX_BYTES", 1)
+    monkeypatch.setattr("jsonnx.data.drift.sampled_rows.MAX_VALUES", 1)
+    monkeypatch.setattr("jsonnx.data.drift.sampled_rows.MIN_ROWS", 100)
     x = np.arange(1000, dtype=np.float32)[:, None]
     spec = spec_of({"x": {"shape": [1]}}, [{"type": "Dense", "name": "y", "units": 1}])
     document = train_arrays("large", spec, x=x, y=x)
-    assert (document["rows"], document["read_rows"], document["predicted_rows"]) == (1000, 100, 100)
+    assert (document["rows"], document["read_rows"], document["predicted_rows"]) == (1000, 100, 64)
     assert (document["columns"][0]["min"], document["columns"][0]["max"]) == (0, 990)
 
 

@@ -85,7 +85,11 @@ def _length(feature: Feature, array: np.ndarray, rows: np.ndarray) -> np.ndarray
 
 
 def _words(feature: Feature, array: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    texts = _texts(rows[:, feature.index or 0])
+    return word_counts(_texts(rows[:, feature.index or 0]))
+
+
+def word_counts(texts: Sequence[str | None]) -> np.ndarray:
+    """The number of words of each text; NaN for a missing one."""
     return np.array([np.nan if text is None else len(text.split()) for text in texts], np.float64)
 
 

@@ -9,8 +9,8 @@ from math import prod
 import numpy as np
 
 from ...core.types import Size, TensorType
-from .features import Feature, FeatureValues
-from .statistics import CategoryStatistics, ColumnStatistics, DescribedFeature, NumberStatistics, are_categories
+from .features import Feature, FeatureValues, word_counts
+from .statistics import CategoryStatistics, DescribedFeature, NumberStatistics, are_categories
 
 MAX_COLUMNS = 256
 """Columns of an input that have a feature each; more have their mean and deviation."""
@@ -48,19 +48,13 @@ def array_features(
         yield Feature(title, name, "deviation")
 
 
-def described_feature(feature: Feature, array: np.ndarray, is_date: bool = False) -> DescribedFeature:
-    """The statistics of a feature of an array. Texts that are no categories are counted by their words: most occur
-    once, and dates after those of the training data would all be unknown."""
-    values = feature.values(array)
-    if isinstance(values, list) and (is_date or not are_categories(values)):
-        feature = replace(feature, measure="words")
-        values = feature.values(array)
-    return DescribedFeature(feature, statistics_of(feature, [values]))
-
-
-def statistics_of(feature: Feature, parts: Sequence[FeatureValues]) -> ColumnStatistics:
-    """The statistics of the values of a feature, in parts."""
+def described_feature(feature: Feature, parts: Sequence[FeatureValues], is_date: bool = False) -> DescribedFeature:
+    """The statistics of the values of a feature, in parts. Texts that are no categories are counted by their words:
+    most occur once, and dates after those of the training data would all be unknown."""
     texts = [text for part in parts if isinstance(part, list) for text in part]
+    if isinstance(parts[0], list) and (feature.labels or (are_categories(texts) and not is_date)):
+        return DescribedFeature(feature, CategoryStatistics.of(texts, feature.labels))
     if isinstance(parts[0], list):
-        return CategoryStatistics.of(texts, feature.labels)
-    return NumberStatistics.of(np.concatenate([part for part in parts if isinstance(part, np.ndarray)]))
+        return DescribedFeature(replace(feature, measure="words"), NumberStatistics.of(word_counts(texts)))
+    numbers = np.concatenate([part for part in parts if isinstance(part, np.ndarray)])
+    return DescribedFeature(feature, NumberStatistics.of(numbers))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import prod
 
 import numpy as np
@@ -10,9 +11,9 @@ from ..samples.dataset import Dataset
 from ..samples.stored_arrays import StoredArray
 
 MAX_ROWS = 20_000
-MAX_BYTES = 1 << 26
-"""Bytes of the inputs of all rows."""
-MIN_ROWS = 100
+MAX_VALUES = 1 << 20
+"""Elements of the inputs of all rows."""
+MIN_ROWS = 500
 """Minimum number of rows, however large they are."""
 MAX_BLOCKS = 8
 """Blocks of a streamed file that are read, where it can only be read by blocks."""
@@ -20,8 +21,8 @@ MAX_BLOCKS = 8
 
 def sampled_rows(samples: Dataset, max_rows: int = MAX_ROWS) -> np.ndarray:
     """The indices of some samples, in ascending order."""
-    row_bytes = sum(prod(samples.sample_shape(name)) * array.dtype.itemsize for name, array in samples.inputs.items())
-    count = min(len(samples), max_rows, max(MIN_ROWS, MAX_BYTES // max(1, row_bytes)))
+    values = sum(prod(samples.sample_shape(name)) for name in samples.inputs)
+    count = min(len(samples), max_rows, max(MIN_ROWS, MAX_VALUES // max(1, values)))
     starts = _block_starts(samples)
     if starts is None or len(starts) - 1 <= MAX_BLOCKS:
         return _evenly_spaced(count, len(samples))
@@ -41,3 +42,12 @@ def _block_starts(samples: Dataset) -> np.ndarray | None:
         if isinstance(array, StoredArray) and (starts := array.block_starts()) is not None:
             return starts
     return None
+
+
+def read_parts(samples: Dataset, rows: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+    """The inputs of some samples as the graphs get them, in parts of bounded size."""
+    values = sum(prod(samples.sample_shape(name)) for name in samples.inputs)
+    count = max(1, MAX_VALUES // max(1, values))
+    inputs = samples.select_inputs(samples.inputs)
+    for start in range(0, len(rows), count):
+        yield inputs.subset(rows[start : start + count]).take(slice(None))

@@ -14,8 +14,8 @@ from ...core.files.files import file_exists
 from ...core.files.run_layout import RunPaths
 from ...core.types import TensorType
 from ...data.drift.features import Feature, FeatureValues
-from ...data.drift.input_features import array_features, described_feature, statistics_of
-from ...data.drift.sampled_rows import sampled_rows
+from ...data.drift.input_features import array_features, described_feature
+from ...data.drift.sampled_rows import read_parts, sampled_rows
 from ...data.drift.statistics import DataStatistics, DescribedFeature
 from ...data.drift.statistics_json import require_sources, statistics_from_json
 from ...data.samples.dataset import Dataset
@@ -33,7 +33,7 @@ from .trained_model import batch_slices
 MAX_LABELS = 64
 """Labels of an output, of which any may hold, that have a feature each."""
 MAX_PREDICTED_ROWS = 1000
-MIN_PREDICTED_ROWS = 100
+MIN_PREDICTED_ROWS = 64
 MAX_PREDICTED_SHARE = 0.02
 """The rows that are predicted, as a share of the rows of all epochs: a prediction takes a third of a training step."""
 BATCH_ROWS = 256
@@ -66,15 +66,20 @@ def _described_inputs(
     assigned = assigned_columns(section.x if section is not None else None, "x", types)
     pad_value = section.sequences.pad_value if section is not None and section.sequences is not None else 0.0
     dates = date_inputs(checked.require())
-    arrays = train.select_inputs(types).subset(rows).take(slice(None))
-    features = [
-        feature
-        for name, type in types.items()
-        for feature in array_features(name, assigned[name].names, type, arrays[name], pad_value)
-    ]
-    counts = Counter(feature.title for feature in features)
-    named = [replace(item, name=f"{item.source}: {item.name}") if counts[item.title] > 1 else item for item in features]
-    return tuple(described_feature(feature, arrays[feature.source], feature.source in dates) for feature in named)
+    values: dict[Feature, list[FeatureValues]] = {}
+    for arrays in read_parts(train.select_inputs(types), rows):
+        for name, type in types.items():
+            for feature in array_features(name, assigned[name].names, type, arrays[name], pad_value):
+                values.setdefault(feature, []).append(feature.values(arrays[name]))
+    counts = Counter(feature.title for feature in values)
+    return tuple(
+        described_feature(
+            replace(feature, name=f"{feature.source}: {feature.name}") if counts[feature.title] > 1 else feature,
+            parts,
+            feature.source in dates,
+        )
+        for feature, parts in values.items()
+    )
 
 
 # -- outputs ---------------------------------------------------------------------------------------------------------
@@ -91,7 +96,7 @@ def _described_outputs(checked: CheckedSpec, trainer: Trainer, samples: Dataset)
         for name, type in types.items():
             for feature in _output_features(name, type, outputs[name], classes.get(name)):
                 values.setdefault(feature, []).append(feature.values(outputs[name]))
-    return tuple(DescribedFeature(feature, statistics_of(feature, parts)) for feature, parts in values.items())
+    return tuple(described_feature(feature, parts) for feature, parts in values.items())
 
 
 def _output_features(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from time import monotonic
 from typing import Any, NamedTuple
 
 from ..protocol.errors import RequestError, bad_request
@@ -17,8 +15,7 @@ class Call(NamedTuple):
     """A call: the name of its request's class, what answers it, and whether that needs a token."""
 
     request: str
-    answer: Callable[[Message, float], Awaitable[Message]]
-    """The answer to a request; its second argument is the time until the request's deadline in seconds."""
+    answer: Callable[[Message], Awaitable[Message]]
     needs_token: bool = True
 
 
@@ -38,6 +35,7 @@ class InferenceCalls:
             "ServerMetadata": self._server_metadata,
             "ModelMetadata": self._model_metadata,
             "ModelConfig": self._model_config,
+            "ModelStatistics": self._model_statistics,
             "ModelInfer": self._model_infer,
             "RepositoryIndex": self._repository_index,
             "RepositoryModelLoad": self._repository_model_load,
@@ -46,43 +44,41 @@ class InferenceCalls:
         calls = {name: Call(f"{name}Request", answer, name not in without_token) for name, answer in answers.items()}
         return {SERVICE: calls, HEALTH_SERVICE: {"Check": Call("HealthCheckRequest", self._health_check, False)}}
 
-    async def _server_live(self, request: Message, remaining_s: float) -> Message:
+    async def _server_live(self, request: Message) -> Message:
         return MESSAGES["ServerLiveResponse"](live=True)
 
-    async def _server_ready(self, request: Message, remaining_s: float) -> Message:
+    async def _server_ready(self, request: Message) -> Message:
         return MESSAGES["ServerReadyResponse"](ready=self._service.is_ready())
 
-    async def _model_ready(self, request: Message, remaining_s: float) -> Message:
+    async def _model_ready(self, request: Message) -> Message:
         is_ready = self._service.model_is_ready(request.name, request.version or None)
         return MESSAGES["ModelReadyResponse"](ready=is_ready)
 
-    async def _server_metadata(self, request: Message, remaining_s: float) -> Message:
+    async def _server_metadata(self, request: Message) -> Message:
         return MESSAGES["ServerMetadataResponse"](**self._service.server_metadata())
 
-    async def _model_metadata(self, request: Message, remaining_s: float) -> Message:
+    async def _model_metadata(self, request: Message) -> Message:
         return MESSAGES["ModelMetadataResponse"](**self._service.model_metadata(request.name, request.version or None))
 
-    async def _model_config(self, request: Message, remaining_s: float) -> Message:
+    async def _model_config(self, request: Message) -> Message:
         config = self._service.model_config(request.name, request.version or None)
         for tensor in (*config["input"], *config["output"]):
             tensor["data_type"] = DATA_TYPES.index(tensor["data_type"]) if tensor["data_type"] in DATA_TYPES else 0
         return MESSAGES["ModelConfigResponse"](config=config)
 
-    async def _model_infer(self, request: Message, remaining_s: float) -> Message:
-        try:
-            async with asyncio.timeout(remaining_s):
-                response = await self._service.infer(decode_request(request), monotonic() + remaining_s)
-        except TimeoutError:
-            message = f"the request was not answered within {remaining_s:g} s"
-            help = "send fewer rows at once, or give the server --timeout"
-            raise RequestError(503, "request-timeout", message, help) from None
+    async def _model_statistics(self, request: Message) -> Message:
+        statistics = self._service.model_statistics(request.name or None, request.version or None)
+        return MESSAGES["ModelStatisticsResponse"](**statistics)
+
+    async def _model_infer(self, request: Message) -> Message:
+        response = await self._service.infer(decode_request(request))
         return encode_response(response, is_raw=len(request.raw_input_contents) > 0)
 
-    async def _repository_index(self, request: Message, remaining_s: float) -> Message:
+    async def _repository_index(self, request: Message) -> Message:
         _require_no_repository(request)
         return MESSAGES["RepositoryIndexResponse"](models=self._service.repository.index(request.ready))
 
-    async def _repository_model_load(self, request: Message, remaining_s: float) -> Message:
+    async def _repository_model_load(self, request: Message) -> Message:
         _require_no_repository(request)
         if request.parameters:
             help = "the server loads the file that it was started with"
@@ -90,12 +86,12 @@ class InferenceCalls:
         await self._service.repository.load(request.model_name)
         return MESSAGES["RepositoryModelLoadResponse"]()
 
-    async def _repository_model_unload(self, request: Message, remaining_s: float) -> Message:
+    async def _repository_model_unload(self, request: Message) -> Message:
         _require_no_repository(request)
         await self._service.repository.unload(request.model_name)
         return MESSAGES["RepositoryModelUnloadResponse"]()
 
-    async def _health_check(self, request: Message, remaining_s: float) -> Message:
+    async def _health_check(self, request: Message) -> Message:
         """The health of the server, or of a model as the service."""
         if request.service in ("", SERVICE):
             is_ready = self._service.is_ready()

@@ -106,13 +106,33 @@ _FIELDS: dict[str, Sequence[str]] = {
         "repeated ModelOutput output",
     ),
     "ModelConfigResponse": ("ModelConfig config",),
+    "ModelStatisticsRequest": _MODEL_VERSION,
+    "StatisticDuration": ("uint64 count", "uint64 ns"),
+    "InferStatistics": (
+        "StatisticDuration success",
+        "StatisticDuration fail",
+        "StatisticDuration queue",
+        "StatisticDuration compute_input",
+        "StatisticDuration compute_infer",
+        "StatisticDuration compute_output",
+    ),
+    "ModelStatistics": (
+        "string name",
+        "string version",
+        "uint64 last_inference",
+        "uint64 inference_count",
+        "uint64 execution_count",
+        "InferStatistics inference_stats",
+        "repeated StatisticDuration batch_stats",
+    ),
+    "ModelStatisticsResponse": ("repeated ModelStatistics model_stats",),
     "HealthCheckRequest": ("string service",),
     "HealthCheckResponse": ("int32 status",),
 }
 """The fields of each message in the order of their numbers, which begin at 1: `[repeated|map|oneof] TYPE NAME`.
 
 The values of a map have strings as keys; a oneof has all fields of its message. Enumerations are int32, which has the
-same bytes. The last fields of Triton's ModelConfig, ModelInput and ModelOutput, which would be empty, are left out.
+same bytes. Fields at the end of Triton's messages that would be empty are left out, as are the fields of `batch_stats`.
 """
 
 DATA_TYPES = (

@@ -20,7 +20,7 @@ from ..monitoring.input_monitor import InputMonitor
 from ..monitoring.model_metrics import ModelMetrics
 from ..monitoring.request_log import RequestLog
 from ..monitoring.server_metrics import ServerMetrics
-from ..monitoring.tracing import find_tracing
+from ..monitoring.tracing import Tracing, find_tracing
 from ..options import ServerOptions
 from ..page.routes import PUBLIC_PATHS as PAGE_PATHS
 from ..service import InferenceService
@@ -41,6 +41,8 @@ FAREWELL_S = 0.2
 """The shortest time in which answers tell clients to close their connections, before the server closes idle ones."""
 LAST_RUN_S = 1.0
 """The longest time for runs whose requests were given up."""
+WARM_UP_ROWS = 8
+"""Rows of the largest run before the first request."""
 EXIT_BY_SIGNAL = 128
 """Added to the number of a signal, it is the exit status of a process that the signal ends."""
 
@@ -70,9 +72,10 @@ class _Server:
     http: UvicornServer = field(init=False)
     service: InferenceService = field(init=False)
     metrics: ServerMetrics = field(init=False)
+    tracing: Tracing | None = field(init=False)
 
     def __post_init__(self) -> None:
-        self.metrics = ServerMetrics(build_labels(self.options))
+        self.metrics, self.tracing = ServerMetrics(build_labels(self.options)), find_tracing()
         repository = ModelRepository(
             self.sources,
             self.options.models,
@@ -89,7 +92,7 @@ class _Server:
             lambda: self.service.is_draining,
             self.options.timeout_s,
             self.options.max_body_bytes,
-            find_tracing(),
+            self.tracing,
         )
         routes = [metrics_route(self.metrics), *drift_routes(self.service, self.metrics)]
         app = RequestMiddleware(create_app(self.service, self.options, routes), settings)
@@ -99,7 +102,7 @@ class _Server:
         """Loads the models while requests for them are refused, and answers until the first signal."""
         is_told = asyncio.Event()
         _on_signals(is_told)
-        grpc = _grpc_server(self.service, self.options)
+        grpc = self._grpc_server()
         if grpc is not None:
             await grpc.start()
         serving = asyncio.create_task(self.http.serve([self.listener.socket]))
@@ -118,6 +121,15 @@ class _Server:
             for task in tasks:
                 task.cancel()
             await self._end(serving, grpc)
+
+    def _grpc_server(self) -> GrpcServer | None:
+        """The server of gRPC, if one is wanted. Raises UsageError."""
+        if self.options.grpc_port is None:
+            return None
+        from ..grpc.answered_call import Monitors  # needs an extra of its own
+        from ..grpc.grpc_server import GrpcServer
+
+        return GrpcServer(self.service, self.options, Monitors(self.metrics, self.log, self.tracing))
 
     async def _end(self, serving: asyncio.Task[None], grpc: GrpcServer | None) -> None:
         """Answers the requests that have arrived, within `drain_s`."""
@@ -152,7 +164,7 @@ class _Server:
         return metrics
 
     def _warm_up(self, served: ServedModel) -> None:
-        sizes = (1, self.options.models.max_batch_rows) if served.batching.is_allowed else (1,)
+        sizes = (1, min(WARM_UP_ROWS, self.options.models.max_batch_rows)) if served.batching.is_allowed else (1,)
         if refusal := warm_up(served, sizes):
             message = f"the model {served.name} is not warm: it does not take drawn values"
             self.log.event("not-warm", message, model=served.name, version=served.version, reason=refusal)
@@ -167,15 +179,6 @@ class _Server:
             self.log.event("load-failed", message, level="error", model=name, kept_versions=kept)
         else:
             self.log.event("loaded", f"the model {name} was loaded again", model=name)
-
-
-def _grpc_server(service: InferenceService, options: ServerOptions) -> GrpcServer | None:
-    """The server of gRPC, if one is wanted. Raises UsageError."""
-    if options.grpc_port is None:
-        return None
-    from ..grpc.grpc_server import GrpcServer  # needs an extra of its own
-
-    return GrpcServer(service, options)
 
 
 def permission_of(options: ServerOptions) -> Permission:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from threading import Lock
+from time import time
 
 from .histogram import ROWS_BOUNDS, SECONDS_BOUNDS, Histogram
 from .input_monitor import InputMonitor
@@ -25,6 +26,8 @@ class ModelMetrics:
         self.queue_s = Histogram(SECONDS_BOUNDS)
         self.compute_s = Histogram(SECONDS_BOUNDS)
         self.batch_rows = Histogram(ROWS_BOUNDS)
+        self.last_answer_s = 0.0
+        """The time of the last request that got its outputs, since 1970; 0: none did."""
         self.inputs = InputMonitor(None, "no model is loaded")
         """What counts the values of requests."""
 
@@ -39,6 +42,7 @@ class ModelMetrics:
         with self._lock:
             self.successes += 1
             self.rows += rows
+            self.last_answer_s = time()
             self.queue_s.observe(queue_s)
             self.compute_s.observe(compute_s)
 

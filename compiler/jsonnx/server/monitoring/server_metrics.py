@@ -46,6 +46,8 @@ class ServerMetrics(Collector):
         self._models: dict[tuple[str, str], ModelMetrics] = {}
         self._responses: Counter[tuple[str, str]] = Counter()
         self._request_s = Histogram(SECONDS_BOUNDS)
+        self._calls: Counter[tuple[str, str]] = Counter()
+        self._call_s = Histogram(SECONDS_BOUNDS)
         self._loads: Counter[tuple[str, str]] = Counter()
         self._failed_loads: dict[str, bool] = {}
         self.requests_in_flight = 0
@@ -70,6 +72,12 @@ class ServerMetrics(Collector):
         self.requests_in_flight -= 1
         self._responses[record.method if record.method in METHODS else "other", str(record.status)] += 1
         self._request_s.observe(record.duration_s)
+
+    def ended_call(self, record: RequestRecord, status: str) -> None:
+        """Counts a call of gRPC that has been answered, with its status of gRPC."""
+        self.requests_in_flight -= 1
+        self._calls[record.path.rpartition("/")[2], status] += 1
+        self._call_s.observe(record.duration_s)
 
     def refused(self, status: int) -> None:
         """Counts a connection that was ended with an error before a request was complete."""
@@ -100,9 +108,14 @@ class ServerMetrics(Collector):
         for labels, count in [*self._responses.items()]:
             responses.add_metric(labels, count)
         yield responses
-        seconds = HistogramMetricFamily("jsonnx_http_request_seconds", "Time from a request's arrival to its answer")
-        seconds.add_metric([], self._request_s.buckets(), self._request_s.sum)
-        yield seconds
+        calls = CounterMetricFamily("jsonnx_grpc_responses", "Answers to calls of gRPC", labels=["call", "status"])
+        for labels, count in [*self._calls.items()]:
+            calls.add_metric(labels, count)
+        yield calls
+        for name, histogram in (("http_request", self._request_s), ("grpc_call", self._call_s)):
+            seconds = HistogramMetricFamily(f"jsonnx_{name}_seconds", "Time from a request's arrival to its answer")
+            seconds.add_metric([], histogram.buckets(), histogram.sum)
+            yield seconds
 
     def _state_families(self) -> Iterator[Metric]:
         ready = GaugeMetricFamily("jsonnx_model_ready", "Whether a version answers requests", labels=_MODEL)

@@ -17,7 +17,7 @@ from ...data.samples.data_errors import FeedError
 from ...pipeline.compile.output_classes import ClassKind
 from ..models.served_model import ServedModel
 from ..protocol.datatypes import datatype_of
-from .form_fields import FormField, data_section, form_fields, input_facts
+from .form_fields import FormField, form_fields
 
 EXAMPLE_SIZES = (4, 16, 64, 1, 128, 256)
 """Sizes that examples may have along symbolic axes; the first one that the model takes is used."""
@@ -36,12 +36,12 @@ class ModelForm:
     def of(served: ServedModel) -> ModelForm:
         """The form whose examples the model takes. Runs it, if its inputs have variable sizes."""
         sizes = {size for type in served.inputs.values() for size in type.shape[1:] if isinstance(size, Size)}
-        symbols, inputs, is_foreign = [*map(str, sizes)], input_facts(served), served.trained is None
+        symbols = [*map(str, sizes)]
         for size in EXAMPLE_SIZES if symbols else ():
-            form = ModelForm(served, form_fields(inputs, dict.fromkeys(symbols, size), is_foreign))
+            form = ModelForm(served, form_fields(served, dict.fromkeys(symbols, size)))
             if form._runs():
                 return form
-        return ModelForm(served, form_fields(inputs, {}, is_foreign))
+        return ModelForm(served, form_fields(served, {}))
 
     def _runs(self) -> bool:
         try:
@@ -72,8 +72,10 @@ class ModelForm:
     @property
     def takes_rows(self) -> bool:
         """Whether `POST /predict` takes what the form has; else its row is sent as tensors."""
-        section = data_section(self.served)
-        return self.served.trained is not None and (section is None or section.windows is None)
+        trained = self.served.trained
+        training = trained.checked.require().network.training if trained is not None else None
+        section = training.data if training is not None else None
+        return trained is not None and (section is None or section.windows is None)
 
     @property
     def value_count(self) -> int:
@@ -96,7 +98,7 @@ class ModelForm:
         """The same row as arrays by the names of the inputs."""
         feeds = {}
         for name, type in self.served.inputs.items():
-            values = [field.example for field in self.fields if field.input == name]
+            values = [field.example for field in self.fields if field.value.input == name]
             is_whole = len(values) == 1 and isinstance(values[0], list)
             array = np.array(values[0] if is_whole else values, numpy_dtype(type.dtype))
             feeds[name] = array.reshape(_row_shape(type, array))

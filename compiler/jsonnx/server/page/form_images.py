@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from math import isqrt
 from typing import Any
 
-from ...core.types import Dim, TensorType
+from ...core.signature.model_fields import RowField
+from ...core.types import Dim
 from ...layers.preprocessing.numerical import Rescaling
 
 MIN_SIDE = 8
@@ -49,12 +50,12 @@ class FormImage:
         }
 
 
-def form_image(name: str, column: str, type: TensorType, readers: Sequence[Any], is_foreign: bool) -> FormImage | None:
-    """The image that an input is; None if it is something else. A foreign file may have the channels first."""
-    if type.dtype in ("string", "bool"):
+def form_image(value: RowField, shape: Sequence[Dim], dtype: str, readers: Sequence[Any]) -> FormImage | None:
+    """The image that an array is; None if it is something else. An array without a spec may have the channels first."""
+    if dtype in ("string", "bool"):
         return None
-    is_named = any(map(_NAME.search, (name, column)))
-    axes = _axes(type.shape[1:], is_named, is_foreign)
+    is_named = value.kind == "image" or _NAME.search(value.name) is not None
+    axes = _axes(tuple(shape), is_named, not value.shape)
     if axes is None:
         return None
     height, width, channels, layout = axes

@@ -7,7 +7,6 @@ from typing import Any
 
 from ...backend import package_version
 from .form_document import MAX_EXAMPLE_VALUES, ModelForm
-from .form_fields import FieldKind
 from .openapi_schemas import PROTOCOL_SCHEMAS, Schema, prediction_schema, record, ref, row_schema
 
 JSON = "application/json"
@@ -77,7 +76,7 @@ class _DocumentBuilder:
             content[JSON]["example"] = form.row
         content["application/x-ndjson"] = {"schema": {"type": "string", "description": "A row as JSON in each line."}}
         content["text/csv"] = {"schema": {"type": "string", "description": "A line of names, and a line for each row."}}
-        if len(form.fields) == 1 and form.fields[0].kind is FieldKind.IMAGE:
+        if len(form.fields) == 1 and form.fields[0].image is not None and form.fields[0].image.layout != "flat":
             content["image/*"] = {"schema": {"type": "string", "contentMediaType": "image/png"}}
         return self._operation(
             id or f"predict_{name}",
@@ -116,6 +115,9 @@ class _DocumentBuilder:
                 "get": self._operation("ready", "Whether all models are ready", ref("Ready"), more=not_ready)
             },
             "/v2": {"get": self._operation("server_metadata", "The server", ref("ServerMetadata"))},
+            "/v2/models/stats": {
+                "get": self._operation("models_stats", "The statistics of all models", {"type": "object"})
+            },
         }
         for path, suffix in (("/v2/models/{model}", ""), ("/v2/models/{model}/versions/{version}", "_version")):
             paths |= self._model_paths(path, suffix, not_ready)
@@ -131,6 +133,13 @@ class _DocumentBuilder:
                 "get": self._operation(
                     f"model_metadata{suffix}", "The signature of a model", ref("ModelMetadata"), _MODEL_ERRORS
                 ),
+            },
+            **{
+                f"{path}/{part}": {
+                    "parameters": parameters,
+                    "get": self._operation(f"model_{part}{suffix}", text, {"type": "object"}, _MODEL_ERRORS),
+                }
+                for part, text in (("config", "The configuration of a model"), ("stats", "The statistics of a model"))
             },
             f"{path}/ready": {"parameters": parameters, "get": ready},
             f"{path}/infer": {

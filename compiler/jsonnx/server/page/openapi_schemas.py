@@ -9,7 +9,7 @@ from ...core.types import Dim, TensorType
 from ...pipeline.compile.output_classes import ClassKind, OutputClasses
 from ..models.served_model import ServedModel
 from ..protocol.datatypes import DATATYPES
-from .form_fields import FieldKind, FormField
+from .form_fields import FormField
 
 Schema = dict[str, Any]
 
@@ -120,31 +120,26 @@ PROTOCOL_SCHEMAS: dict[str, Schema] = {
 
 def row_schema(served: ServedModel, fields: Sequence[FormField]) -> Schema:
     """A row of `POST /predict`, by the columns of the model's spec."""
-    properties: dict[str, Schema] = {}
-    for field in fields:
-        if field.index is None:
-            properties[field.column] = field_schema(field, served.inputs[field.input])
-        else:
-            items = field_schema(field, served.inputs[field.input])
-            count = 1 + properties.get(field.column, {}).get("maxItems", 0)
-            properties[field.column] = array_of(items) | {"minItems": count, "maxItems": count}
-    optional = [field.column for field in fields if field.is_optional]
-    return record(properties, optional)
+    values = {field.column: field for field in fields}
+    return record(
+        {name: value_schema(field, served.inputs.get(field.value.input or "")) for name, field in values.items()},
+        [name for name, field in values.items() if field.value.may_be_missing],
+    )
 
 
-def field_schema(field: FormField, type: TensorType) -> Schema:
-    """The value of one field."""
-    if field.kind in (FieldKind.IMAGE, FieldKind.JSON):
-        return _nested(type.shape[1:], _element(type.dtype))
-    schema = _element(type.dtype)
-    if field.kind is FieldKind.CATEGORY:
-        schema |= {"enum": [*field.categories]} if field.is_closed else {"examples": [*field.categories]}
-    for key, bound in (("minimum", field.minimum), ("maximum", field.maximum)):
-        schema |= {key: bound} if bound is not None else {}
-    if field.is_optional:
+def value_schema(field: FormField, type: TensorType | None) -> Schema:
+    """One value of a row."""
+    value, schema = field.value, _element(field.value.dtype)
+    if value.kind in ("array", "image") and type is not None:
+        schema = _nested(type.shape[1:], schema)
+    if value.kind == "category":
+        schema |= {"examples": [*value.categories]} if value.takes_others else {"enum": [*value.categories]}
+    if value.maximum is not None:
+        schema |= {"minimum": 0, "maximum": value.maximum}
+    if value.may_be_missing:
         schema["type"] = [schema["type"], "null"]
         schema |= {"enum": [*schema["enum"], None]} if "enum" in schema else {}
-    return schema
+    return schema | ({"description": value.description} if value.description else {})
 
 
 def _element(dtype: str) -> Schema:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import grpc
 import jsonnx
+from jsonnx.server.grpc.answered_call import Monitors
 from jsonnx.server.grpc.grpc_server import GrpcServer
 from jsonnx.server.grpc.messages import MESSAGES, SERVICE, Message
 from jsonnx.server.models.model_sources import model_sources
 from jsonnx.server.models.repository import ModelRepository
+from jsonnx.server.monitoring.request_log import RequestLog
+from jsonnx.server.monitoring.server_metrics import ServerMetrics
 from jsonnx.server.options import ServerOptions
 from jsonnx.server.service import InferenceService
 
@@ -68,6 +73,8 @@ class ServerThread:
                 jsonnx.compile(spec).save(folder / f"{name}.onnx")
         self.options = ServerOptions(grpc_port=0, **options)
         sources = model_sources([str(folder / f"{name}.onnx") for name in models])
+        self.text = StringIO()
+        self.monitors = Monitors(ServerMetrics({}), RequestLog(self.text, "json"))
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()
@@ -76,7 +83,7 @@ class ServerThread:
         self.server = self.run(self._started())
 
     async def _started(self) -> GrpcServer:
-        server = GrpcServer(self.service, self.options)
+        server = GrpcServer(self.service, self.options, self.monitors)
         await server.start()
         return server
 
@@ -85,6 +92,11 @@ class ServerThread:
 
     def client(self, **options: Any) -> Client:
         return Client(self.server.port, timeout=options.pop("timeout", 10), **options)
+
+    def log(self) -> list[dict[str, Any]]:
+        """The lines of the log, which is closed."""
+        self.monitors.log.close()
+        return [json.loads(line) for line in self.text.getvalue().splitlines()]
 
     def end(self) -> None:
         self.run(self.server.stop(0))

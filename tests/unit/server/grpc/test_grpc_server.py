@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +18,8 @@ import numpy as np
 import pytest
 from jsonnx.core.diagnostics import UsageError
 from jsonnx.server.grpc.grpc_server import GrpcServer
-from jsonnx.server.grpc.messages import DATA_TYPES, HEALTH_SERVICE
+from jsonnx.server.grpc.messages import DATA_TYPES, HEALTH_SERVICE, MESSAGES, SERVICE
+from jsonnx.server.monitoring.request_record import current_request
 from unit.server.grpc.grpc_server_thread import Client, ServerThread, running
 
 LEAF = np.array([[1, 2], [3, 4]], "float32")
@@ -195,7 +199,10 @@ def test_a_bug_is_no_traceback_for_clients(
     monkeypatch.setattr(server.service, "server_metadata", lambda: {"name": 1 / 0})
     error = client.error("ServerMetadata")
     assert error.code() is grpc.StatusCode.INTERNAL
-    assert error.details() == "internal-error: the server has an error of its own: ZeroDivisionError"
+    id = dict(error.trailing_metadata())["x-request-id"]
+    assert (
+        error.details() == f"internal-error: the server has a bug; the server's log has its details, with the id {id}"
+    )
 
 
 class Slow:
@@ -218,14 +225,105 @@ def test_the_deadlines_of_client_and_server(folder: Path, monkeypatch: pytest.Mo
     with running(folder, timeout_s=5) as server:
         given: list[float] = []
 
-        async def infer(request: Any, deadline_s: float) -> Any:
-            given.append(deadline_s - time.monotonic())
+        async def infer(request: Any) -> Any:
+            record = current_request.get()
+            assert record is not None
+            given.append(record.deadline_s - time.monotonic())
             raise ZeroDivisionError
 
         monkeypatch.setattr(server.service, "infer", infer)
         for timeout in (2, 60, None):
             server.client(timeout=timeout).error("ModelInfer", **flowers())
         assert [round(seconds) for seconds in given] == [2, 5, 5]
+
+
+def test_a_call_that_its_client_cancels_is_dropped(server: ServerThread, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, cancelled = threading.Event(), threading.Event()
+
+    async def infer(request: Any) -> Any:
+        begun.set()
+        try:
+            await asyncio.sleep(20)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    monkeypatch.setattr(server.service, "infer", infer)
+    request = MESSAGES["ModelInferRequest"](**flowers()).SerializeToString()
+    call = server.client().channel.unary_unary(f"/{SERVICE}/ModelInfer").future(request)
+    assert begun.wait(10)
+    call.cancel()
+    assert cancelled.wait(10)
+
+
+def test_every_call_has_an_id_a_line_in_the_log_and_a_count(folder: Path) -> None:
+    with running(folder, token="secret") as server:
+        metadata = [("authorization", "Bearer secret"), ("x-request-id", "mine-1")]
+        _, call = server.client(metadata=metadata).call_with("ModelInfer", **flowers())
+        assert dict(call.trailing_metadata())["x-request-id"] == "mine-1"
+        error = server.client(metadata=metadata[:1]).error("ModelInfer", model_name="unknown")
+        server.client().error("ServerMetadata")
+        lines, (metrics, _) = server.log(), server.monitors.metrics.render()
+    ids = [line["id"] for line in lines]
+    assert ids[:2] == ["mine-1", dict(error.trailing_metadata())["x-request-id"]]
+    wanted = ("method", "path", "status", "model", "rows", "code", "client")
+    assert [[line.get(key) for key in wanted] for line in lines] == [
+        ["gRPC", f"/{SERVICE}/ModelInfer", 200, "flowers", 2, None, "127.0.0.1"],
+        ["gRPC", f"/{SERVICE}/ModelInfer", 404, None, None, "unknown-model", "127.0.0.1"],
+        ["gRPC", f"/{SERVICE}/ServerMetadata", 401, None, None, "wrong-token", "127.0.0.1"],
+    ]
+    assert "secret" not in json.dumps(lines)
+    for line in (
+        'jsonnx_grpc_responses_total{call="ModelInfer",status="OK"} 1.0',
+        'jsonnx_grpc_responses_total{call="ModelInfer",status="NOT_FOUND"} 1.0',
+        'jsonnx_grpc_responses_total{call="ServerMetadata",status="UNAUTHENTICATED"} 1.0',
+        "jsonnx_grpc_call_seconds_count 3.0",
+        "jsonnx_requests_in_flight 0.0",
+    ):
+        assert f"\n{line}\n" in metrics.decode()
+
+
+def test_a_cancelled_call_is_in_the_log(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(folder) as server:
+        slow = Slow(server, monkeypatch)
+        request = MESSAGES["ModelInferRequest"](**flowers()).SerializeToString()
+        call = server.client().channel.unary_unary(f"/{SERVICE}/ModelInfer").future(request)
+        assert slow.begun.wait(10)
+        call.cancel()
+        until = time.monotonic() + 10
+        while server.monitors.metrics.requests_in_flight and time.monotonic() < until:
+            time.sleep(0.01)
+        slow.end.set()
+        metrics = server.monitors.metrics.render()[0].decode()
+        assert 'jsonnx_grpc_responses_total{call="ModelInfer",status="CANCELLED"} 1.0' in metrics
+        assert server.log()[0]["status"] == 499
+
+
+@pytest.mark.parametrize("has_key_file", [True, False])
+def test_tls(folder: Path, tmp_path: Path, has_key_file: bool) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        *subject,
+    ]
+    subprocess.run([*command, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    chain = certificate.read_bytes()
+    if not has_key_file:
+        certificate.write_bytes(chain + key.read_bytes())
+    with running(folder, tls_certificate=certificate, tls_key=key if has_key_file else None) as server:
+        assert server.client(timeout=3).error("ServerLive").code() is grpc.StatusCode.UNAVAILABLE
+        credentials = grpc.ssl_channel_credentials(chain)
+        with grpc.secure_channel(f"localhost:{server.server.port}", credentials) as channel:
+            answer = channel.unary_unary(f"/{SERVICE}/ServerLive")(b"", timeout=10)
+        assert MESSAGES["ServerLiveResponse"].FromString(answer).live
 
 
 def test_the_server_ends_what_takes_too_long(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,8 +371,8 @@ def test_many_clients_at_once(client: Client) -> None:
 
 def test_a_port_that_is_taken(server: ServerThread) -> None:
     async def start() -> None:
-        GrpcServer(server.service, replace(server.options, grpc_port=server.server.port))
+        GrpcServer(server.service, replace(server.options, grpc_port=server.server.port), server.monitors)
 
     with pytest.raises(UsageError, match="cannot listen for gRPC on") as raised:
         server.run(start())
-    assert raised.value.diagnostic.help == "choose another port with --grpc-port"
+    assert raised.value.diagnostic.help == "--grpc-port 0 takes a free port"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hmac
 import ipaddress
 from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 from ...protocol.errors import RequestError
+from ...protocol.tokens import require_token
 
 PROBES = ("/v2/health/live", "/v2/health/ready")
 """What needs no token: probes have none."""
@@ -49,7 +49,7 @@ class Permission:
         if (origin := headers.get(b"origin")) is not None and method not in SAFE_METHODS:
             self._check_origin(origin.decode("latin-1"), host.decode("latin-1"))
         if self._token is not None and path not in self._public_paths and not path.startswith(self._public_folders):
-            self._check_token(headers.get(b"authorization", b""))
+            require_token(headers.get(b"authorization", b""), self._token)
 
     def allowed_origin(self, headers: Mapping[bytes, bytes]) -> bytes | None:
         """The other site of a request's page if it may read the answer."""
@@ -70,18 +70,6 @@ class Permission:
             return
         help = f"give the server --allow-origin {origin}" if origin != "null" else None
         raise RequestError(403, "forbidden-origin", f"a page of another site sent the request: {origin!r}", help)
-
-    def _check_token(self, authorization: bytes) -> None:
-        if self._token is None or hmac.compare_digest(given_token(authorization), self._token):
-            return
-        message = "the token is wrong" if authorization else "the request has no token"
-        raise RequestError(401, "wrong-token", message, "send the header Authorization: Bearer TOKEN")
-
-
-def given_token(authorization: bytes) -> bytes:
-    """The token in an Authorization header; empty without one."""
-    scheme, _, token = authorization.partition(b" ")
-    return token.strip() if scheme.lower() == b"bearer" else b""
 
 
 def host_name(host: str) -> str:

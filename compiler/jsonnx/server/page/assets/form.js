@@ -131,7 +131,7 @@ function valueOf(control, field) {
 }
 
 function hintText(field) {
-  const parts = [];
+  const parts = field.description ? [field.description] : [];
   if (field.optional) parts.push("may be empty");
   if (field.kind === "number" && field.integer) parts.push("whole number");
   if (field.minimum !== undefined && field.maximum !== undefined) parts.push(`${shortText(field.minimum)} to ${shortText(field.maximum)}`);
