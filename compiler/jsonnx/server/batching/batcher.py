@@ -66,7 +66,7 @@ class Batcher:
     @property
     def queue_rows(self) -> int:
         """Rows that wait for a run."""
-        return 0
+        return self._queue.rows
 
     async def infer(self, feeds: Feeds, deadline_s: float | None = None) -> Feeds:
         """The outputs for the inputs of one request.
