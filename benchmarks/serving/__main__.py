@@ -7,6 +7,7 @@ client wrk sends requests of the Open Inference Protocol as JSON. The servers ta
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 from ..__main__ import names_of
 from ..results import Results
-from .measure import Load, measure
+from .measure import Load, better, measure
 from .models import MODELS
 from .servers import SERVERS
 
@@ -24,12 +25,22 @@ LATEST = Path(__file__).parents[1] / "results" / "serving.json"
 def main() -> None:
     args = parse_arguments(sys.argv[1:])
     results = Results.read(Path(args.output)) if args.output else Results()
+    results.add("serving", "versions", peer_versions(args.peers), 1)
     loads = [Load(clients, rows, args.seconds) for clients in args.clients for rows in args.rows]
     for name in args.only:
         with tempfile.TemporaryDirectory() as folder:
             found = measure(name, args.servers, loads, args.rounds, args.peers, Path(folder))
+        if args.keep_better:
+            found = better(results.parts.get("serving", {}).get(name, {}), found)
         results.add("serving", name, found, 1)
         print("\n".join(table(name, found)))
+
+
+def peer_versions(peers: Path) -> dict[str, str]:
+    """The versions of the other servers, and of their onnxruntime."""
+    program = "import importlib.metadata as m; print(*map(m.version, ('mlserver', 'litserve', 'onnxruntime')))"
+    done = subprocess.run([peers / "bin" / "python", "-c", program], capture_output=True, text=True, check=True)
+    return dict(zip(("mlserver", "litserve", "onnxruntime"), done.stdout.split(), strict=True))
 
 
 def table(name: str, found: dict[str, dict[str, Any]]) -> list[str]:
@@ -37,7 +48,7 @@ def table(name: str, found: dict[str, dict[str, Any]]) -> list[str]:
     servers = list(next(iter(found.values())))
     lines = [f"{name}: {MODELS[name].about}", "", " | ".join(["load", *servers]), "---".join("|" * (len(servers) + 2))]
     for load, by_server in found.items():
-        cells = [f"{result['requests_per_s']:,.0f}/s, {result['p99_ms']:.0f} ms" for result in by_server.values()]
+        cells = [f"{result['requests_per_s']:,.0f}/s, {result['p99_ms']:.1f} ms" for result in by_server.values()]
         lines.append(" | ".join([load, *cells]))
     return lines
 
@@ -50,9 +61,10 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--servers", type=names_of, default=[*SERVERS], metavar="NAME,...", help="servers (all)")
     parser.add_argument("--clients", type=_numbers, default=[1, 4, 16, 64], metavar="N,...", help="(1,4,16,64)")
     parser.add_argument("--rows", type=_numbers, default=[1, 8, 32], metavar="N,...", help="of a request (1,8,32)")
-    parser.add_argument("--seconds", type=int, default=3, metavar="N", help="duration of a measurement (3)")
+    parser.add_argument("--seconds", type=int, default=2, metavar="N", help="duration of a measurement (2)")
     parser.add_argument("--rounds", type=int, default=1, metavar="N", help="rounds of all servers (1)")
     parser.add_argument("--peers", type=Path, required=True, metavar="ENV", help="environment of the other servers")
+    parser.add_argument("--keep-better", action="store_true", help="do not replace better results in the output file")
     parser.add_argument("-o", "--output", metavar="FILE", help="file that gets the results")
     return parser.parse_args(words)
 

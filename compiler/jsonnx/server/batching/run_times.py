@@ -10,6 +10,11 @@ CALL_S = 0.0001
 """What a run costs apart from the session: its batch is put together, handed to a thread, and split."""
 MAX_CALL_SHARE = 0.1
 """Larger batches are not worth their latency once the costs by run are this share of the costs by row."""
+MAX_OUTLIER_FACTOR = 4.0
+"""A run that takes longer than this many times the expected duration counts as such a run: other programs have stopped
+it. If runs have become slower for good, the expectation doubles in a dozen of them."""
+MIN_RUNS = 5
+"""Runs before which there are no outliers."""
 FIRST_MAX_ROWS = 8
 """Maximum size of a batch before the duration of a run is known."""
 
@@ -25,6 +30,8 @@ class RunTimes:
         """Records a run. One without rows does not count."""
         if not rows:
             return
+        if self._weight > MIN_RUNS:
+            seconds = min(seconds, MAX_OUTLIER_FACTOR * (self.expected_s(rows) or seconds))
         self._weight = self._weight * DECAY + 1.0
         self._rows = self._rows * DECAY + rows
         self._squares = self._squares * DECAY + rows * rows

@@ -41,6 +41,12 @@ def test_a_change_of_the_durations_is_learned() -> None:
     assert times.expected_s(10) == pytest.approx(0.03, rel=0.05)
 
 
+def test_a_run_that_was_stopped_hardly_counts() -> None:
+    times = learned(0.00001, 0.0)
+    times.add(10, 3.0)
+    assert times.expected_s(10) < 0.0002
+
+
 def test_batches_grow_until_costs_by_run_are_a_small_share() -> None:
     assert learned(0.001, 0.002).efficient_rows() == round((0.002 + CALL_S) / (0.001 * MAX_CALL_SHARE))
     assert learned(0.05, 0.0).efficient_rows() == 1  # a row takes long, so that batches save nothing
