@@ -131,8 +131,15 @@ def row_values(served: ServedModel) -> Sequence[RowField]:
     fields = model_fields(served.trained) if served.trained is not None else None
     if fields is not None and fields.window_length is None:
         return fields.rows
+    steps = {field.input: field for field in fields.rows} if fields is not None else {}
     return [
-        RowField(name, name, "array" if len(type.shape) > 1 else element_kind(type.dtype), type.dtype)
+        RowField(
+            name,
+            name,
+            "array" if len(type.shape) > 1 else element_kind(type.dtype),
+            type.dtype,
+            example=steps[name].example if name in steps else None,
+        )
         for name, type in served.inputs.items()
     ]
 

@@ -93,7 +93,7 @@ function driftView(model) {
     if (element.open && document.visibilityState === "visible") {
       try {
         const drift = await requestJson(`v2/models/${encodeURIComponent(model.name)}/drift`);
-        content.replaceChildren(...(drift.reason ? [el("p", { class: "quiet" }, `There are no figures: ${drift.reason}.`)] : driftTables(drift)));
+        content.replaceChildren(...(drift.reason ? [el("p", { class: "quiet" }, `There are no figures: ${drift.reason.replace(/^error\[[\w-]+\]: /, "")}.`)] : driftTables(drift)));
       } catch (error) {
         content.replaceChildren(el("p", { class: "quiet" }, error.message));
       }
