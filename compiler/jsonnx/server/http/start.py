@@ -182,9 +182,7 @@ class _Server:
 def permission_of(options: ServerOptions) -> Permission:
     """Who may send requests to a server: with a name of this machine alone, only programs that call it by that name."""
     checks_hosts = is_loopback(options.host) or bool(options.hosts)
-    return Permission(
-        options.token, options.hosts if checks_hosts else None, options.origins, (*PROBES, *PAGE_PATHS)
-    )
+    return Permission(options.token, options.hosts if checks_hosts else None, options.origins, (*PROBES, *PAGE_PATHS))
 
 
 async def _first_of(*awaited: asyncio.Task[Any] | asyncio.Event) -> None:

@@ -31,7 +31,16 @@ PUBLIC_PATHS = ("/", "/docs", "/page/")
 
 _STYLES = ("page.css",)
 _SCRIPTS = {
-    "page.js": ("requests.js", "examples.js", "canvas.js", "form.js", "results.js", "figures.js", "page.js"),
+    "page.js": (
+        "requests.js",
+        "examples.js",
+        "canvas.js",
+        "form.js",
+        "results.js",
+        "figures.js",
+        "drift.js",
+        "page.js",
+    ),
     "docs.js": ("requests.js", "docs.js"),
 }
 """The files of each script that is served, in the order in which they are run."""
