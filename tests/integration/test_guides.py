@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.client import HTTPConnection
-from http.server import ThreadingHTTPServer
+import subprocess
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import click
@@ -17,7 +15,8 @@ import jsonnx
 import numpy as np
 import pytest
 from support.commands import jsonnx as jsonnx_command
-from support.document_blocks import Block, PageRunner, blocks_of, merged
+from support.document_blocks import Block, PageRunner, blocks_of, command_lines, merged
+from support.serving import running_server
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,6 +26,7 @@ PAGES = (
     "docs/data.md",
     "docs/python.md",
     "docs/deployment.md",
+    "docs/serving.md",
     "docs/providers.md",
     "docs/from-pytorch.md",
     "docs/from-scikit-learn.md",
@@ -94,77 +94,69 @@ def test_the_blocks_of_a_page_are_sound(page: str, folder: Path) -> None:
     run_page(page, PageRunner(only_check=True))
 
 
-@contextmanager
-def web_service(spec: dict[str, Any]) -> Iterator[ThreadingHTTPServer]:
-    """The service of the page, with a model of random weights."""
-    (source,) = (block.text for block in blocks_of((ROOT / "docs/deployment.md").read_text()) if block.file)
-    model = Path("runs/penguins/model.onnx")
-    model.parent.mkdir(parents=True)
-    jsonnx.compile(spec).save(model)
-    service: dict[str, Any] = {"__name__": "serve"}
-    exec(source, service)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Quiet", (service["Handler"],), {"log_message": print}))
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
+OUTPUTS: dict[str, dict[str, Any]] = {
+    "sigmoid": {"units": 1, "labels": ["no", "yes"], "loss": "binary_crossentropy"},
+    "threshold": {"units": 1, "labels": ["no", "yes"], "loss": "binary_crossentropy", "threshold": 0.3},
+    "threshold without labels": {"units": 1, "loss": "binary_crossentropy", "threshold": 0.7},
+    "logits": {"units": 1, "labels": ["no", "yes"], "loss": {"type": "binary_crossentropy", "from_logits": True}},
+    "softmax": {"units": 3, "labels": ["a", "b", "c"], "loss": "sparse_categorical_crossentropy"},
+    "several labels": {"units": 3, "labels": ["a", "b", "c"], "loss": "binary_crossentropy"},
+}
+"""Outputs of each kind."""
 
 
-def test_the_web_service_answers(folder: Path) -> None:
-    spec = json.loads(Path("samples/penguins.json").read_text())
-    spec["layers"][0]["vocabulary"] = ["Biscoe", "Dream", "Torgersen"]
-    spec["layers"][2] |= {"mean": [44.0, 17.0, 200.0, 4200.0], "variance": [30.0, 4.0, 200.0, 640000.0]}
-    sample = {"island": "Biscoe", "sex": "male", "measurements": [59.6, 17, 230, 6050]}
-    with web_service(spec) as server:
-        status, answer = post(server, [sample, sample])
-        assert status == 200
-        assert [sum(row) == pytest.approx(1) for row in answer["species"]] == [True, True]
-        assert set(answer["species_label"]) < {"Adelie", "Chinstrap", "Gentoo"}
-        assert post(server, [{"island": "Biscoe"}])[0] == 400
-        assert post(server, [sample | {"measurements": [1.0]}])[0] == 400
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_the_classes_of_the_deployment_page_are_those_of_predict(output: str, folder: Path) -> None:
+    case = OUTPUTS[output]
+    activation = {"softmax": "softmax", "logits": None}.get(output, "sigmoid")
+    layer = {"type": "Dense", "name": "y", "units": case["units"]} | ({"activation": activation} if activation else {})
+    training = {key: case[key] for key in ("loss", "threshold") if key in case} | {"optimizer": "sgd", "seed": 3}
+    spec: dict[str, Any] = {"inputs": {"x": {"shape": [2]}}, "layers": [layer], "training": training}
+    jsonnx.compile(spec | ({"labels": case["labels"]} if "labels" in case else {})).save("model.onnx")
+    samples = np.random.default_rng(4).normal(size=(40, 2)).round(3).astype(np.float32)
+    Path("samples.json").write_text(json.dumps([{"x": sample} for sample in samples.tolist()]))
+    jsonnx_command("predict", "model.onnx", "--data", "samples.json", "-o", "predicted.json")
+    page: dict[str, Any] = {}
+    exec(python_functions((ROOT / "docs/deployment.md").read_text()), page)
+    chosen = page["classes"](
+        json.loads(Path("model.labels.json").read_text())["y"], jsonnx.Session("model.onnx").run(samples)["y"]
+    )
+    assert len({str(item) for item in chosen}) > 1
+    assert json.loads(Path("predicted.json").read_text())["labels"]["y"] == chosen
 
 
-@pytest.mark.parametrize(
-    ("output", "labels", "loss"),
-    [
-        ({"units": 1, "activation": "sigmoid"}, ["no", "yes"], {"loss": "binary_crossentropy"}),
-        ({"units": 1, "activation": "sigmoid"}, ["no", "yes"], {"loss": "binary_crossentropy", "threshold": 0.3}),
-        ({"units": 1, "activation": "sigmoid"}, None, {"loss": "binary_crossentropy", "threshold": 0.7}),
-        ({"units": 3, "activation": "softmax"}, ["a", "b", "c"], {"loss": "sparse_categorical_crossentropy"}),
-        ({"units": 1}, None, {"loss": "mse"}),
-    ],
-    ids=["sigmoid", "threshold", "threshold without labels", "softmax", "regression"],
-)
-def test_the_web_service_answers_as_predict_does(
-    output: dict[str, Any], labels: list[str] | None, loss: dict[str, Any], folder: Path
-) -> None:
-    training = {**loss, "optimizer": "sgd", "seed": 3}
-    spec: dict[str, Any] = {"inputs": {"x": {"shape": [2]}}, "layers": [{"type": "Dense", "name": "y", **output}]}
-    spec |= {"training": training} | ({"labels": labels} if labels else {})
-    samples = np.random.default_rng(4).normal(size=(40, 2)).round(3).tolist()
-    Path("samples.json").write_text(json.dumps([{"x": sample} for sample in samples]))
-    with web_service(spec) as server:
-        status, answer = post(server, [{"x": sample} for sample in samples])
-    assert status == 200
-    predicted = jsonnx_command("predict", "runs/penguins/model.onnx", "--data", "samples.json", "-o", "y.csv")
-    assert predicted.exit_code == 0
-    _, *rows = [line.split(",") for line in Path("y.csv").read_text().splitlines()]
-    if "y_label" in answer:
-        assert answer["y_label"] == [row[0] for row in rows]
-        assert len({*answer["y_label"]}) > 1
-    numbers = [row[1 if "y_label" in answer else 0 :] for row in rows]
-    np.testing.assert_allclose(np.array(numbers, float), answer["y"], rtol=1e-6)
-    assert ("y_label" in answer) == (labels is not None or "threshold" in loss)
+def python_functions(page: str) -> str:
+    """The functions that the Python code of a page defines."""
+    (code,) = (block.text for block in blocks_of(page) if block.language == "python" and "def classes" in block.text)
+    return "\n".join(ast.unparse(node) for node in ast.parse(code).body if isinstance(node, ast.FunctionDef))
 
 
-def post(server: ThreadingHTTPServer, samples: object) -> tuple[int, Any]:
-    """The status and the JSON value that a service answers."""
-    connection = HTTPConnection("127.0.0.1", server.server_port, timeout=30)
-    connection.request("POST", "/", json.dumps(samples))
-    response = connection.getresponse()
-    return response.status, json.loads(response.read())
+@pytest.mark.slow
+def test_the_requests_of_the_serving_page_are_answered_as_it_says(folder: Path) -> None:
+    """The commands of the page, sent to a server, and the answers that stand below them."""
+    jsonnx_command("train", "samples/penguins.json", "-o", "runs/penguins", "--quiet")
+    page = (ROOT / "docs/serving.md").read_text()
+    answered = re.findall(r"```bash no-run\n(curl localhost:8000/.*?)```(?:\n\n```\n(.*?)```)?", page, re.DOTALL)
+    assert len(answered) >= 3
+    with running_server({"penguins": Path("runs/penguins")}) as server:
+        for text, shown in answered:
+            *_, last = (
+                curl(line.replace("localhost:8000", f"127.0.0.1:{server.port}")) for line in command_lines(text)
+            )
+            assert "error" not in last
+            assert not shown or rounded(last) == rounded(json.loads(shown))
+
+
+def curl(command: str) -> Any:
+    """The JSON value that a command prints."""
+    done = subprocess.run(["bash", "-ec", f"{command} --silent --fail-with-body"], capture_output=True, timeout=60)
+    assert done.returncode == 0, (command, done.stdout, done.stderr)
+    return json.loads(done.stdout)
+
+
+def rounded(value: Any) -> Any:
+    """A JSON value with two decimals of its numbers, also of those in texts."""
+    return re.sub(r"\d+\.\d+(e-\d+)?", lambda match: f"{float(match[0]):.2f}", json.dumps(value))
 
 
 def test_every_guide_is_run() -> None:

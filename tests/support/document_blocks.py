@@ -139,9 +139,23 @@ def errors_of(spec: Any) -> list[str]:
 
 
 def command_lines(text: str) -> list[str]:
-    """The lines of a block of bash; a line that ends in a backslash continues."""
-    lines = text.replace("\\\n", " ").splitlines()
-    return [line for line in lines if line.strip() and not line.startswith("#")]
+    """The commands of a block of bash; a line that ends in a backslash or within quotes continues."""
+    commands: list[str] = []
+    for line in text.replace("\\\n", " ").splitlines():
+        if commands and is_open(commands[-1]):
+            commands[-1] += f"\n{line}"
+        elif line.strip() and not line.startswith("#"):
+            commands.append(line)
+    return commands
+
+
+def is_open(command: str) -> bool:
+    """Whether a command ends within quotes."""
+    try:
+        shlex.split(command, comments=True)
+    except ValueError:
+        return True
+    return False
 
 
 def parse_line(line: str) -> None:

@@ -13,9 +13,10 @@ from ..backend import package_version
 from ..core.diagnostics import suggestion
 from ..core.types import TensorType
 from ..data.samples.data_errors import FeedError
+from .batching.request_queue import row_count
 from .models.model_config import model_config
 from .models.repository import LoadedModel, ModelRepository
-from .models.served_model import ServedModel, row_count
+from .models.served_model import ServedModel
 from .monitoring.model_metrics import ModelMetrics
 from .monitoring.model_statistics import model_statistics
 from .monitoring.request_record import current_request
@@ -144,6 +145,8 @@ class InferenceService:
         except RequestError:
             raise
         except Exception as error:
+            if not row_count(feeds):  # some operators refuse empty tensors
+                raise bad_request(f"the model {loaded.served.name!r} needs at least one row") from error
             raise RequestError(500, "internal-error", f"the model {loaded.served.name!r} failed: {error}") from error
         loaded.observer.predicted(prepared, outputs)
         return outputs

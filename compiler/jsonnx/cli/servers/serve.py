@@ -138,8 +138,28 @@ def operation_options(command: Command) -> Command:
     metavar="PORT",
     help="Also answer gRPC, on this port; 0 takes a free one. Needs the extra `grpc`.",
 )
-@click.option("--threads", type=click.IntRange(1, 4096), metavar="N", help="Threads of each run of a model.")
-@click.option("--sessions", type=click.IntRange(1, 1024), metavar="N", help="Runs of a model at the same time.")
+@click.option("--threads", type=click.IntRange(1, 4096), default=1, show_default=True, help="Threads of each run.")
+@click.option(
+    "--sessions",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Runs of a model at the same time; by default the number of CPUs.",
+)
+@click.option("--max-batch", type=click.IntRange(1, 65536), default=256, show_default=True, help="Rows of a batch.")
+@click.option("--max-queue", type=click.IntRange(1), default=4096, show_default=True, help="Rows that wait for a run.")
+@click.option(
+    "--max-delay",
+    type=click.FloatRange(0.0, 60.0),
+    default=0.002,
+    show_default=True,
+    help="Seconds that a batch waits for more rows while others are computed.",
+)
+@click.option(
+    "--batch-unproven",
+    multiple=True,
+    metavar="NAME",
+    help="Batch this model, although its rows may affect one another.",
+)
 @PROVIDER_OPTION
 @PROVIDER_OPTIONS_OPTION
 @UNVERIFIED_OPTION
@@ -150,8 +170,12 @@ def serve(
     host: str,
     port: int,
     grpc_port: int | None,
-    threads: int | None,
+    threads: int,
     sessions: int | None,
+    max_batch: int,
+    max_queue: int,
+    max_delay: float,
+    batch_unproven: tuple[str, ...],
     provider: str,
     provider_options: tuple[str, ...],
     unverified: bool,
@@ -162,6 +186,8 @@ def serve(
     `POST /predict` takes a JSON row, a list of rows, csv or a picture, by the columns of the spec. Below `/v2` the
     server speaks the Open Inference Protocol, as Triton, KServe and MLServer do. Needs the extra `serve`.
     """
+    from ...core.diagnostics import UsageError, suggestion
+    from ...core.system.cpu_count import thread_count
     from ...core.system.optional_packages import require_package
     from ...runtime.providers.provider_options import parse_assignments
 
@@ -174,8 +200,23 @@ def serve(
     from ...server.models.model_sources import model_sources
     from ...server.options import ServerOptions
 
-    options = ModelOptions(provider, parse_assignments(provider_options) or None, threads, sessions, not unverified)
-    start(model_sources(models), _operated(ServerOptions(host, port, grpc_port, models=options), operation))
+    sources = model_sources(models)
+    names = [source.name for source in sources]
+    if unknown := [name for name in batch_unproven if name not in names]:
+        message = f"--batch-unproven names {unknown[0]!r}, which is not served"
+        raise UsageError("bad-option", message, suggestion(unknown[0], names) or f"models are {', '.join(names)}")
+    options = ModelOptions(
+        provider,
+        parse_assignments(provider_options) or None,
+        threads,
+        sessions or thread_count(),
+        not unverified,
+        max_batch,
+        max_delay,
+        max_queue,
+        frozenset(batch_unproven),
+    )
+    start(sources, _operated(ServerOptions(host, port, grpc_port, models=options), operation))
 
 
 def _operated(options: ServerOptions, arguments: Mapping[str, Any]) -> ServerOptions:

@@ -84,7 +84,7 @@ class _BatchAxisAnalysis:
     def record_separate(self, node: Node) -> None:
         """Records the axes of samples of a node's results by their shapes alone."""
         for output in node.outputs:
-            if len(axes := _batch_axes(output)) == 1:
+            if len(axes := batch_axes(output)) == 1:
                 self.batch_axis[output] = axes[0]
 
     def _visit(self, node: Node) -> None:
@@ -95,7 +95,7 @@ class _BatchAxisAnalysis:
             self._visit_batched(node, inputs)
         elif any(x in self.batch_sizes for x in inputs):
             self._visit_sizes(node)
-        elif any(_batch_axes(x) for x in node.outputs):
+        elif any(batch_axes(x) for x in node.outputs):
             raise _NotSeparable  # such as the index of each sample
 
     def _visit_batched(self, node: Node, inputs: list[Value]) -> None:
@@ -103,7 +103,7 @@ class _BatchAxisAnalysis:
             self.batch_sizes.update(node.outputs)
             return
         if node.op in REDUCING_OPS:
-            if not any(map(_batch_axes, node.outputs)) and node.op == "ReduceMean":
+            if not any(map(batch_axes, node.outputs)) and node.op == "ReduceMean":
                 self.batch_means.update(node.outputs)
                 return
         elif node.op == "Scan":
@@ -150,7 +150,7 @@ class _BatchAxisAnalysis:
         if node.op == "ConstantOfShape" or (node.op == "Expand" and node.inputs[0] not in self.batch_sizes):
             self.record_all(node.outputs)
         elif any("int" not in x.dtype and x.dtype != "bool" for x in node.outputs) or any(
-            map(_batch_axes, node.outputs)
+            map(batch_axes, node.outputs)
         ):
             raise _NotSeparable
         else:
@@ -174,17 +174,17 @@ class _BatchAxisAnalysis:
         body = node.attributes["body"]
         analysis = _BatchAxisAnalysis()
         for x, outer in zip(body.inputs.values(), node.inputs, strict=True):
-            iterates_over_samples = outer in self.batch_axis and not _batch_axes(x)
+            iterates_over_samples = outer in self.batch_axis and not batch_axes(x)
             if outer in self.batch_sizes or outer in self.batch_means or iterates_over_samples:
                 raise _NotSeparable
-            if _batch_axes(x):
+            if batch_axes(x):
                 analysis._record_axis(x)
         for body_node in body.nodes:
             analysis.visit(body_node)
 
     def _record_axis(self, value: Value) -> None:
         """Raises _NotSeparable if samples lie along several axes, or several samples may share an index of one axis."""
-        axes = _batch_axes(value)
+        axes = batch_axes(value)
         has_quotient = any("//" in str(value.shape[axis]) for axis in axes)
         if len(axes) > 1 or has_quotient:
             raise _NotSeparable
@@ -192,7 +192,7 @@ class _BatchAxisAnalysis:
             self.batch_axis[value] = axes[0]
 
 
-def _batch_axes(value: Value) -> list[int]:
+def batch_axes(value: Value) -> list[int]:
     """The axes whose sizes depend on the number of samples."""
     return [i for i, size in enumerate(value.shape) if isinstance(size, Size) and _depends_on_batch(size)]
 
@@ -203,7 +203,7 @@ def _depends_on_batch(size: Size) -> bool:
 
 def _reshape_keeps_batch_order(node: Node, x: Value, axis: int) -> bool:
     """Whether a reshape merges the axis of samples, if at all, with axes behind it only."""
-    y_axes, y_shape = _batch_axes(node.outputs[0]), node.outputs[0].shape
+    y_axes, y_shape = batch_axes(node.outputs[0]), node.outputs[0].shape
     return node.op in RESHAPE_OPS and len(y_axes) == 1 and prod(y_shape[: y_axes[0]]) == prod(x.shape[:axis])
 
 
@@ -253,19 +253,35 @@ OPERATED_AXES: Mapping[str, Callable[[Node, int], set[int]]] = {
 def mixing_nodes(graph: Graph, is_separate: Callable[[Node], bool]) -> list[Node]:
     """The nodes of a graph with losses by which a result for one sample may depend on others, but for those that
     `is_separate` knows to be separate. Metric statistics are not considered."""
+    losses = [value for value in graph.outputs.values() if not value.rank]
+    analysis, mixing = _analyse(graph, losses, is_separate)
+    producers = [graph.producers[x] for x in losses if x not in analysis.batch_means and x in graph.producers]
+    return mixing or [node for node in producers if not is_separate(node)]
+
+
+def output_mixing_nodes(graph: Graph, is_separate: Callable[[Node], bool]) -> list[Node]:
+    """The nodes by which a sample's results may depend on others, but for those that `is_separate` knows to be
+    separate; the first axis of each output counts the samples."""
+    analysis, mixing = _analyse(graph, [*graph.outputs.values()], is_separate)
+    outputs = [x for x in graph.outputs.values() if x in graph.producers]
+    return mixing or [graph.producers[x] for x in outputs if analysis.batch_axis.get(x) != 0 or x.shape[0] != BATCH]
+
+
+def _analyse(
+    graph: Graph, outputs: list[Value], is_separate: Callable[[Node], bool]
+) -> tuple[_BatchAxisAnalysis, list[Node]]:
+    """The analysis of all nodes that outputs depend on, and those that may mix samples."""
     analysis, mixing = _BatchAxisAnalysis(is_separate), list[Node]()
     for value in (*graph.inputs.values(), *graph.randoms.values()):
         with suppress(_NotSeparable):
             analysis.record_all([value])
-    losses = [value for value in graph.outputs.values() if not value.rank]
-    for node in reachable_nodes(graph.nodes, losses):
+    for node in reachable_nodes(graph.nodes, outputs):
         try:
             analysis.visit(node)
         except _NotSeparable:
             mixing.append(node)
             analysis.record_separate(node)
-    producers = [graph.producers[x] for x in losses if x not in analysis.batch_means and x in graph.producers]
-    return mixing or [node for node in producers if not is_separate(node)]
+    return analysis, mixing
 
 
 def is_batch_separable(graph: Graph) -> bool:
@@ -274,7 +290,7 @@ def is_batch_separable(graph: Graph) -> bool:
     fed = [*graph.inputs.values(), *graph.randoms.values()]
     losses = [value for value in graph.outputs.values() if not value.rank]
     statistics = [value for name, value in graph.outputs.items() if is_metric_sums_name(name)]
-    if any(map(_batch_axes, statistics)):  # rows of samples, which a sum over shards would add
+    if any(map(batch_axes, statistics)):  # rows of samples, which a sum over shards would add
         return False
     loss_nodes = reachable_nodes(graph.nodes, losses)
     analysis = _BatchAxisAnalysis()
@@ -306,7 +322,7 @@ def _are_batch_sums(nodes: Iterable[Node], batch_means: set[Value]) -> bool:
         reads_sums = not sums.isdisjoint(inputs)
         if not batch_means.isdisjoint(inputs):
             return False
-        if reads_sums or (any(map(_batch_axes, inputs)) and not any(map(_batch_axes, node.outputs))):
+        if reads_sums or (any(map(batch_axes, inputs)) and not any(map(batch_axes, node.outputs))):
             if not (node.op in CONCATENATION_OPS if reads_sums else _is_sum(node)):
                 return False
             sums.update(node.outputs)

@@ -24,25 +24,22 @@ Answer = Callable[[Request], Awaitable[Response]]
 def protocol_routes(service: InferenceService) -> list[Route]:
     """The routes below `/v2`."""
     routes = _ProtocolRoutes(service)
+    models = "/v2/models/{model}", "/v2/models/{model}/versions/{version}"
     paths: list[tuple[str, Answer, str]] = [
+        *((f"{model}/infer", routes.infer, "POST") for model in models),  # first: routes are tried in this order
         ("/v2/health/live", routes.live, "GET"),
         ("/v2/health/ready", routes.ready, "GET"),
         ("/v2", routes.server_metadata, "GET"),
         ("/v2/", routes.server_metadata, "GET"),
+        *([] if "stats" in service.repository.names else [("/v2/models/stats", routes.model_statistics, "GET")]),
+        *((model, routes.model_metadata, "GET") for model in models),
+        *((f"{model}/stats", routes.model_statistics, "GET") for model in models),
+        *((f"{model}/config", routes.model_config, "GET") for model in models),
+        *((f"{model}/ready", routes.model_ready, "GET") for model in models),
         ("/v2/repository/index", routes.index, "POST"),
         ("/v2/repository/models/{model}/load", routes.load, "POST"),
         ("/v2/repository/models/{model}/unload", routes.unload, "POST"),
     ]
-    if "stats" not in service.repository.names:
-        paths.append(("/v2/models/stats", routes.model_statistics, "GET"))
-    for model in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
-        paths += [
-            (model, routes.model_metadata, "GET"),
-            (f"{model}/config", routes.model_config, "GET"),
-            (f"{model}/stats", routes.model_statistics, "GET"),
-            (f"{model}/ready", routes.model_ready, "GET"),
-            (f"{model}/infer", routes.infer, "POST"),
-        ]
     return [Route(path, answer, methods=[method]) for path, answer, method in paths]
 
 
@@ -61,7 +58,9 @@ class _ProtocolRoutes:
         return json_response(self._service.server_metadata())
 
     async def model_metadata(self, request: Request) -> Response:
-        return json_response(self._service.model_metadata(*_model_of(request)))
+        model = _model_of(request)
+        reason = self._service.repository.model(*model).served.batching.reason
+        return json_response({**self._service.model_metadata(*model), "properties": {"batching": reason}})
 
     async def model_config(self, request: Request) -> Response:
         return json_response(self._service.model_config(*_model_of(request)))

@@ -14,9 +14,13 @@ from .served_model import ServedModel
 
 
 def model_config(served: ServedModel, platform: str, max_batch_rows: int) -> dict[str, Any]:
-    """The configuration. Of a model that is batched, the dimensions of tensors are without the batch axis."""
-    is_batched = served.batching.is_allowed
+    """The configuration. Of a model that is batched, the dimensions of tensors are without the batch axis.
+
+    A model with scalars as rows counts as one that is not: tensors without dimensions are not allowed.
+    """
     inputs = {**served.inputs, **served.session.random_inputs}
+    ranks = [type.rank for type in (*inputs.values(), *served.outputs.values())]
+    is_batched = served.batching.is_allowed and min(ranks) > 1
     return {
         "name": served.name,
         "platform": platform,

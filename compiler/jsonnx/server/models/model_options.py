@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from ...core.system.cpu_count import thread_count
 from ...runtime.providers.provider_options import ProviderOptions
 
 
@@ -13,15 +14,15 @@ class ModelOptions:
 
     provider: str = "cpu"
     provider_options: ProviderOptions | None = None
-    threads: int | None = None
-    """Threads that one run of a session divides an operator among; None: chosen by the number of CPUs."""
-    sessions: int | None = None
-    """Runs of a model at the same time; None: chosen by the number of CPUs."""
+    threads: int = 1
+    """Threads that one run of a model divides an operator among."""
+    sessions: int = field(default_factory=thread_count)
+    """Runs of a model at the same time."""
     verify: bool = True
     """Whether files must match the digests that they record."""
-    max_batch_rows: int = 64
+    max_batch_rows: int = 256
     max_delay_s: float = 0.002
-    """The longest time that a request waits for others to share a batch."""
+    """The longest time that a batch waits for more rows while others are computed, although a session is idle."""
     max_queue_rows: int = 4096
     batch_unproven: frozenset[str] = frozenset()
     """Models that are batched although nothing is known of how their samples interact."""

@@ -202,9 +202,9 @@ class ModelRepository:
 
     def _started(self, served: ServedModel) -> LoadedModel:
         options = self._options
-        limits = BatchLimits(options.max_batch_rows, options.max_queue_rows, options.max_delay_s, options.sessions or 1)
+        limits = BatchLimits(options.max_batch_rows, options.max_queue_rows, options.max_delay_s, options.sessions)
         observer = self._observe(served)
-        return LoadedModel(served, Batcher(served.run, limits, served.batching.is_allowed, observer), observer)
+        return LoadedModel(served, Batcher(served.run, limits, served.batching, observer), observer)
 
     async def _replace(self, item: _Version, loaded: LoadedModel) -> None:
         old, item.loaded, item.state, item.reason = item.loaded, loaded, ModelState.READY, ""

@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
 
 from ...backend import thresholds_from
 from ...core.files.run_layout import RunPaths
@@ -19,16 +16,10 @@ from ...pipeline.predict.predictor import PredictOptions, Predictor
 from ...pipeline.run.trained_model import TrainedModel, checked_spec_of
 from ...pipeline.run_folder.run_info import read_run_info
 from ...runtime.session.session import Session
+from ..batching.batching import Batching
+from ..batching.proof import batching_of
 from ..monitoring.observer import Feeds
 from .model_options import ModelOptions
-
-
-class Batching(NamedTuple):
-    """Whether the rows of different requests may share a run."""
-
-    is_allowed: bool
-    reason: str
-    """Why, as a clause."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,12 +46,21 @@ class ServedModel:
             file, options.provider, options.threads, options.verify, options.provider_options, options.seed
         )
         checked = checked_spec_of(session, str(file))
+        batching = batching_of(
+            checked,
+            session.inputs,
+            session.outputs,
+            session.random_inputs,
+            is_cpu=session.provider.is_cpu,
+            threads=options.threads,
+            is_asked_for=name in options.batch_unproven,
+        )
         if checked is None:
-            return ServedModel(name, version, path, session, None, {}, Batching(False, UNPROVEN))
+            return ServedModel(name, version, path, session, None, {}, batching)
         folder = None if run_info is None else path
         trained = TrainedModel(session, checked, folder, run_info, options.verify, path=path)
         classes = output_classes(checked, model_thresholds=thresholds_from(session.metadata))
-        return ServedModel(name, version, path, session, trained, classes, Batching(False, "not analysed"))
+        return ServedModel(name, version, path, session, trained, classes, batching)
 
     @cached_property
     def predictor(self) -> Predictor | None:
@@ -80,11 +80,3 @@ class ServedModel:
     def run(self, feeds: Feeds) -> Feeds:
         """The outputs for arrays that `session.prepare` has checked."""
         return self.session.run_prepared(feeds)
-
-
-UNPROVEN = "the file does not say how it was made, so that its samples may affect one another"
-
-
-def row_count(feeds: Mapping[str, np.ndarray]) -> int:
-    """The rows of a request: the size of the first axis of its inputs; 1 if they have none."""
-    return max((len(array) if array.ndim else 1 for array in feeds.values()), default=1)

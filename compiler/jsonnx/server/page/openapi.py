@@ -115,6 +115,9 @@ class _DocumentBuilder:
                 "get": self._operation("ready", "Whether all models are ready", ref("Ready"), more=not_ready)
             },
             "/v2": {"get": self._operation("server_metadata", "The server", ref("ServerMetadata"))},
+            "/v2/models/stats": {
+                "get": self._operation("models_stats", "The statistics of all models", {"type": "object"})
+            },
         }
         for path, suffix in (("/v2/models/{model}", ""), ("/v2/models/{model}/versions/{version}", "_version")):
             paths |= self._model_paths(path, suffix, not_ready)
@@ -130,6 +133,13 @@ class _DocumentBuilder:
                 "get": self._operation(
                     f"model_metadata{suffix}", "The signature of a model", ref("ModelMetadata"), _MODEL_ERRORS
                 ),
+            },
+            **{
+                f"{path}/{part}": {
+                    "parameters": parameters,
+                    "get": self._operation(f"model_{part}{suffix}", text, {"type": "object"}, _MODEL_ERRORS),
+                }
+                for part, text in (("config", "The configuration of a model"), ("stats", "The statistics of a model"))
             },
             f"{path}/ready": {"parameters": parameters, "get": ready},
             f"{path}/infer": {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import chain
 from math import prod
+from struct import error as StructError
+from struct import pack
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,8 @@ def array_of_data(data: Any, shape: tuple[int, ...], datatype: Any, tensor: str)
     if datatype in RAW_ONLY_DATATYPES:
         raise bad_request(f"{tensor} is {datatype}, which JSON cannot have", "send its values as binary data")
     values = _flat_values(data, shape, tensor)
+    if dtype.kind == "f" and (array := _packed(values)) is not None:
+        return _in_range(array, dtype, datatype, tensor).reshape(shape)
     types = set(map(type, values))
     if datatype == BYTES:
         _require_types(types, {str}, "strings", datatype, tensor)
@@ -89,12 +93,28 @@ def _integers(values: list[int], dtype: np.dtype[Any], datatype: str, tensor: st
         raise bad_request(f"{tensor} is {datatype}, and has {outside}, which is beyond its range") from None
 
 
+def _packed(values: list[Any]) -> np.ndarray | None:
+    """The numbers as float64 in a third of the time that np.array takes; None if there is anything else among them."""
+    try:
+        array = np.frombuffer(pack(f"{len(values)}d", *values), np.float64)
+    except (OverflowError, StructError):
+        return None
+    maybe_bools = np.flatnonzero((array == 0) | (array == 1)).tolist()
+    return None if any(type(values[index]) is bool for index in maybe_bools) else array
+
+
 def _floats(values: list[Any], dtype: np.dtype[Any], datatype: str, tensor: str) -> np.ndarray:
     try:
-        with np.errstate(over="ignore"):
-            array = np.array(values, dtype)
+        array = np.array(values, np.float64)
     except OverflowError:  # an integer of hundreds of digits
-        array = np.array([np.inf], dtype)
+        array = np.array([np.inf])
+    return _in_range(array, dtype, datatype, tensor)
+
+
+def _in_range(array: np.ndarray, dtype: np.dtype[Any], datatype: str, tensor: str) -> np.ndarray:
+    """The numbers in the datatype. Raises RequestError for one beyond its range."""
+    with np.errstate(over="ignore"):
+        array = array.astype(dtype)
     if np.isinf(array).any():
         raise bad_request(f"{tensor} is {datatype}, and has a number beyond its range")
     return array

@@ -4,9 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import jsonnx
+from jsonnx.server.batching.batching import Batching
 from jsonnx.server.models.model_config import model_config
 from jsonnx.server.models.model_options import ModelOptions
-from jsonnx.server.models.served_model import Batching, ServedModel
+from jsonnx.server.models.served_model import ServedModel
 
 SPEC = {
     "inputs": {"x": {"shape": [3, 2]}, "word": {"shape": [], "dtype": "string"}},
@@ -36,6 +37,9 @@ def test_a_batched_model_has_dimensions_without_the_batch(tmp_path: Path) -> Non
             {"name": "place", "data_type": "TYPE_INT64", "dims": [-1]},
         ],
     }
-    batched = model_config(replace(served, batching=Batching(True, "proven")), "platform", 64)
+    assert model_config(replace(served, batching=Batching(True, "proven")), "platform", 64) == alone  # has scalars
+    inputs = {**SPEC["inputs"], "word": {"shape": [5], "dtype": "string"}}
+    jsonnx.compile(SPEC | {"inputs": inputs}).save(tmp_path / "m.onnx")
+    batched = model_config(ServedModel.open("m", "1", tmp_path / "m.onnx", ModelOptions()), "platform", 64)
     assert batched["max_batch_size"] == 64
-    assert [item["dims"] for item in (*batched["input"], *batched["output"])] == [[3, 2], [], [4], []]
+    assert [item["dims"] for item in (*batched["input"], *batched["output"])] == [[3, 2], [5], [4], [5]]

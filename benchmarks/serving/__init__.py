@@ -1,0 +1,1 @@
+"""Throughput and latency of servers of one and the same ONNX model."""

@@ -1,0 +1,1 @@
+"""The other servers: programs that run in an environment of their own."""
