@@ -146,6 +146,21 @@ def test_a_server_without_a_list_of_models_needs_the_name_of_one(broken: str, tm
     assert "error[invalid-request-file]" in result.output
 
 
+def test_a_server_that_demands_a_token_is_asked_with_one(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("a-secret-of-more-than-sixteen-letters\n")
+    token.chmod(0o600)
+    model = save_model(COLOURS, tmp_path / "colours.onnx")
+    with ServedProcess([str(model)], "--token-file", str(token), log=tmp_path / "log") as server:
+        result = CliRunner().invoke(main, ["conform", server.url])
+        assert result.exit_code == 2
+        assert "error[no-model-to-test]: the server demands a token" in result.output
+        arguments = ["conform", server.url, "--token-file", str(token), "--only", "health/", "--only", "infer/"]
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 0, result.output
+        assert "health     14" in result.output
+
+
 def test_messages_of_grpc_are_read_as_they_were_written() -> None:
     request = {
         "model_name": "m",

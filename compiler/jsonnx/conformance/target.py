@@ -196,6 +196,8 @@ def _extensions(http: HttpClient) -> frozenset[str]:
 def _first_model(http: HttpClient) -> str:
     try:
         answer = http.post("v2/repository/index", {})
+        if answer.status in (401, 403):
+            _no_model("the server demands a token", "give a file that has it: --token-file FILE")
         names = [entry["name"] for entry in success(answer) if entry.get("state", "READY") == "READY"]
         return str(names[0])
     except (Violation, KeyError, TypeError, IndexError, AttributeError):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.served_process import ServedProcess
 
-MAX_EXAMPLES = 20
+MAX_EXAMPLES = 10
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @FORMAT_OPTION
 @handles_errors
 def conform(url: str | None, lists: bool, format_: str, **options: Any) -> None:
-    """Test the server at URL, which may be of any make: some 300 cases, right requests and wrong ones.
+    """Test the server at URL, which may be of any make: some 330 cases, right requests and wrong ones.
 
     Each case tests one sentence of the protocol, of its extensions by Triton, or of HTTP. Exits with 1 if the server
     violates a sentence with "must", or an extension that it announces.
