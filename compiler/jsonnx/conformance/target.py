@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -172,9 +173,11 @@ def tolerated(answer: Answer) -> None:
 
 def discover(http: HttpClient, model: str | None, given: Document | None = None) -> Target:
     """Finds a model, its signature, and inputs that it takes. Raises UsageError if there is none."""
-    if not http.is_accepting():
+    if (failure := http.connection_error()) is not None:
         help = "start the server, or give its address as http://HOST:PORT"
-        raise UsageError("unreachable-server", f"nothing accepts connections at {http.url}", help)
+        if isinstance(failure, ssl.SSLError):
+            help = "give the certificate of its authority as PEM: --ca-file FILE"
+        raise UsageError("unreachable-server", f"cannot connect to {http.url}: {failure}", help)
     target = Target(http, _signature(http, model or _first_model(http)), _extensions(http), given=given)
     sizes = SIZES if given is None else SIZES[:1]
     for target.size in sizes:
