@@ -38,9 +38,9 @@ class LimitedConnection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accepts a client; with too many of them, each request is refused."""
         super().connection_made(transport)
-        self.task: asyncio.Task[Any] | None = None
-        """The task that answers a request of this connection."""
         self.is_lost = False
+        self._task: asyncio.Task[Any] | None = None
+        self._answered: Any = None
         self._is_in_head = True
         self._message_bytes = 0
         self._has_sent = True
@@ -55,10 +55,20 @@ class LimitedConnection(HttpToolsProtocol):
         """Cancels the request of a client that has gone."""
         self.is_lost = True
         super().connection_lost(exc)
-        if self.task is not None:
-            self.task.cancel()
+        if self._answered is not None:
+            self._answered.disconnected = True  # uvicorn marks the last request that was read, which may wait for it
+        if self._task is not None:
+            self._task.cancel()
         if self.scope is not None:
             cast("dict[str, Any]", self.scope).pop(CONNECTION_KEY, None)
+
+    def begin(self, task: asyncio.Task[Any] | None, receive: Any) -> None:
+        """Remembers the task that answers a request of this connection, and uvicorn's state of it."""
+        self._task, self._answered = task, getattr(receive, "__self__", None)
+
+    def end(self) -> None:
+        """Forgets the request when it is answered."""
+        self._task = self._answered = None
 
     def data_received(self, data: bytes) -> None:
         """Parses bytes of requests."""

@@ -15,6 +15,7 @@ from ..models.model_sources import ModelSource
 from ..models.model_watcher import watch_models
 from ..monitoring.request_log import RequestLog
 from ..options import ServerOptions
+from ..service import InferenceService
 from .application import Application
 from .middleware.permission import is_loopback
 from .sockets import Listener, listen
@@ -55,12 +56,16 @@ class _Server:
     options: ServerOptions
     listener: Listener
     log: RequestLog
-    application: Application = field(init=False)
     http: UvicornServer = field(init=False)
+    application: Application = field(init=False)
 
     def __post_init__(self) -> None:
         self.application = Application(self.sources, self.options, self.log)
         self.http = uvicorn_server(self.application.asgi, self.options, self.listener, self.application.metrics)
+
+    @property
+    def service(self) -> InferenceService:
+        return self.application.service
 
     async def serve(self) -> None:
         """Loads the models while requests for them are refused, and answers until the first signal."""
@@ -72,13 +77,13 @@ class _Server:
         serving = asyncio.create_task(self.http.serve([self.listener.socket]))
         tasks = [asyncio.create_task(self.http.sweep())]
         try:
-            loading = asyncio.create_task(self.application.service.repository.load_all())
+            loading = asyncio.create_task(self.service.repository.load_all())
             await _first_of(loading, is_told, serving)
             if loading.done():
                 loading.result()
                 self._report(grpc)
                 if self.options.reload_s:
-                    watching = watch_models(self.application.service.repository, self.options.reload_s)
+                    watching = watch_models(self.service.repository, self.options.reload_s)
                     tasks.append(asyncio.create_task(watching))
                 await _first_of(is_told, serving)
         finally:
@@ -94,15 +99,13 @@ class _Server:
         from ..grpc.grpc_server import GrpcServer
 
         return GrpcServer(
-            self.application.service,
-            self.options,
-            Monitors(self.application.metrics, self.log, self.application.tracing),
+            self.service, self.options, Monitors(self.application.metrics, self.log, self.application.tracing)
         )
 
     async def _end(self, serving: asyncio.Task[None], grpc: GrpcServer | None) -> None:
         """Answers the requests that have arrived, within `drain_s`."""
-        self.application.service.is_draining = True
-        if self.application.service.repository.is_ready():
+        self.service.is_draining = True
+        if self.service.repository.is_ready():
             waiting = self.application.metrics.requests_in_flight
             self.log.event("draining", f"ending: {waiting} requests are being answered", requests=waiting)
             await asyncio.sleep(max(self.options.drain_delay_s, FAREWELL_S))
@@ -110,14 +113,14 @@ class _Server:
         with suppress(SystemExit):
             await asyncio.gather(serving, *([grpc.stop(self.options.drain_s)] if grpc is not None else []))
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.application.service.repository.drain(), timeout=LAST_RUN_S)
+            await asyncio.wait_for(self.service.repository.drain(), timeout=LAST_RUN_S)
             return
         self.log.event("unfinished", "ended before a run of a model did", level="warning")
         self.log.close()
         os._exit(0)  # a thread of onnxruntime cannot be interrupted, and Python would wait for it
 
     def _report(self, grpc: GrpcServer | None) -> None:
-        report_models(self.application.service.repository, self.options, self.log)
+        report_models(self.service.repository, self.options, self.log)
         url, port = self.listener.url, None if grpc is None else grpc.port
         also = "" if port is None else f", gRPC on port {port}"
         self.log.event("ready", f"serving on {url}{also}", url=url, grpc_port=port)

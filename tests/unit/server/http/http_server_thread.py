@@ -15,7 +15,7 @@ from typing import Any
 from jsonnx.server.http.application import permission_of
 from jsonnx.server.http.middleware.request_middleware import App, RequestMiddleware, RequestSettings
 from jsonnx.server.http.sockets import Listener
-from jsonnx.server.http.uvicorn_server import UvicornServer, uvicorn_server
+from jsonnx.server.http.uvicorn_server import UvicornServer, log_libraries, uvicorn_server
 from jsonnx.server.monitoring.request_log import RequestLog
 from jsonnx.server.monitoring.server_metrics import ServerMetrics
 from jsonnx.server.options import ServerOptions
@@ -96,6 +96,7 @@ def http_server(app: App, **options: Any) -> Iterator[HttpServerThread]:
     listener = Listener(socket.create_server(("127.0.0.1", 0)), None)
     metrics, stream = ServerMetrics({}), io.StringIO()
     log = RequestLog(stream, "json")
+    log_libraries(log)
     running: HttpServerThread
     is_draining: Callable[[], bool] = lambda: running.is_draining  # noqa: E731
     layers = RequestSettings(
@@ -109,7 +110,11 @@ def http_server(app: App, **options: Any) -> Iterator[HttpServerThread]:
         await server.serve([listener.socket])
         sweeping.cancel()
 
-    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
+    def run() -> None:
+        with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+            runner.run(serve())
+
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     try:
         yield running

@@ -141,7 +141,11 @@ def test_the_work_for_a_client_that_has_gone_ends() -> None:
             client.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nab")
             _wait_for(lambda: server.metrics.requests_in_flight == 1)
         _wait_for(lambda: server.metrics.requests_in_flight == 0)
-        assert [entry["status"] for entry in server.entries()] == [499, 499]
+        with server.connect() as client:
+            client.sendall(post("/sleep", close=False) * 3)
+            _wait_for(lambda: server.metrics.requests_in_flight == 1)
+        _wait_for(lambda: server.metrics.requests_in_flight == 0)
+        assert [entry["status"] for entry in server.entries()] == [499, 499, 499], "and nothing else"
 
 
 def test_a_token_is_asked_for() -> None:

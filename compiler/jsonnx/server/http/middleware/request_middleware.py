@@ -59,7 +59,8 @@ class RequestMiddleware:
         self._settings.metrics.began()
         connection: Any = scope.get(CONNECTION_KEY)
         if connection is not None:
-            connection.task, answer.connection = answer.task, connection
+            answer.connection = connection
+            connection.begin(answer.task, receive)
         deadline = answer.loop.call_later(self._settings.timeout_s, answer.expire)
         try:
             if self._settings.tracing is None:
@@ -70,7 +71,7 @@ class RequestMiddleware:
         finally:
             deadline.cancel()
             if connection is not None:
-                connection.task = None
+                connection.end()
             record.duration_s = time.monotonic() - record.start_s
             self._settings.metrics.ended(record)
             self._settings.log.request(record)
