@@ -65,7 +65,7 @@ class Batcher:
     @property
     def queue_rows(self) -> int:
         """Rows that wait for a run."""
-        return 0
+        return self._queue.rows
 
     async def infer(self, feeds: Feeds, deadline_s: float | None = None) -> Feeds:
         """The outputs for the inputs of one request.
@@ -91,6 +91,13 @@ class Batcher:
     async def drain(self) -> None:
         """Waits until no request waits or is computed."""
         await self._is_idle.wait()
+
+    def close(self) -> None:
+        """Ends the threads and timers, which keep the model in memory; no request may wait or be computed."""
+        self._threads.shutdown(wait=False)
+        for timer in (self._delay, self._expiry):
+            if timer is not None:
+                timer.cancel()
 
     # -- the queue -----------------------------------------------------------------------------------------------------
 
