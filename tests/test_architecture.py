@@ -19,6 +19,7 @@ ARROWS = """
 callbacks: pipeline runtime core
 cli/servers: cli server conformance language_server mcp_server pipeline render runtime core
 cli: ray server pipeline render runtime data lint lowering interop frontend layers sections backend library core
+ray: server pipeline hyperparameter_search render runtime collective data frontend sections backend core
 conformance/cases: conformance
 conformance: core
 server/http: server/page server/grpc server/http/middleware server/models server/monitoring server/protocol server
@@ -27,7 +28,7 @@ server/http/middleware: server/monitoring server/protocol
 server/page: server/models server/protocol server pipeline html_report data layers backend core
 server/grpc: server/monitoring server/protocol server core
 server: server/rows server/models server/batching server/monitoring server/protocol backend data core
-server/deployment: pipeline runtime data passes backend core
+server/deployment: server/batching pipeline runtime data backend core
 server/rows: server/models server/monitoring server/protocol pipeline data core
 server/models: server/batching server/monitoring server/protocol pipeline runtime data backend core
 server/batching: server/monitoring server/protocol pipeline passes analysis ir core
@@ -40,7 +41,6 @@ language_server/checks: language_server/documents pipeline lowering frontend sec
 language_server/documents: frontend layers core
 mcp_server: render hyperparameter_search frontend backend core
 client: core
-ray: pipeline hyperparameter_search render runtime collective data frontend sections backend core
 pipeline/compare: pipeline/run pipeline/run_folder pipeline/git pipeline/compile pipeline/check diff lowering
     analysis interop frontend core
 pipeline/edit: frontend core

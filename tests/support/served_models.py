@@ -25,12 +25,22 @@ COLOURS: dict[str, Any] = {
     "labels": ["apple", "pear", "plum"],
 }
 """Strings and numbers, and an output of named classes."""
+REVIEWS: dict[str, Any] = {
+    "inputs": {"review": {"shape": [], "dtype": "string"}},
+    "layers": [
+        {"type": "TextVectorization", "vocabulary": ["a", "cat", "dog"], "output_sequence_length": 6},
+        {"type": "Embedding", "input_dim": 5, "output_dim": 4},
+        {"type": "GlobalAveragePooling1D"},
+        {"type": "Dense", "name": "sentiment", "units": 1, "activation": "sigmoid"},
+    ],
+    "labels": ["negative", "positive"],
+}
+"""Text, and one number for two classes."""
 
 
-def save_colours(folder: Path) -> Path:
-    """A model of `COLOURS` with its initial weights."""
-    file = folder / "colours.onnx"
-    jsonnx.compile(COLOURS).save(file)
+def save_model(spec: dict[str, Any], file: Path) -> Path:
+    """A model with its initial weights."""
+    jsonnx.compile(spec).save(file)
     return file
 
 

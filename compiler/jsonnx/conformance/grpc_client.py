@@ -109,7 +109,8 @@ def parse_response(response: Mapping[str, Any]) -> list[Tensor]:
     for index, output in enumerate(outputs):
         name, datatype, shape = output["name"], output["datatype"], parse_shape(output["shape"])
         if raw:
-            require(not output["contents"], "raw contents or typed ones", output)
+            typed = [values for values in (output["contents"] or {}).values() if values]
+            require(not typed, "raw contents or typed ones", output)
             elements = parse_binary(datatype, raw[index])
         else:
             elements = tuple((output["contents"] or {}).get(CONTENT_FIELDS.get(datatype, ""), ()))

@@ -62,10 +62,11 @@ def run_suite(
 
 def run_case(case: Case, target: Target) -> Result:
     """Runs one case."""
-    if case.extension == GRPC or case.area.startswith("grpc"):
-        if target.grpc is None:
-            return Result(case, Verdict.NOT_OFFERED, 0.0, reason="no --grpc HOST:PORT was given")
+    target.http.last_sent = ""
+    if target.grpc is not None:
         target.grpc.last_sent = ""
+    if case.area.startswith("grpc") and target.grpc is None:
+        return Result(case, Verdict.NOT_OFFERED, 0.0, reason="no --grpc HOST:PORT was given")
     if case.extension not in (None, GRPC, *target.extensions):
         return Result(case, Verdict.NOT_OFFERED, 0.0, reason=f"the server does not announce {case.extension}")
     start = time.monotonic()

@@ -152,13 +152,22 @@ def error(answer: Answer, *statuses: int) -> str:
     return str(message)
 
 
-def refusal(answer: Answer) -> None:
-    """A request that the server does not support: it succeeds, or has an error object and a status of 4xx."""
+def rejected(answer: Answer) -> None:
+    """A request that must not succeed."""
+    require(answer.status >= 400, "a status of an error, typically 400", str(answer))
+
+
+def refused(answer: Answer) -> None:
+    """A request that the server must see as a mistake of the client."""
+    require(400 <= answer.status < 500, "status 4xx", str(answer))
+
+
+def tolerated(answer: Answer) -> None:
+    """A request that a server may answer or refuse."""
     if answer.status == 200:
         require("outputs" in success(answer), "outputs", str(answer))  # NaN, which JSON lacks, may be null in them
     else:
         require(400 <= answer.status < 500, "status 200 or 4xx", str(answer))
-        error(answer)
 
 
 def discover(http: HttpClient, model: str | None, given: Document | None = None) -> Target:

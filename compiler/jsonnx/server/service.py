@@ -145,6 +145,8 @@ class InferenceService:
         except RequestError:
             raise
         except Exception as error:
+            if not row_count(feeds):  # some operators refuse empty tensors
+                raise bad_request(f"the model {loaded.served.name!r} needs at least one row") from error
             raise RequestError(500, "internal-error", f"the model {loaded.served.name!r} failed: {error}") from error
         loaded.observer.predicted(prepared, outputs)
         return outputs

@@ -45,6 +45,7 @@ class Record:
             self.counts[f"FOUND {kind}"] += 1
             if self.counts[f"FOUND {kind}"] <= MAX_FINDINGS_OF_A_KIND:
                 self.findings.append(f"{kind}: {ascii(text)[:MAX_TEXT_CHARACTERS]}")
+                print(f"found {self.findings[-1]}", flush=True)
 
 
 class Client:
@@ -107,7 +108,7 @@ class Client:
             if not is_closed:
                 self.record.find("no end", excerpt(sent))
         for answer in answers:
-            self._check(sent, answer)
+            self.check(sent, answer)
 
     def _malformed_call(self, request: Request) -> None:
         sent = malformed_message(request, self.rng)
@@ -144,7 +145,8 @@ class Client:
                     return parse_answers(data), True
         return parse_answers(data), False
 
-    def _check(self, sent: bytes, answer: Answer) -> None:
+    def check(self, sent: bytes, answer: Answer) -> None:
+        """Records an answer to a malformed request, and what is wrong with it."""
         self.record.count(f"malformed: {answer.status}")
         if answer.status >= 500 and answer.status not in (501, 503):
             self.record.find("status 5xx", f"{answer} for {excerpt(sent)}")

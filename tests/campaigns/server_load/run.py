@@ -104,8 +104,9 @@ class Campaign:
 
     def _report(self, note: str) -> None:
         held = Holdings.of(self.process.pid) if self.process.is_running() else "the server has ended"
-        requests = sum(self.record.counts.values())
-        print(f"{time.strftime('%H:%M:%S')} {requests:,} requests, {held} {note}", flush=True)
+        requests, findings = sum(self.record.counts.copy().values()), len(self.record.findings)
+        clock = time.strftime("%H:%M:%S")
+        print(f"{clock} {requests:,} requests, {findings} findings, {held} {note}".strip(), flush=True)
 
     def send_malformed(self, count: int, jobs: int) -> None:
         """Sends malformed requests, without pauses."""

@@ -6,8 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import jsonnx
-from support.served_models import save_colours, save_several
+from support.served_models import COLOURS, save_model, save_several
 from support.served_process import ServedProcess
 
 PICTURES = {
@@ -22,9 +21,9 @@ PICTURES = {
 
 def save_models(folder: Path) -> dict[str, Path]:
     """The models that are served, by name."""
-    pictures = folder / "pictures.onnx"
-    jsonnx.compile(PICTURES).save(pictures)
-    return {"colours": save_colours(folder), "several": save_several(folder), "pictures": pictures}
+    specs = {"colours": COLOURS, "pictures": PICTURES}
+    saved = {name: save_model(spec, folder / f"{name}.onnx") for name, spec in specs.items()}
+    return {**saved, "several": save_several(folder)}
 
 
 def serve(models: dict[str, Path], log: Path) -> ServedProcess:

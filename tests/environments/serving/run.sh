@@ -9,7 +9,7 @@ if [ ! -e "$ENV/.installed" ] || [ pyproject.toml -nt "$ENV/.installed" ] || [ "
     "$PYTHON" -m venv "$ENV"
     "$ENV/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
     "$ENV/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[cpu,images,serve,grpc]" \
-        "pytest>=8" "tritonclient[all]>=2.60" "kserve>=0.15" \
+        "pytest>=8" "tritonclient[all]>=2.60" "kserve>=0.15" "schemathesis>=4" \
         "opentelemetry-sdk>=1.27" "opentelemetry-exporter-otlp-proto-http>=1.27"
     # Without scripts: they load libraries for GPUs.
     npm install --silent --ignore-scripts --prefix "$ENV/node" onnxruntime-node

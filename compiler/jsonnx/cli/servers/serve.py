@@ -186,6 +186,7 @@ def serve(
     `POST /predict` takes a JSON row, a list of rows, csv or a picture, by the columns of the spec. Below `/v2` the
     server speaks the Open Inference Protocol, as Triton, KServe and MLServer do. Needs the extra `serve`.
     """
+    from ...core.diagnostics import UsageError, suggestion
     from ...core.system.cpu_count import thread_count
     from ...core.system.optional_packages import require_package
     from ...runtime.providers.provider_options import parse_assignments
@@ -199,6 +200,11 @@ def serve(
     from ...server.models.model_sources import model_sources
     from ...server.options import ServerOptions
 
+    sources = model_sources(models)
+    names = [source.name for source in sources]
+    if unknown := [name for name in batch_unproven if name not in names]:
+        message = f"--batch-unproven names {unknown[0]!r}, which is not served"
+        raise UsageError("bad-option", message, suggestion(unknown[0], names) or f"models are {', '.join(names)}")
     options = ModelOptions(
         provider,
         parse_assignments(provider_options) or None,
@@ -210,7 +216,7 @@ def serve(
         max_queue,
         frozenset(batch_unproven),
     )
-    start(model_sources(models), _operated(ServerOptions(host, port, grpc_port, models=options), operation))
+    start(sources, _operated(ServerOptions(host, port, grpc_port, models=options), operation))
 
 
 def _operated(options: ServerOptions, arguments: Mapping[str, Any]) -> ServerOptions:

@@ -11,6 +11,7 @@ from . import (  # noqa: I001  (the order of the areas)
     binary_tensors as binary_tensors,
     classification as classification,
     repository as repository,
+    configuration as configuration,
     statistics as statistics,
     grpc_metadata as grpc_metadata,
     grpc_inference as grpc_inference,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..case import Area
-from ..target import Target, error, parse_outputs
+from ..target import Target, parse_outputs, refused
 from ..verdicts import NotApplicable, require
 from .inference import same
 
@@ -33,20 +33,20 @@ def many(t: Target) -> None:
     inputs = t.batch(MANY_ROWS)
     answer = t.infer(t.request(inputs))
     if answer.status != 200:
-        error(answer)
+        refused(answer)
         raise NotApplicable("the server limits the rows of a request")
     for output in parse_outputs(answer):
         require(output.shape[0] == MANY_ROWS, f"{MANY_ROWS} rows of {output.name}", output.shape)
 
 
-@area.should("none", "A batch of no rows is answered by no rows or by an error object.")
+@area.should("none", "A batch of no rows is answered by no rows or by an error.")
 def none(t: Target) -> None:
     answer = t.infer(t.request([tensor.rows(0, 0) for tensor in t.batch(1)]))
     if answer.status == 200:
         for output in parse_outputs(answer):
             require(output.shape[0] == 0, f"no rows of {output.name}", output.shape)
     else:
-        error(answer)
+        refused(answer)
 
 
 @area.should("rows-alone", "A row of a batch has the outputs that it has alone.")
@@ -76,4 +76,4 @@ def different_rows(t: Target) -> None:
     inputs = t.batch(2)
     if len(inputs) < 2:
         raise NotApplicable("the model has one input")
-    error(t.infer(t.request([inputs[0].rows(0, 1), *inputs[1:]])))
+    refused(t.infer(t.request([inputs[0].rows(0, 1), *inputs[1:]])))

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ..case import Area
-from ..target import UNKNOWN, Target, error, parse_outputs, success
+from ..target import UNKNOWN, Target, error, parse_outputs, refused, rejected, success
 from ..tensors import BYTES, Tensor, nest
 from ..verdicts import NotApplicable, require
 
@@ -168,7 +168,7 @@ def requested_values(t: Target) -> None:
 
 @area.must("unknown-output", "A requested output that the model lacks is an error.")
 def unknown_output(t: Target) -> None:
-    error(t.infer(t.request(outputs=[{"name": UNKNOWN}])))
+    rejected(t.infer(t.request(outputs=[{"name": UNKNOWN}])))
 
 
 @area.should("no-requested-outputs", "An empty list of outputs asks for all of them.")
@@ -195,7 +195,7 @@ def partly_nested(t: Target) -> None:
     if answer.status == 200:
         same(t.outputs(t.request()), parse_outputs(answer))
     else:
-        error(answer)
+        refused(answer)
 
 
 @area.must("input-order", "Inputs are found by name, in any order.")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from ..case import Area, Level
-from ..target import UNKNOWN, Target, error
+from ..http_client import Answer
+from ..target import UNKNOWN, Target, error, rejected
 from ..tensors import DATATYPES, nest
 from ..verdicts import NotApplicable, require
 
@@ -173,9 +175,9 @@ def _make(t: Target, mistake: Mistake) -> Any:
 
 def _register(name: str, rule: str, mistake: Mistake, level: Level) -> None:
     def check(t: Target) -> None:
-        error(t.infer(_make(t, mistake)))
+        rejected(t.infer(_make(t, mistake)))
 
-    (area.must if level is Level.MUST else area.should)(name, f"Error object: {rule}.")(check)
+    (area.must if level is Level.MUST else area.should)(name, f"An error: {rule}.")(check)
 
 
 for _level, _table in ((Level.MUST, MUST), (Level.SHOULD, SHOULD)):
@@ -183,14 +185,23 @@ for _level, _table in ((Level.MUST, MUST), (Level.SHOULD, SHOULD)):
         _register(_name, _rule, _mistake, _level)
 
 
+def _answers(t: Target) -> Iterator[tuple[str, Answer]]:
+    """The answers to all mistakes, by the name of the case."""
+    for name, (_, mistake) in MUST.items():
+        with suppress(NotApplicable):
+            yield name, t.infer(_make(t, mistake))
+
+
+@area.must("error-objects", 'The HTTP body of a failed inference must contain {"error": $string}.')
+def error_objects(t: Target) -> None:
+    for _, answer in _answers(t):
+        if answer.status >= 400:
+            error(answer)
+
+
 @area.should("statuses", "Mistakes of a client have a status of 4xx: 5xx means that the server failed.")
 def statuses(t: Target) -> None:
-    for name, (_, mistake) in MUST.items():
-        try:
-            request = _make(t, mistake)
-        except NotApplicable:
-            continue
-        answer = t.infer(request)
+    for name, answer in _answers(t):
         require(answer.status < 500, f"status 4xx for {name}", str(answer))
 
 

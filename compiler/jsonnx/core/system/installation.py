@@ -19,7 +19,7 @@ PACKAGE_BY_EXTRA = {
     "tensorboard": "tensorboardX",
     "mlflow": "mlflow-skinny sqlalchemy alembic",
     "wandb": "wandb",
-    "ray": "ray[data,train,tune]",
+    "ray": "ray[data,serve,train,tune] starlette uvicorn httptools orjson uvloop prometheus-client",
     "serve": "starlette uvicorn httptools orjson uvloop prometheus-client",
     "grpc": "grpcio",
     "lsp": "pygls",

@@ -19,8 +19,9 @@ from .batching import Batching
 from .request_queue import RequestQueue, WaitingRequest, row_count
 from .run_times import RunTimes
 
-INLINE_MAX_S = 0.001
-"""Maximum expected duration of a run in the thread of the event loop: handing it to another thread takes longer."""
+INLINE_MAX_S = 0.0003
+"""Maximum expected duration of a run in the thread of the event loop: handing it to another thread costs about half of
+that, and the other thread has to wait for the interpreter."""
 
 
 @dataclass(frozen=True)

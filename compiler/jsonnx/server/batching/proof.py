@@ -38,7 +38,8 @@ def batching_of(
         return Batching(False, obstacle)
     if checked is None:
         return Batching(True, ASKED_FOR) if is_asked_for else Batching(False, UNPROVEN)
-    separation = network_batching(checked.require(), inference_graph(checked))
+    is_exact = is_cpu and threads == 1
+    separation = network_batching(checked.require(), inference_graph(checked), is_exact)
     if separation.is_allowed and not is_cpu:
         return Batching(True, f"{SEPARATE}; the last bits of its results may depend on the batch on this provider")
     if separation.is_allowed and threads > 1:
@@ -48,10 +49,13 @@ def batching_of(
     return Batching(True, f"{ASKED_FOR}: {separation.reason}")
 
 
-def network_batching(typed: TypedNetwork, graph: Graph) -> Batching:
-    """Whether rows affect one another in a network with this inference graph, in sessions of one thread on the CPU."""
+def network_batching(typed: TypedNetwork, graph: Graph, is_exact: bool = True) -> Batching:
+    """Whether rows affect one another in a network with this inference graph: with `is_exact`, not even in the last
+    bits of their results, in sessions of one thread on the CPU."""
     if layers := _interacting_layers(typed, graph):
         return Batching(False, f"the rows of a batch may affect one another in {_listed(sorted(layers))}")
+    if not is_exact:
+        return Batching(True, SEPARATE)
     rounding = row_rounding(graph.nodes)
     if rounding.exceptions:
         names = _listed(dict.fromkeys(map(_layer, rounding.exceptions)))

@@ -11,16 +11,16 @@ from pathlib import Path
 from ...backend import thresholds_from
 from ...core.diagnostics import UsageError
 from ...core.files.run_layout import RunPaths
-from ...passes.training_steps.batch_separability import is_batch_separable
-from ...pipeline.check.check import CheckedSpec
 from ...pipeline.compile.output_classes import OutputClasses, output_classes
 from ...pipeline.run.trained_model import TrainedModel, checked_spec_of
-from ...pipeline.train.plan_training import plan_training
 from ...runtime.session.load_model import model_file
 from ...runtime.session.model_weight_files import own_weight_files
 from ...runtime.session.session import Session
+from ..batching.batching import Batching
+from ..batching.proof import batching_of
 
-UNKNOWN_SAMPLES = "Nothing is known of the samples of a model that jsonnx did not write: they may depend on each other."
+SEVERAL_THREADS = 2
+"""Other servers divide a run among threads."""
 NAME_HELP = "use letters, digits, `_`, `-` and `.`, and begin with a letter or a digit"
 
 
@@ -37,10 +37,8 @@ class ExportedModel:
     """The files with weights that the model names, which lie in its folder."""
     session: Session
     classes: Mapping[str, OutputClasses]
-    is_batchable: bool
-    """Whether no result for a sample depends on the other samples of a batch."""
-    batching_reason: str
-    """Why."""
+    batching: Batching
+    """Whether the samples of several requests may share a batch."""
 
     @staticmethod
     def open(source: str, name: str | None = None, verify: bool = True) -> ExportedModel:
@@ -53,19 +51,11 @@ class ExportedModel:
             session = Session(file, verify=verify)
         checked = checked_spec_of(session, str(file))
         classes = output_classes(checked, model_thresholds=thresholds_from(session.metadata)) if checked else {}
-        is_batchable, reason = batching_of(checked)
+        randoms, threads = session.random_inputs, SEVERAL_THREADS
+        batching = batching_of(checked, session.inputs, session.outputs, randoms, threads=threads)
         files = tuple(own_weight_files(file))
         name = model_name(path, name)
-        return ExportedModel(name, path, file, files, session, classes, is_batchable, reason)
-
-
-def batching_of(checked: CheckedSpec | None) -> tuple[bool, str]:
-    """Whether samples of a model may share a batch, and why."""
-    if checked is None:
-        return False, UNKNOWN_SAMPLES
-    if checked.objective is not None and is_batch_separable(plan_training(checked).evaluate):
-        return True, "No result for a sample depends on the other samples of a batch."
-    return False, "Results for a sample may depend on the other samples of a batch."
+        return ExportedModel(name, path, file, files, session, classes, batching)
 
 
 def model_name(source: Path, name: str | None) -> str:

@@ -39,12 +39,12 @@ def config_text(model: ExportedModel, labels: Mapping[str, str], warmup: Mapping
     """The text of `config.pbtxt`. `labels` are the names of labels files by output, and `warmup` the shapes of the
     inputs for one sample, with its batch axis."""
     types = {**model.session.inputs, **model.session.random_inputs}
-    has_batches = allows_batches(model)
+    has_batches = model.batching.is_allowed
     lines = [
         f"# Written by jsonnx {package_version()}.",
         f"name: {_quoted(model.name)}",
         'backend: "onnxruntime"',
-        f"# {model.batching_reason}",
+        f"# {model.batching.reason}",
         f"max_batch_size: {MAX_BATCH_ROWS if has_batches else 0}",
         *(["dynamic_batching { }"] if has_batches else []),
         *_tensors("input", types, has_batches, model, {}),
@@ -68,12 +68,6 @@ def require_types(model: ExportedModel) -> None:
         if type.dtype not in TRITON_TYPES or 0 in type.shape:
             message = f"the {kind} {name!r} is {type}, which Triton cannot serve"
             raise CompileError([Diagnostic("not-exportable", message, file=str(model.file), help=NOT_FOR_TRITON_HELP)])
-
-
-def allows_batches(model: ExportedModel) -> bool:
-    """Whether Triton may combine requests: samples do not meet, and all inputs and outputs have an axis of samples."""
-    types = (*model.session.inputs.values(), *model.session.random_inputs.values(), *model.session.outputs.values())
-    return model.is_batchable and all(type.rank and not isinstance(type.shape[0], int) for type in types)
 
 
 def _tensors(

@@ -13,24 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..models.model_sources import ModelSource
 from ..models.model_watcher import watch_models
-from ..models.repository import ModelRepository
-from ..models.served_model import ServedModel
-from ..models.warm_up import warm_up
-from ..monitoring.input_monitor import InputMonitor
-from ..monitoring.model_metrics import ModelMetrics
 from ..monitoring.request_log import RequestLog
-from ..monitoring.server_metrics import ServerMetrics
-from ..monitoring.tracing import Tracing, find_tracing
 from ..options import ServerOptions
-from ..page.routes import PUBLIC_PATHS as PAGE_PATHS
 from ..service import InferenceService
-from .app import create_app
-from .drift_routes import drift_routes
-from .metrics_route import metrics_route
-from .middleware.permission import PROBES, Permission, is_loopback
-from .middleware.request_middleware import RequestMiddleware, RequestSettings
+from .application import Application
+from .middleware.permission import is_loopback
 from .sockets import Listener, listen
-from .start_report import build_labels, model_statuses, report_models
+from .start_report import report_models
 from .uvicorn_server import UvicornServer, log_libraries, uvicorn_server
 
 if TYPE_CHECKING:
@@ -41,8 +30,6 @@ FAREWELL_S = 0.2
 """The shortest time in which answers tell clients to close their connections, before the server closes idle ones."""
 LAST_RUN_S = 1.0
 """The longest time for runs whose requests were given up."""
-WARM_UP_ROWS = 8
-"""Rows of the largest run before the first request."""
 EXIT_BY_SIGNAL = 128
 """Added to the number of a signal, it is the exit status of a process that the signal ends."""
 
@@ -70,33 +57,15 @@ class _Server:
     listener: Listener
     log: RequestLog
     http: UvicornServer = field(init=False)
-    service: InferenceService = field(init=False)
-    metrics: ServerMetrics = field(init=False)
-    tracing: Tracing | None = field(init=False)
+    application: Application = field(init=False)
 
     def __post_init__(self) -> None:
-        self.metrics, self.tracing = ServerMetrics(build_labels(self.options)), find_tracing()
-        repository = ModelRepository(
-            self.sources,
-            self.options.models,
-            self._observe,
-            self._warm_up,
-            self._on_load,
-        )
-        self.metrics.statuses = lambda: model_statuses(repository)
-        self.service = InferenceService(repository, self.options)
-        settings = RequestSettings(
-            permission_of(self.options),
-            self.metrics,
-            self.log,
-            lambda: self.service.is_draining,
-            self.options.timeout_s,
-            self.options.max_body_bytes,
-            self.tracing,
-        )
-        routes = [metrics_route(self.metrics), *drift_routes(self.service, self.metrics)]
-        app = RequestMiddleware(create_app(self.service, self.options, routes), settings)
-        self.http = uvicorn_server(app, self.options, self.listener, self.metrics)
+        self.application = Application(self.sources, self.options, self.log)
+        self.http = uvicorn_server(self.application.asgi, self.options, self.listener, self.application.metrics)
+
+    @property
+    def service(self) -> InferenceService:
+        return self.application.service
 
     async def serve(self) -> None:
         """Loads the models while requests for them are refused, and answers until the first signal."""
@@ -129,13 +98,15 @@ class _Server:
         from ..grpc.answered_call import Monitors  # needs an extra of its own
         from ..grpc.grpc_server import GrpcServer
 
-        return GrpcServer(self.service, self.options, Monitors(self.metrics, self.log, self.tracing))
+        return GrpcServer(
+            self.service, self.options, Monitors(self.application.metrics, self.log, self.application.tracing)
+        )
 
     async def _end(self, serving: asyncio.Task[None], grpc: GrpcServer | None) -> None:
         """Answers the requests that have arrived, within `drain_s`."""
         self.service.is_draining = True
         if self.service.repository.is_ready():
-            waiting = self.metrics.requests_in_flight
+            waiting = self.application.metrics.requests_in_flight
             self.log.event("draining", f"ending: {waiting} requests are being answered", requests=waiting)
             await asyncio.sleep(max(self.options.drain_delay_s, FAREWELL_S))
         self.http.should_exit = True
@@ -156,35 +127,6 @@ class _Server:
         if self.options.token is not None and self.listener.tls is None and not is_loopback(self.options.host):
             message = "the token is sent unencrypted; give --tls-certificate, or put a proxy with TLS in front"
             self.log.event("unencrypted", message, level="warning")
-
-    def _observe(self, served: ServedModel) -> ModelMetrics:
-        """What counts the requests to a model; the drift of its inputs begins anew when it is loaded."""
-        metrics = self.metrics.model(served.name, served.version)
-        metrics.inputs = InputMonitor.open(served.path, served.session)
-        return metrics
-
-    def _warm_up(self, served: ServedModel) -> None:
-        sizes = (1, min(WARM_UP_ROWS, self.options.models.max_batch_rows)) if served.batching.is_allowed else (1,)
-        if refusal := warm_up(served, sizes):
-            message = f"the model {served.name} is not warm: it does not take drawn values"
-            self.log.event("not-warm", message, model=served.name, version=served.version, reason=refusal)
-
-    def _on_load(self, name: str, error: str | None) -> None:
-        self.metrics.loaded(name, error is not None)
-        if not self.service.repository.has_loaded_all:
-            return  # the report of the start, or its error, tells of it
-        if error is not None:
-            kept = self.service.repository.ready_versions(name)
-            message = f"the model {name} was not loaded: {error}"
-            self.log.event("load-failed", message, level="error", model=name, kept_versions=kept)
-        else:
-            self.log.event("loaded", f"the model {name} was loaded again", model=name)
-
-
-def permission_of(options: ServerOptions) -> Permission:
-    """Who may send requests to a server: with a name of this machine alone, only programs that call it by that name."""
-    checks_hosts = is_loopback(options.host) or bool(options.hosts)
-    return Permission(options.token, options.hosts if checks_hosts else None, options.origins, (*PROBES, *PAGE_PATHS))
 
 
 async def _first_of(*awaited: asyncio.Task[Any] | asyncio.Event) -> None:

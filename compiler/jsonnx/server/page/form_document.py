@@ -25,6 +25,14 @@ MAX_EXAMPLE_VALUES = 1024
 """Values that an example request lists."""
 
 
+DECISIONS = {
+    ClassKind.ONE_OF_MANY: "the most probable class",
+    ClassKind.BINARY: "the second class above a threshold, else the first one",
+    ClassKind.MULTI_LABEL: "all classes above a threshold",
+}
+"""How the classes of an output follow from its numbers."""
+
+
 @dataclass(frozen=True)
 class ModelForm:
     """The form of one version of a model."""
@@ -140,7 +148,7 @@ def _classes_json(served: ServedModel, output: str) -> dict[str, Any]:
     classes = served.classes.get(output)
     if classes is None:
         return {}
-    decision: dict[str, Any] = {"labels": list(classes.labels), "decision": classes.kind.value}
+    decision: dict[str, Any] = {"labels": list(classes.labels), "decision": DECISIONS[classes.kind]}
     if classes.kind is not ClassKind.ONE_OF_MANY:
         decision["threshold"] = classes.threshold
     return {"classes": decision}

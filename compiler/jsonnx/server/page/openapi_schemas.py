@@ -66,6 +66,11 @@ PROTOCOL_SCHEMAS: dict[str, Schema] = {
             "platform": STRING,
             "inputs": array_of(ref("TensorMetadata")),
             "outputs": array_of(ref("TensorMetadata")),
+            "properties": {
+                "type": "object",
+                "description": "`batching` says whether requests share runs, and why.",
+                "additionalProperties": STRING,
+            },
         }
     ),
     "InferInput": record(

@@ -26,8 +26,8 @@ SECURITY_HEADERS = {
     "Cache-Control": "no-cache",
 }
 PAGES = {"/": "index.html", "/docs": "docs.html"}
-PUBLIC_PATHS = ("/", "/docs", "/page/")
-"""The beginnings of the paths that need no token: the pages themselves, which ask for it."""
+PUBLIC_PATHS = (*PAGES, "/page/")
+"""What needs no token, since the pages ask for it."""
 
 _STYLES = ("page.css",)
 _SCRIPTS = {

@@ -268,6 +268,17 @@ def test_a_full_queue_refuses_requests_and_says_when_to_come_back() -> None:
     assert "6 rows wait to be computed, the limit is 6" in str(error)
 
 
+def test_rows_that_wait_are_counted() -> None:
+    async def scenario(send: Any, batcher: Batcher, loop: VirtualTimeLoop) -> Any:
+        waits = [asyncio.ensure_future(send(at_s, 1.0, 2.0)) for at_s in (0.0, 0.001, 0.002)]
+        await asyncio.sleep(0.005)
+        waiting = batcher.queue_rows
+        await asyncio.gather(*waits)
+        return waiting, batcher.queue_rows
+
+    assert played(scenario)[0] == (4, 0)
+
+
 def test_observers_are_told_of_runs_and_answers() -> None:
     async def scenario(send: Any, batcher: Batcher, loop: VirtualTimeLoop) -> Any:
         return await asyncio.gather(send(0.0, 1.0), send(0.001, 2.0, 3.0), send(0.002, 4.0))

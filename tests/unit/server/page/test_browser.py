@@ -63,7 +63,7 @@ def show(browser: Chromium, address: str, model: str, width: int = 1280, dark: b
 
 def wait_for(browser: Chromium, condition: str) -> None:
     for _ in range(100):
-        if browser.evaluate(condition):
+        if browser.evaluate(f"Boolean({condition})"):
             return
         browser.pause(0.05)
     raise AssertionError(condition + "\n" + str(browser.evaluate("document.body.innerText")))
@@ -95,24 +95,20 @@ def predict(browser: Chromium) -> str:
     return str(browser.evaluate("document.querySelector('.decision')?.textContent"))
 
 
+CHANGE = """
+((label, value) => {
+  const control = [...document.querySelectorAll('label')].find((item) => item.textContent === label).control;
+  control.focus();
+  control.value = [...(control.options ?? [])].find((option) => option.text === value)?.value ?? value;
+  for (const type of ['input', 'change']) control.dispatchEvent(new Event(type, { bubbles: true }));
+})
+"""
+
+
 def fill(browser: Chromium, values: dict[str, str]) -> None:
+    """Gives the controls with these labels new values, or chooses options."""
     for label, value in values.items():
-        browser.evaluate(
-            f"(() => {{ const c = control({json.dumps(label)}); c.focus(); c.value = {json.dumps(value)};"
-            " c.dispatchEvent(new Event('input', { bubbles: true })); })()".replace(
-                "control(",
-                "((name) => [...document.querySelectorAll('label')].find((l) => l.textContent === name).control)(",
-            )
-        )
-
-
-def choose(browser: Chromium, label: str, text: str) -> None:
-    """Chooses an option of a list."""
-    browser.evaluate(
-        f"(() => {{ const s = [...document.querySelectorAll('label')].find((l) => l.textContent === {json.dumps(label)}).control;"
-        f" s.value = [...s.options].find((o) => o.text === {json.dumps(text)}).value;"
-        " s.dispatchEvent(new Event('change', { bubbles: true })); })()"
-    )
+        browser.evaluate(f"{CHANGE}({json.dumps(label)}, {json.dumps(value)})")
 
 
 @pytest.mark.parametrize("digit", STROKES)
@@ -129,9 +125,7 @@ def test_the_row_of_a_penguin_is_predicted_as_jsonnx_predict_does(
     browser: Chromium, address: str, runs: Path, tmp_path: Path
 ) -> None:
     show(browser, address, "penguins")
-    choose(browser, "island", "Torgersen")
-    choose(browser, "sex", "male")
-    fill(browser, BILLS)
+    fill(browser, {"island": "Torgersen", "sex": "male"} | BILLS)
     decision = predict(browser)
     row = {"island": "Torgersen", "sex": "male"} | {name: float(value) for name, value in BILLS.items()}
     (tmp_path / "row.json").write_text(json.dumps([row]))
@@ -239,7 +233,8 @@ CONTRAST = """
 (() => {
   const channels = (color) => color.match(/[\\d.]+/g).map(Number);
   const light = (color) => {
-    const [r, g, b] = channels(color).slice(0, 3).map((c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    const [r, g, b] = channels(color).slice(0, 3).map((c) => c / 255)
+      .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
   const ground = (element) => {
@@ -301,6 +296,7 @@ def test_the_python_examples_run(browser: Chromium, address: str, model: str) ->
 def test_the_other_examples_run(browser: Chromium, address: str, model: str) -> None:
     show(browser, address, model)
     texts = "[...document.querySelectorAll('.copy pre')].map((pre) => pre.textContent)"
+    browser.evaluate("document.querySelector('input[value=curl]').click()")
     for program in browser.evaluate(texts):
         result = subprocess.run(["sh", "-c", program], capture_output=True, text=True, timeout=60)
         answer: dict[str, Any] = json.loads(result.stdout)
@@ -310,3 +306,19 @@ def test_the_other_examples_run(browser: Chromium, address: str, model: str) -> 
         shown = program.replace("console.log(", "return (")
         answer = browser.evaluate(f"(async () => {{ {shown} }})()")
         assert "prediction" in answer or "outputs" in answer
+
+
+def test_a_server_with_a_token_asks_for_it(browser: Chromium, runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("open-sesame")
+    with ServedProcess([str(runs / "penguins")], "--token-file", str(tmp_path / "token")) as server:
+        browser.open(f"{server.url}/")
+        for token in ("wrong", "open-sesame"):
+            wait_for(browser, "document.querySelector('dialog[open] input')")
+            browser.evaluate(f"document.querySelector('dialog input').value = {json.dumps(token)}")
+            browser.evaluate("document.querySelector('dialog button').click()")
+        wait_for(browser, "document.querySelector('h1')?.textContent === 'penguins'")
+        predict(browser)
+        assert browser.evaluate("[localStorage.length, document.cookie]") == [0, ""]
+        curl = browser.evaluate("document.querySelector('.copy pre').textContent")
+        assert '-H "Authorization: Bearer $TOKEN"' in curl
+        assert "sesame" not in browser.evaluate("document.documentElement.outerHTML")

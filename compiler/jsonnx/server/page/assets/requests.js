@@ -14,7 +14,7 @@ class ServerError extends Error {
 async function requestText(path, options = {}) {
   const token = sessionStorage.getItem(TOKEN_KEY);
   const headers = { ...options.headers, ...(token ? { Authorization: `Bearer ${token}` } : {}) };
-  const response = await fetch(path, { ...options, headers });
+  const response = await fetch(path, { ...options, headers, credentials: "omit" }); // without a prompt of the browser
   const text = await response.text();
   if (response.status === 401) {
     await askToken(token);

@@ -1,4 +1,4 @@
-"""Commands that exchange networks with other programs: import, export."""
+"""The command `export`."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from typing import Any
 
 import click
 
-from ..core.diagnostics import UsageError
-from .common import (
+from ...core.diagnostics import UsageError
+from ..common import (
     ALL_OPTION,
     PARTIAL_OPTION,
     SEED_TYPE,
     UNVERIFIED_OPTION,
     handles_errors,
-    print_diagnostics,
-    print_document,
     print_status,
     print_weights_report,
 )
@@ -32,40 +30,6 @@ OPTIONS_OF_TARGETS = {
     "storage_uri": ("kserve",),
 }
 """The targets that an option is for, if it is not for all."""
-
-
-@click.command("import")
-@click.argument("file", metavar="FILE")
-@click.argument("weights_file", metavar="[WEIGHTS]", required=False)
-@click.option("-o", "--output", metavar="SPEC.json", help="Spec to write; standard output if omitted.")
-@click.option("--weights", metavar="OUT.safetensors", help="Also write the model's weights to this file.")
-@click.option("--flat", is_flag=True, help="Write every layer separately, without blocks and repetitions.")
-@ALL_OPTION
-@handles_errors
-def import_(file: str, weights_file: str | None, output: str | None, weights: str | None, flat: bool) -> None:
-    """Convert a Keras model to a spec. FILE is a .keras or .h5 file, or the JSON of to_json().
-
-    WEIGHTS is a .weights.h5 file with the weights of a JSON model.
-    """
-    from ..core.files.files import refuse_overwrite, write_atomically
-    from ..interop.safetensors_file import weights_parts
-    from ..pipeline.compile.keras_import import import_keras
-
-    model = import_keras(Path(file), weights_file, fold=not flat)
-    inputs = [Path(name) for name in (file, weights_file) if name]
-    refuse_overwrite(inputs, [Path(name) for name in (output, weights) if name])
-    if weights and model.weights is None:
-        raise UsageError("keras-no-weights", f"there are no weights in {file!r}", "omit --weights")
-    if model.notices:
-        print_diagnostics(model.notices, "text")
-    if weights and model.weights is not None:
-        write_atomically(weights, weights_parts(model.weights))
-        print_status(f"wrote {weights}: {len(model.weights)} arrays")
-    if output is None:
-        print_document(model.text.rstrip("\n"))
-        return
-    write_atomically(output, model.text.encode())
-    print_status(f"wrote {output}, from {model.keras_version}")
 
 
 @click.command(short_help="Convert a network for Keras, or a model for a server.")
@@ -105,10 +69,10 @@ def export(source: str, output: str, unverified: bool, **given: Any) -> None:
     if target == "keras":
         _export_keras(source, output, given["weights"], given["partial"], unverified, given["seed"])
         return
-    from ..server.deployment.container import write_container_folder
-    from ..server.deployment.exported_model import ExportedModel
-    from ..server.deployment.kserve import write_inference_service
-    from ..server.deployment.triton_repository import write_triton_model
+    from ...server.deployment.container import write_container_folder
+    from ...server.deployment.exported_model import ExportedModel
+    from ...server.deployment.kserve import write_inference_service
+    from ...server.deployment.triton_repository import write_triton_model
 
     path, force, uri = Path(output), given["force"], given["storage_uri"]
     model = ExportedModel.open(source, given["name"], not unverified)
@@ -141,9 +105,9 @@ def _target(given: Mapping[str, Any]) -> str:
 def _export_keras(
     source: str, output: str, weights: str | None, partial: bool, unverified: bool, seed: int | None
 ) -> None:
-    from ..core.files.files import refuse_overwrite
-    from ..pipeline.compile.initial_weights import possible_weight_files
-    from ..pipeline.keras_export import export_keras_model
+    from ...core.files.files import refuse_overwrite
+    from ...pipeline.compile.initial_weights import possible_weight_files
+    from ...pipeline.keras_export import export_keras_model
 
     model = export_keras_model(source, weights, seed, partial, not unverified)
     refuse_overwrite([Path(source), *possible_weight_files(weights)], model.files(output))
