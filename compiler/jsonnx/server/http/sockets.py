@@ -69,8 +69,8 @@ def listen(options: ServerOptions) -> Listener:
         family, *_, address = min(found, key=lambda item: item[0] != socket.AF_INET)  # where most clients look
         return Listener(socket.create_server(address[:2], family=family, backlog=BACKLOG), tls)
     except OSError as error:
-        is_name = isinstance(error, socket.gaierror) or error.errno is None
-        reason = error.strerror or str(error) if is_name else os.strerror(error.errno)
+        has_number = error.errno is not None and not isinstance(error, socket.gaierror)
+        reason = os.strerror(error.errno or 0) if has_number else error.strerror or str(error)
         message = f"cannot listen on {options.host} port {options.port}: {reason}"
         help = "--port 0 takes a free port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else None
         raise UsageError("address-unavailable", message, help) from error
