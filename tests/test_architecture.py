@@ -25,7 +25,7 @@ conformance: core
 server/http: server/page server/grpc server/http/middleware server/models server/monitoring server/protocol server
     pipeline runtime backend core
 server/http/middleware: server/monitoring server/protocol
-server/page: server/models server/protocol server pipeline html_report data layers backend core
+server/page: server/models server/monitoring server/protocol server pipeline html_report data layers backend core
 server/grpc: server/monitoring server/protocol server core
 server: server/rows server/models server/batching server/monitoring server/protocol backend data core
 server/deployment: server/batching pipeline runtime data backend core
