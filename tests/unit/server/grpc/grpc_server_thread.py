@@ -101,6 +101,7 @@ class ServerThread:
 
     def end(self) -> None:
         self.run(self.server.stop(0))
+        self.run(self.service.repository.drain())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
         self.loop.close()
