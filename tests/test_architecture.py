@@ -18,7 +18,7 @@ PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 ARROWS = """
 callbacks: pipeline runtime core
 cli/servers: cli server conformance language_server mcp_server pipeline render runtime core
-cli: ray server pipeline render runtime data lint lowering interop frontend layers sections backend library core
+cli: ray pipeline render runtime data lint lowering interop frontend layers sections backend library core
 ray: server pipeline hyperparameter_search render runtime collective data frontend sections backend core
 conformance/cases: conformance
 conformance: core

@@ -15,7 +15,7 @@ from typing import Any
 import jsonnx
 import pytest
 from environments.serving.conftest import SAMPLES, TRAINED
-from environments.serving.served_process import ServedProcess
+from support.served_process import ServedProcess
 
 TSC_OPTIONS = [
     *("--strict", "--exactOptionalPropertyTypes", "--noPropertyAccessFromIndexSignature", "--noUnusedLocals"),

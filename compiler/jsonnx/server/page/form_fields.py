@@ -6,10 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...core.diagnostics import CompileError, UsageError
 from ...core.signature.model_fields import FieldKind, RowField
 from ...core.types import Dim, TensorType
+from ...data.drift.features import Measure
+from ...data.drift.statistics import NumberStatistics
 from ...layers.preprocessing.text_vectorization import TextVectorization
 from ...pipeline.check.data_spec import input_readers
+from ...pipeline.run.data_statistics import read_data_statistics
 from ...pipeline.serving.row_fields import model_fields
 from ..models.served_model import ServedModel
 from .form_images import FormImage, form_image
@@ -34,6 +38,8 @@ class FormField:
     """Of an array that is typed as JSON."""
     is_long: bool = False
     """Whether texts have several words."""
+    observed: tuple[float, float] | None = None
+    """The least and the greatest number in the training data."""
 
     @property
     def column(self) -> str:
@@ -52,6 +58,7 @@ class FormField:
             "image": self.image and self.image.to_json(),
             "minimum": 0 if is_counted else None,
             "maximum": field.maximum,
+            "observed": self.observed and list(self.observed),
         }
         flags = {
             "optional": field.may_be_missing,
@@ -87,16 +94,36 @@ def element_kind(dtype: str) -> FieldKind:
 
 def form_fields(served: ServedModel, sizes: Mapping[str, int]) -> list[FormField]:
     """The fields for one row of a model. `sizes` are those of examples along symbolic axes."""
-    values = row_values(served)
-    readers: dict[str, list[Any]] = {name: [] for name in served.inputs}
+    readers: dict[str, list[Any]] = {}
     if served.trained is not None:
         for reader in input_readers(served.trained.checked.require()):
             readers.setdefault(reader.input, []).append(reader.layer)
+    numbers = _observed_numbers(served)
     return [
         field
-        for value in values
-        for field in _fields_of(value, served.inputs.get(value.input or ""), readers.get(value.input or "", ()), sizes)
+        for value in row_values(served)
+        for field in _fields_of(
+            value,
+            served.inputs.get(value.input or ""),
+            readers.get(value.input or "", ()),
+            sizes,
+            {measure: numbers[name, measure] for name, measure in numbers if name == value.name},
+        )
     ]
+
+
+def _observed_numbers(served: ServedModel) -> dict[tuple[str, Measure], NumberStatistics]:
+    """The statistics of numbers in the training data, by column and measure; empty without them."""
+    folder = served.path if served.path.is_dir() else served.path.parent
+    try:
+        statistics = read_data_statistics(folder, served.session)
+    except (CompileError, UsageError):
+        return {}
+    return {
+        (column.feature.name, column.feature.measure): column.statistics
+        for column in statistics.columns
+        if isinstance(column.statistics, NumberStatistics)
+    }
 
 
 def row_values(served: ServedModel) -> Sequence[RowField]:
@@ -104,26 +131,41 @@ def row_values(served: ServedModel) -> Sequence[RowField]:
     fields = model_fields(served.trained) if served.trained is not None else None
     if fields is not None and fields.window_length is None:
         return fields.rows
+    steps = {field.input: field for field in fields.rows} if fields is not None else {}
     return [
-        RowField(name, name, "array" if len(type.shape) > 1 else element_kind(type.dtype), type.dtype)
+        RowField(
+            name,
+            name,
+            "array" if len(type.shape) > 1 else element_kind(type.dtype),
+            type.dtype,
+            example=steps[name].example if name in steps else None,
+        )
         for name, type in served.inputs.items()
     ]
 
 
 def _fields_of(
-    value: RowField, type: TensorType | None, readers: Sequence[Any], sizes: Mapping[str, int]
+    value: RowField,
+    type: TensorType | None,
+    readers: Sequence[Any],
+    sizes: Mapping[str, int],
+    numbers: Mapping[Measure, NumberStatistics],
 ) -> list[FormField]:
     if value.kind not in ("array", "image") or type is None:
         is_long = any(isinstance(layer, TextVectorization) for layer in readers)
-        return [FormField(value, _example(value), is_long=is_long)]
+        return [FormField(value, _example(value), is_long=is_long, observed=_range(numbers.get("value")))]
     shape = type.shape[1:] if len(value.shape) in (0, len(type.shape) - 1) else type.shape[1:-1]
-    image = form_image(value, shape, type.dtype, readers)
+    image = form_image(value, shape, type.dtype, readers, numbers.get("mean"))
     if image is not None:
         return [FormField(value, _array(shape, 0, sizes), image=image)]
     element = _first(value.example) if value.example is not None else _example(value)
     if len(shape) == 1 and isinstance(shape[0], int) and shape[0] <= MAX_ELEMENT_FIELDS:
         return [FormField(value, element, index) for index in range(shape[0])]
     return [FormField(value, _array(shape, element, sizes), shape=tuple(shape))]
+
+
+def _range(numbers: NumberStatistics | None) -> tuple[float, float] | None:
+    return None if numbers is None or numbers.min is None or numbers.max is None else (numbers.min, numbers.max)
 
 
 def _example(value: RowField) -> Any:

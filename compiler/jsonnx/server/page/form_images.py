@@ -10,6 +10,7 @@ from typing import Any
 
 from ...core.signature.model_fields import RowField
 from ...core.types import Dim
+from ...data.drift.statistics import NumberStatistics
 from ...layers.preprocessing.numerical import Rescaling
 
 MIN_SIDE = 8
@@ -19,6 +20,8 @@ MIN_UNNAMED_SIDE = 16
 MAX_BYTE = 255.0
 MAX_DRAWING_SIDE = 32
 """Height and width up to which gray images are taken for drawings, light on a dark ground as in the usual data sets."""
+MAX_DARK_SHARE = 0.3
+"""The mean of images on a dark ground, as a share of white."""
 _NAME = re.compile(r"image|img|pixel|picture|photo|digit|glyph", re.IGNORECASE)
 
 
@@ -50,8 +53,13 @@ class FormImage:
         }
 
 
-def form_image(value: RowField, shape: Sequence[Dim], dtype: str, readers: Sequence[Any]) -> FormImage | None:
-    """The image that an array is; None if it is something else. An array without a spec may have the channels first."""
+def form_image(
+    value: RowField, shape: Sequence[Dim], dtype: str, readers: Sequence[Any], means: NumberStatistics | None
+) -> FormImage | None:
+    """The image that an array is; None if it is something else. An array without a spec may have the channels first.
+
+    `means` are those of the images in the training data, if they are known.
+    """
     if dtype in ("string", "bool"):
         return None
     is_named = value.kind == "image" or _NAME.search(value.name) is not None
@@ -60,8 +68,13 @@ def form_image(value: RowField, shape: Sequence[Dim], dtype: str, readers: Seque
         return None
     height, width, channels, layout = axes
     minimum, maximum = _range(readers)
+    mean, brightest = (means.mean, means.max) if means is not None else (None, None)
+    if maximum == MAX_BYTE and brightest is not None and brightest <= 1:
+        maximum = 1.0  # images of bytes are brighter
     sizes = [size if isinstance(size, int) else None for size in (height, width)]
     is_drawing = channels == 1 and all(size is not None and size <= MAX_DRAWING_SIDE for size in sizes)
+    if channels == 1 and mean is not None:
+        is_drawing = mean < MAX_DARK_SHARE * maximum
     return FormImage(sizes[0], sizes[1], channels, layout, maximum, minimum, is_drawing)
 
 

@@ -116,6 +116,15 @@ PROTOCOL_SCHEMAS: dict[str, Schema] = {
     "RepositoryIndex": array_of(
         record({"name": STRING, "version": STRING, "state": STRING, "reason": STRING}, ["version", "reason"])
     ),
+    "Drift": record(
+        {
+            "reason": {"type": ["string", "null"], "description": "Why there are no figures."},
+            "skipped_rows": {"type": "integer"},
+            "columns": array_of({"type": "object"}),
+            "outputs": array_of({"type": "object"}),
+        },
+        ["skipped_rows"],
+    ),
     "Empty": {"type": "object"},
 }
 

@@ -361,6 +361,17 @@ def test_the_end_waits_for_answers(folder: Path, monkeypatch: pytest.MonkeyPatch
         end.result(10)
 
 
+def test_too_many_calls_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(folder, max_connections=1) as server, ThreadPoolExecutor() as threads:
+        slow = Slow(server, monkeypatch)
+        answer = threads.submit(server.client().call, "ModelInfer", **flowers())
+        assert slow.begun.wait(10)
+        assert server.client().error("ServerLive").code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        slow.end.set()
+        assert answer.result(10).outputs[0].name == "kind"
+        assert server.client().call("ServerLive").live
+
+
 def test_many_clients_at_once(client: Client) -> None:
     arrays = [np.array([[index, 1]], "float32") for index in range(64)]
     expected = kinds(client.call("ModelInfer", **flowers(np.concatenate(arrays))))

@@ -98,6 +98,7 @@ def test_a_category_offers_what_was_learned(models: Path) -> None:
     assert fields["island"]["categories"] == ["Biscoe", "Dream", "Torgersen"]
     assert "closed" not in fields["island"]
     assert 35 < fields["bill_length_mm"]["example"] < 55  # the mean that training has learned
+    assert fields["bill_length_mm"]["observed"] == pytest.approx([33.1, 59.6])
     assert document["outputs"][0]["classes"]["labels"] == ["Adelie", "Chinstrap", "Gentoo"]
 
 
@@ -155,3 +156,24 @@ def test_a_file_without_a_spec_has_a_form(tmp_path: Path, shape: list[Any], dtyp
         assert np.array_equal(arrays["same"], form.feeds["values"])
     if kinds == ["image"]:
         assert form.document["fields"][0]["image"]["layout"] == "chw"
+
+
+@pytest.mark.parametrize(("ground", "is_dark"), [(0.1, True), (0.8, False)])
+def test_the_training_data_tell_how_images_are_drawn(tmp_path: Path, ground: float, is_dark: bool) -> None:
+    images = np.full((40, 40, 40, 1), ground, np.float32)
+    np.savez(tmp_path / "data.npz", image=images, y=np.arange(40) % 2)
+    spec = {
+        "inputs": {"image": {"shape": [40, 40, 1]}},
+        "layers": [{"type": "Flatten"}, {"type": "Dense", "name": "y", "units": 2, "activation": "softmax"}],
+        "training": {
+            "data": {"train": "data.npz"},
+            "loss": "sparse_categorical_crossentropy",
+            "optimizer": "sgd",
+            "epochs": 1,
+        },
+    }
+    (tmp_path / "spec.json").write_text(json.dumps(spec))
+    jsonnx("train", str(tmp_path / "spec.json"), "-o", str(tmp_path / "run"), "--quiet")
+    image = form_of(tmp_path / "run")[0].document["fields"][0]["image"]
+    assert image["light_on_dark"] is is_dark
+    assert image["maximum"] == 1

@@ -74,3 +74,11 @@ def test_the_document_of_the_api_is_served(app: object) -> None:
     status, headers, body = asyncio.run(asgi_get(app, "/openapi.json"))
     assert (status, headers["content-type"]) == (200, "application/json")
     assert json.loads(body)["openapi"] == "3.1.0"
+
+
+def test_drift_has_a_reason_where_it_is_not_measured(app: object) -> None:
+    status, _, body = asyncio.run(asgi_get(app, "/v2/models/diabetes/drift"))
+    document = json.loads(body)
+    assert status == 200
+    assert document["reason"]
+    assert document["columns"] == []

@@ -4,6 +4,7 @@ const CANVAS_PIXELS = 280;
 const FREE_SIZE = 128;
 const PEN_SHARE = 1 / 13;
 const CENTRED_SHARE = 20 / 28;
+const MARGIN_SHARE = 2 / 28;
 const CURSOR_STEP_SHARE = 1 / 28;
 
 class ImageField {
@@ -242,7 +243,8 @@ class ImageField {
   }
 }
 
-// How far a drawing is moved along one axis so that its centre of mass is in the middle, and all of it is visible.
+// How far a drawing is moved along one axis so that its centre of mass is in the middle, and a margin remains.
 function centredOffset(centre, start, end, size) {
-  return Math.min(size - end, Math.max(-start, size / 2 - centre));
+  const margin = size * MARGIN_SHARE;
+  return Math.min(size - margin - end, Math.max(margin - start, size / 2 - centre));
 }

@@ -135,7 +135,7 @@ function hintText(field) {
   if (field.optional) parts.push("may be empty");
   if (field.kind === "number" && field.integer) parts.push("whole number");
   if (field.minimum !== undefined && field.maximum !== undefined) parts.push(`${shortText(field.minimum)} to ${shortText(field.maximum)}`);
-  if (field.usual) parts.push(`usually ${shortText(field.usual[0])} to ${shortText(field.usual[1])}`);
+  if (field.observed) parts.push(`trained on ${shortText(field.observed[0])} to ${shortText(field.observed[1])}`);
   if (field.kind === "date") parts.push(`such as ${field.example}`);
   if (field.kind === "json") parts.push(`JSON of the shape [${field.shape.join(", ")}]`);
   return parts.join(", ");

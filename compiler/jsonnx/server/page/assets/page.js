@@ -3,13 +3,23 @@
 async function start() {
   const main = document.getElementById("main");
   try {
-    const index = await postJson("v2/repository/index", { ready: true });
-    const names = [...new Set(index.map(({ name }) => name))];
-    if (names.length === 0) throw new Error("No model is ready.");
+    const names = await readyModels(main);
     window.addEventListener("hashchange", () => showModel(main, names));
     await showModel(main, names);
   } catch (error) {
     main.replaceChildren(el("section", {}, el("h1", {}, "No answer"), el("p", { class: "bad" }, error.message)));
+  }
+}
+
+// The names of the models that are ready. While there are none, the page says so, and asks again.
+async function readyModels(main) {
+  for (;;) {
+    const index = await postJson("v2/repository/index", {});
+    const names = [...new Set(index.filter(({ state }) => state === "READY").map(({ name }) => name))];
+    if (names.length) return names;
+    const states = index.map(({ name, state, reason }) => el("li", {}, `${name}: ${state}${reason ? `, ${reason}` : ""}`));
+    main.replaceChildren(el("section", {}, el("h1", {}, "No model is ready yet"), el("ul", {}, states)));
+    await new Promise((resolve) => setTimeout(resolve, POLL_MILLISECONDS));
   }
 }
 

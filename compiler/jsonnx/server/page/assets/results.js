@@ -65,9 +65,14 @@ function valueView(output, value) {
     isPicture && isNumeric && picture(output.name, value, sizes, numbers),
     sizes.length === 1 && sizes[0] > 1 && isNumeric && lineChart(output.name, value),
     el("p", { class: "quiet" }, `Shape [${sizes.join(", ")}]`),
-    lazyDetails("Numbers", () => el("pre", { tabindex: "0" }, numbers.length <= MAX_LISTED_NUMBERS ? JSON.stringify(value, null, 1) : `${numbers.slice(0, MAX_LISTED_NUMBERS).map(shortText).join(", ")} ...`),
+    lazyDetails("Numbers", () => el("pre", { tabindex: "0" }, numbersText(value, numbers)),
       { open: numbers.length <= 24 && sizes.length === 1 }),
   ];
+}
+
+function numbersText(value, numbers) {
+  if (numbers.length > MAX_LISTED_NUMBERS) return `${numbers.slice(0, MAX_LISTED_NUMBERS).map(shortText).join(", ")} ...`;
+  return Array.isArray(value[0]) ? JSON.stringify(value, null, 1) : numbers.map(shortText).join(", ");
 }
 
 // Numbers from their least to their greatest as black to white.
