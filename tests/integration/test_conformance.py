@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from jsonnx.cli import main
-from jsonnx.conformance import cases, protobuf
+from jsonnx.conformance import cases
 from jsonnx.conformance.case import CASES, Level
 from jsonnx.conformance.grpc_client import GrpcClient
 from jsonnx.conformance.run import Result, Verdict, http_client, run_suite
@@ -132,7 +132,9 @@ def test_a_server_that_accepts_all_requests_violates_the_protocol(broken: str) -
 def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["conform", "http://127.0.0.1:9"])
     assert result.exit_code == 2
-    assert "error[unreachable-server]: nothing accepts connections at http://127.0.0.1:9" in result.output
+    assert "error[unreachable-server]: cannot connect to http://127.0.0.1:9: [Errno 111]" in result.output
+    result = CliRunner().invoke(main, ["conform", "https://127.0.0.1:9", "--ca-file", str(tmp_path / "none.pem")])
+    assert "error[unreadable-file]" in result.output
 
 
 def test_a_server_without_a_list_of_models_needs_the_name_of_one(broken: str, tmp_path: Path) -> None:
@@ -146,16 +148,16 @@ def test_a_server_without_a_list_of_models_needs_the_name_of_one(broken: str, tm
     assert "error[invalid-request-file]" in result.output
 
 
-def test_messages_of_grpc_are_read_as_they_were_written() -> None:
-    request = {
-        "model_name": "m",
-        "id": "é",
-        "inputs": [{"name": "x", "datatype": "INT64", "shape": [2, -1], "contents": {"int64_contents": [-5, 2**62]}}],
-        "raw_input_contents": [b"\0\1"],
-        "parameters": [{"key": "rate", "value": {"double_param": 0.5}}],
-    }
-    found = protobuf.decode(protobuf.INFER_REQUEST, protobuf.encode(protobuf.INFER_REQUEST, request))
-    assert (found["model_name"], found["id"], found["raw_input_contents"]) == ("m", "é", [b"\0\1"])
-    assert found["inputs"][0]["shape"] == [2, -1]
-    assert found["inputs"][0]["contents"]["int64_contents"] == [-5, 2**62]
-    assert found["parameters"][0]["value"]["double_param"] == 0.5
+def test_a_server_that_demands_a_token_is_asked_with_one(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("a-secret-of-more-than-sixteen-letters\n")
+    token.chmod(0o600)
+    model = save_model(COLOURS, tmp_path / "colours.onnx")
+    with ServedProcess([str(model)], "--token-file", str(token), log=tmp_path / "log") as server:
+        result = CliRunner().invoke(main, ["conform", server.url])
+        assert result.exit_code == 2
+        assert "error[no-model-to-test]: the server demands a token" in result.output
+        arguments = ["conform", server.url, "--token-file", str(token), "--only", "health/"]
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 0, result.output
+        assert "health     14" in result.output

@@ -44,12 +44,15 @@ class Failure(NamedTuple):
 
 
 class GrpcClient:
-    """Calls one server without TLS."""
+    """Calls one server; with TLS if there are certificates to trust, as PEM."""
 
-    def __init__(self, address: str, token: str | None, timeout_s: float) -> None:
+    def __init__(self, address: str, token: str | None, timeout_s: float, certificates: bytes | None = None) -> None:
         import grpc
 
-        self._channel = grpc.insecure_channel(address)
+        if certificates is None:
+            self._channel = grpc.insecure_channel(address)
+        else:
+            self._channel = grpc.secure_channel(address, grpc.ssl_channel_credentials(certificates))
         self._metadata = [("authorization", f"Bearer {token}")] if token else []
         self._timeout_s = timeout_s
         self._error = grpc.RpcError

@@ -57,6 +57,8 @@ class HttpClient:
     url: str
     token: str | None = None
     timeout_s: float = DEFAULT_TIMEOUT_S
+    ca_file: str | None = None
+    """Certificates to trust, as PEM; those of the system by default."""
     last_sent: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
@@ -90,8 +92,12 @@ class HttpClient:
             connection.close()
 
     def _connection(self) -> http.client.HTTPConnection:
-        kind = http.client.HTTPSConnection if self.is_encrypted else http.client.HTTPConnection
-        return kind(self.host, self.port, timeout=self.timeout_s)
+        if self.is_encrypted:
+            return http.client.HTTPSConnection(self.host, self.port, timeout=self.timeout_s, context=self._context())
+        return http.client.HTTPConnection(self.host, self.port, timeout=self.timeout_s)
+
+    def _context(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=self.ca_file)
 
     def _authorization(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
@@ -105,7 +111,7 @@ class HttpClient:
     def connect(self) -> socket.socket:
         connection = socket.create_connection((self.host, self.port), self.timeout_s)
         if self.is_encrypted:
-            return ssl.create_default_context().wrap_socket(connection, server_hostname=self.host)
+            return self._context().wrap_socket(connection, server_hostname=self.host)
         return connection
 
     def exchange(self, *parts: bytes, answers: int = 1, pause_s: float = 0.0, is_cut: bool = False) -> list[Answer]:
@@ -129,12 +135,13 @@ class HttpClient:
                     received = parse_answers(data)
         return received
 
-    def is_accepting(self) -> bool:
+    def connection_error(self) -> OSError | None:
+        """Why no connection can be made, if none can."""
         try:
             self.connect().close()
-        except OSError:
-            return False
-        return True
+        except OSError as error:
+            return error
+        return None
 
 
 def _answer(response: http.client.HTTPResponse) -> Answer:

@@ -51,7 +51,7 @@ def run_suite(
     results = []
     for case in filter(selected, CASES.values()):
         results.append(run_case(case, target))
-        if results[-1].verdict is Verdict.VIOLATED and not target.http.is_accepting():
+        if results[-1].verdict is Verdict.VIOLATED and target.http.connection_error() is not None:
             dead = Violation("a server that accepts connections after the case", "none")
             results[-1] = _violated(case, target, dead, results[-1].seconds)
             break
@@ -99,5 +99,5 @@ def counts(results: Iterable[Result]) -> dict[str, dict[Verdict, int]]:
     return table
 
 
-def http_client(url: str, token: str | None, timeout_s: float) -> HttpClient:
-    return HttpClient(url if "://" in url else f"http://{url}", token, timeout_s)
+def http_client(url: str, token: str | None, timeout_s: float, ca_file: str | None = None) -> HttpClient:
+    return HttpClient(url if "://" in url else f"http://{url}", token, timeout_s, ca_file)

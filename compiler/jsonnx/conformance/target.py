@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -172,9 +173,11 @@ def tolerated(answer: Answer) -> None:
 
 def discover(http: HttpClient, model: str | None, given: Document | None = None) -> Target:
     """Finds a model, its signature, and inputs that it takes. Raises UsageError if there is none."""
-    if not http.is_accepting():
+    if (failure := http.connection_error()) is not None:
         help = "start the server, or give its address as http://HOST:PORT"
-        raise UsageError("unreachable-server", f"nothing accepts connections at {http.url}", help)
+        if isinstance(failure, ssl.SSLError):
+            help = "give the certificate of its authority as PEM: --ca-file FILE"
+        raise UsageError("unreachable-server", f"cannot connect to {http.url}: {failure}", help)
     target = Target(http, _signature(http, model or _first_model(http)), _extensions(http), given=given)
     sizes = SIZES if given is None else SIZES[:1]
     for target.size in sizes:
@@ -196,6 +199,8 @@ def _extensions(http: HttpClient) -> frozenset[str]:
 def _first_model(http: HttpClient) -> str:
     try:
         answer = http.post("v2/repository/index", {})
+        if answer.status in (401, 403):
+            _no_model("the server demands a token", "give a file that has it: --token-file FILE")
         names = [entry["name"] for entry in success(answer) if entry.get("state", "READY") == "READY"]
         return str(names[0])
     except (Violation, KeyError, TypeError, IndexError, AttributeError):

@@ -25,7 +25,7 @@ class Datatype(NamedTuple):
 
     @property
     def is_float(self) -> bool:
-        return self.code in "efd"
+        return self.code in ("e", "f", "d")
 
 
 def _integer(code: str, bits: int, is_signed: bool) -> Datatype:

@@ -61,6 +61,12 @@ CHECKS = (
         0.1,
         r"^\w+ +(?P<repetitions>[\d,]+) times",
     ),
+    Check(
+        "server",
+        "server_load.run --seed {seed} --seconds {seconds}",
+        0.05,
+        r"^(?P<requests>[\d,]+) requests in all$",
+    ),
 )
 
 

@@ -66,6 +66,13 @@ def _rows() -> list[tuple[str, str, str, str]]:
             "repetitions",
             "leak_checks.run",
         ),
+        _counted(
+            counted,
+            "server",
+            "A server under right, malformed, aborted and slow requests, and reloads",
+            "requests",
+            "server_load.run",
+        ),
     ]
 
 

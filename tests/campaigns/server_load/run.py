@@ -125,6 +125,7 @@ class Campaign:
     def verdict(self) -> int:
         """Prints what was seen, and returns 1 if something is wrong."""
         wrong = [*self.record.findings]
+        print(f"{sum(self.record.counts.values()):,} requests in all")
         for kind, number in sorted(self.record.counts.items()):
             print(f"{number:>9,}  {kind}")
         if not self.process.is_running():

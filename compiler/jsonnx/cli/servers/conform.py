@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--model", metavar="NAME", help="The model to ask; by default the first that the server lists as ready.")
 @click.option("--request", metavar="FILE", help="A valid inference request as JSON, if synthesized ones are refused.")
 @click.option("--token-file", metavar="FILE", help="A file with the token that the server demands.")
+@click.option("--ca-file", metavar="FILE", help="Certificates to trust, as PEM, for https and gRPC with TLS.")
 @click.option("--only", metavar="TEXT", multiple=True, help="Run only cases whose id contains this text.")
 @click.option("--reload", is_flag=True, help="Also load and unload the model, which fails requests of other clients.")
 @click.option("--timeout", type=click.FloatRange(0.1), default=15.0, show_default=True, help="Seconds for an answer.")
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 @FORMAT_OPTION
 @handles_errors
 def conform(url: str | None, lists: bool, format_: str, **options: Any) -> None:
-    """Test the server at URL, which may be of any make: some 300 cases, right requests and wrong ones.
+    """Test the server at URL, which may be of any make: some 330 cases, right requests and wrong ones.
 
     Each case tests one sentence of the protocol, of its extensions by Triton, or of HTTP. Exits with 1 if the server
     violates a sentence with "must", or an extension that it announces.
@@ -60,6 +61,7 @@ def _run(
     model: str | None,
     request: str | None,
     token_file: str | None,
+    ca_file: str | None,
     only: Sequence[str],
     reload: bool,
     timeout: float,
@@ -68,8 +70,10 @@ def _run(
     from ...conformance.target import discover
 
     token = _read(token_file).strip() if token_file is not None else None
+    if ca_file is not None:
+        _read(ca_file)  # an error of the file is told apart from one of the connection
     given = _request(request) if request is not None else None
-    target = discover(http_client(url, token, timeout), model, given)
+    target = discover(http_client(url, token, timeout, ca_file), model, given)
     target.reloads = reload
     _connect_grpc(target, grpc, timeout)
     if format_ == "text":
@@ -86,7 +90,9 @@ def _connect_grpc(target: Target, address: str | None, timeout_s: float) -> None
     require_package("grpc", "grpc", "tests of gRPC")
     from ...conformance.grpc_client import GrpcClient
 
-    target.grpc = GrpcClient(address, target.http.token, timeout_s)
+    ca_file = target.http.ca_file
+    certificates = _read(ca_file).encode() if ca_file is not None else None
+    target.grpc = GrpcClient(address, target.http.token, timeout_s, certificates)
 
 
 def _read(file: str) -> str:

@@ -54,7 +54,7 @@ class Batcher:
         self._run, self._limits, self._batching, self._observer = run, limits, batching, observer
         self._clock = clock
         self._queue, self._times = RequestQueue(), RunTimes()
-        self._threads = ThreadPoolExecutor(limits.sessions, "jsonnx-run")
+        self._threads: ThreadPoolExecutor | None = ThreadPoolExecutor(limits.sessions, "jsonnx-run")
         self._running = 0
         self._is_scheduled = False
         self._delay: asyncio.TimerHandle | None = None
@@ -90,8 +90,25 @@ class Batcher:
         return {name: np.concatenate([part[name] for part in outputs]) for name in outputs[0]}
 
     async def drain(self) -> None:
-        """Waits until no request waits or is computed."""
+        """Waits until no request waits or is computed, and ends threads and timers, which would keep the model.
+
+        The loop's own threads run what comes later.
+        """
         await self._is_idle.wait()
+        for timer in (self._delay, self._expiry):
+            if timer is not None:
+                timer.cancel()
+        self._delay, self._expiry, self._next_expiry_s = None, None, inf
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
+            self._threads = None
+
+    def close(self) -> None:
+        """Ends the threads and timers, which keep the model in memory; no request may wait or be computed."""
+        self._threads.shutdown(wait=False)
+        for timer in (self._delay, self._expiry):
+            if timer is not None:
+                timer.cancel()
 
     # -- the queue -----------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import threading
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -297,6 +300,26 @@ def test_drain_waits_for_all_requests() -> None:
         return all(wait.done() for wait in waits), round(loop.time(), 3)
 
     assert played(scenario)[0] == (True, 0.023)
+
+
+def test_a_drained_batcher_keeps_no_model_and_still_answers() -> None:
+    async def main() -> None:
+        batcher = Batcher(lambda feeds: {"y": feeds["x"]}, BatchLimits(sessions=2), ALLOWED, NoObserver())
+        await batcher.infer(rows(1.0))
+        before = {thread for thread in threading.enumerate() if thread.name.startswith("jsonnx-run")}
+        await batcher.drain()
+        for thread in before:
+            await asyncio.to_thread(thread.join, 5)
+            assert not thread.is_alive()
+        assert (await batcher.infer(rows(2.0)))["y"].tolist() == [[2.0]]
+        await batcher.drain()
+        kept = weakref.ref(batcher)
+        del batcher
+        await asyncio.sleep(0.01)  # the loop forgets the calls that it made
+        gc.collect()
+        assert kept() is None
+
+    asyncio.run(main())
 
 
 def test_an_array_at_an_odd_address_is_copied() -> None:
