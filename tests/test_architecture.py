@@ -18,14 +18,14 @@ PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 ARROWS = """
 callbacks: pipeline runtime core
 cli/servers: cli server conformance language_server mcp_server pipeline render runtime core
-cli: ray server pipeline render runtime data lint lowering interop frontend layers sections backend library core
+cli: ray pipeline render runtime data lint lowering interop frontend layers sections backend library core
 ray: server pipeline hyperparameter_search render runtime collective data frontend sections backend core
 conformance/cases: conformance
 conformance: core
 server/http: server/page server/grpc server/http/middleware server/models server/monitoring server/protocol server
     pipeline runtime backend core
 server/http/middleware: server/monitoring server/protocol
-server/page: server/models server/monitoring server/protocol server pipeline html_report data layers backend core
+server/page: server/models server/protocol server pipeline html_report data layers backend core
 server/grpc: server/monitoring server/protocol server core
 server: server/rows server/models server/batching server/monitoring server/protocol backend data core
 server/deployment: server/batching pipeline runtime data backend core

@@ -7,9 +7,11 @@ import json
 import py_compile
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import jsonnx
 import pytest
@@ -136,3 +138,37 @@ def test_other_files_are_refused(models: dict[str, Path], tmp_path: Path) -> Non
     done = command("client", str(models["diabetes"]), "-o", str(tmp_path / "a.js"), status=2)
     assert "there are no clients in files like 'a.js'" in done.stderr
     assert "name a file .py or .ts" in done.stderr
+
+
+class Busy(BaseHTTPRequestHandler):
+    """Answers that the server is busy, and then with a prediction."""
+
+    answers: ClassVar[list[tuple[int, dict[str, str], bytes]]] = []
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        status, headers, body = self.answers.pop(0)
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: object) -> None:
+        """Prints nothing."""
+
+
+def test_a_client_waits_for_a_busy_server(models: dict[str, Path], tmp_path: Path) -> None:
+    generated(models["diabetes"], tmp_path / "diabetes.py")
+    diabetes = module_of(tmp_path / "diabetes.py")
+    with HTTPServer(("127.0.0.1", 0), Busy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        client = diabetes.Client(f"http://127.0.0.1:{server.server_port}")
+        busy = 503, {"Retry-After": "0"}, b"{}"
+        Busy.answers = [(429, {}, b"{}"), busy, (200, {}, b'{"prediction": 7}')]
+        assert client.predict({}) == 7
+        Busy.answers = [busy, busy, busy, (503, {}, b"<html>")]
+        with pytest.raises(diabetes.ServerError) as caught:
+            client.predict({})
+        assert (caught.value.status, caught.value.code, Busy.answers) == (503, "server-error", [])
+        server.shutdown()

@@ -98,7 +98,10 @@ def compile(
     changes: tuple[str, ...],
     limits: Mapping[str, Any],
 ) -> None:
-    """Compile a spec to an ONNX model. If it exceeds the budget of the spec or of the options, nothing is written."""
+    """Compile a spec to an ONNX model. If it exceeds the budget of the spec or of the options, nothing is written.
+
+    Labels and thresholds of the outputs, if it has any, are also written beside the model, to NAME.labels.json.
+    """
     from ..core.diagnostics import CompileError
     from ..core.files.files import refuse_overwrite
     from ..core.files.run_layout import labels_path

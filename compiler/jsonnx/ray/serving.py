@@ -39,7 +39,7 @@ def app(
     has JSONNX_TOKEN answer no request without it. Raises UsageError.
     """
     serve = require_package("ray.serve", "ray", "jsonnx.ray.app")
-    require_package("starlette", "serve", "jsonnx.ray.app")
+    require_package("orjson", "ray", "jsonnx.ray.app")
     from ..server.models.model_options import ModelOptions
     from ..server.models.model_sources import model_sources
     from ..server.options import ServerOptions

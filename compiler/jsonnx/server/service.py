@@ -58,6 +58,7 @@ class InferenceService:
             "platform": PLATFORM,
             "inputs": [_tensor_metadata(input, type) for input, type in inputs.items()],
             "outputs": [_tensor_metadata(output, type) for output, type in served.outputs.items()],
+            "properties": {"batching": f"{'on' if served.batching.is_allowed else 'off'}: {served.batching.reason}"},
         }
 
     def model_config(self, name: str, version: str | None = None) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from jsonnx import Trainer
 from jsonnx.backend import ModelWriter, external_data
 from jsonnx.core.diagnostics import UsageError
 from jsonnx.core.files.files import TEMPORARY_NAME
+from jsonnx.core.files.run_layout import LABELS_FILE
 from jsonnx.pipeline.run_folder import run_lock
 from jsonnx.pipeline.run_folder.run_folder import RunFolder
 
@@ -72,7 +73,7 @@ class Saves:
         run.save_best_checkpoint(self.trainer)
         run.save_checkpoint(self.trainer)
         run.write_weights(self.trainer.weights())
-        run.write_model(large_model(content))
+        run.write_model(large_model(content), labels=content)
         run.write_texts({run.paths.run_info: json.dumps({"content": content.decode()})})
 
     def _run(self, path: Path, fault: Fault | None, log: Path | None = None) -> int:
@@ -115,6 +116,8 @@ class Saves:
                 return f"broken: {name} is neither the old file nor the new one"
         if not weight_files_of(found["model.onnx"]) <= found.keys():
             return "broken: the weights of the model were lost"
+        if found.get(LABELS_FILE, name_of(found["model.onnx"])) != name_of(found["model.onnx"]):
+            return "broken: the labels are those of another model"
         newest = max(name for name in self.old if "step-" in name)
         if not any("step-" in name and name >= newest for name in found):
             return "broken: the newest checkpoint was lost"
@@ -141,6 +144,11 @@ def large_model(content: bytes) -> ModelWriter:
     tensor = onnx.TensorProto(name="weights", data_type=onnx.TensorProto.UINT8, dims=weights.shape)
     graph = onnx.GraphProto(name=content.decode(), initializer=[tensor])
     return ModelWriter(onnx.ModelProto(graph=graph), [weights])
+
+
+def name_of(model: bytes) -> bytes:
+    """The content of which a large model was made."""
+    return onnx.load_model_from_string(model).graph.name.encode()
 
 
 def weight_files_of(model: bytes) -> set[str]:

@@ -73,11 +73,19 @@ def client(url: str, model: Path) -> jsonnx.Client:
 
 
 def replica_processes() -> list[int]:
-    """The processes of this cluster's replicas that are alive: children of the node, whose session folder it names."""
+    """The processes of this cluster's replicas that are alive: they descend from this process."""
     done = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
-    processes = [line.split(None, 2) for line in done.stdout.splitlines()]
-    nodes = {pid for pid, _, arguments in processes if os.environ["RAY_TMPDIR"] in arguments}
-    return [int(pid) for pid, parent, text in processes if text.startswith("ray::ServeReplica:") and parent in nodes]
+    processes = {int(pid): (int(parent), text) for pid, parent, text in map(_columns, done.stdout.splitlines())}
+
+    def descends(pid: int) -> bool:
+        return pid == os.getpid() or (pid in processes and descends(processes[pid][0]))
+
+    return [pid for pid, (_, text) in processes.items() if text.startswith("ray::ServeReplica:") and descends(pid)]
+
+
+def _columns(line: str) -> tuple[str, str, str]:
+    pid, parent, *text = line.split(None, 2)
+    return pid, parent, text[0] if text else ""
 
 
 def test_answers_are_those_of_the_command(client: jsonnx.Client, model: Path, tmp_path: Path) -> None:

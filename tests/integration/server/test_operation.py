@@ -48,8 +48,9 @@ def half_sent(server: ServeProcess) -> tuple[socket.socket, bytes]:
     client = socket.create_connection(("127.0.0.1", server.port), timeout=30)
     head = f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     client.sendall(head + body[:10])
-    in_flight = "jsonnx_requests_in_flight 2.0"
-    while in_flight not in server.request("GET", "/metrics").body.decode():
+    end = time.monotonic() + 60
+    while "jsonnx_requests_in_flight 2.0" not in server.request("GET", "/metrics").body.decode():
+        assert time.monotonic() < end
         time.sleep(0.02)
     return client, body[10:]
 
@@ -155,7 +156,7 @@ def test_http_and_grpc_are_encrypted(model: Path) -> None:
 
 
 def test_rows_bodies_and_time_are_limited(model: Path) -> None:
-    with serve_process(model, "--max-rows", 2, "--max-body", 0.01, "--timeout", 0.5) as server:
+    with serve_process(model, "--max-rows", 2, "--max-body", 0.01, "--timeout", 3) as server:
         assert server.request("POST", INFER, rows_of(2)).status == 200
         answer = server.request("POST", INFER, rows_of(3))
         assert (answer.status, answer.json["code"]) == (413, "too-large")

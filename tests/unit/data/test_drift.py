@@ -68,7 +68,7 @@ def test_what_an_index_means() -> None:
 
 def test_the_bins_of_numbers() -> None:
     few = NumberStatistics.of(np.array([1, 2, 2, 5, np.nan]))
-    assert (few.edges, few.bins, few.missing, few.min, few.max) == ((1.5, 3.5), (1, 2, 1), 1, 1, 5)
+    assert (few.edges, few.bins, few.missing, few.min, few.max) == ((0.5, 1.5, 3.5, 6.5), (0, 1, 2, 1, 0), 1, 1, 5)
     many = NumberStatistics.of(np.arange(1000.0))
     assert set(many.bins) == {100}
     zeros = NumberStatistics.of(np.concatenate([np.zeros(500), np.linspace(1, 2, 500)]))
@@ -99,6 +99,18 @@ def test_all_texts_are_counted(values: list[str | None]) -> None:
     counts.add(array)
     assert counts.bins.tolist() == [*statistics.values.values(), statistics.others, statistics.missing]
     assert counts.unknown == statistics.others == 0
+
+
+def test_a_number_beside_a_constant_is_drift() -> None:
+    constant = NumberStatistics.of(np.full(100, 3.0))
+    assert (len(constant.edges), constant.bins) == (2, (0, 100, 0))
+    counts = FeatureCounts(DescribedFeature(Feature("x", "x"), constant))
+    counts.add(np.full(60, 3.0))
+    assert counts.drift().psi == pytest.approx(0)
+    counts.add(np.full(60, 4.0))
+    assert counts.drift().meaning == "large"
+    extreme = NumberStatistics.of(np.array([-1.7e308, 1.7e308]))
+    assert np.isfinite(extreme.edges).all()
 
 
 def test_missing_unknown_and_distant_values_are_counted() -> None:

@@ -43,8 +43,8 @@ def write_changed(change: Callable[[Row], None], file: str = "changed.csv") -> s
     return file
 
 
-def drift(data: str, *options: str, status: int = 0) -> dict[str, Any]:
-    result = command("drift", "run", "--data", data, "--format", "json", *options, status=status)
+def drift(data: str, *options: str, status: int = 0, run: str = "run") -> dict[str, Any]:
+    result = command("drift", run, "--data", data, "--format", "json", *options, status=status)
     document: dict[str, Any] = json.loads(result.stdout)
     return document
 
@@ -126,6 +126,27 @@ def test_the_tokens_that_a_lookup_rejects_are_unknown() -> None:
     document = json.loads(command("drift", "lookup", "--data", "new.csv", "--format", "json").stdout)
     assert document["columns"][0]["unknown"] == 1
     assert (document["rows"], document["predicted_rows"]) == (81, 80)
+
+
+def test_the_words_that_a_vocabulary_lacks() -> None:
+    reviews = [f"A Fine, film {number}!" for number in range(100)]
+    Path("films.json").write_text(json.dumps({"review": reviews, "y": [1.0] * 100}))
+    words = ["a", "fine", "film", *map(str, range(100))]
+    spec = {
+        "inputs": {"review": {"shape": [], "dtype": "string"}},
+        "layers": [
+            {"type": "TextVectorization", "vocabulary": words, "output_mode": "multi_hot"},
+            {"type": "Dense", "name": "y", "units": 1},
+        ],
+        "training": {"data": {"train": "films.json"}, "loss": "mse", "epochs": 1, "seed": 1},
+    }
+    Path("words.json").write_text(json.dumps(spec))
+    command("train", "words.json", "-o", "words", "--quiet")
+    Path("new.json").write_text(json.dumps({"review": [text.replace("Fine", "great") for text in reviews]}))
+    document = json.loads(command("drift", "words", "--data", "new.json", "--format", "json", status=1).stdout)
+    assert document["drifted"][0] == "review (unknown words)"
+    assert [column["column"] for column in document["columns"]] == ["review (words)", "review (unknown words)"]
+    assert drift("films.json", status=0, run="words")["columns"][1]["psi"] == 0
 
 
 def test_few_rows_are_not_judged() -> None:

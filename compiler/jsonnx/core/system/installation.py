@@ -19,7 +19,7 @@ PACKAGE_BY_EXTRA = {
     "tensorboard": "tensorboardX",
     "mlflow": "mlflow-skinny sqlalchemy alembic",
     "wandb": "wandb",
-    "ray": "ray[data,serve,train,tune] starlette uvicorn httptools orjson uvloop prometheus-client",
+    "ray": "ray[data,serve,train,tune] orjson",
     "serve": "starlette uvicorn httptools orjson uvloop prometheus-client",
     "grpc": "grpcio",
     "lsp": "pygls",

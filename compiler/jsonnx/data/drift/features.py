@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import gcd, prod
+from functools import cached_property
+from math import gcd, nan, prod
+from string import ascii_lowercase, ascii_uppercase, punctuation
 from typing import Any, Literal
 
 import numpy as np
@@ -12,14 +14,41 @@ import numpy as np
 MAX_VALUES_PER_ROW = 1024
 """Numbers of a row, such as pixels, of which mean and standard deviation are taken; of more, every n-th one is."""
 
-Measure = Literal["value", "mean", "deviation", "length", "words", "class", "label"]
+Measure = Literal["value", "mean", "deviation", "length", "words", "unknown words", "class", "label"]
 """What of a row is a feature's value: an element, the mean or the standard deviation of its numbers, the number of its
-steps without padding, the number of words of its text, its predicted class, or whether one label of several holds."""
+steps without padding, the number of words of its text, their share that a vocabulary lacks, its predicted class, or
+whether one label of several holds."""
 
 MISSING_TEXT = ""
 
 FeatureValues = np.ndarray | list[str | None]
 """The value of each row: float64, with NaN for a missing number, or texts, with None for a missing one."""
+
+
+@dataclass(frozen=True)
+class TextVocabulary:
+    """The words that a TextVectorization knows, and its standardization of texts."""
+
+    words: tuple[str, ...]
+    lowers: bool
+    strips_punctuation: bool
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.words)
+
+    def unknown_share(self, text: str) -> float:
+        """The share of the words of a text that are unknown; NaN if it has no words."""
+        if self.lowers:
+            text = text.translate(_LOWERED)
+        if self.strips_punctuation:
+            text = text.translate(_WITHOUT_PUNCTUATION)
+        words = text.split()
+        return sum(word not in self._known for word in words) / len(words) if words else nan
+
+
+_LOWERED = str.maketrans(ascii_uppercase, ascii_lowercase)
+_WITHOUT_PUNCTUATION = str.maketrans("", "", punctuation)
 
 
 @dataclass(frozen=True)
@@ -39,6 +68,8 @@ class Feature:
     """The names of predicted classes."""
     cut: float | None = None
     """The number of an output above which a label holds; None if the greatest number has the class."""
+    vocabulary: TextVocabulary | None = None
+    """The words that are known."""
 
     @property
     def title(self) -> str:
@@ -93,6 +124,11 @@ def word_counts(texts: Sequence[str | None]) -> np.ndarray:
     return np.array([np.nan if text is None else len(text.split()) for text in texts], np.float64)
 
 
+def _unknown_words(feature: Feature, array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    vocabulary, texts = feature.vocabulary, _texts(rows[:, feature.index or 0])
+    return np.array([nan if text is None or vocabulary is None else vocabulary.unknown_share(text) for text in texts])
+
+
 def _class(feature: Feature, array: np.ndarray, rows: np.ndarray) -> list[str | None]:
     numbers = rows.argmax(1) if feature.cut is None else (rows[:, 0] > feature.cut).astype(np.int64)
     return _named(feature.labels, numbers, np.isnan(rows).any(1))
@@ -124,6 +160,7 @@ _MEASURES: dict[Measure, Callable[[Feature, np.ndarray, np.ndarray], FeatureValu
     "deviation": _deviation,
     "length": _length,
     "words": _words,
+    "unknown words": _unknown_words,
     "class": _class,
     "label": _label,
 }

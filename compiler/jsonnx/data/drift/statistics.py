@@ -15,6 +15,8 @@ QUANTILES = np.arange(1, 10) / 10
 """The edges of the bins of numbers: deciles."""
 MAX_DISTINCT_BINS = 20
 """Maximum number of distinct numbers that have a bin each; of more, the bins are deciles."""
+CONSTANT_MARGIN = 1e-6
+"""The relative difference from which a number is another one than that of a column with a single number."""
 MAX_VALUES = 200
 """The most frequent values of a feature of texts that are kept."""
 MAX_VALUE_LENGTH = 200
@@ -73,16 +75,25 @@ def _moments(finite: np.ndarray) -> list[float | None]:
 
 
 def _edges(finite: np.ndarray) -> np.ndarray:
-    """The midpoints between few distinct numbers; of many, those below the deciles, and above a number that is several
-    deciles, so that it has a bin of its own."""
+    """The midpoints between few distinct numbers, and edges around them, so that other numbers have bins of their own.
+
+    Of many, the midpoints below the deciles, and above a number that is several deciles, which has a bin of its own.
+    """
     distinct = np.unique(finite)
-    midpoints = distinct[:-1] / 2 + distinct[1:] / 2
-    if len(distinct) > MAX_DISTINCT_BINS:
-        ranks = np.searchsorted(distinct, np.quantile(finite, QUANTILES, method="higher"))
-        repeated = ranks[1:][ranks[1:] == ranks[:-1]]
-        chosen = np.concatenate([ranks[ranks > 0] - 1, repeated[repeated < len(midpoints)]])
-        midpoints = midpoints[np.unique(chosen)]
-    return np.unique(midpoints)
+    with np.errstate(over="ignore"):
+        halves = np.diff(distinct) / 2
+        midpoints = distinct[:-1] + halves
+        if len(distinct) > MAX_DISTINCT_BINS:
+            ranks = np.searchsorted(distinct, np.quantile(finite, QUANTILES, method="higher"))
+            repeated = ranks[1:][ranks[1:] == ranks[:-1]]
+            chosen = np.concatenate([ranks[ranks > 0] - 1, repeated[repeated < len(midpoints)]])
+            edges = midpoints[np.unique(chosen)]
+        elif len(distinct):
+            margins = halves if len(halves) else np.maximum(np.abs(distinct), 1) * CONSTANT_MARGIN
+            edges = np.array([distinct[0] - margins[0], *midpoints, distinct[-1] + margins[-1]])
+        else:
+            edges = distinct
+    return np.unique(edges[np.isfinite(edges)])
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from itertools import pairwise
 from math import isfinite, prod
 from typing import Any, get_args
 
 from ...core.types import TensorType
-from .features import Feature, Measure
+from .features import Feature, Measure, TextVocabulary
 from .statistics import (
     CategoryStatistics,
     ColumnStatistics,
@@ -55,6 +56,7 @@ def _feature_to_json(described: DescribedFeature) -> dict[str, Any]:
         "pad_value": feature.pad_value,
         "labels": [*feature.labels] or None,
         "threshold": feature.cut,
+        "vocabulary": None if feature.vocabulary is None else asdict(feature.vocabulary),
     }
     given = {key: value for key, value in optional.items() if value is not None}
     identity = {"name": feature.name, "source": feature.source, "measure": feature.measure}
@@ -96,10 +98,21 @@ def _feature_from_json(value: object) -> DescribedFeature:
         pad_value,
         labels,
         _optional_number(document, "threshold"),
+        _vocabulary_from_json(document["vocabulary"]) if "vocabulary" in document else None,
     )
+    if measure == "unknown words" and feature.vocabulary is None:
+        raise ValueError("lacks the vocabulary of the unknown words")
     if (measure in TEXT_MEASURES and len(labels) < 2) or (measure == "length" and pad_value is None):
         raise ValueError(f"lacks what the measure {measure!r} needs")
     return DescribedFeature(feature, _statistics_from_json(document))
+
+
+def _vocabulary_from_json(value: object) -> TextVocabulary:
+    document = _object(value)
+    words, lowers, strips = _list(document, "words"), document.get("lowers"), document.get("strips_punctuation")
+    if not all(isinstance(word, str) for word in words) or not (isinstance(lowers, bool) and isinstance(strips, bool)):
+        raise ValueError("has a vocabulary that is none")
+    return TextVocabulary(tuple(words), lowers, strips)
 
 
 def _statistics_from_json(document: dict[str, Any]) -> ColumnStatistics:
@@ -124,8 +137,8 @@ def require_sources(described: Iterable[DescribedFeature], types: Mapping[str, T
             raise ValueError(f"has statistics of {feature.source!r}, which the model lacks")
         sizes = type.shape[1:] if feature.measure != "mean" else type.shape[-1:]
         size = prod(size for size in sizes if isinstance(size, int))
-        is_text, takes_text = type.dtype == "string", feature.measure in ("value", "words", "length")
-        takes_number = feature.measure != "words"
+        is_text, takes_text = type.dtype == "string", feature.measure in ("value", "words", "unknown words", "length")
+        takes_number = feature.measure not in ("words", "unknown words")
         if (feature.index or 0) >= size or not (takes_text if is_text else takes_number):
             raise ValueError(f"has statistics of {feature.title!r} that do not fit the model")
 

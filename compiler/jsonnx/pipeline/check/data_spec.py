@@ -9,6 +9,7 @@ from ...analysis.output_layer import VALUE_PRESERVING_LAYERS, unwrapped
 from ...analysis.shape_inference import TypedNetwork
 from ...core.date_formats import FormatName
 from ...core.diagnostics import JsonPath
+from ...data.drift.features import TextVocabulary
 from ...data.samples.data_spec import DataSpec, IndexRange, make_data_spec
 from ...layers.attention.position_embeddings import PositionEmbedding
 from ...layers.core import Embedding, ReversibleEmbedding
@@ -17,6 +18,7 @@ from ...layers.ops.unary import NanToNum
 from ...layers.preprocessing.date_features import DateFeatures
 from ...layers.preprocessing.imputation import MISSING_TEXT, Imputation
 from ...layers.preprocessing.lookup import IntegerLookup, StringLookup
+from ...layers.preprocessing.text_vectorization import TextVectorization
 from ...training.metrics.objective import Objective
 
 
@@ -45,6 +47,22 @@ def input_vocabularies(typed: TypedNetwork) -> dict[str, frozenset[Any]]:
             tokens = frozenset([*table.tokens, *masks])
             vocabularies[source] = tokens & vocabularies.get(source, tokens)
     return vocabularies
+
+
+def text_vocabularies(typed: TypedNetwork) -> dict[str, TextVocabulary]:
+    """For each input of texts of which a TextVectorization looks up single words in a vocabulary of the spec: that."""
+    return {
+        source: TextVocabulary(
+            tuple(map(str, layer.table.tokens)),
+            "lower" in (layer.standardize or ""),
+            "strip" in (layer.standardize or ""),
+        )
+        for layer, _, source, _ in input_readers(typed)
+        if isinstance(layer, TextVectorization)
+        and layer.vocabulary is not None
+        and layer.split == "whitespace"
+        and layer.ngrams is None
+    }
 
 
 def inputs_with_missing_values(typed: TypedNetwork) -> frozenset[str]:

@@ -24,7 +24,7 @@ from ...runtime.session.session import Session
 from ...sections.columns import assigned_columns
 from ...sections.data_section import DataSection
 from ..check.check import CheckedSpec
-from ..check.data_spec import date_inputs
+from ..check.data_spec import date_inputs, text_vocabularies
 from ..compile.output_classes import ClassKind, OutputClasses, output_classes
 from ..train.run_data import RunData
 from ..train.trainer import Trainer
@@ -66,10 +66,14 @@ def _described_inputs(
     assigned = assigned_columns(section.x if section is not None else None, "x", types)
     pad_value = section.sequences.pad_value if section is not None and section.sequences is not None else 0.0
     dates = date_inputs(checked.require())
+    vocabularies = text_vocabularies(checked.require())
     values: dict[Feature, list[FeatureValues]] = {}
     for arrays in read_parts(train.select_inputs(types), rows):
         for name, type in types.items():
             for feature in array_features(name, assigned[name].names, type, arrays[name], pad_value):
+                values.setdefault(feature, []).append(feature.values(arrays[name]))
+            if name in vocabularies:
+                feature = Feature(assigned[name].names[0], name, "unknown words", vocabulary=vocabularies[name])
                 values.setdefault(feature, []).append(feature.values(arrays[name]))
     counts = Counter(feature.title for feature in values)
     return tuple(

@@ -58,7 +58,9 @@ class InferenceCalls:
         return MESSAGES["ServerMetadataResponse"](**self._service.server_metadata())
 
     async def _model_metadata(self, request: Message) -> Message:
-        return MESSAGES["ModelMetadataResponse"](**self._service.model_metadata(request.name, request.version or None))
+        document = self._service.model_metadata(request.name, request.version or None)
+        document.pop("properties")  # not among the fields of the message
+        return MESSAGES["ModelMetadataResponse"](**document)
 
     async def _model_config(self, request: Message) -> Message:
         config = self._service.model_config(request.name, request.version or None)

@@ -14,6 +14,7 @@ from ..options import ServerOptions
 from ..page.routes import page_routes
 from ..protocol.errors import RequestError
 from ..service import InferenceService
+from .drift_routes import drift_routes
 from .predict_routes import predict_routes
 from .protocol_routes import protocol_routes
 from .responses import error_response
@@ -22,7 +23,13 @@ from .responses import error_response
 def create_app(service: InferenceService, options: ServerOptions, routes: Sequence[Route] = ()) -> Starlette:
     """The application that answers with a service; `routes` are further ones."""
     app = Starlette(
-        routes=[*protocol_routes(service), *predict_routes(service), *page_routes(service), *routes],
+        routes=[
+            *protocol_routes(service),
+            *predict_routes(service),
+            *drift_routes(service),
+            *page_routes(service),
+            *routes,
+        ],
         exception_handlers={RequestError: _answer_failure, HTTPException: _answer_http_error, Exception: _answer_bug},
     )
     app.router.redirect_slashes = False

@@ -17,7 +17,6 @@ from ..options import ServerOptions
 from ..page.routes import PUBLIC_PATHS as PAGE_PATHS
 from ..service import InferenceService
 from .app import create_app
-from .drift_routes import drift_routes
 from .metrics_route import metrics_route
 from .middleware.permission import PROBES, Permission, is_loopback
 from .middleware.request_middleware import RequestMiddleware, RequestSettings
@@ -45,7 +44,7 @@ class Application:
             options.max_body_bytes,
             self.tracing,
         )
-        routes = [metrics_route(self.metrics), *drift_routes(self.service, self.metrics)]
+        routes = [metrics_route(self.metrics)]
         self.asgi = RequestMiddleware(create_app(self.service, options, routes), settings)
 
     def observe(self, served: ServedModel) -> Observer:

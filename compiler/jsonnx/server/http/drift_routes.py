@@ -8,13 +8,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ..monitoring.server_metrics import ServerMetrics
+from ..monitoring.input_monitor import InputMonitor
+from ..monitoring.model_metrics import ModelMetrics
 from ..protocol.errors import bad_request
 from ..service import InferenceService
 from .responses import json_response
 
 
-def drift_routes(service: InferenceService, metrics: ServerMetrics) -> list[Route]:
+def drift_routes(service: InferenceService) -> list[Route]:
     """The routes that tell how the values of requests differ from the training data of a model."""
 
     async def drift(request: Request) -> Response:
@@ -22,8 +23,10 @@ def drift_routes(service: InferenceService, metrics: ServerMetrics) -> list[Rout
         name = request.path_params.get("model") or (names[0] if len(names) == 1 else None)
         if name is None:
             raise bad_request("the server has several models", f"name one: /drift/{names[0]}")
-        served = service.repository.model(name, request.path_params.get("version")).served
-        document = await asyncio.to_thread(metrics.model(served.name, served.version).inputs.document)
+        loaded = service.repository.model(name, request.path_params.get("version"))
+        observer, served = loaded.observer, loaded.served
+        monitor = observer.inputs if isinstance(observer, ModelMetrics) else InputMonitor(None, "it is not measured")
+        document = await asyncio.to_thread(monitor.document)
         return json_response({"model": served.name, "version": served.version, **document})
 
     paths = ("/drift", "/drift/{model}", "/drift/{model}/versions/{version}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import ssl
 from dataclasses import dataclass
@@ -65,10 +66,11 @@ def listen(options: ServerOptions) -> Listener:
     tls = _tls_context(options.tls_certificate, options.tls_key)
     try:
         found = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, *_, address = found[0]
+        family, *_, address = min(found, key=lambda item: item[0] != socket.AF_INET)  # where most clients look
         return Listener(socket.create_server(address[:2], family=family, backlog=BACKLOG), tls)
     except OSError as error:
-        reason = error.strerror or str(error)
+        has_number = error.errno is not None and not isinstance(error, socket.gaierror)
+        reason = os.strerror(error.errno or 0) if has_number else error.strerror or str(error)
         message = f"cannot listen on {options.host} port {options.port}: {reason}"
         help = "--port 0 takes a free port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else None
         raise UsageError("address-unavailable", message, help) from error

@@ -39,7 +39,7 @@ def report_models(repository: ModelRepository, options: ServerOptions, log: Requ
         placement = _placement_text(loaded)
         message = (
             f"model {served.name} version {served.version}: {served.path}, {provider}{placement}, "
-            f"{threads} threads, {sessions} sessions, {shared}"
+            f"threads {threads}, sessions {sessions}, {shared}"
         )
         log.event(
             "model",

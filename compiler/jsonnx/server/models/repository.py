@@ -56,6 +56,7 @@ class LoadedModel:
         while self.requests:
             await asyncio.sleep(DRAIN_INTERVAL_S)
         await self.batcher.drain()
+        self.batcher.close()
 
 
 @dataclass

@@ -26,6 +26,12 @@ MIN_WINDOW_ROWS = 5000
 """The drift is that of the last 5,000 to 10,000 rows, so that rows of long ago do not hide it."""
 
 
+NO_STATISTICS = (
+    "the model has no data_statistics.json, which `jsonnx train` writes to the RUN folder unless the spec has "
+    "`training.data.statistics: false`"
+)
+
+
 class MonitorSample(NamedTuple):
     """A number for Prometheus: of a counter, its name has no `_total`."""
 
@@ -45,7 +51,7 @@ class InputMonitor:
 
     def __init__(self, statistics: DataStatistics | None, reason: str | None = None) -> None:
         self.reason = reason
-        """Why there are no figures, as a sentence's end; None if there are some."""
+        """Why there are no figures, as a clause; None if there are some."""
         self.skipped_rows = 0
         """Rows that were not counted, because they came faster than they could be."""
         self._columns = None if statistics is None else _WindowedCounts(DriftCounts.of(statistics.columns))
@@ -60,8 +66,10 @@ class InputMonitor:
         """The monitor of a model, with the statistics in its RUN folder, or beside the model's file."""
         try:
             return InputMonitor(read_data_statistics(path if path.is_dir() else path.parent, session))
-        except (UsageError, CompileError) as error:
-            return InputMonitor(None, str(error))
+        except UsageError:
+            return InputMonitor(None, NO_STATISTICS)
+        except CompileError as error:
+            return InputMonitor(None, f"its data_statistics.json is of no use: {error.diagnostics[0].message}")
 
     def predicted(self, feeds: Feeds, outputs: Feeds) -> None:
         """Takes what a request gave, and what it got."""

@@ -122,10 +122,11 @@ class _DocumentBuilder:
         for path, suffix in (("/v2/models/{model}", ""), ("/v2/models/{model}/versions/{version}", "_version")):
             paths |= self._model_paths(path, suffix, not_ready)
         drift = "How inputs and predictions differ from the training data"
-        paths["/v2/models/{model}/drift"] = {
-            "parameters": self._parameters(False),
-            "get": self._operation("drift", drift, ref("Drift"), _MODEL_ERRORS),
-        }
+        for path, suffix in (("/drift/{model}", ""), ("/drift/{model}/versions/{version}", "_version")):
+            paths[path] = {
+                "parameters": self._parameters(bool(suffix)),
+                "get": self._operation(f"drift{suffix}", drift, ref("Drift"), _MODEL_ERRORS),
+            }
         return paths | self._repository_paths()
 
     def _model_paths(self, path: str, suffix: str, not_ready: dict[str, Any]) -> dict[str, Any]:

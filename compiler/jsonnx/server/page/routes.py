@@ -14,8 +14,6 @@ from starlette.routing import Route
 
 from ...html_report.page import page_asset
 from ..models.served_model import ServedModel
-from ..monitoring.input_monitor import InputMonitor
-from ..monitoring.model_metrics import ModelMetrics
 from ..service import InferenceService
 from .form_document import ModelForm
 from .openapi import openapi_document
@@ -33,7 +31,16 @@ PUBLIC_PATHS = (*PAGES, "/page/")
 
 _STYLES = ("page.css",)
 _SCRIPTS = {
-    "page.js": ("requests.js", "examples.js", "canvas.js", "form.js", "results.js", "figures.js", "page.js"),
+    "page.js": (
+        "requests.js",
+        "examples.js",
+        "canvas.js",
+        "form.js",
+        "results.js",
+        "figures.js",
+        "drift.js",
+        "page.js",
+    ),
     "docs.js": ("requests.js", "docs.js"),
 }
 """The files of each script that is served, in the order in which they are run."""
@@ -47,11 +54,6 @@ def page_routes(service: InferenceService) -> list[Route]:
         name, version = request.path_params["model"], request.path_params.get("version")
         return _json((await forms.of(service.repository.model(name, version).served)).document)
 
-    async def drift(request: Request) -> Response:
-        observer = service.repository.model(request.path_params["model"]).observer
-        monitor = observer.inputs if isinstance(observer, ModelMetrics) else InputMonitor(None, "it is not measured")
-        return _json(await asyncio.to_thread(monitor.document))
-
     async def openapi(request: Request) -> Response:
         loaded = [await forms.of(item.served) for item in service.repository.loaded()]
         return _json(openapi_document(loaded, service.options.token is not None))
@@ -64,7 +66,6 @@ def page_routes(service: InferenceService) -> list[Route]:
         Route("/openapi.json", openapi),
         Route("/v2/models/{model}/form", form),
         Route("/v2/models/{model}/versions/{version}/form", form),
-        Route("/v2/models/{model}/drift", drift),
     ]
 
 

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from jsonnx.server.http.application import permission_of
 from jsonnx.server.http.middleware.request_middleware import App, RequestMiddleware, RequestSettings
 from jsonnx.server.http.sockets import Listener
-from jsonnx.server.http.start import permission_of
 from jsonnx.server.http.uvicorn_server import UvicornServer, log_libraries, uvicorn_server
 from jsonnx.server.monitoring.request_log import RequestLog
 from jsonnx.server.monitoring.server_metrics import ServerMetrics

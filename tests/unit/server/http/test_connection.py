@@ -17,7 +17,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def _short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "HEAD_TIMEOUT_S", 0.3)
     monkeypatch.setattr(connection, "WRITE_TIMEOUT_S", 0.5)
@@ -43,6 +43,7 @@ def test_large_heads_are_refused() -> None:
         assert server.exchange(post("/", b"", "A: " + "b" * 60_000)).startswith(b"HTTP/1.1 200 ")
 
 
+@pytest.mark.usefixtures("_short_times")
 def test_slow_clients_are_ended() -> None:
     with http_server(app) as server:
         assert server.exchange(b"") == b"", "nothing was sent"
@@ -59,6 +60,7 @@ def test_slow_clients_are_ended() -> None:
             assert time.monotonic() - start < 5
 
 
+@pytest.mark.usefixtures("_short_times")
 def test_an_idle_connection_stays() -> None:
     with http_server(app) as server, server.connect() as client:
         for _ in range(2):
@@ -69,6 +71,7 @@ def test_an_idle_connection_stays() -> None:
         assert read_all(client) == b"", "the head of a further request came too slowly"
 
 
+@pytest.mark.usefixtures("_short_times")
 def test_blank_lines_do_not_keep_a_connection() -> None:
     with http_server(app) as server, server.connect() as client:
         client.sendall(post(close=False))
@@ -77,6 +80,7 @@ def test_blank_lines_do_not_keep_a_connection() -> None:
         assert read_all(client) == b""
 
 
+@pytest.mark.usefixtures("_short_times")
 def test_a_client_must_read_its_answer() -> None:
     with http_server(app) as server, server.connect() as client:
         client.sendall(post("/large"))

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import onnx
 import pytest
 from jsonnx.core.diagnostics import CompileError
 from jsonnx.data.samples.data_errors import FeedError
+from jsonnx.runtime.session.session import Session
 from jsonnx.server.models.model_options import ModelOptions
 from jsonnx.server.models.model_sources import ModelSource
 from jsonnx.server.models.repository import LoadedModel, ModelRepository
@@ -54,8 +57,8 @@ def run(folder: Path, test: Callable[[ModelRepository], Coroutine[Any, Any, None
     asyncio.run(body())
 
 
-async def value_of(loaded: LoadedModel) -> float:
-    return float((await loaded.batcher.infer({"x": np.zeros((1, 2), "float32")}))["y"][0, 0])
+async def value_of(loaded: LoadedModel, deadline_s: float | None = None) -> float:
+    return float((await loaded.batcher.infer({"x": np.zeros((1, 2), "float32")}, deadline_s))["y"][0, 0])
 
 
 def test_a_request_that_holds_a_version_is_answered_by_it(folder: Path) -> None:
@@ -72,6 +75,23 @@ def test_a_request_that_holds_a_version_is_answered_by_it(folder: Path) -> None:
             assert await value_of(old) == 2
             assert await value_of(repository.model("m")) == 20
         await asyncio.wait_for(loading, 30)
+
+    run(folder, test)
+
+
+def test_replaced_models_leave_neither_threads_nor_sessions(folder: Path) -> None:
+    async def test(repository: ModelRepository) -> None:
+        await repository.load_all()
+        before = threading.active_count()
+        for _ in range(5):
+            await asyncio.gather(*(value_of(repository.model("m"), deadline_s=time.monotonic() + 60) for _ in range(4)))
+            await repository.load("m")
+        end = time.monotonic() + 10
+        while threading.active_count() > before + 2 and time.monotonic() < end:
+            await asyncio.sleep(0.01)
+        assert threading.active_count() <= before + 2
+        gc.collect()
+        assert len([item for item in gc.get_objects() if isinstance(item, Session)]) == 2
 
     run(folder, test)
 

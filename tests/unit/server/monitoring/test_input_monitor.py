@@ -143,7 +143,11 @@ def test_a_model_without_statistics_says_why(tmp_path: Path) -> None:
     monitor.predicted(feeds(), outputs())
     document = monitor.document()
     assert document["columns"] == []
-    assert "there is no 'data_statistics.json'" in document["reason"]
+    assert document["reason"].startswith("the model has no data_statistics.json")
+    assert str(tmp_path) not in document["reason"]
+    (tmp_path / "run/data_statistics.json").write_text("{}")
+    document = InputMonitor.open(tmp_path / "run/model.onnx", Session(tmp_path / "run")).document()
+    assert document["reason"] == "its data_statistics.json is of no use: the file has statistics of version None, not 1"
     assert list(monitor.samples()) == []
 
 

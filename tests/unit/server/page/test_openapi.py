@@ -83,7 +83,10 @@ def test_it_has_all_routes_of_the_service_and_no_others(service: InferenceServic
     }
     described = {(path, verb) for path, verb, _ in operations(document)}
     assert {item for item in protocol if item[1] != "head"} == {item for item in described if item[0].startswith("/v2")}
-    assert {path for path, _ in described} - {path for path, _ in protocol} == {f"/predict/{name}" for name in SERVED}
+    assert {path for path, _ in described} - {path for path, _ in protocol} == {
+        *(f"/predict/{name}" for name in SERVED),
+        *("/drift/{model}", "/drift/{model}/versions/{version}"),
+    }
 
 
 @pytest.mark.parametrize("name", ["crashes", "diabetes", "mnist_cnn", "vowels_lstm"])

@@ -77,7 +77,7 @@ def test_the_document_of_the_api_is_served(app: object) -> None:
 
 
 def test_drift_has_a_reason_where_it_is_not_measured(app: object) -> None:
-    status, _, body = asyncio.run(asgi_get(app, "/v2/models/diabetes/drift"))
+    status, _, body = asyncio.run(asgi_get(app, "/drift/diabetes"))
     document = json.loads(body)
     assert status == 200
     assert document["reason"]

@@ -81,33 +81,3 @@ function figuresView(model) {
   setTimeout(poll, 0);
   return element;
 }
-
-// How what comes in, and the predictions, differ from the training data. It is asked for less often: it takes longer.
-const DRIFT_POLL_MILLISECONDS = 10000;
-
-function driftView(model) {
-  const content = el("div", {});
-  const element = lazyDetails("Inputs and predictions beside the training data", () => content);
-  const poll = async () => {
-    if (!element.isConnected) return;
-    if (element.open && document.visibilityState === "visible") {
-      try {
-        const drift = await requestJson(`v2/models/${encodeURIComponent(model.name)}/drift`);
-        content.replaceChildren(...(drift.reason ? [el("p", { class: "quiet" }, `There are no figures: ${drift.reason.replace(/^error\[[\w-]+\]: /, "")}.`)] : driftTables(drift)));
-      } catch (error) {
-        content.replaceChildren(el("p", { class: "quiet" }, error.message));
-      }
-    }
-    setTimeout(poll, DRIFT_POLL_MILLISECONDS);
-  };
-  element.addEventListener("toggle", poll, { once: true });
-  return element;
-}
-
-function driftTables({ columns, outputs }) {
-  const row = ({ column, rows, missing, unknown, out_of_range, psi, meaning }) =>
-    [column, rows, missing, unknown, out_of_range, psi === null ? null : shortText(psi), meaning];
-  const titles = ["rows", "missing", "unknown", "out of range", "PSI", ["drift", "text"]];
-  return [table("Inputs", ["column", ...titles], columns.map(row)), table("Predictions", ["output", ...titles], outputs.map(row)),
-    el("p", { class: "quiet" }, "PSI is the population stability index of the last rows: below 0.1 the distributions agree, from 0.25 on they differ much.")];
-}

@@ -42,7 +42,8 @@ function modelView(model) {
   return [
     el("div", { class: "title" }, el("h1", {}, model.name), model.description && el("p", {}, model.description)),
     section("try", "Try it", el("div", { class: "pair" }, form.element, result)),
-    section("figures", "Figures", figuresView(model), driftView(model)),
+    section("figures", "Figures", figuresView(model)),
+    section("drift", "Drift", driftView(model)),
     section("signature", "Signature", signatureView(model)),
     section("requests", "Requests", el("p", { class: "quiet" }, "With the values of the form above."), examples.element),
   ];
