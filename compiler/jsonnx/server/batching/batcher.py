@@ -103,13 +103,6 @@ class Batcher:
             self._threads.shutdown(wait=False)
             self._threads = None
 
-    def close(self) -> None:
-        """Ends the threads and timers, which keep the model in memory; no request may wait or be computed."""
-        self._threads.shutdown(wait=False)
-        for timer in (self._delay, self._expiry):
-            if timer is not None:
-                timer.cancel()
-
     # -- the queue -----------------------------------------------------------------------------------------------------
 
     def _require_room(self, rows: int) -> None:

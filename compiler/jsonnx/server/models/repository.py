@@ -56,7 +56,6 @@ class LoadedModel:
         while self.requests:
             await asyncio.sleep(DRAIN_INTERVAL_S)
         await self.batcher.drain()
-        self.batcher.close()
 
 
 @dataclass
