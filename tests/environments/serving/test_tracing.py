@@ -24,6 +24,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from support.serve_process import serve_process
+from unit.server.grpc.grpc_server_thread import running
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 TRACEPARENT = f"00-{TRACE}-{PARENT}-01"
@@ -46,6 +47,7 @@ def answer(app: App, log: RequestLog) -> None:
     settings = RequestSettings(Permission(), ServerMetrics({}), log, lambda: False, 30, 1000, tracing)
     scope = {
         "type": "http",
+        "http_version": "1.0",
         "method": "POST",
         "path": "/predict",
         "raw_path": b"/predict",
@@ -80,6 +82,18 @@ def test_a_request_is_a_span_of_the_callers_trace(
     assert (span.name, span.kind) == ("POST penguins", trace.SpanKind.SERVER)
     wanted = {"http.request.method": "POST", "url.path": "/predict", "http.response.status_code": 200}
     assert dict(span.attributes).items() >= {**wanted, "jsonnx.model": "penguins", "jsonnx.rows": 3}.items()
+
+
+def test_a_call_of_grpc_is_a_span_of_the_callers_trace(exporter: InMemorySpanExporter, tmp_path: Path) -> None:
+    with running(tmp_path, find_tracing()) as server:
+        words = {"name": "word", "datatype": "BYTES", "shape": [2], "contents": {"bytes_contents": [b"a", b"b"]}}
+        server.client(metadata=[("traceparent", TRACEPARENT)]).call("ModelInfer", model_name="words", inputs=[words])
+        (line,) = server.log()
+    span = exporter.get_finished_spans()[-1]
+    assert (span.name, f"{span.context.trace_id:032x}", line["trace_id"]) == ("gRPC words", TRACE, TRACE)
+    assert f"{span.parent.span_id:016x}" == PARENT
+    assert span.attributes["url.path"] == "/inference.GRPCInferenceService/ModelInfer"
+    assert span.attributes["jsonnx.rows"] == 2
 
 
 def test_a_failure_is_marked(exporter: InMemorySpanExporter) -> None:

@@ -20,6 +20,7 @@ from jsonnx.server.models.model_sources import model_sources
 from jsonnx.server.models.repository import ModelRepository
 from jsonnx.server.monitoring.request_log import RequestLog
 from jsonnx.server.monitoring.server_metrics import ServerMetrics
+from jsonnx.server.monitoring.tracing import Tracing
 from jsonnx.server.options import ServerOptions
 from jsonnx.server.service import InferenceService
 
@@ -66,7 +67,7 @@ class Client:
 class ServerThread:
     """A running server. `run` awaits something in its event loop."""
 
-    def __init__(self, folder: Path, **options: Any) -> None:
+    def __init__(self, folder: Path, tracing: Tracing | None = None, **options: Any) -> None:
         models = {"flowers": FLOWERS, "words": WORDS}
         for name, spec in models.items():
             if not (folder / f"{name}.onnx").exists():
@@ -74,7 +75,7 @@ class ServerThread:
         self.options = ServerOptions(grpc_port=0, **options)
         sources = model_sources([str(folder / f"{name}.onnx") for name in models])
         self.text = StringIO()
-        self.monitors = Monitors(ServerMetrics({}), RequestLog(self.text, "json"))
+        self.monitors = Monitors(ServerMetrics({}), RequestLog(self.text, "json"), tracing)
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()
@@ -100,15 +101,16 @@ class ServerThread:
 
     def end(self) -> None:
         self.run(self.server.stop(0))
+        self.run(self.service.repository.drain())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
         self.loop.close()
 
 
 @contextmanager
-def running(folder: Path, **options: Any) -> Iterator[ServerThread]:
+def running(folder: Path, tracing: Tracing | None = None, **options: Any) -> Iterator[ServerThread]:
     """A server that ends with the block."""
-    server = ServerThread(folder, **options)
+    server = ServerThread(folder, tracing, **options)
     try:
         yield server
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import subprocess
 import threading
 import time
@@ -128,6 +129,29 @@ def test_bytes_that_are_no_message(client: Client) -> None:
             grpc.StatusCode.INVALID_ARGUMENT,
             "bad-request",
         )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_messages_are_the_client_s_fault(client: Client, seed: int) -> None:
+    """Bytes are replaced, inserted and cut off; the server answers, or says what is wrong."""
+    draw = random.Random(seed)
+    words = {"name": "word", "datatype": "BYTES", "shape": [2], "contents": {"bytes_contents": [b"a", b"q"]}}
+    outputs = [{"name": "place", "parameters": {"classification": {"int64_param": 1}}}]
+    message = MESSAGES["ModelInferRequest"]
+    requests = [message(**flowers()), message(model_name="words", inputs=[words], outputs=outputs)]
+    allowed = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND}
+    failures: list[tuple[Any, ...]] = []
+    for _ in range(300):
+        data = bytearray(draw.choice(requests).SerializeToString())
+        for _ in range(draw.randint(1, 4)):
+            place = draw.randrange(len(data) + 1)
+            data[place : place + draw.randint(0, 2)] = draw.randbytes(draw.randint(0, 3))
+        try:
+            client.call("ModelInfer", bytes(data))
+        except grpc.RpcError as error:
+            failures.append((error.code(), error.details(), bytes(data)))
+    assert len(failures) > 100
+    assert [failure for failure in failures if failure[0] not in allowed] == []
 
 
 def test_unknown_calls(client: Client) -> None:
