@@ -31,12 +31,16 @@ FAREWELL_S = 0.2
 """The shortest time in which answers tell clients to close their connections, before the server closes idle ones."""
 LAST_RUN_S = 1.0
 """The longest time for runs whose requests were given up."""
+SWITCH_INTERVAL_S = 0.0005
+"""The time that a thread which has run a model waits for the interpreter while requests are parsed. By default it is ten
+times as long, and with it an idle session."""
 EXIT_BY_SIGNAL = 128
 """Added to the number of a signal, it is the exit status of a process that the signal ends."""
 
 
 def start(sources: Sequence[ModelSource], options: ServerOptions) -> None:
     """Serves models until the process is told to end. Raises UsageError, CompileError if one cannot be loaded."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     listener = listen(options)
     log = RequestLog(sys.stderr, options.log)
     log_libraries(log)
