@@ -32,8 +32,8 @@ FAREWELL_S = 0.2
 LAST_RUN_S = 1.0
 """The longest time for runs whose requests were given up."""
 SWITCH_INTERVAL_S = 0.0005
-"""The time that a thread which has run a model waits for the interpreter while requests are parsed. By default it is ten
-times as long, and with it an idle session."""
+"""The time that a thread which has run a model waits for the interpreter while requests are parsed, and with it an idle
+session: a tenth of Python's default."""
 EXIT_BY_SIGNAL = 128
 """Added to the number of a signal, it is the exit status of a process that the signal ends."""
 
