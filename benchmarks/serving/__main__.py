@@ -65,7 +65,7 @@ def page_table(parts: dict[str, Any]) -> list[str]:
 
 
 def _cell(result: dict[str, float]) -> str:
-    return f"{result['requests_per_s']:,.0f}/s, {result['p99_ms']:.1f} ms"
+    return f"{result['requests_per_s']:,.0f}/s, {result['p99_ms']:.0f} ms, {result['cpu_ms']:.2g} ms"
 
 
 def update_page(file: Path) -> None:
