@@ -31,7 +31,6 @@ REVIEWED = {
     ("conformance/http_client.py", "import http"): "requests to the server that the user names",
     ("conformance/http_client.py", "import socket"): "requests to the server that the user names",
     ("conformance/http_client.py", "import ssl"): "verifies the certificates of the server that the user names",
-    ("conformance/target.py", "import ssl"): "names the errors of a connection to the server that the user names",
     ("conformance/http_client.py", ".create_connection()"): "connects to the server that the user names",
     ("cli/__init__.py", "importlib.import_module(...)"): "names of our own modules, from a table in the package",
     ("server/http/sockets.py", "import socket"): "`serve` listens on this machine unless another --host is given",

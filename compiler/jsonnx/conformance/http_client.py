@@ -20,6 +20,9 @@ DEFAULT_TIMEOUT_S = 15.0
 MAX_SHOWN_BYTES = 500
 RECEIVE_BYTES = 65_536
 
+TlsError = ssl.SSLError
+"""The failure of a connection whose certificate is not trusted, or that is none of TLS."""
+
 
 @dataclass(frozen=True)
 class Answer:

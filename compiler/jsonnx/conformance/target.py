@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import copy
 import random
-import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote
 
 from ..core.diagnostics import UsageError
-from .http_client import Answer, HttpClient
+from .http_client import Answer, HttpClient, TlsError
 from .tensors import Tensor, TensorSpec, parse_output, synthesize
 from .verdicts import NotApplicable, Violation, require
 
@@ -175,7 +174,7 @@ def discover(http: HttpClient, model: str | None, given: Document | None = None)
     """Finds a model, its signature, and inputs that it takes. Raises UsageError if there is none."""
     if (failure := http.connection_error()) is not None:
         help = "start the server, or give its address as http://HOST:PORT"
-        if isinstance(failure, ssl.SSLError):
+        if isinstance(failure, TlsError):
             help = "give the certificate of its authority as PEM: --ca-file FILE"
         raise UsageError("unreachable-server", f"cannot connect to {http.url}: {failure}", help)
     target = Target(http, _signature(http, model or _first_model(http)), _extensions(http), given=given)

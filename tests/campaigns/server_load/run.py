@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from campaigns.server_load.clients import Client, Record
+from campaigns.server_load.clients import MAX_ANSWER_S, Client, Record
 from campaigns.server_load.requests import draw_requests
 from campaigns.server_load.served import Holdings, save_models, serve
 from jsonnx.conformance.grpc_client import GrpcClient
@@ -64,8 +64,8 @@ class Campaign:
     def __init__(self, process: ServedProcess, models: dict[str, Path], seed: int) -> None:
         self.process, self.seed, self.record = process, seed, Record()
         self._requests = draw_requests(models, REQUESTS_PER_MODEL, seed)
-        self._http = HttpClient(process.url)
-        self._grpc = GrpcClient(process.grpc_address, None, 60)
+        self._http = HttpClient(process.url, timeout_s=MAX_ANSWER_S)
+        self._grpc = GrpcClient(process.grpc_address, None, MAX_ANSWER_S)
         self._count = 0
         self._before: Holdings | None = None
 

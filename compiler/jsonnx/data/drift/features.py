@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from math import gcd, nan, prod
-from string import ascii_lowercase, ascii_uppercase, punctuation
 from typing import Any, Literal
 
 import numpy as np
+
+from .text_vocabulary import TextVocabulary
 
 MAX_VALUES_PER_ROW = 1024
 """Numbers of a row, such as pixels, of which mean and standard deviation are taken; of more, every n-th one is."""
@@ -23,32 +23,6 @@ MISSING_TEXT = ""
 
 FeatureValues = np.ndarray | list[str | None]
 """The value of each row: float64, with NaN for a missing number, or texts, with None for a missing one."""
-
-
-@dataclass(frozen=True)
-class TextVocabulary:
-    """The words that a TextVectorization knows, and its standardization of texts."""
-
-    words: tuple[str, ...]
-    lowers: bool
-    strips_punctuation: bool
-
-    @cached_property
-    def _known(self) -> frozenset[str]:
-        return frozenset(self.words)
-
-    def unknown_share(self, text: str) -> float:
-        """The share of the words of a text that are unknown; NaN if it has no words."""
-        if self.lowers:
-            text = text.translate(_LOWERED)
-        if self.strips_punctuation:
-            text = text.translate(_WITHOUT_PUNCTUATION)
-        words = text.split()
-        return sum(word not in self._known for word in words) / len(words) if words else nan
-
-
-_LOWERED = str.maketrans(ascii_uppercase, ascii_lowercase)
-_WITHOUT_PUNCTUATION = str.maketrans("", "", punctuation)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from math import isfinite, prod
 from typing import Any, get_args
 
 from ...core.types import TensorType
-from .features import Feature, Measure, TextVocabulary
+from .features import Feature, Measure
 from .statistics import (
     CategoryStatistics,
     ColumnStatistics,
@@ -18,6 +18,7 @@ from .statistics import (
     DescribedFeature,
     NumberStatistics,
 )
+from .text_vocabulary import TextVocabulary
 
 VERSION = 1
 """The version of the format."""

@@ -9,7 +9,7 @@ from ...analysis.output_layer import VALUE_PRESERVING_LAYERS, unwrapped
 from ...analysis.shape_inference import TypedNetwork
 from ...core.date_formats import FormatName
 from ...core.diagnostics import JsonPath
-from ...data.drift.features import TextVocabulary
+from ...data.drift.text_vocabulary import TextVocabulary
 from ...data.samples.data_spec import DataSpec, IndexRange, make_data_spec
 from ...layers.attention.position_embeddings import PositionEmbedding
 from ...layers.core import Embedding, ReversibleEmbedding

@@ -78,7 +78,8 @@ def output_classes(
             continue
         scale = threshold_scale(typed, name, losses.get(name))
         if scale is not None:
-            kind, probability = ClassKind.BINARY if is_binary else ClassKind.MULTI_LABEL, own or DEFAULT_THRESHOLD
+            kind = ClassKind.BINARY if is_binary else ClassKind.MULTI_LABEL
+            probability = DEFAULT_THRESHOLD if own is None else own
             cut = threshold_in_numbers(probability, scale)
             classes[name] = OutputClasses(labels, kind, cut, probability, _has_probabilities(typed, name))
         elif units > 1:

@@ -197,10 +197,20 @@ class Batcher:
     def _max_rows(self) -> int:
         return min(self._limits.max_batch_rows, self._times.efficient_rows())
 
+    def _batch_rows(self) -> int:
+        """The rows of the next batch: what waits is divided among the idle sessions, unless it is done at once."""
+        rows, oldest = self._max_rows(), self._queue.oldest()
+        if oldest is None or not self._batching.is_allowed:
+            return 0
+        waiting = min(rows, self._queue.rows_like(oldest))
+        if (self._times.expected_s(waiting) or 0.0) <= INLINE_MAX_S:
+            return rows
+        return min(rows, ceil(self._queue.rows_like(oldest) / (self._limits.sessions - self._running)))
+
     def _take(self) -> list[WaitingRequest]:
         """The next batch. Requests whose deadlines have passed are ended."""
         while True:
-            taken = self._queue.take(self._max_rows() if self._batching.is_allowed else 0)
+            taken = self._queue.take(self._batch_rows())
             now, batch = self._clock(), list[WaitingRequest]()
             for request in taken:
                 if request.deadline_s > now:

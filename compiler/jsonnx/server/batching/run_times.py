@@ -9,7 +9,14 @@ MIN_ROW_VARIANCE = 0.25
 CALL_S = 0.0001
 """What a run costs apart from the session: its batch is put together, handed to a thread, and split."""
 MAX_CALL_SHARE = 0.1
-"""Larger batches are not worth their latency once the costs by run are this share of the costs by row."""
+"""Larger batches hardly raise the throughput once the costs by run are this share of the costs by row."""
+SHORT_RUN_S = 0.01
+"""Larger batches are harmless as long as a run takes less than this."""
+MAX_OUTLIER_FACTOR = 4.0
+"""A run that takes longer than this many times the expected duration counts as such a run: other programs have stopped
+it. If runs have become slower for good, the expectation doubles in a dozen of them."""
+MIN_RUNS = 5
+"""Runs before which there are no outliers."""
 FIRST_MAX_ROWS = 8
 """Maximum size of a batch before the duration of a run is known."""
 
@@ -25,6 +32,8 @@ class RunTimes:
         """Records a run. One without rows does not count."""
         if not rows:
             return
+        if self._weight > MIN_RUNS:
+            seconds = min(seconds, MAX_OUTLIER_FACTOR * (self.expected_s(rows) or seconds))
         self._weight = self._weight * DECAY + 1.0
         self._rows = self._rows * DECAY + rows
         self._squares = self._squares * DECAY + rows * rows
@@ -54,9 +63,11 @@ class RunTimes:
         return mean_seconds * max(1.0, rows / mean_rows)
 
     def efficient_rows(self) -> int:
-        """The size from which on larger batches hardly raise the throughput, at most twice the largest run so far."""
+        """The size from which on larger batches cost more latency than they gain throughput, at most twice the largest
+        run so far."""
         limit, costs = 2 * self._largest, self._costs()
         if costs is None or not costs[0]:
             return limit
         row_s, run_s = costs
-        return max(1, min(limit, round((run_s + CALL_S) / (row_s * MAX_CALL_SHARE))))
+        rows = max((run_s + CALL_S) / (row_s * MAX_CALL_SHARE), (SHORT_RUN_S - run_s) / row_s)
+        return max(1, min(limit, round(rows)))

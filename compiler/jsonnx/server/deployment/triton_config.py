@@ -44,7 +44,7 @@ def config_text(model: ExportedModel, labels: Mapping[str, str], warmup: Mapping
         f"# Written by jsonnx {package_version()}.",
         f"name: {_quoted(model.name)}",
         'backend: "onnxruntime"',
-        f"# {model.batching.reason}",
+        f"# {model.batching.reason[:1].upper()}{model.batching.reason[1:]}.",
         f"max_batch_size: {MAX_BATCH_ROWS if has_batches else 0}",
         *(["dynamic_batching { }"] if has_batches else []),
         *_tensors("input", types, has_batches, model, {}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -81,6 +82,8 @@ class _Server:
             await _first_of(loading, is_told, serving)
             if loading.done():
                 loading.result()
+                # A full collection stops all requests for as long as it visits what is never garbage.
+                gc.freeze()
                 self._report(grpc)
                 if self.options.reload_s:
                     watching = watch_models(self.service.repository, self.options.reload_s)

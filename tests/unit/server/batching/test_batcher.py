@@ -136,6 +136,15 @@ def test_as_many_batches_are_computed_at_once_as_there_are_sessions() -> None:
     assert runs == [[0.0], [1.0], [2.0, 3.0]]
 
 
+def test_what_waits_is_divided_among_idle_sessions() -> None:
+    async def scenario(send: Any, batcher: Batcher, loop: VirtualTimeLoop) -> Any:
+        await send(0.0, 0.0)
+        return await asyncio.gather(*(send(1.0, float(i)) for i in range(1, 6)))
+
+    _, runs = played(scenario, BatchLimits(max_delay_s=0.0, sessions=2))
+    assert [len(run) for run in runs] == [1, 3, 2]
+
+
 def test_short_runs_are_not_handed_to_a_thread() -> None:
     threads: list[int] = []
 

@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from jsonnx import Session
+from PIL import Image
 from support.chromium import Chromium, chromium_path
 from support.commands import jsonnx
 from support.served_process import ServedProcess
@@ -140,6 +143,20 @@ def test_the_row_of_a_penguin_is_predicted_as_jsonnx_predict_does(
         [name, f"{100 * float(expected[f'species: {name}']):.1f} %"]
         for name in sorted(("Adelie", "Chinstrap", "Gentoo"), key=lambda name: -float(expected[f"species: {name}"]))
     ]
+
+
+def test_a_file_gives_the_model_its_pixels(browser: Chromium, address: str, runs: Path, tmp_path: Path) -> None:
+    pixels = np.load(SAMPLES / "data" / "mnist_test.npz")["image"][7]
+    Image.fromarray(pixels).save(tmp_path / "digit.png")
+    show(browser, address, "mnist_mlp")
+    root = browser.call("DOM.getDocument")["root"]["nodeId"]
+    node = browser.call("DOM.querySelector", nodeId=root, selector="input[type=file]")["nodeId"]
+    browser.call("DOM.setFileInputFiles", nodeId=node, files=[str(tmp_path / "digit.png")])
+    sent = "document.querySelector('.preview').getContext('2d').getImageData(0, 0, 28, 28).data"
+    wait_for(browser, f"Math.max(...{sent}.filter((_, index) => index % 4 === 0)) === {pixels.max()}")
+    assert browser.evaluate(f"[...{sent}].filter((_, index) => index % 4 === 0)") == pixels.reshape(-1).tolist()
+    outputs = Session(runs / "mnist_mlp").run({"image": pixels.reshape(1, 784).astype(np.float32)})
+    assert predict(browser) == str(outputs["digit"].argmax())
 
 
 @pytest.mark.parametrize(

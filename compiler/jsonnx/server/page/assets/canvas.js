@@ -4,7 +4,6 @@ const CANVAS_PIXELS = 280;
 const FREE_SIZE = 128;
 const PEN_SHARE = 1 / 13;
 const CENTRED_SHARE = 20 / 28;
-const MARGIN_SHARE = 2 / 28;
 const CURSOR_STEP_SHARE = 1 / 28;
 
 class ImageField {
@@ -243,8 +242,7 @@ class ImageField {
   }
 }
 
-// How far a drawing is moved along one axis so that its centre of mass is in the middle, and a margin remains.
+// How far a drawing is moved along one axis so that its centre of mass is in the middle, and all of it is visible.
 function centredOffset(centre, start, end, size) {
-  const margin = size * MARGIN_SHARE;
-  return Math.min(size - margin - end, Math.max(margin - start, size / 2 - centre));
+  return Math.min(size - end, Math.max(-start, size / 2 - centre));
 }

@@ -114,10 +114,15 @@ function makeControl(field, id, onChange) {
   const error = el("p", { class: "error bad", id: `${id}-error` });
   for (const part of control.parts) part.setAttribute("aria-describedby", `${id}-hint ${id}-error`);
   const isCanvas = field.kind === "image";
-  const label = isCanvas ? el("p", { class: "label" }, field.label) : el("label", { for: id }, field.label);
+  const label = el(isCanvas ? "p" : "label", isCanvas ? { class: "label" } : { for: id }, breakable(field.label));
   const wide = ["image", "json"].includes(field.kind) || field.long;
   const element = el("div", { class: wide ? "field wide" : "field" }, label, control.content, hint, error);
   return { ...control, field, element, focus: () => control.parts[0].focus(), value: () => valueOf(control, field) };
+}
+
+// A name that may be continued on the next line behind each underscore.
+function breakable(name) {
+  return name.split(/(?<=_)/).flatMap((part) => [part, el("wbr")]);
 }
 
 function valueOf(control, field) {
