@@ -26,6 +26,7 @@ PAGES = (
     "docs/data.md",
     "docs/python.md",
     "docs/deployment.md",
+    "docs/conformance.md",
     "docs/drift.md",
     "docs/operation.md",
     "docs/serving.md",

@@ -6,7 +6,7 @@ import asyncio
 import time
 import traceback
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -29,6 +29,8 @@ Context = Any
 
 METHOD = "gRPC"
 """The method of calls in the log."""
+REFUSAL_S = 0.1
+"""The time for which calls are refused before connections are closed: their clients have just sent them."""
 CANCELLED = 499
 """The status in the log of a call that the client or the end of the server has cancelled."""
 
@@ -41,14 +43,45 @@ class Monitors(NamedTuple):
     tracing: Tracing | None = None
 
 
+class Gate:
+    """Counts the calls that are being answered, and refuses further ones when it is closed.
+
+    gRPC itself ends calls as CANCELLED that arrive while it stops, which clients do not repeat elsewhere.
+    """
+
+    def __init__(self) -> None:
+        self.is_closed = False
+        self._calls = 0
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
+
+    def enter(self) -> None:
+        """Counts a call that has arrived."""
+        self._calls += 1
+        self._is_idle.clear()
+
+    def leave(self) -> None:
+        """Counts a call that has been answered."""
+        self._calls -= 1
+        if not self._calls:
+            self._is_idle.set()
+
+    async def close(self, grace_s: float) -> None:
+        """Refuses further calls, and waits for the answers to those that have arrived, at most `grace_s`."""
+        self.is_closed = True
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._is_idle.wait(), grace_s)
+            await asyncio.sleep(min(REFUSAL_S, grace_s))
+
+
 class AnsweredCall:
     """Answers a call; `path` is its full name."""
 
-    def __init__(self, path: str, call: Call, options: ServerOptions, monitors: Monitors) -> None:
-        self._path, self._call, self._monitors = path, call, monitors
+    def __init__(self, path: str, call: Call, options: ServerOptions, monitors: Monitors, gate: Gate) -> None:
+        self._path, self._call, self._monitors, self._gate = path, call, monitors, gate
         self._request_class = MESSAGES[call.request]
         self._timeout_s = options.timeout_s
-        self._token = options.token.encode() if options.token is not None and call.needs_token else None
+        self._token = options.token.encode() if options.token is not None and not call.is_probe else None
 
     async def answer(self, data: bytes, context: Context) -> bytes:
         """The bytes of the answer to the bytes of a request."""
@@ -56,6 +89,7 @@ class AnsweredCall:
         record = self._record(context, metadata)
         current_request.set(record)  # of this task alone
         self._monitors.metrics.began()
+        self._gate.enter()
         status = grpc.StatusCode.CANCELLED
         try:
             with self._span(record, metadata):
@@ -65,6 +99,7 @@ class AnsweredCall:
                 except RequestError as raised:
                     error, status, record.status, record.code = raised, status_of(raised), raised.status, raised.code
         finally:
+            self._gate.leave()
             record.duration_s = time.monotonic() - record.start_s
             self._monitors.metrics.ended_call(record, status.name)
             self._monitors.log.request(record)
@@ -90,6 +125,8 @@ class AnsweredCall:
         try:
             if self._token is not None:
                 require_token(metadata.get("authorization", b""), self._token)
+            if self._gate.is_closed and not self._call.is_probe:
+                raise RequestError(503, "shutting-down", "the server is ending", "send the request to another one")
             async with asyncio.timeout(record.deadline_s - record.start_s):
                 message = await self._call.answer(self._parsed(data))
             return message.SerializeToString()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 import grpc
 
 from ...core.diagnostics import UsageError
 from ..options import ServerOptions
 from ..service import InferenceService
-from .answered_call import AnsweredCall, Monitors
+from .answered_call import AnsweredCall, Gate, Monitors
 from .inference_calls import InferenceCalls
 
 
@@ -16,6 +18,7 @@ class GrpcServer:
 
     def __init__(self, service: InferenceService, options: ServerOptions, monitors: Monitors) -> None:
         """Raises UsageError if the port cannot be had."""
+        self._gate = Gate()
         self._server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", options.max_body_bytes),
@@ -26,7 +29,8 @@ class GrpcServer:
         )
         for name, calls in InferenceCalls(service).services().items():
             answered = {
-                method: AnsweredCall(f"/{name}/{method}", call, options, monitors) for method, call in calls.items()
+                method: AnsweredCall(f"/{name}/{method}", call, options, monitors, self._gate)
+                for method, call in calls.items()
             }
             handlers = {method: grpc.unary_unary_rpc_method_handler(call.answer) for method, call in answered.items()}
             self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
@@ -51,4 +55,6 @@ class GrpcServer:
 
     async def stop(self, grace_s: float) -> None:
         """Refuses new calls, waits at most `grace_s` for the answers of others, and ends."""
-        await self._server.stop(grace_s)
+        start_s = monotonic()
+        await self._gate.close(grace_s)
+        await self._server.stop(max(0.0, start_s + grace_s - monotonic()))

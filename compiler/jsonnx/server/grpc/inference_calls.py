@@ -12,11 +12,14 @@ from .messages import DATA_TYPES, HEALTH_SERVICE, MESSAGES, SERVICE, Message
 
 
 class Call(NamedTuple):
-    """A call: the name of its request's class, what answers it, and whether that needs a token."""
+    """A call: the name of its request's class, what answers it, and whether probes send it.
+
+    A probe needs no token, and is answered until the end of the server.
+    """
 
     request: str
     answer: Callable[[Message], Awaitable[Message]]
-    needs_token: bool = True
+    is_probe: bool = False
 
 
 class InferenceCalls:
@@ -27,7 +30,7 @@ class InferenceCalls:
 
     def services(self) -> dict[str, dict[str, Call]]:
         """All calls by the names of services and calls."""
-        without_token = ("ServerLive", "ServerReady")
+        probes = ("ServerLive", "ServerReady")
         answers: dict[str, Any] = {
             "ServerLive": self._server_live,
             "ServerReady": self._server_ready,
@@ -41,8 +44,8 @@ class InferenceCalls:
             "RepositoryModelLoad": self._repository_model_load,
             "RepositoryModelUnload": self._repository_model_unload,
         }
-        calls = {name: Call(f"{name}Request", answer, name not in without_token) for name, answer in answers.items()}
-        return {SERVICE: calls, HEALTH_SERVICE: {"Check": Call("HealthCheckRequest", self._health_check, False)}}
+        calls = {name: Call(f"{name}Request", answer, name in probes) for name, answer in answers.items()}
+        return {SERVICE: calls, HEALTH_SERVICE: {"Check": Call("HealthCheckRequest", self._health_check, True)}}
 
     async def _server_live(self, request: Message) -> Message:
         return MESSAGES["ServerLiveResponse"](live=True)

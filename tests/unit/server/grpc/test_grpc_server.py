@@ -377,8 +377,10 @@ def test_the_end_waits_for_answers(folder: Path, monkeypatch: pytest.MonkeyPatch
         assert slow.begun.wait(10)
         end = threads.submit(server.run, server.server.stop(10))
         time.sleep(0.2)
-        refused = server.client(timeout=5).error("ServerLive")
+        refused = server.client(timeout=5).error("ServerMetadata")
         assert refused.code() is grpc.StatusCode.UNAVAILABLE
+        assert refused.details() == "shutting-down: the server is ending; send the request to another one"
+        assert server.client().call("ServerLive").live
         assert not end.done()
         slow.end.set()
         assert answer.result(10).outputs[0].name == "kind"
