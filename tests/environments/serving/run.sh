@@ -12,7 +12,7 @@ if [ ! -e "$ENV/.installed" ] || [ pyproject.toml -nt "$ENV/.installed" ] || [ "
         "pytest>=8" "tritonclient[all]>=2.60" "kserve>=0.15" "schemathesis>=4" \
         "opentelemetry-sdk>=1.27" "opentelemetry-exporter-otlp-proto-http>=1.27"
     # Without scripts: they load libraries for GPUs.
-    npm install --silent --ignore-scripts --prefix "$ENV/node" onnxruntime-node
+    ! command -v npm >/dev/null || npm install --silent --ignore-scripts --prefix "$ENV/node" onnxruntime-node
     touch "$ENV/.installed"
 fi
 JSONNX_SERVING_TESTS=1 "$ENV/bin/python" -m pytest tests/environments/serving "$@"

@@ -61,11 +61,16 @@ def folder(runs: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
+needs_node = pytest.mark.skipif(not NODE_MODULES.exists(), reason="needs npm")
+
+
+@needs_node
 def test_the_example_for_node_names_the_class(folder: Path) -> None:
     (folder / "example.js").write_text(block_of("js"))
     assert run("node", "example.js", folder=folder) in {f"[ '{name}' ]" for name in ("Adelie", "Chinstrap", "Gentoo")}
 
 
+@needs_node
 @pytest.mark.parametrize(("entry", "units"), CASES, ids=[str(case[0]["kind"]) for case in CASES])
 def test_the_function_for_javascript_decides_as_predict_does(entry: Any, units: int, tmp_path: Path) -> None:
     array = numbers(units, entry)

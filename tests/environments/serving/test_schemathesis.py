@@ -54,7 +54,7 @@ def test_our_document(server: ServedProcess, tmp_path: Path) -> None:
     run(f"{server.url}/openapi.json", server, tmp_path)
 
 
-@pytest.mark.parametrize("model", ["penguins", "reviews"])
+@pytest.mark.parametrize("model", ["penguins", pytest.param("reviews", marks=pytest.mark.slow)])
 def test_the_protocol(model: str, server: ServedProcess, tmp_path: Path) -> None:
     """The protocol's own document in short (open_inference_rest.yaml), for one model."""
     bad = {"description": "an error", "content": {"application/json": {"schema": ERROR}}}

@@ -48,6 +48,7 @@ def answer(app: App, log: RequestLog) -> None:
     scope = {
         "type": "http",
         "http_version": "1.0",
+        "http_version": "1.0",
         "method": "POST",
         "path": "/predict",
         "raw_path": b"/predict",

@@ -59,7 +59,17 @@ def feeds_of(config: Any, samples: int) -> dict[str, np.ndarray]:
     return feeds
 
 
-@pytest.mark.parametrize("sample", sorted(path.stem for path in SAMPLES.glob("*.json")))
+QUICK_SAMPLES = {"bicycles", "crashes", "mnist_cnn", "nuclei", "penguins", "reviews"}
+"""Every kind of input: numbers, categories, texts, images, windows."""
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        path.stem if path.stem in QUICK_SAMPLES else pytest.param(path.stem, marks=pytest.mark.slow)
+        for path in sorted(SAMPLES.glob("*.json"))
+    ],
+)
 def test_the_configuration_of_every_sample_keeps_tritons_rules(sample: str, tmp_path: Path) -> None:
     folder = export(compiled(sample, tmp_path), tmp_path / "repository")
     config = check_model(folder)
