@@ -63,6 +63,8 @@ def better(one: dict[str, dict[str, Result]], other: dict[str, dict[str, Result]
     for load, by_server in other.items():
         for server, result in by_server.items():
             present = merged.setdefault(load, {}).get(server)
+            if not result["requests_per_s"]:
+                continue  # no request was answered in the time
             if present is None:
                 merged[load][server] = result
                 continue
