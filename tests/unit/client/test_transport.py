@@ -109,11 +109,15 @@ def test_a_busy_server_is_asked_again(status: int) -> None:
 
 
 def test_retry_after_is_honoured() -> None:
-    date = formatdate(time.time() + 2, usegmt=True)
-    with script(answer(503, {}, "Retry-After: 0.7"), answer(429, {}, f"Retry-After: {date}"), OK) as server:
+    with script(answer(503, {}, "Retry-After: 0.7"), OK) as server:
         start = time.monotonic()
         assert client_of(server).predict({"a": 1}) == 5
-        assert 1.2 <= time.monotonic() - start < 4  # a date has whole seconds
+        assert 0.7 <= time.monotonic() - start < 4
+    earliest_s = int(time.time()) + 2  # a date has whole seconds
+    date = formatdate(earliest_s, usegmt=True)
+    with script(answer(429, {}, f"Retry-After: {date}"), OK) as server:
+        assert client_of(server).predict({"a": 1}) == 5
+        assert earliest_s <= time.time() < earliest_s + 4
 
 
 def test_repetitions_end() -> None:
