@@ -22,6 +22,8 @@ from .run_times import RunTimes
 INLINE_MAX_S = 0.0003
 """Maximum expected duration of a run in the thread of the event loop: handing it to another thread costs about half of
 that, and the other thread has to wait for the interpreter."""
+ALONE_INLINE_MAX_S = 0.001
+"""The same for a run while no other request waits or is computed: it delays the next one by less than the hand-over."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,8 @@ class Batcher:
             if not batch:
                 break
             expected_s = self._times.expected_s(sum(request.rows for request in batch))
-            if expected_s is not None and expected_s <= INLINE_MAX_S:
+            is_alone = not self._queue.count and not self._running
+            if expected_s is not None and expected_s <= (ALONE_INLINE_MAX_S if is_alone else INLINE_MAX_S):
                 self._finish(batch, self._clock(), self._run_batch(batch))
                 self._schedule()  # after the answers are sent
                 break

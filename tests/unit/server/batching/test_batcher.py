@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jsonnx.server.batching.batcher import INLINE_MAX_S, Batcher, BatchLimits
+from jsonnx.server.batching.batcher import ALONE_INLINE_MAX_S, INLINE_MAX_S, Batcher, BatchLimits
 from jsonnx.server.batching.batching import Batching
 from jsonnx.server.monitoring.observer import Feeds, NoObserver
 from jsonnx.server.protocol.errors import RequestError
@@ -156,6 +156,26 @@ def test_short_runs_are_not_handed_to_a_thread() -> None:
     _, runs = played(scenario, row_s=INLINE_MAX_S / 10, run_s=0.0)
     assert runs == [[1.0], [2.0, 3.0]]
     assert not threads
+
+
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_a_run_without_other_requests_may_take_longer_in_the_loop(is_alone: bool) -> None:
+    """The second request has another shape, so that it waits while the first one starts."""
+    handed: list[int] = []
+
+    async def scenario(send: Any, batcher: Batcher, loop: VirtualTimeLoop) -> Any:
+        await send(0.0, 1.0)
+        run_in_executor = loop.run_in_executor
+
+        def hand_over(*arguments: Any) -> Any:
+            handed.append(1)
+            return run_in_executor(*arguments)
+
+        loop.run_in_executor = hand_over  # type: ignore[method-assign,assignment]
+        await asyncio.gather(send(1.0, 2.0), *([] if is_alone else [send(1.0, 3.0, width=2)]))
+
+    played(scenario, row_s=(INLINE_MAX_S + ALONE_INLINE_MAX_S) / 2, run_s=0.0)
+    assert bool(handed) != is_alone
 
 
 def test_rows_of_other_shapes_never_share_a_run() -> None:
