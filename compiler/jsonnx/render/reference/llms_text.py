@@ -7,7 +7,8 @@ LANGUAGE = r"""# jsonnx
 
 Write spec.json, then `jsonnx validate --format json spec.json`: an array of diagnostics, each with `severity`, `code`,
 `message`, `path`, `line`, `help`; empty if all is well. Correct what they name and validate again; a warning need not
-be an error. Then `jsonnx summary spec.json` (shapes) and `jsonnx train spec.json -o runs/name`.
+be an error. Then `jsonnx summary spec.json` (shapes) and `jsonnx train spec.json -o runs/name`; `jsonnx serve runs/name`
+answers `POST /predict` with a JSON row, `jsonnx drift runs/name --data new.csv` compares data with the training data.
 
 ```json
 {
