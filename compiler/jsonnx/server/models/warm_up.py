@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -13,16 +14,22 @@ from ...runtime.parity.example_feeds import draw_inputs
 from .served_model import ServedModel
 
 SEED = 0
+LONG_RUN_S = 0.1
+"""Once runs have taken this long, no larger batch is run: the start would take long, and no request comes so soon."""
 
 
 def warm_up(served: ServedModel, batch_sizes: Iterable[int]) -> str:
-    """Runs a model with drawn values of each batch size, of which the first run plans the memory.
+    """Runs a model with drawn values of each batch size, of which the first run plans the memory, as long as that takes
+    little time.
 
     Returns why a file of another program refuses the values, which need not mean anything to it; "" if it ran. Raises
     UsageError, CompileError if a model with a spec does not run.
     """
+    start_s = time.monotonic()
     try:
-        for size in batch_sizes:
+        for number, size in enumerate(batch_sizes):
+            if number and time.monotonic() - start_s > LONG_RUN_S:
+                break
             served.run(served.session.prepare(drawn_feeds(served, size)))
     except (UsageError, CompileError, FeedError) as error:
         if served.trained is not None:

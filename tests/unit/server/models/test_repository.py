@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jsonnx
@@ -15,6 +16,7 @@ import pytest
 from jsonnx.core.diagnostics import CompileError
 from jsonnx.data.samples.data_errors import FeedError
 from jsonnx.runtime.session.session import Session
+from jsonnx.server.models import warm_up as warm_up_module
 from jsonnx.server.models.model_options import ModelOptions
 from jsonnx.server.models.model_sources import ModelSource
 from jsonnx.server.models.repository import LoadedModel, ModelRepository
@@ -154,7 +156,10 @@ def test_a_model_is_warm_before_it_answers(folder: Path) -> None:
     run(folder, start, warm_up=warm)
 
 
-def test_warm_up_runs_each_batch_size(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("run_s", "expected"), [(0.01, [1, 8]), (1.0, [1])])
+def test_warm_up_runs_each_batch_size_unless_that_takes_long(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, run_s: float, expected: list[int]
+) -> None:
     served = ServedModel.open("m", "1", folder / "1" / "model.onnx", ModelOptions())
     sizes: list[int] = []
     run_prepared = type(served.session).run_prepared
@@ -164,8 +169,9 @@ def test_warm_up_runs_each_batch_size(folder: Path, monkeypatch: pytest.MonkeyPa
         return run_prepared(session, feeds)
 
     monkeypatch.setattr(type(served.session), "run_prepared", counted)
+    monkeypatch.setattr(warm_up_module, "time", SimpleNamespace(monotonic=lambda: run_s * len(sizes)))
     assert warm_up(served, (1, 8)) == ""
-    assert sizes == [1, 8]
+    assert sizes == expected
 
 
 def test_a_file_of_another_program_may_refuse_drawn_values(tmp_path: Path) -> None:
