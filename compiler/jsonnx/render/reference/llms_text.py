@@ -7,8 +7,9 @@ LANGUAGE = r"""# jsonnx
 
 Write spec.json, then `jsonnx validate --format json spec.json`: an array of diagnostics, each with `severity`, `code`,
 `message`, `path`, `line`, `help`; empty if all is well. Correct what they name and validate again; a warning need not
-be an error. Then `jsonnx summary spec.json` (shapes) and `jsonnx train spec.json -o runs/name`; `jsonnx serve runs/name`
-answers `POST /predict` with a JSON row, `jsonnx drift runs/name --data new.csv` compares data with the training data.
+be an error. Then `jsonnx summary spec.json` (shapes) and `jsonnx train spec.json -o runs/name`. `jsonnx serve
+runs/name` answers `POST /predict` of JSON rows, `jsonnx drift runs/name --data new.csv` compares data with those of
+training.
 
 ```json
 {
