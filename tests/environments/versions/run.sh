@@ -12,7 +12,7 @@ run() {  # NAME PYTHON RESOLUTION
     if [ ! -e "$environment/.installed" ] || [ pyproject.toml -nt "$environment/.installed" ]; then
         rm -rf "$environment"
         "$UV" venv --quiet --python "$python" "$environment"
-        "$UV" pip install --quiet --python "$environment" --resolution "$resolution" --editable ".[cpu,data,images]" \
+        "$UV" pip install --quiet --python "$environment" --resolution "$resolution" --editable ".[cpu,data,images,serve,grpc]" \
             "pytest>=8" "pytest-xdist>=3.5" "safetensors>=0.4"
         touch "$environment/.installed"
     fi
@@ -33,7 +33,8 @@ all)
     # Lowest: what depends on the versions of other packages. Newest: what depends on Python, since `make test` computes
     # with the newest packages.
     run lowest 3.11 lowest-direct tests/unit/analysis tests/unit/backend tests/unit/core tests/unit/data tests/integration/diagnostics tests/unit/interop \
-        tests/unit/ir tests/unit/lowering tests/unit/passes tests/unit/pipeline tests/unit/render tests/unit/runtime tests/unit/training
+        tests/unit/ir tests/unit/lowering tests/unit/passes tests/unit/pipeline tests/unit/render tests/unit/runtime tests/unit/server \
+        tests/unit/training
     run newest 3.13 highest tests/unit/backend tests/unit/cli tests/unit/core tests/unit/data tests/unit/frontend tests/unit/interop tests/unit/pipeline \
         tests/unit/render
     ;;
