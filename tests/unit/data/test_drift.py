@@ -7,8 +7,6 @@ from math import log
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from jsonnx.core.types import Size, TensorType
 from jsonnx.data.drift.drift_counts import DriftCounts, FeatureCounts
 from jsonnx.data.drift.features import MAX_VALUES_PER_ROW, Feature, FeatureValues
@@ -17,10 +15,13 @@ from jsonnx.data.drift.stability import meaning_of, noise_limit, population_stab
 from jsonnx.data.drift.statistics import CategoryStatistics, DataStatistics, DescribedFeature, NumberStatistics
 from jsonnx.data.drift.statistics_json import require_sources, statistics_from_json, statistics_text
 
+hypothesis = pytest.importorskip("hypothesis")
+st = pytest.importorskip("hypothesis.strategies")
+
 X = TensorType("float32", (Size.named("batch"),))
 
 
-by_chance = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+by_chance = hypothesis.settings(deadline=None, max_examples=50, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 
 
 def texts(*values: str) -> np.ndarray:
@@ -78,7 +79,7 @@ def test_the_bins_of_numbers() -> None:
 
 
 @by_chance
-@given(st.lists(st.floats(width=32), max_size=60))
+@hypothesis.given(st.lists(st.floats(width=32), max_size=60))
 def test_all_numbers_are_counted(numbers: list[float]) -> None:
     array = np.array(numbers, np.float64)
     statistics = NumberStatistics.of(array)
@@ -91,7 +92,7 @@ def test_all_numbers_are_counted(numbers: list[float]) -> None:
 
 
 @by_chance
-@given(st.lists(st.one_of(st.none(), st.text(max_size=3)), max_size=60))
+@hypothesis.given(st.lists(st.one_of(st.none(), st.text(max_size=3)), max_size=60))
 def test_all_texts_are_counted(values: list[str | None]) -> None:
     array = texts(*["" if value is None else value for value in values])
     statistics = CategoryStatistics.of([value or None for value in array.tolist()])

@@ -333,11 +333,13 @@ def test_drain_waits_for_all_requests() -> None:
 
 def test_a_drained_batcher_keeps_no_model_and_still_answers() -> None:
     async def main() -> None:
+        others = set(threading.enumerate())
         batcher = Batcher(lambda feeds: {"y": feeds["x"]}, BatchLimits(sessions=2), ALLOWED, NoObserver())
         await batcher.infer(rows(1.0))
-        before = {thread for thread in threading.enumerate() if thread.name.startswith("jsonnx-run")}
+        own = {thread for thread in threading.enumerate() if thread.name.startswith("jsonnx-run")} - others
+        assert own
         await batcher.drain()
-        for thread in before:
+        for thread in own:
             await asyncio.to_thread(thread.join, 5)
             assert not thread.is_alive()
         assert (await batcher.infer(rows(2.0)))["y"].tolist() == [[2.0]]
