@@ -132,7 +132,7 @@ def test_a_server_that_accepts_all_requests_violates_the_protocol(broken: str) -
 def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["conform", "http://127.0.0.1:9"])
     assert result.exit_code == 2
-    assert "error[unreachable-server]: cannot connect to http://127.0.0.1:9: [Errno 111]" in result.output
+    assert "error[server-unreachable]: cannot connect to http://127.0.0.1:9: [Errno 111]" in result.output
     result = CliRunner().invoke(main, ["conform", "https://127.0.0.1:9", "--ca-file", str(tmp_path / "none.pem")])
     assert "error[unreadable-file]" in result.output
 

@@ -176,7 +176,7 @@ def discover(http: HttpClient, model: str | None, given: Document | None = None)
         help = "start the server, or give its address as http://HOST:PORT"
         if isinstance(failure, TlsError):
             help = "give the certificate of its authority as PEM: --ca-file FILE"
-        raise UsageError("unreachable-server", f"cannot connect to {http.url}: {failure}", help)
+        raise UsageError("server-unreachable", f"cannot connect to {http.url}: {failure}", help)
     target = Target(http, _signature(http, model or _first_model(http)), _extensions(http), given=given)
     sizes = SIZES if given is None else SIZES[:1]
     for target.size in sizes:
