@@ -8,6 +8,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Any
 
@@ -332,12 +333,36 @@ class TcpCollective(ExchangeCollective):
             jobs[peer, WRITE] = chain(self._sending.get(peer, ()), link.send([header, text]))
         lost = self._run(jobs, time.monotonic() + MAX_GRACE_SECONDS)
         self._run({key: job for key, job in jobs.items() if key[1] == WRITE}, time.monotonic() + MAX_FAREWELL_SECONDS)
+        _discard_rest({link.connection for link in self._links.values()})
         for link in self._links.values():
             link.connection.close()
         for segment in self._segments.values():
             segment.close()
         self._links, self._sending, self._segments = {}, {}, {}
         return lost
+
+
+def _discard_rest(connections: set[socket.socket]) -> None:
+    """Reads what others still send, until they end too: a connection that is closed with unread bytes is reset, and its
+    other end may lose what it was told."""
+    deadline = time.monotonic() + MAX_GRACE_SECONDS
+    for connection in connections:
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_WR)
+    while connections and (rest_s := deadline - time.monotonic()) > 0:
+        with SELECTOR() as selector:
+            for connection in connections:
+                selector.register(connection, READ)
+            ready = [key.fileobj for key, _ in selector.select(rest_s)]
+        for connection in [item for item in ready if isinstance(item, socket.socket)]:
+            try:
+                has_ended = not connection.recv(MAX_CALL_BYTES)
+            except BlockingIOError:
+                has_ended = False
+            except OSError:
+                has_ended = True
+            if has_ended:
+                connections.discard(connection)
 
 
 def _causes(lost: Mapping[int, _Lost]) -> set[int]:
