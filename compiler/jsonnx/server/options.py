@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..core.limits import MIB
 from .models.model_options import ModelOptions
 from .monitoring.request_record import LogFormat
-
-MEBIBYTE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,7 @@ class ServerOptions:
     host: str = "127.0.0.1"
     port: int = 8000
     grpc_port: int | None = None
-    max_body_bytes: int = 64 * MEBIBYTE
+    max_body_bytes: int = 64 * MIB
     max_rows: int = 65536
     """Rows of one request."""
     timeout_s: float = 30.0

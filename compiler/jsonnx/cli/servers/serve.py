@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ...core.limits import MIB
 from ..common import PROVIDER_OPTION, PROVIDER_OPTIONS_OPTION, UNVERIFIED_OPTION, handles_errors
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-MEBIBYTE = 1 << 20
 MAX_SECONDS = 86400.0
 
 _SECONDS = click.FloatRange(0, MAX_SECONDS)
@@ -225,7 +225,7 @@ def _operated(options: ServerOptions, arguments: Mapping[str, Any]) -> ServerOpt
 
     return replace(
         options,
-        max_body_bytes=round(arguments["max_body"] * MEBIBYTE),
+        max_body_bytes=round(arguments["max_body"] * MIB),
         max_rows=arguments["max_rows"],
         timeout_s=arguments["timeout"],
         max_connections=arguments["max_connections"],

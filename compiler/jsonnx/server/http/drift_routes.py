@@ -10,7 +10,6 @@ from starlette.routing import Route
 
 from ..monitoring.input_monitor import InputMonitor
 from ..monitoring.model_metrics import ModelMetrics
-from ..protocol.errors import bad_request
 from ..service import InferenceService
 from .responses import json_response
 
@@ -19,10 +18,7 @@ def drift_routes(service: InferenceService) -> list[Route]:
     """The routes that tell how the values of requests differ from the training data of a model."""
 
     async def drift(request: Request) -> Response:
-        names = service.repository.names
-        name = request.path_params.get("model") or (names[0] if len(names) == 1 else None)
-        if name is None:
-            raise bad_request("the server has several models", f"name one: /drift/{names[0]}")
+        name = service.repository.named_or_only(request.path_params.get("model"), "/drift")
         loaded = service.repository.model(name, request.path_params.get("version"))
         observer, served = loaded.observer, loaded.served
         monitor = observer.inputs if isinstance(observer, ModelMetrics) else InputMonitor(None, "it is not measured")

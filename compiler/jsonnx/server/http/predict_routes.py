@@ -6,7 +6,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ..protocol.errors import bad_request
 from ..service import InferenceService
 from .responses import json_response
 
@@ -15,10 +14,7 @@ def predict_routes(service: InferenceService) -> list[Route]:
     """The routes that take rows by the columns of a spec."""
 
     async def predict(request: Request) -> Response:
-        names = service.repository.names
-        name = request.path_params.get("model") or (names[0] if len(names) == 1 else None)
-        if name is None:
-            raise bad_request("the server has several models", f"name one: /predict/{names[0]}")
+        name = service.repository.named_or_only(request.path_params.get("model"), "/predict")
         body, media_type = await request.body(), request.headers.get("content-type", "")
         return json_response(await service.predict_rows(name, request.path_params.get("version"), body, media_type))
 

@@ -13,7 +13,7 @@ from ...core.diagnostics import CompileError, UsageError, suggestion
 from ...data.samples.data_errors import FeedError
 from ..batching.batcher import Batcher, BatchLimits
 from ..monitoring.observer import NoObserver, Observer
-from ..protocol.errors import RequestError
+from ..protocol.errors import RequestError, bad_request
 from .model_options import ModelOptions
 from .model_sources import ModelSource
 from .served_model import ServedModel
@@ -109,6 +109,12 @@ class ModelRepository:
     def names(self) -> list[str]:
         """The names of all models, loaded or not."""
         return list(self._entries)
+
+    def named_or_only(self, name: str | None, path: str) -> str:
+        """The name, or that of the only model. Raises RequestError if there are several: `path` is followed by one."""
+        if name is None and len(self._entries) > 1:
+            raise bad_request("the server has several models", f"name one: {path}/{self.names[0]}")
+        return self.names[0] if name is None else name
 
     def model(self, name: str, version: str | None = None) -> LoadedModel:
         """A version that is ready; without `version`, the highest one. Raises RequestError 404, 503."""
