@@ -28,7 +28,7 @@ server/http/middleware: server/monitoring server/protocol
 server/page: server/models server/protocol server pipeline html_report data layers backend core
 server/grpc: server/monitoring server/protocol server core
 server: server/rows server/models server/batching server/monitoring server/protocol backend data core
-server/deployment: server/batching pipeline runtime data backend core
+server/deployment: server/protocol server/batching pipeline runtime data backend core
 server/rows: server/models server/monitoring server/protocol pipeline data core
 server/models: server/batching server/monitoring server/protocol pipeline runtime data backend core
 server/batching: server/monitoring server/protocol pipeline passes analysis ir core

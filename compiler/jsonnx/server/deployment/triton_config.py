@@ -9,28 +9,11 @@ from ...backend import package_version
 from ...core.diagnostics import CompileError, Diagnostic
 from ...core.types import TensorType
 from ...pipeline.compile.output_classes import ClassKind
+from ..protocol.datatypes import TRITON_TYPES
 from .exported_model import ExportedModel
 
 MAX_BATCH_ROWS = 64
 """The samples that Triton may put in a batch, where samples do not meet."""
-
-TRITON_TYPES = {
-    "bool": "TYPE_BOOL",
-    "uint8": "TYPE_UINT8",
-    "uint16": "TYPE_UINT16",
-    "uint32": "TYPE_UINT32",
-    "uint64": "TYPE_UINT64",
-    "int8": "TYPE_INT8",
-    "int16": "TYPE_INT16",
-    "int32": "TYPE_INT32",
-    "int64": "TYPE_INT64",
-    "float16": "TYPE_FP16",
-    "bfloat16": "TYPE_BF16",
-    "float32": "TYPE_FP32",
-    "float64": "TYPE_FP64",
-    "string": "TYPE_STRING",
-}
-"""The element types that Triton's backend for onnxruntime takes."""
 
 NOT_FOR_TRITON_HELP = "Triton takes tensors of numbers, truth values and strings without an axis of size 0"
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...core.types import TensorType
-from ..protocol.datatypes import BYTES, datatype_of
+from ..protocol.datatypes import TRITON_TYPES
 from .served_model import ServedModel
 
 
@@ -34,12 +34,8 @@ def _tensors(types: Mapping[str, TensorType], is_batched: bool) -> list[dict[str
     return [
         {
             "name": name,
-            "data_type": _data_type(datatype_of(type.dtype)),
+            "data_type": TRITON_TYPES.get(type.dtype, type.dtype),
             "dims": [size if isinstance(size, int) else -1 for size in type.shape[is_batched:]],
         }
         for name, type in types.items()
     ]
-
-
-def _data_type(datatype: str) -> str:
-    return f"TYPE_{'STRING' if datatype == BYTES else datatype}"

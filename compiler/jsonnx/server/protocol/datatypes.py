@@ -30,6 +30,9 @@ DATATYPES = {
 }
 """The datatype of each element type."""
 
+TRITON_TYPES = {name: f"TYPE_{'STRING' if datatype == BYTES else datatype}" for name, datatype in DATATYPES.items()}
+"""The datatypes as Triton's configurations name them, by element type."""
+
 _ELEMENT_TYPES = {datatype: name for name, datatype in DATATYPES.items()}
 
 RAW_ONLY_DATATYPES = ("FP16", "BF16")
