@@ -156,6 +156,15 @@ def test_pictures(sample: Any, tmp_path: Path) -> None:
     assert_same_rows(answer.json, expected * 2, server)
 
 
+def test_a_picture_for_a_model_without_pictures(sample: Any) -> None:
+    name, _, server = sample
+    if name not in ("penguins", "reviews"):
+        pytest.skip("its inputs could be pictures, or its columns are numbers")
+    answer = server.post("/predict", b"\x89PNG\r\n", {"Content-Type": "image/png"})
+    assert (answer.status, answer.json["code"]) == (415, "unsupported-media-type")
+    assert "send its columns as JSON or csv" in answer.json["error"]
+
+
 def test_the_names_of_files_are_not_those_of_the_servers_folders(sample: Any) -> None:
     name, _, server = sample
     if name not in PICTURES:

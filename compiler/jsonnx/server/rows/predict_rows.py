@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,13 @@ def rows_of(served: ServedModel, body: bytes, media_type: str, max_rows: int) ->
     predictor = replace(served.predictor, stream=stream)
     try:
         parts = list(predictor.parts())
-    except (CompileError, FeedError, UsageError) as error:
+    except UsageError as error:
+        if request.format is None and error.diagnostic.code == "unreadable-file":  # of files of another kind
+            kind = ", ".join(Path(name).suffix for name in request.item.files or ())
+            message = f"the model {served.name!r} has no input that takes a {kind} file"
+            raise RequestError(415, "unsupported-media-type", message, "send its columns as JSON or csv") from error
+        raise RequestError.of(error) from error
+    except (CompileError, FeedError) as error:
         raise RequestError.of(error) from error
     count = sum(len(part.samples) for part in parts)
     if count > max_rows:
