@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import signal
-import socket
 import subprocess
 import sys
+import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 START_S = 30
 """The longest time until a server is ready."""
-
-
-def free_port() -> int:
-    """A port on which nothing listens."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+SHOWN_CHARACTERS = 2000
+"""The end of the log that is shown of a server that did not start."""
 
 
 class ServedProcess:
-    """A server of models until the end of the block. Its standard error goes to that of the tests."""
+    """A server of models until the end of the block, at free ports that it chose itself.
+
+    `log` is the file of its standard error, by default a temporary one.
+    """
 
     def __init__(self, models: Sequence[str], *options: str, grpc: bool = False, log: Path | None = None) -> None:
-        self.port = free_port()
-        self.grpc_port = free_port() if grpc else None
-        ports = ["--port", str(self.port)] + (["--grpc-port", str(self.grpc_port)] if grpc else [])
+        self.port = 0
+        self.grpc_port = 0 if grpc else None
         self._log = log
-        self._command = [sys.executable, "-m", "jsonnx", "serve", *models, *ports, *options]
+        self._arguments = [*models, *options]
 
     @property
     def url(self) -> str:
@@ -48,15 +45,9 @@ class ServedProcess:
 
     def __enter__(self) -> ServedProcess:
         if self._log is None:
-            self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
-        else:
-            with self._log.open("ab") as log:
-                self.process = subprocess.Popen(self._command, stdout=log, stderr=log)
-        until = time.monotonic() + START_S
-        while not self._is_ready():
-            assert self.process.poll() is None, f"the server ended with {self.process.returncode}"
-            assert time.monotonic() < until, "the server is not ready"
-            time.sleep(0.05)
+            self._folder = tempfile.TemporaryDirectory(prefix="jsonnx-served-")
+            self._log = Path(self._folder.name) / "log"
+        self._start()
         return self
 
     @property
@@ -70,17 +61,43 @@ class ServedProcess:
         """Kills the process, and starts another one at the same ports."""
         self.process.kill()
         self.process.wait()
-        self.__enter__()
+        self._start()
 
-    def _is_ready(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.url}/v2/health/ready", timeout=5) as answer:
-                return answer.status == 200
-        except (urllib.error.URLError, OSError):
-            return False
+    def _start(self) -> None:
+        assert self._log is not None
+        ports = ["--port", str(self.port)]
+        if self.grpc_port is not None:
+            ports += ["--grpc-port", str(self.grpc_port)]
+        command = [sys.executable, "-m", "jsonnx", "serve", *self._arguments, *ports]
+        with self._log.open("ab") as log:
+            begin = log.tell()
+            self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
+        until = time.monotonic() + START_S
+        while (ready := self._ready_event(begin)) is None:
+            assert self.is_running(), f"the server ended with {self.process.returncode}: {self._end_of_log()}"
+            assert time.monotonic() < until, f"the server is not ready: {self._end_of_log()}"
+            time.sleep(0.05)
+        self.port = int(ready["url"].rpartition(":")[2])
+        self.grpc_port = ready.get("grpc_port")
+
+    def _ready_event(self, begin: int) -> dict[str, Any] | None:
+        """What the server that wrote from this byte on said when it was ready."""
+        for line in self._log_text(begin).splitlines(keepends=True):
+            if line.startswith("{") and line.endswith("\n"):
+                event = json.loads(line)
+                if event["event"] == "ready":
+                    return dict(event)
+        return None
+
+    def _end_of_log(self) -> str:
+        return self._log_text(0)[-SHOWN_CHARACTERS:]
+
+    def _log_text(self, begin: int) -> str:
+        assert self._log is not None
+        return self._log.read_bytes()[begin:].decode(errors="replace")
 
     def __exit__(self, *error: object) -> None:
-        if self.process.poll() is None:
+        if self.is_running():
             self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(30)
