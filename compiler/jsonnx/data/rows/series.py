@@ -189,6 +189,9 @@ class Series:
             starts=kept,
             all_steps=all_steps,
             counts=self._counts(problems, is_included, kept, horizon),
+            series=self.series,
+            series_names=self.names,
+            follows_gap=self.follows_gap,
         )
 
     def _problems(self, starts: np.ndarray, first_target: int, span: int) -> _Problems:

@@ -102,6 +102,16 @@ class TrainedModel:
             return RecordedData(SpecSource(data_roots=self.data_roots))
         return recorded_data(self.folder, self.run_info, self.data_roots)
 
+    @cached_property
+    def plan(self) -> TrainingPlan:
+        """The training plan of the spec."""
+        return plan_training(self.checked)
+
+    def evaluated_samples(self, data: str | None) -> Dataset:
+        """The samples that `evaluate` measures. Raises UsageError, CompileError."""
+        source = self.data.source if data is None else SpecSource(data_roots=self.data_roots)
+        return self._evaluation_samples(replace(self.plan, source=source), data)
+
     def figure_labels(self) -> dict[str, list[Sequence[str]]]:
         """The labels along the axes of the metrics that are lists, by the reported name."""
         objective = self.checked.objective
@@ -132,10 +142,10 @@ class TrainedModel:
 
     def _evaluate(self, data: str | None, warn: Warn) -> dict[str, MetricValue]:
         source = self.data.source if data is None else SpecSource(data_roots=self.data_roots)
-        training_plan = replace(plan_training(self.checked), source=source)
+        training_plan = replace(self.plan, source=source)
         samples = self._evaluation_samples(training_plan, data)
         tell_left_out(samples, warn)
-        batch_size = _evaluation_batch_size(training_plan)
+        batch_size = evaluation_batch_size(training_plan)
         if self.folder is not None:
             provider = self.session.provider
             trainer = PlanTrainer(plan_for_target(training_plan, provider.name), provider)
@@ -151,7 +161,7 @@ class TrainedModel:
         if objective is None:
             raise ValueError("a plan without an objective")
         typed = self.checked.require()
-        scoring_graph = output_scoring_graph(typed, objective, _target_statistics(typed, self.session.metadata))
+        scoring_graph = output_scoring_graph(typed, objective, target_statistics(typed, self.session.metadata))
         scorer = Session(to_model_proto(scoring_graph), self.session.provider)
         sums = MetricSums(training_plan)
         for rows in batch_slices(len(samples), batch_size):
@@ -213,7 +223,7 @@ def checked_spec_of(session: Session, model: str) -> CheckedSpec | None:
     return with_thresholds(checked, thresholds_from(session.metadata))
 
 
-def _target_statistics(typed: TypedNetwork, metadata: Mapping[str, str]) -> dict[str, dict[str, np.ndarray]]:
+def target_statistics(typed: TypedNetwork, metadata: Mapping[str, str]) -> dict[str, dict[str, np.ndarray]]:
     """The statistics of normalized targets in a model's metadata that have the shapes of the outputs' features."""
     statistics = {}
     for output, own in target_statistics_from(metadata).items():
@@ -232,7 +242,7 @@ def tell_left_out(samples: Dataset, warn: Warn) -> None:
         warn(notes)
 
 
-def _evaluation_batch_size(plan: TrainingPlan) -> int:
+def evaluation_batch_size(plan: TrainingPlan) -> int:
     """The samples of a batch: those of training, as in validation, unless the split into batches changes nothing."""
     return BATCH_SIZE if is_batch_separable(plan.evaluate) else plan.training.batch_size
 
