@@ -115,6 +115,7 @@ def train(
             test_metrics,
             trainer.temperatures,
             trainer.thresholds,
+            checked.network.labels,
             split_counts,
             is_locked,
             trainer.plan.training.restore_best_weights,

@@ -12,6 +12,7 @@ from ...core.diagnostics import Diagnostic, suggestion
 from ...core.html_table import METRIC_TITLES, html_table, metric_rows
 from ...core.quantities import count_text
 from ...core.reserved_names import is_slot_name
+from ...core.signature.thresholds import Threshold
 from ...core.system.gc_pause import gc_paused
 from ...core.system.memory import require_memory
 from ...data.samples.array_digest import array_digest
@@ -74,7 +75,7 @@ class Trainer:
     """The trainer of the spec's training plan. It does all that needs no spec."""
     temperatures: dict[str, float]
     """The numbers by which a calibration divided the logits, by output."""
-    thresholds: dict[str, float]
+    thresholds: dict[str, Threshold]
     """The decision thresholds of outputs, by output; chosen by `fit`, or set in the spec."""
     weights_report: WeightsReport | None
     """The loaded and the missing weights; None if no weights were given."""
