@@ -102,6 +102,7 @@ tuning/cpu/recurrent: tuning/cpu/nchwc tuning/cpu passes ir core
 tuning/cpu/nchwc: tuning/cpu passes ir core
 tuning/cpu: tuning/cpu/memory gradient passes ir
 tuning/cpu/memory: passes ir core
+functions: lowering frontend layers training ir core
 diff: analysis frontend sections core
 lint/lint_network: lint/rules lint core
 lint/rules: lint analysis frontend layers sections training core
@@ -123,7 +124,7 @@ interop/keras/translation: frontend layers sections training core
 interop: frontend backend core
 frontend/names: frontend/expansion frontend/schema frontend layers core
 frontend/expansion: frontend/json frontend/schema frontend/foreign frontend layers sections training library core
-frontend/networks: frontend/schema frontend layers sections core
+frontend/networks: frontend/schema frontend layers sections training core
 frontend/text: frontend/json frontend/schema layers sections core
 frontend/json: frontend/schema core
 frontend/schema: frontend/foreign frontend layers sections training library core

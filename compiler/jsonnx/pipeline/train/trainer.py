@@ -31,7 +31,8 @@ from ...runtime.parity.parity_check import check_step
 from ...runtime.providers.provider_options import ProviderOptions
 from ...runtime.providers.providers import Provider, resolve_provider
 from ...runtime.training_plan import TrainingPlan
-from ..check.check import CheckedSpec, Spec, check_spec
+from ..check.check import CheckedSpec, Spec, check_source, read_spec
+from ..check.python_objective import with_objective
 from ..compile.compile import compile_checked, compile_part
 from ..compile.graphs import costed_graph
 from ..compile.initial_weights import Weights, resolve_initial_weights
@@ -65,9 +66,10 @@ class Trainer:
     the CPU computes from drawn samples, which is checked once for each step. `data_roots` are folders whose files the
     spec may name as data, besides its own folder. `provider_options` are those of onnxruntime's documentation, such as
     `{"device_id": 1}`. `fold` is the index of the fold for validation, from 0, if the spec's `split` has `folds`.
-    `collective` connects the workers of a distributed training, each of which has a trainer of the same spec. Raises
-    CompileError for an invalid spec or a weight file that does not fit, FeedError for arrays that do not fit,
-    UsageError if the provider is not available or the spec has no such fold.
+    `collective` connects the workers of a distributed training, each of which has a trainer of the same spec. `loss`
+    and `metrics` replace the spec's, in the forms that a spec has, and may be functions of `jsonnx.loss` and
+    `jsonnx.metric`. Raises CompileError for an invalid spec or a weight file that does not fit, FeedError for arrays
+    that do not fit, UsageError if the provider is not available or the spec has no such fold.
     """
 
     plan_trainer: PlanTrainer
@@ -97,8 +99,14 @@ class Trainer:
         provider_options: ProviderOptions | None = None,
         fold: int | None = None,
         collective: Collective | None = None,
+        loss: Any = None,
+        metrics: Any = None,
     ) -> None:
-        self._checked = spec if isinstance(spec, CheckedSpec) else check_spec(spec, changes=changes, scale=scale)
+        if isinstance(spec, CheckedSpec):
+            self._checked = spec
+        else:
+            source = with_objective(read_spec(spec), loss, metrics)
+            self._checked = check_source(source, changes=changes, scale=scale)
         if fold is not None:
             self._checked = with_fold(self._checked, fold)
         plan = plan_training(self._checked, seed)
