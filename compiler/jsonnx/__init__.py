@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from .pipeline.compile.keras_import import from_keras
     from .pipeline.compile.model import Model
     from .pipeline.keras_export import to_keras
+    from .pipeline.run.public_trainer import Trainer
     from .pipeline.run_folder.run import Run
     from .pipeline.sweep.sweep import sweep
-    from .pipeline.train.trainer import Trainer
     from .pipeline.validate.validate import validate
     from .runtime.session.session import Session
 
@@ -39,7 +39,7 @@ _LAZY = {
     "Session": "runtime.session.session",
     "Size": "core.types",
     "TensorType": "core.types",
-    "Trainer": "pipeline.train.trainer",
+    "Trainer": "pipeline.run.public_trainer",
     "UsageError": "core.diagnostics",
     "compile": "pipeline.compile.compile",
     "from_keras": "pipeline.compile.keras_import",

@@ -42,6 +42,8 @@ from .run_warnings import Warn, no_warning
 
 NO_EVALUATION_DATA = "the spec names neither test nor validation data, and has no `validation_split`"
 
+ARRAYS_REASON = "the run was trained on arrays, which no file has"
+
 BATCH_SIZE = 512
 """Samples in a call of the model."""
 
@@ -169,7 +171,7 @@ class TrainedModel:
         if data is not None:
             return from_file(data, training_plan.training.data, training_plan.data_spec, training_plan.source)
         samples = None
-        if self.folder is not None:
+        if self.folder is not None and not (self.run_info or {}).get("arrays"):
             section, source = training_plan.training.data, training_plan.source
             parts = read_split(section, self.data.files, training_plan.data_spec, source)
             samples = parts.get("test") or part_of_spec(training_plan, "test")
@@ -177,6 +179,7 @@ class TrainedModel:
         if samples is None:
             message = f"there is no data to evaluate {str(self.path)!r} on"
             reason = "a model file does not name its data" if self.folder is None else NO_EVALUATION_DATA
+            reason = ARRAYS_REASON if self.run_info is not None and self.run_info.get("arrays") else reason
             raise UsageError("no-data", message, f"name a file with --data; {reason}")
         return samples
 
