@@ -210,6 +210,11 @@ class PlanTrainer:
             self._fit = None
             progress.callbacks = progress.callbacks.detached()
 
+    def forget_fit(self) -> None:
+        """Lets the next fit begin with its own first epoch, unless it resumes the fit of a loaded checkpoint."""
+        if not self._resumes:
+            self._progress = None
+
     def _deadline(self) -> float | None:
         """The time of the monotonic clock when a fit that starts is interrupted; None without a time limit."""
         limit = self.plan.training.time_limit
