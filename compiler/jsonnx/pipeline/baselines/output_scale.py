@@ -11,6 +11,7 @@ import numpy as np
 from ...analysis.decision import threshold_scale
 from ...analysis.output_layer import output_layer
 from ...analysis.shape_inference import TypedNetwork
+from ...core.signature.thresholds import Threshold
 from ...html_report.outputs import OutputKind
 from ...training.losses.losses import Loss
 from ...training.losses.margin_losses import MarginLoss
@@ -25,7 +26,7 @@ class OutputScale:
     typed: TypedNetwork
     name: str
     loss: Loss
-    threshold: float
+    threshold: Threshold
     """A class is predicted if its probability exceeds this."""
 
     @cached_property

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...analysis.decision import DEFAULT_THRESHOLD
 from ...backend import thresholds_from
 from ...core.reserved_names import target_name
 from ...data.samples.dataset import Dataset
 from ...html_report.outputs import OutputKind, Predicted
 from ...runtime.session.session import concatenate_batches
 from ..baselines.output_scale import OutputScale
-from ..compile.output_classes import DEFAULT_THRESHOLD
 from ..run.trained_model import BATCH_SIZE, TrainedModel
 
 MAX_ROWS = 2_000_000

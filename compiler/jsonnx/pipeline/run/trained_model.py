@@ -14,7 +14,7 @@ import numpy as np
 
 from ...analysis.shape_inference import TypedNetwork
 from ...backend import target_statistics_from, thresholds_from, to_model_proto
-from ...core.diagnostics import CompileError, Diagnostic, UsageError
+from ...core.diagnostics import CompileError, Diagnostic, UsageError, quoted_list
 from ...core.files.run_layout import RunPaths
 from ...core.files.spec_folders import existing_folders
 from ...core.files.spec_source import SpecSource
@@ -41,6 +41,8 @@ from .recorded_data import RecordedData, recorded_data
 from .run_warnings import Warn, no_warning
 
 NO_EVALUATION_DATA = "the spec names neither test nor validation data, and has no `validation_split`"
+
+ARRAYS_REASON = "the run was trained on arrays, which no file has"
 
 BATCH_SIZE = 512
 """Samples in a call of the model."""
@@ -128,6 +130,10 @@ class TrainedModel:
         metrics are written to its `run.json`. `warn` is called with notes about samples that are left out.
         """
         metrics = self._evaluate(data, warn)
+        missing = self.checked.objective.missing_functions() if self.checked.objective is not None else set()
+        if missing:
+            metrics = {name: metric for name, metric in metrics.items() if name not in missing}
+            warn([_missing_functions_note(missing)])
         if self.folder is not None:
             self._record(self.folder, data, metrics)
         return metrics
@@ -175,7 +181,7 @@ class TrainedModel:
         if data is not None:
             return from_file(data, training_plan.training.data, training_plan.data_spec, training_plan.source)
         samples = None
-        if self.folder is not None:
+        if self.folder is not None and not (self.run_info or {}).get("arrays"):
             section, source = training_plan.training.data, training_plan.source
             parts = read_split(section, self.data.files, training_plan.data_spec, source)
             samples = parts.get("test") or part_of_spec(training_plan, "test")
@@ -183,6 +189,7 @@ class TrainedModel:
         if samples is None:
             message = f"there is no data to evaluate {str(self.path)!r} on"
             reason = "a model file does not name its data" if self.folder is None else NO_EVALUATION_DATA
+            reason = ARRAYS_REASON if self.run_info is not None and self.run_info.get("arrays") else reason
             raise UsageError("no-data", message, f"name a file with --data; {reason}")
         return samples
 
@@ -215,12 +222,18 @@ def checked_spec_of(session: Session, model: str) -> CheckedSpec | None:
     if SPEC_KEY not in session.metadata:
         return None
     # Checked as a value, without positions: they would refer to the metadata, which is not a file of the user.
-    checked = check_spec(spec_from_metadata(session.metadata[SPEC_KEY]))
+    checked = check_spec(spec_from_metadata(session.metadata[SPEC_KEY]), accepts_missing_functions=True)
     typed = checked.require()
     inputs = typed.network.inference_inputs
     if inputs.keys() != session.inputs.keys() or typed.inference_outputs.keys() != session.outputs.keys():
         raise CompileError([Diagnostic("damaged-file", f"{model!r} contains the spec of another model")])
     return with_thresholds(checked, thresholds_from(session.metadata))
+
+
+def _missing_functions_note(names: Iterable[str]) -> Diagnostic:
+    message = f"not computed: {quoted_list(sorted(names))}, which needs a Python function of the training"
+    help = "jsonnx.Trainer(spec, loss=..., weights=RUN).evaluate(x, y) computes it in Python"
+    return Diagnostic("python-function", message, help=help, severity="warning")
 
 
 def target_statistics(typed: TypedNetwork, metadata: Mapping[str, str]) -> dict[str, dict[str, np.ndarray]]:
