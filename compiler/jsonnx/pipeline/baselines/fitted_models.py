@@ -20,6 +20,8 @@ from .training_targets import TrainingTargets, evenly_spaced
 
 MAX_ROWS = 50_000
 """Training samples of a fit."""
+MIN_ROWS = 100
+"""However many features they have."""
 MAX_FEATURE_ROWS = 1 << 25
 """Features times samples, in memory."""
 MAX_LINEAR_COST = 1e8
@@ -97,7 +99,7 @@ def fitted_baselines(targets: TrainingTargets, matrix: FeatureMatrix) -> Iterato
     rows = np.flatnonzero(targets.counted & (targets.weights > 0))
     kept = targets.subset(rows[evenly_spaced(len(rows), MAX_ROWS)])
     features = matrix.linear(kept.samples.subset(kept.rows[:2])).shape[1]
-    kept = kept.subset(evenly_spaced(len(kept.rows), max(1, MAX_FEATURE_ROWS // max(1, features))))
+    kept = kept.subset(evenly_spaced(len(kept.rows), max(MIN_ROWS, MAX_FEATURE_ROWS // max(1, features))))
     if kept.kind is not OutputKind.NUMBERS and len(np.unique(kept.true)) < 2:
         yield "the training samples have one class: there is nothing to fit"
         return
@@ -122,7 +124,7 @@ def _fitted(targets: TrainingTargets, matrix: FeatureMatrix, is_linear: bool) ->
     encode = matrix.linear if is_linear else matrix.trees
     cost = encode(targets.samples.subset(targets.rows[:2])).shape[1] * _model_count(targets)
     max_rows = int((MAX_LINEAR_COST if is_linear else MAX_TREE_COST) / max(1, cost))
-    kept = targets.subset(evenly_spaced(len(targets.rows), max(100, max_rows)))
+    kept = targets.subset(evenly_spaced(len(targets.rows), max(MIN_ROWS, max_rows)))
     features = encode(kept.samples.subset(kept.rows))
     with warnings.catch_warnings(), one_thread():
         warnings.simplefilter("ignore")  # a fit that has not converged is a baseline, too

@@ -31,6 +31,8 @@ class OutputScorer:
 
     session: Session
     metrics: dict[str, Metric]
+    has_loss: bool
+    """Whether the loss can be computed: one that is a Python function is missing."""
 
     @staticmethod
     def of(
@@ -43,8 +45,9 @@ class OutputScorer:
             raise ValueError("a spec without an objective")
         own = objective_of(objective, output, is_weighted)
         graph = output_scoring_graph(checked.require(), own, target_statistics)
-        metrics = {name: reported.metric for name, reported in own.metrics_by_name().items()}
-        return OutputScorer(Session(to_model_proto(graph)), metrics)
+        missing = own.missing_functions()
+        metrics = {name: reported.metric for name, reported in own.metrics_by_name().items() if name not in missing}
+        return OutputScorer(Session(to_model_proto(graph)), metrics, LOSS not in missing)
 
     def statistics(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The loss and the sums of each metric, of some samples."""
@@ -74,6 +77,7 @@ class ScoreSums:
     """The losses and sums of metrics of a model, in total and by groups of samples."""
 
     metrics: Mapping[str, Metric]
+    has_loss: bool = True
     totals: dict[str, Any] = field(default_factory=dict)
     groups: dict[str, list[np.ndarray]] = field(default_factory=dict)
 
@@ -106,7 +110,8 @@ class ScoreSums:
     def results(self) -> dict[str, MetricValue]:
         """The loss and the metrics of all samples."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            return {name: self.result_of(name)(total) for name, total in self.totals.items()}
+            results = {name: self.result_of(name)(total) for name, total in self.totals.items()}
+        return {name: result for name, result in results.items() if name != LOSS or self.has_loss}
 
     def result_of(self, name: str) -> Callable[[np.ndarray], MetricValue]:
         """Computes a metric from its sums."""

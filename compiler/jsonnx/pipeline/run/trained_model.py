@@ -109,6 +109,11 @@ class TrainedModel:
         """The training plan of the spec."""
         return plan_training(self.checked)
 
+    @cached_property
+    def checked_without_thresholds(self) -> CheckedSpec:
+        """The spec with the thresholds of its metrics as written, not as chosen for this model."""
+        return check_spec(spec_from_metadata(self.session.metadata[SPEC_KEY]), accepts_missing_functions=True)
+
     def evaluated_samples(self, data: str | None) -> Dataset:
         """The samples that `evaluate` measures. Raises UsageError, CompileError."""
         source = self.data.source if data is None else SpecSource(data_roots=self.data_roots)
