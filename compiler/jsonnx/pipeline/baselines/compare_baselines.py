@@ -13,6 +13,7 @@ from ...analysis.decision import threshold_outputs
 from ...core.diagnostics import UsageError
 from ...core.reserved_names import target_name
 from ...core.signature.thresholds import Threshold
+from ...core.system.optional_packages import require_package
 from ...data.rows.windows import WindowedDataset
 from ...data.samples.dataset import Dataset
 from ...html_report.outputs import OutputKind
@@ -25,6 +26,7 @@ from .baseline import Baseline
 from .compared_output import ComparedOutput, measure
 from .comparison_values import output_values
 from .constant_baselines import constant_baselines
+from .encoders import EXTRA, PURPOSE
 from .feature_matrix import FeatureMatrix
 from .fitted_models import MAX_FEATURE_ROWS, MAX_ROWS, MIN_ROWS, fitted_baselines
 from .naive_forecasts import ScaledErrors, naive_forecasts
@@ -107,6 +109,7 @@ class _Fitting:
             notes.append("no regression and no gradient boosting: the output has several positions, each with a target")
             return
         try:
+            require_package("sklearn", EXTRA, PURPOSE)
             notes.append(f"regression and gradient boosting get {self._matrix.text}")
             for baseline in fitted_baselines(targets, self._matrix):
                 if isinstance(baseline, str):

@@ -10,6 +10,7 @@ from ...core.metric_values import finite
 from ...core.reserved_names import LOSS
 from ...runtime.training_plan import TrainingPlan
 from ...sections.monitor import monitored_metric
+from ...training.metrics.metrics import AccuracyMetric
 from .bootstrap import MIN_GROUPS, draws_of, interval
 from .compared_output import NETWORK, ComparedOutput
 from .verdict import verdict
@@ -68,7 +69,12 @@ def _resampled(output: ComparedOutput, metric: str) -> dict[str, np.ndarray | No
 
 
 def _deciding_metric(output: ComparedOutput, plan: TrainingPlan, prefix: str) -> str:
-    """The monitored metric unless it is a loss, else the first number among the metrics, else the loss."""
+    """The monitored metric unless it is a loss, else the first number among the metrics, else the loss.
+
+    Accuracies come last if classes are weighted, or predicted by a chosen threshold: then the rarer ones matter more.
+    """
     scalars = [name for name, metric in output.scorer.metrics.items() if metric.is_scalar]
+    if plan.training.class_weight is not None or plan.training.threshold is not None:
+        scalars.sort(key=lambda name: isinstance(output.scorer.metrics[name], AccuracyMetric))
     monitored = (monitored_metric(plan.training) or "").removeprefix("val_").removeprefix(prefix)
     return monitored if monitored in scalars else (scalars or [LOSS])[0]

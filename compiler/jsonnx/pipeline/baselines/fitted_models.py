@@ -98,8 +98,6 @@ def fitted_baselines(targets: TrainingTargets, matrix: FeatureMatrix) -> Iterato
     """
     rows = np.flatnonzero(targets.counted & (targets.weights > 0))
     kept = targets.subset(rows[evenly_spaced(len(rows), MAX_ROWS)])
-    features = matrix.linear(kept.samples.subset(kept.rows[:2])).shape[1]
-    kept = kept.subset(evenly_spaced(len(kept.rows), max(MIN_ROWS, MAX_FEATURE_ROWS // max(1, features))))
     if kept.kind is not OutputKind.NUMBERS and len(np.unique(kept.true)) < 2:
         yield "the training samples have one class: there is nothing to fit"
         return
@@ -122,8 +120,9 @@ def _model_count(targets: TrainingTargets) -> int:
 
 def _fitted(targets: TrainingTargets, matrix: FeatureMatrix, is_linear: bool) -> FittedBaseline:
     encode = matrix.linear if is_linear else matrix.trees
-    cost = encode(targets.samples.subset(targets.rows[:2])).shape[1] * _model_count(targets)
-    max_rows = int((MAX_LINEAR_COST if is_linear else MAX_TREE_COST) / max(1, cost))
+    width = _numbers_per_row(encode(targets.samples.subset(targets.rows[:MIN_ROWS])))
+    max_cost = MAX_LINEAR_COST if is_linear else MAX_TREE_COST
+    max_rows = min(MAX_FEATURE_ROWS // width, int(max_cost / (width * _model_count(targets))))
     kept = targets.subset(evenly_spaced(len(targets.rows), max(MIN_ROWS, max_rows)))
     features = encode(kept.samples.subset(kept.rows))
     with warnings.catch_warnings(), one_thread():
@@ -134,6 +133,11 @@ def _fitted(targets: TrainingTargets, matrix: FeatureMatrix, is_linear: bool) ->
         title = "ridge regression" if kept.kind is OutputKind.NUMBERS else "logistic regression"
     minimum = 0.0 if kept.kind is OutputKind.NUMBERS and (kept.true >= 0).all() else -inf
     return FittedBaseline(title, matrix, is_linear, kept.kind, models, len(kept.rows), minimum)
+
+
+def _numbers_per_row(features: Any) -> int:
+    """The numbers that are stored for each sample."""
+    return max(1, int(getattr(features, "nnz", features.size) / features.shape[0]))
 
 
 def _models(targets: TrainingTargets, features: Any, is_linear: bool, category_count: int) -> Iterator[Any]:

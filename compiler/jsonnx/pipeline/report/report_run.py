@@ -25,6 +25,7 @@ from ...lowering.cost import cost_table
 from ...render.networks.tables import summary_json
 from ...runtime.fit.trainer import PlanTrainer
 from ...runtime.training_plan import TrainingPlan
+from ..baselines.compare_baselines import baseline_comparison
 from ..check.check import CheckedSpec
 from ..compile.graphs import costed_graph
 from ..run.lock_file import locked_values
@@ -54,6 +55,8 @@ class ReportOptions:
     provider: str = "cpu"
     verify: bool = True
     """Whether files must match the digests that they record."""
+    baseline: bool = False
+    """Whether the outputs are compared with baselines."""
 
 
 DEFAULT_OPTIONS = ReportOptions()
@@ -77,6 +80,7 @@ def run_values(folder: Path, options: ReportOptions) -> RunValues:
     values["balance"] = target_balance(data, model)
     if data.evaluated is not None:
         values["outputs"] = _outputs(model, plan, data.evaluated)
+        values["baselines"] = _baselines(model, data.evaluated, values["notes"]) if options.baseline else []
         values["notes"] += _unshown_outputs(model, values["outputs"])
     values["layers"] = _layers(run, model.checked, plan, data, values["notes"])
     return values
@@ -197,6 +201,16 @@ def _files(run: Run) -> list[dict[str, str]]:
         {"name": name, "text": text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}\n…"}
         for name, text in texts.items()
     ]
+
+
+def _baselines(model: TrainedModel, samples: Dataset, notes: list[str]) -> list[dict[str, Any]]:
+    """The comparison of each output with baselines."""
+    try:
+        return [rounded(comparison) for comparison in baseline_comparison(model, samples)]
+    except (CompileError, UsageError, FeedError) as error:
+        diagnostic = error.diagnostic if isinstance(error, UsageError) else error.diagnostics[0]
+        notes.append(f"There are no baselines: {diagnostic.message}.")
+        return []
 
 
 def _outputs(model: TrainedModel, plan: TrainingPlan, samples: Dataset) -> list[dict[str, Any]]:
