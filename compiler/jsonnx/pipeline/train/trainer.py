@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ...collective.protocol import Collective
 from ...core.diagnostics import Diagnostic, suggestion
@@ -288,14 +288,16 @@ class Trainer:
         y: DataArgument = None,
         batch_size: int | None = None,
         sample_weight: DataArgument = None,
+        *,
+        split: Literal["train", "validation", "test"] | None = None,
     ) -> dict[str, Any]:
-        """Loss and metrics; without `x`, on the spec's test file or else on its validation file. Classes are not
-        weighted. `x` may be an iterable of batches, as in `fit`.
+        """Loss and metrics; without `x`, on a part of the spec's data, `split`: by default the test data, or else the
+        validation data. Classes are not weighted. `x` may be an iterable of batches, as in `fit`.
 
         Metrics with the default threshold take that of their output in `thresholds`.
         """
         plan = self._thresholded_plan() if self.thresholds else self.plan
-        return self.plan_trainer.evaluate(evaluation_samples(plan, x, y, sample_weight), batch_size, plan)
+        return self.plan_trainer.evaluate(evaluation_samples(plan, x, y, sample_weight, split), batch_size, plan)
 
     def _thresholded_plan(self) -> TrainingPlan:
         """The plan with metrics that take the thresholds."""
