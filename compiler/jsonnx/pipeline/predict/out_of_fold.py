@@ -19,6 +19,7 @@ from ...core.files.run_layout import OUT_OF_FOLD_FILE
 from ...core.reserved_names import target_name
 from ...core.types import TensorType
 from ...data.rows.row_samples import PartRows
+from ...data.samples.label_sets import text_of_labels
 from ..compile.output_classes import ClassKind, OutputClasses, output_classes
 from ..run.trained_model import BATCH_SIZE, TrainedModel, batch_slices
 from ..train.part_rows import part_rows
@@ -107,9 +108,11 @@ def _target_columns(
 ) -> Iterator[tuple[str, Sequence[Any]]]:
     """The classes of a target, or else a column for each of its numbers."""
     values, name = target.reshape(len(target), -1), f"target: {output}"
-    if classes is not None:
-        is_index = values.shape[1] == 1 and classes.kind is not ClassKind.MULTI_LABEL
-        yield name, _labels(values[:, 0], classes.labels) if is_index else classes.predicted(values)
+    if classes is not None and classes.kind is ClassKind.MULTI_LABEL:
+        chosen = ([classes.labels[index] for index in np.flatnonzero(row > 0.5)] for row in values)
+        yield name, [text_of_labels(labels, classes.label_separator) for labels in chosen]
+    elif classes is not None:
+        yield name, _labels(values[:, 0] if values.shape[1] == 1 else values.argmax(1), classes.labels)
     elif values.shape[1] == 1:
         yield name, _shortest(values[:, 0])
     else:

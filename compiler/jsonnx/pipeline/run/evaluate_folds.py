@@ -89,17 +89,19 @@ def evaluate_folds(
     for path in paths:  # one model is open at a time
         model = open_model(path)
         evaluated, own = model.metric_sums(data, warn, part)
-        folds.append(Evaluation(own.results(), evaluated))
+        folds.append(Evaluation(model.known_metrics(own, warn), evaluated))
         sums.append(own)
     is_out_of_fold = part == "validation" and all(fold.evaluated.is_divided for fold in folds)
-    return FoldsEvaluation(folds, _pooled(sums) if is_out_of_fold else None, model.figure_labels())
+    pooled = model.known_metrics(_pooled(sums)) if is_out_of_fold else None
+    return FoldsEvaluation(folds, pooled, model.figure_labels())
 
 
-def _pooled(sums: Sequence[MetricSums]) -> dict[str, MetricValue]:
+def _pooled(sums: Sequence[MetricSums]) -> MetricSums:
+    """The sums over the samples of all folds."""
     first, *others = sums
     for own in others:
         first.add_sums(own)
-    return first.results()
+    return first
 
 
 def _finite(metrics: dict[str, MetricValue]) -> dict[str, Any]:

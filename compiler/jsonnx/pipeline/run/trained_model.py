@@ -14,7 +14,7 @@ import numpy as np
 
 from ...analysis.shape_inference import TypedNetwork
 from ...backend import target_statistics_from, thresholds_from, to_model_proto
-from ...core.diagnostics import CompileError, Diagnostic, UsageError
+from ...core.diagnostics import CompileError, Diagnostic, UsageError, quoted_list
 from ...core.files.run_layout import RunPaths
 from ...core.files.spec_folders import existing_folders
 from ...core.files.spec_source import SpecSource
@@ -42,6 +42,8 @@ from .run_warnings import Warn, no_warning
 
 RECORDED_NAMES = {"train": "training data", "validation": "validation data"}
 """The names of parts of a spec's data under which `run.json` records evaluations."""
+
+ARRAYS_REASON = "the run was trained on arrays, which no file has"
 
 BATCH_SIZE = 512
 """Samples in a call of the model."""
@@ -127,7 +129,7 @@ class TrainedModel:
         metrics are written to its `run.json`. `warn` is called with notes about samples that are left out.
         """
         evaluated, sums = self.metric_sums(data, warn, part)
-        metrics = sums.results()
+        metrics = self.known_metrics(sums, warn)
         if self.folder is not None:
             self._record(self.folder, data, evaluated, metrics)
         return Evaluation(metrics, evaluated)
@@ -139,6 +141,15 @@ class TrainedModel:
         name = RECORDED_NAMES.get(evaluated.part or "") if data is None else path_from(folder, Path(data))
         with suppress(UsageError, CompileError):
             write_evaluation(folder, name, metrics)
+
+    def known_metrics(self, sums: MetricSums, warn: Warn = no_warning) -> dict[str, MetricValue]:
+        """The loss and the metrics of sums, without those of functions that the model lacks."""
+        metrics = sums.results()
+        missing = self.checked.objective.missing_functions() if self.checked.objective is not None else set()
+        if missing:
+            metrics = {name: metric for name, metric in metrics.items() if name not in missing}
+            warn([_missing_functions_note(missing)])
+        return metrics
 
     def metric_sums(
         self, data: str | None, warn: Warn = no_warning, part: str | None = None
@@ -176,11 +187,14 @@ class TrainedModel:
     def _evaluated_part(self, plan: TrainingPlan, data: str | None, part: str | None) -> EvaluatedPart:
         if data is not None:
             return EvaluatedPart(from_file(data, plan.training.data, plan.data_spec, plan.source), None, (data,))
+        has_arrays = self.run_info is not None and bool(self.run_info.get("arrays"))
         owner = f"the spec of {str(self.path)!r}"
-        evaluated = None if self.folder is None else evaluated_part(plan, self.data.files, part, owner)
+        files = self.folder is not None and not has_arrays
+        evaluated = evaluated_part(plan, self.data.files, part, owner) if files else None
         if evaluated is None:
             message = f"there is no data to evaluate {str(self.path)!r} on"
             reason = "a model file does not name its data" if self.folder is None else NO_PARTS
+            reason = ARRAYS_REASON if has_arrays else reason
             raise UsageError("no-data", message, f"name a file with --data; {reason}")
         return evaluated
 
@@ -204,12 +218,18 @@ def checked_spec_of(session: Session, model: str) -> CheckedSpec | None:
     if SPEC_KEY not in session.metadata:
         return None
     # Checked as a value, without positions: they would refer to the metadata, which is not a file of the user.
-    checked = check_spec(spec_from_metadata(session.metadata[SPEC_KEY]))
+    checked = check_spec(spec_from_metadata(session.metadata[SPEC_KEY]), accepts_missing_functions=True)
     typed = checked.require()
     inputs = typed.network.inference_inputs
     if inputs.keys() != session.inputs.keys() or typed.inference_outputs.keys() != session.outputs.keys():
         raise CompileError([Diagnostic("damaged-file", f"{model!r} contains the spec of another model")])
     return with_thresholds(checked, thresholds_from(session.metadata))
+
+
+def _missing_functions_note(names: Iterable[str]) -> Diagnostic:
+    message = f"not computed: {quoted_list(sorted(names))}, which needs a Python function of the training"
+    help = "jsonnx.Trainer(spec, loss=..., weights=RUN).evaluate(x, y) computes it in Python"
+    return Diagnostic("python-function", message, help=help, severity="warning")
 
 
 def _target_statistics(typed: TypedNetwork, metadata: Mapping[str, str]) -> dict[str, dict[str, np.ndarray]]:

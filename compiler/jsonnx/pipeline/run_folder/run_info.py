@@ -33,6 +33,7 @@ LAYOUT_VERSION = 2
 EXECUTION_KEYS = (
     "data_folder",
     "data_files",
+    "arrays",
     "started",
     "ended",
     "seconds",
