@@ -88,7 +88,7 @@ def with_loss(
             target, prediction = g.inputs[target_name(output)], graph.outputs[output]
             weights = sample_weights.get(output) if is_weighted else None
             counts = metric.counts(g, graph.masks.get(output), weights)
-            results[metric_sums_name(name)] = metric.statistics(g, target, prediction, counts)
+            results[metric_sums_name(name)] = metric.statistics(g, target, metric.decisions(g, prediction), counts)
     return g.graph(results)
 
 

@@ -15,6 +15,7 @@ from ...core.files.spec_source import NO_SPEC, SpecSource
 from ...core.reserved_names import sample_weight_name
 from ...sections.columns import SAMPLE_WEIGHT, AssignedColumns, assigned_columns, column_errors, weight_columns
 from ...sections.data_section import DATA_PARTS, DataSection
+from ...sections.label_sets import label_separator_errors
 from ...sections.mask_targets import mask_errors
 from ...sections.split_errors import sequence_errors, split_errors, window_errors
 from ..media.media_files import MediaReader
@@ -30,6 +31,7 @@ from ..rows.series import IncompleteRows
 from ..samples.data_errors import ErrorCollector
 from ..samples.data_spec import DataSpec
 from ..samples.dataset import Dataset, with_learned_labels
+from ..samples.label_sets import LabelSets
 from ..samples.memory_limit import streams
 from ..samples.sequences import Sequences
 from ..samples.stored_arrays import DEFAULT_BUFFER_SAMPLES
@@ -41,6 +43,7 @@ from ..tables.folder_table import LABEL, FolderTable, read_folder
 from ..tables.table_file import TableOptions
 from .data_columns import column_request, match_columns, target_columns
 from .data_locations import DataItem, file_size, items_of_spec, items_of_user
+from .label_columns import label_columns
 from .rows_of_files import RowsOfFiles
 from .table_samples import MissingPolicy, samples_of_table, without_missing_weights
 
@@ -199,7 +202,9 @@ class _Reader:
             windows = window_errors(self.data, self.data_spec.inputs, targets)
             sequences = sequence_errors(self.data, self.data_spec.inputs)
             masks = mask_errors(self.data, self.data_spec.mask_class_counts) if self.with_targets else ()
-            for error in (*split_errors(self.data), *windows, *sequences, *masks):
+            separators = self.data_spec.label_separators
+            labels = label_separator_errors(self.data, targets, separators) if self.with_targets else ()
+            for error in (*split_errors(self.data), *windows, *sequences, *masks, *labels):
                 errors.add_in_spec(error.code, error.message, error.path, error.help)
         if self.with_targets:
             weights = getattr(self.data, SAMPLE_WEIGHT, None)
@@ -258,7 +263,8 @@ class _Reader:
                 for key, assigned in columns.items()
             ]
             kept_names = table.names if self.keep is None else self.keep
-            if not table.load(groups, [*kept_names, *(column.name for column in names)], errors):
+            texts = [*kept_names, *(column.name for column in names), *label_columns(columns, data_spec)]
+            if not table.load(groups, texts, errors):
                 return None
         sequences = data.sequences if data else None
         read = samples_of_table(table, columns, data_spec, media, sequences, self._missing, errors)
@@ -293,7 +299,7 @@ class _Reader:
             errors.add("data-shape", message, help="list the classes in `labels` of the spec")
         for name, array in [*last.inputs.items(), *last.targets.items()]:
             expected = first.inputs[name] if name in first.inputs else first.targets[name]
-            if array.shape[1:] != expected.shape[1:] and not isinstance(array, Sequences):
+            if array.shape[1:] != expected.shape[1:] and not isinstance(array, (Sequences, LabelSets)):
                 shape, other = list(array.shape[1:]), list(expected.shape[1:])
                 message = f"samples of {self.data_spec.describe(name)} have shape {shape}, in {first_file!r} {other}"
                 errors.add("data-shape", message, help="all files need samples of one shape")

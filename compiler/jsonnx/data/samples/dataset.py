@@ -18,6 +18,7 @@ from .array_arguments import RaggedArray, is_batch_iterable, is_pair_of_arrays, 
 from .array_digest import array_digest
 from .data_errors import ErrorCollector, FeedError
 from .data_spec import MAX_SUGGESTED_LABELS, DataSpec
+from .label_sets import LabelSets, unit_count_help
 from .left_out import NO_MISSING, MissingCounts, WindowCounts
 from .sample_order import block_order, sample_order
 from .sample_weights import expand_weights, validate_weights
@@ -253,6 +254,8 @@ def _weights_of_parts(parts: Sequence[Dataset], output: str) -> list[np.ndarray]
 
 
 def _concatenated(parts: Sequence[Any]) -> Any:
+    if isinstance(parts[0], LabelSets):
+        return LabelSets.concatenate(parts)
     return concatenate_arrays(parts) if isinstance(parts[0], Sequences) else concatenate_samples(parts)
 
 
@@ -304,7 +307,8 @@ def from_arrays(
 def with_learned_labels(samples: Dataset, errors: ErrorCollector) -> Dataset:
     """The samples with class indices in place of the texts in targets, whose sorted texts are the labels. Adds an error
     unless there are as many classes as the output has."""
-    if all(array.dtype.kind != "O" for array in samples.targets.values()):
+    samples = _with_multi_hot_targets(samples, errors)
+    if errors or all(array.dtype.kind != "O" for array in samples.targets.values()):
         return samples
     labels, targets = dict(samples.data_spec.labels), dict(samples.targets)
     for output, target in samples.targets.items():
@@ -325,6 +329,23 @@ def with_learned_labels(samples: Dataset, errors: ErrorCollector) -> Dataset:
             help = f"the classes are {names}{more}; {units}, or list all classes in `labels` of the spec"
             number = "1 class" if len(classes) == 1 else f"{len(classes)} classes"
             errors.add("data-shape", f"{title} has {number}, the network {count}", help=help)
+    return replace(samples, targets=targets, data_spec=replace(samples.data_spec, labels=labels))
+
+
+def _with_multi_hot_targets(samples: Dataset, errors: ErrorCollector) -> Dataset:
+    """The samples with vectors of 0 and 1 in place of sets of labels, whose sorted names are the labels if the spec
+    gives none. Adds an error unless there are as many labels as the output has units."""
+    labels, targets = dict(samples.data_spec.labels), dict[str, Any](samples.targets)
+    for output, target in targets.items():
+        if not isinstance(target, LabelSets):
+            continue
+        own = labels.setdefault(output, tuple(sorted(target.names)))
+        unit_count = samples.data_spec.targets[output].shape[-1]
+        if len(own) != unit_count:
+            number = "1 label" if len(own) == 1 else f"{len(own):,} labels"
+            message = f"{samples.data_spec.describe(output)} has {number}, the network {unit_count:,} units"
+            errors.add("data-shape", message, help=unit_count_help(output, own))
+        targets[output] = target.multi_hot(own)
     return replace(samples, targets=targets, data_spec=replace(samples.data_spec, labels=labels))
 
 

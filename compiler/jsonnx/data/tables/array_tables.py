@@ -190,12 +190,10 @@ class ArrayTable:
         return lengths_name if lengths_name in self.names else None
 
     def values(self, name: str) -> Sequence[Any]:
-        array = np.asarray(self._read(name))
-        if array.ndim > 1 and array.size == len(array):
-            array = array.reshape(-1)
-        if array.ndim != 1:
+        array = self._read(name)
+        if array.ndim == 0 or array.size != len(array):
             raise ValueError(f"has shape {list(array.shape)}, so that a row has several values")
-        return array.tolist()
+        return np.asarray(array).reshape(-1).tolist()
 
     def name_location(self, name: str | None) -> DataLocation:
         return NO_LOCATION

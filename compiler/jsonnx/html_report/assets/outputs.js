@@ -68,9 +68,10 @@ function matrixTable(matrix) {
 
 function classTable(output) {
   const areas = Object.entries(output.areas ?? {});
-  const rows = output.classes.map((row, index) => [row.label, row.support, row.predicted, row.precision, row.recall, row.f1,
-    ...areas.map(([, values]) => values[index])]);
-  return table("Classes", ["class", "samples", "predicted", "precision", "recall", "F1", ...areas.map(([name]) => name)], rows, "cut");
+  const cuts = output.classes.some((row) => "threshold" in row) ? ["threshold"] : [];
+  const rows = output.classes.map((row, index) => [row.label, row.support, row.predicted, ...cuts.map((key) => row[key]), row.precision,
+    row.recall, row.f1, ...areas.map(([, values]) => values[index])]);
+  return table("Classes", ["class", "samples", "predicted", ...cuts, "precision", "recall", "F1", ...areas.map(([name]) => name)], rows, "cut");
 }
 
 function confusionsTable(output) {

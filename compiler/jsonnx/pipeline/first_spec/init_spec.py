@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,16 @@ from .initial_network import (
     needs_no_validation,
 )
 from .recognise_columns import RecognisedColumn, limit_codes, recognise
-from .recognise_labels import several_labels
-from .recognise_target import RecognisedTarget, Task, recognise_target, with_labels_joined
+from .recognise_labels import no_labels
+from .recognise_target import RecognisedTarget, Task, recognise_label_lists, recognise_target, with_labels_joined
 
+LABEL_METRICS = [
+    {"type": "auc", "multi_label": True},
+    {"type": "f1_score", "name": "f1_macro", "average": "macro", "threshold": 0.5},
+    {"type": "f1_score", "name": "f1_micro", "average": "micro", "threshold": 0.5},
+    {"type": "f1_score", "name": "f1_by_label", "threshold": 0.5},
+]
+"""The metrics of a target with several labels in a row; the last one is a table by label."""
 MIN_ROWS = 10
 PATIENT_ROW_COUNT = 2_000
 """Maximum number of rows for a patience of 20 epochs: epochs are short, and losses vary."""
@@ -75,7 +82,12 @@ def init_spec(data: str, targets: Sequence[str], task: Task | None, spec_folder:
     tail = VALIDATION_SPLIT if raw.row_count < LARGE_ROW_COUNT else VALIDATION_SPLIT_OF_LARGE_DATA
     is_text_table = all(_has_separators(item.name) for item in items)
     recognised_targets = with_labels_joined(
-        [recognise_target(name, raw.columns[name], task, tail, is_text_table) for name in names]
+        [
+            recognise_label_lists(name, raw.label_lists[name], tail)
+            if name in raw.label_lists
+            else recognise_target(name, raw.columns[name], task, tail, is_text_table)
+            for name in names
+        ]
     )
     columns = _recognise_columns(raw, items, names, is_text_table)
     if all(column.kind == "unused" for column in columns):
@@ -135,8 +147,10 @@ def _target_columns(raw: RawColumns, targets: Sequence[str]) -> list[str]:
     if not targets:
         raise UsageError("bad-option", "the target is missing", f"add --target COLUMN; the columns are {columns}")
     for target in targets:
+        if target in raw.label_lists:
+            continue
         if target in raw.unreadable and target in raw.list_columns:
-            raise several_labels(target, [])
+            raise no_labels(target)
         if target in raw.unreadable:
             raise UsageError("bad-target", f"the target {target!r} {raw.unreadable[target]}", "name another column")
         if target not in raw.columns:
@@ -160,7 +174,11 @@ def _recognise_columns(
         for name, column in raw.columns.items()
         if name not in targets and (raw.media is None or name == TEXTS.column)
     ]
-    unreadable = [RecognisedColumn(name, "unused", reason=f"it {reason}") for name, reason in raw.unreadable.items()]
+    unreadable = [
+        RecognisedColumn(name, "unused", reason=f"it {reason}")
+        for name, reason in raw.unreadable.items()
+        if name not in targets
+    ]
     return limit_codes(columns) + unreadable
 
 
@@ -216,6 +234,7 @@ def _complete_data_section(
         if network.columns:
             section["x"] = dict(network.columns)
         section |= _target_names(outputs)
+        section |= _label_separator(outputs.values())
     if raw.media is IMAGES:
         is_padded = any(column.is_padded for column in columns)
         section["images"] = {"resize": "bilinear", **({"pad_to_aspect_ratio": True} if is_padded else {})}
@@ -247,6 +266,8 @@ def _training_section(
     }
     if not uses_all_rows:
         patience = 20 if row_count < PATIENT_ROW_COUNT else 8
+        if any(target.has_several_labels for target in outputs.values()):
+            training["threshold"] = {"maximize": "f1", "by_label": True}
         training |= {"early_stopping": {"monitor": "val_loss", "patience": patience}, "restore_best_weights": True}
     return training
 
@@ -259,6 +280,15 @@ def _target_names(outputs: Mapping[str, RecognisedTarget]) -> dict[str, Any]:
         if target.columns != (output,)
     }
     return {"y": next(iter(columns.values())) if len(outputs) == 1 else columns} if columns else {}
+
+
+def _label_separator(targets: Iterable[RecognisedTarget]) -> dict[str, Any]:
+    """The key of the data with the mark between labels. Raises UsageError if targets have different ones."""
+    columns = {target.label_separator: target.columns[0] for target in targets if target.label_separator}
+    if len(columns) > 1:
+        message = f"the labels of {quoted_list(columns.values())} are separated by different marks"
+        raise _refused(message, "write all with the same mark: `label_separator` is that of all targets")
+    return {"label_separator": next(iter(columns))} if columns else {}
 
 
 def _by_output(outputs: Mapping[str, RecognisedTarget], setting: Callable[[RecognisedTarget], Any]) -> Any:
@@ -277,7 +307,7 @@ def _metrics(target: RecognisedTarget) -> list[Any]:
     if target.task == "regression":
         return ["mae", "r2_score"]
     if target.has_several_labels:
-        return [{"type": "auc", "multi_label": True}]
+        return LABEL_METRICS
     return ["accuracy", "auc"] if target.is_binary else ["accuracy"]
 
 

@@ -102,11 +102,12 @@ class _Shown:
             listed = ", ".join(f"{labels[unit]}: {number_text(round(float(scores[unit]), 4))}" for unit in order)
             return {"true": labels[int(true)], "predicted": listed, "right": bool(order[0] == true)}
         if predicted.kind is OutputKind.BINARY:
-            is_right = bool((scores > predicted.threshold) == bool(true))
+            is_right = bool((scores > np.asarray(predicted.threshold)) == bool(true))
             text = f"{labels[1]}: {number_text(round(float(scores), 4))}"
             return {"true": labels[int(true)], "predicted": text, "right": is_right}
         if predicted.kind is OutputKind.MULTI_LABEL:
-            above = [label for label, score in zip(labels, scores, strict=True) if score > predicted.threshold]
+            holds = scores > np.asarray(predicted.threshold)
+            above = [label for label, is_above in zip(labels, holds, strict=True) if is_above]
             held = [label for label, holds in zip(labels, true, strict=True) if holds]
             return {"true": ", ".join(held) or "none", "predicted": ", ".join(above) or "none", "right": held == above}
         return {"true": _numbers_text(true), "predicted": _numbers_text(scores)}

@@ -166,6 +166,7 @@ class PreparedRun:
                 test_metrics,
                 trainer.temperatures,
                 trainer.thresholds,
+                self.checked.network.labels,
                 split_counts,
                 is_locked,
                 trainer.plan.training.restore_best_weights,

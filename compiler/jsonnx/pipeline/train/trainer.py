@@ -12,6 +12,7 @@ from ...collective.protocol import Collective
 from ...core.diagnostics import Diagnostic, suggestion
 from ...core.quantities import count_text
 from ...core.reserved_names import is_slot_name
+from ...core.signature.thresholds import Threshold
 from ...core.system.gc_pause import gc_paused
 from ...core.system.memory import require_memory
 from ...data.samples.array_digest import array_digest
@@ -72,7 +73,7 @@ class Trainer:
     """The trainer of the spec's training plan. It does all that needs no spec."""
     temperatures: dict[str, float]
     """The numbers by which a calibration divided the logits, by output."""
-    thresholds: dict[str, float]
+    thresholds: dict[str, Threshold]
     """The decision thresholds of outputs, by output; chosen by `fit`, or set in the spec."""
     weights_report: WeightsReport | None
     """The loaded and the missing weights; None if no weights were given."""
@@ -186,6 +187,16 @@ class Trainer:
     @learning_rate.setter
     def learning_rate(self, rate: float) -> None:
         self.plan_trainer.learning_rate = rate
+
+    @property
+    def schedule_steps(self) -> dict[str, int]:
+        """The numbers of steps that a schedule has from the data and epochs of the first fit, such as
+        `{"decay_steps": 300}`; empty before it, and for a schedule that gives them as numbers."""
+        return self.plan_trainer.schedule_steps
+
+    @property
+    def last_learning_rate(self) -> float:
+        return self.plan_trainer.last_learning_rate
 
     def weights(self) -> dict[str, np.ndarray]:
         """Copies of the network's weights, by Keras' names and in Keras' order."""
