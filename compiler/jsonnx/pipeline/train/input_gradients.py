@@ -45,13 +45,14 @@ def input_gradients(
     Raises FeedError for data that do not fit, ValueError for an unknown output or unit.
     """
     has_targets = batch[1] is not None or (isinstance(batch[0], Dataset) and bool(batch[0].targets))
-    if output is None and unit is None and (has_targets or not trainer.plan.targets):
+    of_output = output is not None or unit is not None
+    if not of_output and (has_targets or not trainer.plan.targets):
         samples = dataset_of(trainer.plan, *batch)
         assert checked.objective is not None, "a spec that has a trainer has an objective"
         weighted = trainer.plan.weighted_outputs.union(samples.weights)
         graph = _loss_gradient_graph(checked, checked.objective._replace(weighted_outputs=weighted))
         return _run(graph, trainer, samples.for_graphs(trainer.plan.data_spec_weighting(weighted)))
-    if has_targets:
+    if batch[1] is not None:
         raise TypeError("an output has gradients without targets: leave out y, or output and unit")
     samples = batch[0] if isinstance(batch[0], Dataset) else samples_without_targets(trainer.plan, batch[0])
     chosen = _chosen_output(checked, output)
