@@ -40,8 +40,10 @@ def lower(
     outputs: Sequence[str] | None = None,
     fed_names: Mapping[str, str] = {},
     expected_sizes: Mapping[str, int] = {},
+    further: Sequence[str] = (),
 ) -> Graph:
-    """Lowers a network to a graph with the network's outputs, or with the values named by `outputs`.
+    """Lowers a network to a graph with the network's outputs, or with the values named by `outputs`, and `further`
+    values.
 
     The element type `float_dtype` replaces float32 everywhere (float64 for checks that need its precision). Values in
     `fed_names` are not computed: they are inputs with the names that they map to. `expected_sizes` are the sizes of
@@ -82,7 +84,7 @@ def lower(
             if has_scalable_type(typed.types[name]):
                 scaling = TargetScaling.of(g, name, values[name].type, typed.network.paths[name])
                 values[name] = scaling.denormalized(g, values[name])
-    return g.graph({name: values[name] for name in output_names})
+    return g.graph({name: values[name] for name in (*further, *output_names)})
 
 
 def _with_float_dtype(type: TensorType, float_dtype: str) -> TensorType:
