@@ -190,6 +190,16 @@ class Trainer:
     def learning_rate(self, rate: float) -> None:
         self.plan_trainer.learning_rate = rate
 
+    @property
+    def schedule_steps(self) -> dict[str, int]:
+        """The numbers of steps that a schedule has from the data and epochs of the first fit, such as
+        `{"decay_steps": 300}`; empty before it, and for a schedule that gives them as numbers."""
+        return self.plan_trainer.schedule_steps
+
+    @property
+    def last_learning_rate(self) -> float:
+        return self.plan_trainer.last_learning_rate
+
     def weights(self) -> dict[str, np.ndarray]:
         """Copies of the network's weights, by Keras' names and in Keras' order."""
         return self.plan_trainer.weights()
