@@ -17,6 +17,7 @@ from ...core.types import TensorType
 from ...sections.mask_targets import mask_class_counts
 from ...sections.training_section import Training
 from ...training.losses.losses import BinaryLoss, Loss
+from ...training.target_form import TransformName
 
 MAX_SUGGESTED_LABELS = 20
 """Classes that a help lists ready to be pasted into a spec."""
@@ -57,6 +58,8 @@ class DataSpec:
     """The numbers of classes of outputs whose targets may be masks: images whose pixels are classes."""
     outputs_with_blank: frozenset[str] = frozenset()
     """The outputs whose class 0 is the blank of an alignment, which no target contains."""
+    transforms: Mapping[str, TransformName] = field(default_factory=dict)
+    """The transforms of targets, by output, which bound the valid ones."""
     learns_labels: bool = False
     """Whether the texts in targets without labels are their classes, as in training data."""
 
@@ -156,7 +159,14 @@ def make_data_spec(
         class_counts,
         mask_class_counts(outputs, targets, losses),
         frozenset(output for output, loss in losses.items() if loss is not None and loss.aligns_steps),
+        _transforms(training, targets),
     )
+
+
+def _transforms(training: Training, outputs: Iterable[str]) -> dict[str, TransformName]:
+    """The transforms of targets, by output."""
+    forms = {} if training.target is None else {output: training.target.form_of(output) for output in outputs}
+    return {output: form.transform for output, form in forms.items() if form is not None and form.transform is not None}
 
 
 def loss_of(training: Training, output: str) -> Loss | None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ...core.types import TensorType
 from ..losses.losses import Loss
+from ..target_form import TargetForm
 from .metrics import Metric
 
 
@@ -31,8 +32,8 @@ class Objective(NamedTuple):
     """The metrics that sample weights apply to."""
     weighted_outputs: frozenset[str] = frozenset()
     """The outputs whose losses take sample weights."""
-    normalized_outputs: tuple[str, ...] = ()
-    """The outputs whose losses compare standardized values."""
+    target_forms: Mapping[str, TargetForm] = {}
+    """What losses compare in place of targets and outputs, by output."""
 
     def metrics_by_name(self) -> dict[str, ReportedMetric]:
         """The metrics by the name under which they are reported, the weighted ones last.
