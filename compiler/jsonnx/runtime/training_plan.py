@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from ..core.date_formats import FormatName
 from ..core.files.spec_source import NO_SPEC, SpecSource
-from ..core.reserved_names import LOSS, is_added_loss_name, is_slot_name, metric_sums_name, output_loss_name
+from ..core.reserved_names import (
+    LOSS,
+    is_added_loss_name,
+    is_slot_name,
+    metric_sums_name,
+    output_loss_name,
+    schedule_steps_name,
+)
 from ..core.types import TensorType
 from ..data.samples.data_spec import DataSpec, make_data_spec
 from ..sections.training_section import Training
+from ..training.optimizers.schedules import Schedule
 
 if TYPE_CHECKING:
     import numpy as np
@@ -148,6 +156,18 @@ class TrainingPlan:
         """The learning rate that steps read; NaN for a schedule, which steps compute themselves."""
         rate = self.training.optimizer.learning_rate
         return rate if isinstance(rate, float) else nan
+
+    @cached_property
+    def schedule_states(self) -> tuple[str, ...]:
+        """The states with numbers of steps of schedules that the length of a fit determines."""
+        optimizers = enumerate(self.training.optimizer.optimizers)
+        schedules = ((index, optimizer.learning_rate) for index, optimizer in optimizers)
+        return tuple(
+            schedule_steps_name(index, attribute)
+            for index, schedule in schedules
+            if isinstance(schedule, Schedule)
+            for attribute in schedule.relative_steps
+        )
 
     @property
     def buckets_by_length(self) -> bool:

@@ -71,7 +71,7 @@ def test_columns_become_inputs_by_what_they_are() -> None:
         **{"price in $": RANDOM.integers(0, 1000, count)},
         rooms=RANDOM.integers(1, 6, count),
         city=RANDOM.choice(["Bonn", "Kiel", ""], count),
-        street=[f"street {number}" for number in RANDOM.integers(0, 60, count)],
+        street=[f"street {index % 110}" for index in range(count)],
         note=[" ".join(RANDOM.choice(words, 6)) for _ in range(count)],
         gap=["" if index == 7 else index**2 for index in range(count)],
         day=[f"2026-01-{index % 28 + 1:02}" for index in range(count)],
@@ -277,7 +277,45 @@ def test_more_rows_are_validated_and_those_that_are_sorted_are_split() -> None:
     write_csv("random.csv", a=RANDOM.normal(size=600), y=RANDOM.normal(size=600))
     spec = initial("random.csv", "--target", "y")
     assert spec["training"]["data"]["validation_split"] > 0
-    assert "kernel_regularizer" not in spec["layers"][-1]
+    assert "reduce_on_plateau" in spec["training"]
+    assert spec["layers"][-1]["kernel_regularizer"] == {"type": "L2", "l2": round(5 / 600, 4)}
+
+
+def test_numbers_of_more_rows_also_become_waves() -> None:
+    gaps = ["" if index % 9 == 0 else index % 50 for index in range(1200)]
+    columns = {"a": RANDOM.normal(size=1200), "gap": gaps, "city": RANDOM.choice(["Bonn", "Kiel"], 1200)}
+    write_csv("table.csv", **columns, y=RANDOM.normal(size=1200))
+    spec = initial("table.csv", "--target", "y")
+    layers = {layer["name"]: layer for layer in spec["layers"]}
+    assert layers["scaled_numbers"]["from"] == ["a_scaled", "gap_scaled"]
+    assert layers["frequencies"]["from"] == "scaled_numbers"
+    assert layers["hidden_1"]["from"] == "features_and_waves"
+    assert layers["wide_and_deep"]["from"][0] == "features"  # the linear path reads no waves
+    assert layers["hidden_2"]["units"] > 32
+    package.Trainer("made.json").fit(epochs=1)
+    write_csv("texts.csv", city=columns["city"], y=RANDOM.normal(size=1200))
+    assert "EinsumDense" not in types(initial("texts.csv", "--target", "y"))
+
+
+def test_a_rare_class_gets_a_threshold_and_a_smaller_network() -> None:
+    for share, is_rare in ((0.03, True), (0.4, False)):
+        y = ["yes" if index < 6_000 * share else "no" for index in range(6_000)]
+        write_csv("table.csv", a=RANDOM.normal(size=6_000), y=RANDOM.permutation(y))
+        spec = initial("table.csv", "--target", "y")
+        assert ("threshold" in spec["training"]) == is_rare
+        assert ({"type": "auc", "num_thresholds": None} in spec["training"]["metrics"]) == is_rare
+        assert ("hidden_2" in {layer["name"] for layer in spec["layers"]}) != is_rare
+    y = ["yes" if index < 60 else "no" for index in range(3_000)]
+    write_csv("table.csv", a=RANDOM.normal(size=3_000), y=RANDOM.permutation(y))
+    training = initial("table.csv", "--target", "y")["training"]
+    assert not training.keys() & {"threshold", "early_stopping"}  # too few for validation
+    jsonnx("train", "made.json", "-o", "run", "--quiet", "--set", "training.epochs=1")
+
+
+def test_counts_of_which_some_are_rare_are_numbers() -> None:
+    counts = np.repeat([0, 1, 2, 3], [300, 200, 80, 3])
+    assert recognise("calls", counts, True).kind == "number"
+    assert recognise("calls", counts[counts < 3], True).kind == "code"
 
 
 def test_data_in_another_folder_are_named_with_the_option_that_allows_them() -> None:

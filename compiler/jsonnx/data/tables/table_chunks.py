@@ -75,6 +75,13 @@ def table_chunks(
     yield from groups.chunks(max_rows, start)
 
 
+def text_pieces(file: IO[bytes], name: str, options: TableOptions, errors: ErrorCollector) -> Iterator[bytes]:
+    """The header of an open table of text, empty for JSON, and its rows in pieces. Raises CompileError for a damaged
+    file."""
+    suffix, compression = split_suffix(name)
+    yield from _TextFile(file, name, FORMAT_BY_NAME[suffix], compression, options, errors).pieces()
+
+
 # -- Arrow -------------------------------------------------------------------------------------------------------------
 
 
@@ -194,6 +201,16 @@ class _TextFile:
                 return
             first = FirstRow(first.line + self._rows.count_lines(rows), first.row + count, first.byte + len(rows))
             is_first = False
+
+    def pieces(self) -> Iterator[bytes]:
+        """The header, and the rows of each chunk."""
+        header = self._rows.header(self._next(b"")[0])
+        yield header
+        self._seek(len(header))
+        rows, rest = self._next(b"")
+        while rows:
+            yield rows
+            rows, rest = self._next(rest)
 
     def _next(self, rest: bytes) -> tuple[bytes, bytes]:
         """The rows of the next chunk, and what follows them; `rest` is what has been read of them."""

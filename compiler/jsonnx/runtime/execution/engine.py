@@ -13,13 +13,7 @@ import numpy as np
 
 from ...collective.protocol import Collective
 from ...core.numpy_types import as_network_weight
-from ...core.reserved_names import (
-    AVERAGE_SLOT,
-    LEARNING_RATE,
-    LOSS,
-    is_slot_name,
-    slot_scope,
-)
+from ...core.reserved_names import AVERAGE_SLOT, LAST_LEARNING_RATE, LEARNING_RATE, LOSS, is_slot_name, slot_scope
 from ...core.system.cpu_count import checked_thread_count
 from ...core.system.gc_pause import gc_paused
 from ...data.samples.batch_stream import BatchStream
@@ -28,10 +22,7 @@ from ...data.samples.dataset import Dataset
 from ...ir import unlearned_states
 from ..providers.provider_options import ProviderOptions
 from ..providers.providers import Provider, resolve_provider
-from ..providers.random import (
-    InferenceRandoms,
-    draw_initial_weights,
-)
+from ..providers.random import InferenceRandoms, draw_initial_weights
 from ..providers.session_recorder import SessionRecorder
 from ..session.session import concatenate_batches
 from ..session.weight_files import validate_weights
@@ -79,6 +70,8 @@ class Engine:
         self.steps = 0
         self.constant_rate = np.array(plan.constant_rate, np.float32)
         """Fed to every step without a copy, so that a change also reaches batches that are prepared already."""
+        self._replaced_rate, self._rate_set_at = self.constant_rate, -1
+        """The constant learning rate before it was last set, and the number of steps done by then."""
         variables = initial_variables(plan.train, plan.seed, donated_weights or DonatedArrays({}))
         initial = DonatedArrays(with_stored_types(plan.train, variables.take_all()) | self.execution.zero_states())
         vocabularies = {name: initial.take(name) for name in unlearned_states(plan.train)}
@@ -213,8 +206,16 @@ class Engine:
         runner = self.loader.rate_runner
         return float(self.constant_rate if runner is None else runner({})[LEARNING_RATE])
 
+    def last_learning_rate(self) -> float:
+        """The learning rate of the last step, with no more digits than a float32 has."""
+        runner = self.loader.rate_runner
+        constant = self._replaced_rate if self._rate_set_at == self.steps else self.constant_rate
+        return float(str(constant if runner is None else runner({})[LAST_LEARNING_RATE]))
+
     def set_learning_rate(self, rate: float) -> None:
         """Replaces the constant learning rate, from the next step on."""
+        if self._rate_set_at != self.steps:
+            self._replaced_rate, self._rate_set_at = self.constant_rate.copy(), self.steps
         self.constant_rate[...] = rate
 
     def prefetch_buffers(self, samples: Dataset, batch_size: int) -> tuple[PrefetchBuffer, PrefetchBuffer] | None:
@@ -337,7 +338,8 @@ class Engine:
 
     def _reset_optimizer(self) -> None:
         """Resets the optimizer's slots to their initial values, since overwritten slots cannot be rolled back."""
-        slots = {name: state for name, state in self.plan.train.states.items() if is_slot_name(name)}
+        kept, states = self.plan.schedule_states, self.plan.train.states.items()
+        slots = {name: state for name, state in states if is_slot_name(name) and name not in kept}
         self.write(draw_initial_weights(replace(self.plan.train, parameters={}, states=slots), self.plan.seed))
 
     # -- without training --------------------------------------------------------------------------------------------
