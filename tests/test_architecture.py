@@ -80,7 +80,7 @@ trackers: core
 html_report: training core
 runtime/profile: collective
 runtime/fit: runtime/execution runtime/callbacks runtime/session runtime/sharding runtime/providers runtime collective
-    data interop sections backend ir core
+    data interop sections training backend ir core
 runtime/execution: runtime/callbacks runtime/session runtime/sharding runtime/providers runtime collective data tuning
     passes backend ir core
 runtime/sharding: runtime/providers runtime collective data ir core
@@ -130,7 +130,7 @@ frontend/text: frontend/json frontend/schema layers sections core
 frontend/json: frontend/schema core
 frontend/schema: frontend/foreign frontend layers sections training library core
 frontend/foreign: core
-frontend: layers sections library core
+frontend: layers sections training library core
 hyperparameter_search: sections core
 layers/ops: layers/image layers/attention layers/normalization layers/convolution layers training ir core
 layers/image: layers/preprocessing layers training ir core

@@ -239,7 +239,7 @@ def test_run_json_says_what_the_run_was_made_from_and_what_came_of_it() -> None:
     assert {"jsonnx", "onnx", "numpy", "python"} <= info["versions"].keys()
     assert {part: data["samples"] for part, data in info["data"].items()} == {"train": 16, "validation": 6, "test": 6}
     assert info["data"]["validation"]["sha256"] == info["data"]["test"]["sha256"] != info["data"]["train"]["sha256"]
-    assert info["figures"].keys() == {"loss", "mae", "val_loss", "val_mae"}
+    assert info["figures"].keys() == {"loss", "mae", "val_loss", "val_mae", "learning_rate"}
     assert f"mae {info['test']['mae']:.4f}" in metrics
     assert info["seconds"] > 0
     assert sys.platform == "win32" or 10e6 < info["peak_memory_bytes"] < 1e12

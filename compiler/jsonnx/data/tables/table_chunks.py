@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import IO, Any, NamedTuple
 
 from ...core.diagnostics import CompileError
@@ -109,7 +109,11 @@ class _RowGroups(NamedTuple):
     def _table(
         self, columns: _GroupColumns, row: int, count: int, first_row: int, options: TableOptions, errors: Any
     ) -> ArrowTable:
-        return ArrowTable(self.schema, count, lambda name: columns.rows(name, row, count), first_row=first_row)
+        @cache  # an input may be kept beside the results, too, and a group is read only once
+        def batches(name: str) -> list[Any]:
+            return [*columns.rows(name, row, count)]
+
+        return ArrowTable(self.schema, count, lambda name: iter(batches(name)), first_row=first_row)
 
 
 class _GroupColumns:

@@ -233,7 +233,7 @@ def _missing_functions_note(names: Iterable[str]) -> Diagnostic:
 
 
 def _target_statistics(typed: TypedNetwork, metadata: Mapping[str, str]) -> dict[str, dict[str, np.ndarray]]:
-    """The statistics of normalized targets in a model's metadata that have the shapes of the outputs' features."""
+    """The statistics of targets in a model's metadata that have the shapes of the outputs' features."""
     statistics = {}
     for output, own in target_statistics_from(metadata).items():
         arrays = {name: np.asarray(values, np.float32) for name, values in own.items()}
