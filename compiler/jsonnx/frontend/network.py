@@ -13,6 +13,7 @@ from ..core.types import ShapeError, TensorType, rank_help
 from ..layers import Layer
 from ..sections.lint_section import IgnoredFinding
 from ..sections.training_section import Training
+from ..training.target_form import TargetForm
 
 
 class BlockLayer(NamedTuple):
@@ -162,16 +163,15 @@ class Network:
         return tuple(call for call in self.calls if call.layer is not None and call.layer.adds_input)
 
     @cached_property
-    def normalized_outputs(self) -> tuple[str, ...]:
-        """The outputs whose targets are normalized: the network's own values are, and the model's are not."""
+    def target_forms(self) -> dict[str, TargetForm]:
+        """The outputs whose losses compare transformed or normalized targets with the network's own values, while the
+        model's have the unit of the targets."""
         training = self.training
-        setting = training.target.normalize if training is not None and training.target is not None else False
-        if training is None or setting is False:
-            return ()
-        losses = training.loss
-        chosen = self.outputs if setting is True else setting
-        with_loss = () if losses is None else losses if isinstance(losses, dict) else self.outputs
-        return tuple(name for name in self.outputs if name in chosen and name in with_loss)
+        if training is None or training.target is None or training.loss is None:
+            return {}
+        with_loss = training.loss if isinstance(training.loss, dict) else self.outputs
+        forms = {name: training.target.form_of(name) for name in self.outputs if name in with_loss}
+        return {name: form for name, form in forms.items() if form is not None}
 
     @cached_property
     def auxiliary_outputs(self) -> tuple[str, ...]:

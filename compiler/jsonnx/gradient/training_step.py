@@ -18,6 +18,7 @@ from ..core.reserved_names import (
     is_gradient_name,
     is_metric_sums_name,
     metric_sums_name,
+    network_value_name,
     output_loss_name,
     sample_weight_name,
     shard_result_name,
@@ -53,12 +54,13 @@ def with_loss(
     """
     g = Builder.extending(graph)
     g.expected_sizes = expected_sizes
-    results = dict(graph.outputs)
+    own_names = {*map(network_value_name, objective.target_forms)}
+    results = {name: value for name, value in graph.outputs.items() if name not in own_names}
     terms: list[Value] = []
     sample_weights: dict[str, Value] = {}
     scalings = {
-        output: TargetScaling.of(g, output, graph.outputs[output].type, ("training", "target"))
-        for output in objective.normalized_outputs
+        output: TargetScaling.of(g, output, graph.outputs[output].type, ("training", "target"), form)
+        for output, form in objective.target_forms.items()
     }
     with g.scope("loss", ("training", "loss")):
         for output, loss in objective.losses.items():
@@ -68,7 +70,7 @@ def with_loss(
                 sample_weights[output] = g.input(sample_weight_name(output), weight_type)
             prediction, loss_of_prediction = loss.before_activation(graph, graph.outputs[output])
             if output in scalings:
-                target, prediction = (scalings[output].normalized(g, value) for value in (target, prediction))
+                target, prediction = scalings[output].normalized(g, target), scalings[output].own_values(g, graph)
             term = loss_of_prediction.reduce(g, target, prediction, graph.masks.get(output), sample_weights.get(output))
             weight = objective.weights.get(output, 1.0)
             terms.append(term if weight == 1.0 else g.Mul(term, weight))

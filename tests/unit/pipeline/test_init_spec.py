@@ -161,25 +161,46 @@ def test_each_target_is_predicted_and_none_is_an_input(
 
 
 LISTS = [["money"], ["money", "sport"], [], ["art"], ["sport", "art"], ["sport"]] * 10
-TWICE = '--target art --target money --target sport; in the spec: "y": ["art", "money", "sport"]'
 
 
-@pytest.mark.parametrize("form", ["python", "semicolon", "jsonl", "parquet"])
-def test_a_target_of_several_labels_is_an_error_that_says_what_to_write(form: str) -> None:
+@pytest.mark.parametrize("form", ["python", ";", "|", "jsonl", "parquet"])
+def test_a_column_of_several_labels_is_one_target(form: str) -> None:
     numbers = RANDOM.normal(size=60).tolist()
     if form == "jsonl":
         rows = [json.dumps({"n": number, "tags": tags}) for number, tags in zip(numbers, LISTS, strict=True)]
         Path("table.jsonl").write_text("\n".join(rows) + "\n")
     elif form == "parquet":
         pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
-        parquet.write_table(pa.table({"n": numbers, "tags": LISTS}), "table.parquet")
+        parquet.write_table(pa.table({"n": numbers, "tags": [tags or None for tags in LISTS]}), "table.parquet")
     else:
-        tags = [f'"{labels}"' if form == "python" else ";".join(labels) for labels in LISTS]
+        tags = [f'"{labels}"' if form == "python" else form.join(labels) for labels in LISTS]
         write_csv("table.csv", n=numbers, tags=tags)
     (file,) = Path().glob("table.*")
-    error = jsonnx("init", str(file), "--target", "tags", status=2).stderr
-    assert "error[bad-target]: the target 'tags' has several labels in a row" in error
-    assert (TWICE if file.suffix == ".csv" else "--target LABEL_1 --target LABEL_2 ...") in error
+    spec = initial(str(file), "--target", "tags")
+    assert spec["labels"] == ["art", "money", "sport"]
+    assert spec["layers"][-1] | {"units": 3, "activation": "sigmoid"} == spec["layers"][-1]
+    training = spec["training"]
+    assert training["data"].get("label_separator") == (form if form in ";|" else None)
+    assert [metric.get("name", metric["type"]) for metric in training["metrics"]][-1] == "f1_by_label"
+    jsonnx("train", "made.json", "-o", "run", "--quiet", "--set", "training.epochs=1")
+    jsonnx("predict", "run", "--data", str(file), "-o", f"p{file.suffix}", "--id", "n")
+    jsonnx("evaluate", "run", "--data", f"p{file.suffix}")
+
+
+def test_many_rows_with_labels_get_a_threshold_for_each() -> None:
+    columns = {"n": RANDOM.normal(size=600), "tags": [";".join(labels) for labels in LISTS * 10]}
+    write_csv("table.csv", **columns)
+    assert initial("table.csv", "--target", "tags")["training"]["threshold"] == {"maximize": "f1", "by_label": True}
+    write_csv("table.csv", **columns | {"tags": [text or "none" for text in columns["tags"]]})
+    spec = initial("table.csv", "--target", "tags", "--task", "classification")
+    assert spec["layers"][-1]["activation"] == "softmax"
+
+
+def test_lists_that_are_no_labels_are_no_target() -> None:
+    lists = [[0.5], [0.25, 1.5], []] * 20
+    rows = [json.dumps({"n": n, "tags": tags}) for n, tags in zip(range(60), lists, strict=True)]
+    Path("table.jsonl").write_text("\n".join(rows) + "\n")
+    assert "has lists that are neither" in jsonnx("init", "table.jsonl", "--target", "tags", status=2).stderr
 
 
 @pytest.mark.parametrize("separator", [", ", ";", "|"])

@@ -132,7 +132,11 @@ def compile_checked(
         thresholds = spec_thresholds(typed, checked.objective.losses)
     layers = {call.owner for call in typed.network.inference_calls}
     count = count_parameters(graph, {call.owner for call in typed.network.calls} - layers)
-    statistics = {name: target_statistics_of(name, arrays) for name in typed.network.normalized_outputs}
+    statistics = {
+        name: target_statistics_of(name, form, arrays)
+        for name, form in typed.network.target_forms.items()
+        if form.statistics
+    }
     metadata = model_metadata(typed, document, count, onnxruntime_ops(bound), types, thresholds, statistics)
     model = to_model_writer(bound, name=typed.network.name, metadata=metadata)
     after("model", model)

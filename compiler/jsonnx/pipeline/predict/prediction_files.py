@@ -96,10 +96,11 @@ def to_csv(predictions: Predictions) -> bytes:
         classes = predictions.classes.get(name)
         header.append(name)
         columns.append(_csv_texts(values, None if classes is None else classes.label_separator))
-    return _csv_bytes([header, *zip(*columns, strict=True)])
+    return csv_bytes([header, *zip(*columns, strict=True)])
 
 
-def _csv_bytes(rows: Iterable[Sequence[Any]]) -> bytes:
+def csv_bytes(rows: Iterable[Sequence[Any]]) -> bytes:
+    """Rows of a csv file."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode()
@@ -186,7 +187,7 @@ class PartFormat(NamedTuple):
 
 
 def _join_csv(paths: Sequence[Path], columns: Sequence[str]) -> Iterator[bytes]:
-    header = _csv_bytes([columns])
+    header = csv_bytes([columns])
     for number, path in enumerate(paths):
         yield path.read_bytes()[len(header) if number else 0 :]
 
