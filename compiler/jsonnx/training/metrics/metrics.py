@@ -40,6 +40,8 @@ class Metric(Component):
     """`result` as an expression, for the manifest of an exported training step."""
     logits_arguments: ClassVar[Mapping[str, Json]] = {}
     """The arguments with which the metric takes logits in place of probabilities."""
+    takes_quantiles: ClassVar[bool] = False
+    """Whether the metric takes all quantiles of an output, not the one next to the median."""
     name: str | None = attr(None, doc="Name under which the metric is reported; by default its type.")
 
     @property
@@ -51,7 +53,7 @@ class Metric(Component):
 
         Raises ShapeError like `check`.
         """
-        self.check(loss.target_type(output), output)
+        self.check(*loss.point_types(output))
         return self
 
     def output_form(self, output: TensorType) -> OutputForm:
