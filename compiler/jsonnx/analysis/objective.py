@@ -54,7 +54,7 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
                 loss.check_mask(type, mask)
         except ShapeError as error:
             path = ("training", "loss", *([output] if isinstance(training.loss, dict) else []))
-            _report_mismatch(typed, output, "loss-mismatch", path, loss.type_name, error, report)
+            _report_mismatch(typed, output, "loss-mismatch", path, _title(loss), error, report)
     try:
         training.optimizer.check()
     except ShapeError as error:
@@ -119,8 +119,7 @@ def _target_forms(
         place = (*path, "normalize" if form.transform is None else "transform")
         change = "normalized" if form.transform is None else "transformed"
         if not isinstance(losses[output], DifferenceLoss):
-            kind = losses[output].type_name
-            message = f"the targets of {output!r} cannot be {change}: {kind} compares no differences"
+            message = f"the targets of {output!r} cannot be {change}: {_title(losses[output])} compares no differences"
             help = f'use "mse", "mae", "huber", "log_cosh" or "quantile", or name the outputs that are {change}'
             report.add("loss-mismatch", place, message, help=help)
         elif not has_scalable_type(typed.types[output]):
@@ -236,6 +235,11 @@ def _check_input_names(typed: TypedNetwork, losses: Mapping[str, Loss], report: 
         report.add("duplicate-name", paths[name], message, help="give it another name", at_key=is_key)
 
 
+def _title(component: Loss | Metric) -> str:
+    """The type of a loss or a metric, or the name of a Python function."""
+    return str(getattr(component, "name", "")) if component.is_python_function else component.type_name
+
+
 def _report_mismatch(
     typed: TypedNetwork, output: str, code: str, path: JsonPath, subject: str, error: ShapeError, report: Report
 ) -> None:
@@ -290,7 +294,7 @@ def _metrics_by_output(
                 if key == "weighted_metrics" and not report.has_errors(("training", "loss")):
                     names[metric.reported_name].check_weights(losses[output], typed.types[output])
             except ShapeError as error:
-                _report_mismatch(typed, output, "metric-mismatch", path, metric.type_name, error, report)
+                _report_mismatch(typed, output, "metric-mismatch", path, _title(metric), error, report)
         resolved[output] = tuple(names.values())
     return resolved
 

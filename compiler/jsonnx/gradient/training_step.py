@@ -94,7 +94,7 @@ def with_loss(
                 target, prediction = objective.losses[output].point_values(g, target, prediction)
             weights = sample_weights.get(output) if is_weighted else None
             counts = metric.counts(g, graph.masks.get(output), weights)
-            results[metric_sums_name(name)] = metric.statistics(g, target, prediction, counts)
+            results[metric_sums_name(name)] = metric.statistics(g, target, metric.decisions(g, prediction), counts)
     return g.graph(results)
 
 

@@ -41,8 +41,10 @@ def lower(
     outputs: Sequence[str] | None = None,
     fed_names: Mapping[str, str] = {},
     expected_sizes: Mapping[str, int] = {},
+    further: Sequence[str] = (),
 ) -> Graph:
-    """Lowers a network to a graph with the network's outputs, or with the values named by `outputs`.
+    """Lowers a network to a graph with the network's outputs, or with the values named by `outputs`, and `further`
+    values.
 
     The element type `float_dtype` replaces float32 everywhere (float64 for checks that need its precision). Values in
     `fed_names` are not computed: they are inputs with the names that they map to. `expected_sizes` are the sizes of
@@ -79,9 +81,9 @@ def lower(
                     masks[mask] = lower_mask(g, call.layer, inputs, operands, mask.type, call.owner)
     if outputs is None:
         g.masks |= {name: masks[mask] for name, mask in flow.value_masks.items()}
-        results = {name: values[name] for name in output_names}
-        return g.graph(_in_target_units(g, typed, results, training))
-    return g.graph({name: values[name] for name in output_names})
+        results = _in_target_units(g, typed, {name: values[name] for name in output_names}, training)
+        return g.graph({name: values[name] for name in further} | results)
+    return g.graph({name: values[name] for name in (*further, *output_names)})
 
 
 def _in_target_units(g: Builder, typed: TypedNetwork, outputs: Mapping[str, Value], training: bool) -> dict[str, Value]:

@@ -156,26 +156,47 @@ class TimeLimitSection(Section):
         return self.seconds + 60 * self.minutes + 3600 * self.hours
 
 
+def is_number(value: Json) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def is_by_label(value: Json) -> bool:
+    """Whether a value of `threshold` has thresholds by label: a ThresholdSection has a text."""
+    return isinstance(value, dict) and bool(value) and all(map(is_number, value.values()))
+
+
 class ThresholdSection(Section):
     """How the threshold of sigmoid outputs is chosen on the validation data after training."""
 
     maximize: Literal["f1", "f2", "accuracy", "balanced_accuracy", "mcc", "precision", "recall"] = attr(
         doc="Metric that the threshold maximizes; `mcc` is Matthews' correlation coefficient."
     )
+    by_label: bool = attr(
+        False,
+        doc="Whether a threshold is chosen for each label of an output with several labels, rather than one for all.",
+    )
     min_precision: float | None = attr(None, doc="Least precision, if any threshold reaches it.", minimum=0, maximum=1)
     min_recall: float | None = attr(None, doc="Least recall, if any threshold reaches it.", minimum=0, maximum=1)
 
 
-Threshold = Annotated[
-    float | ThresholdSection | None,
+class LabelThresholdsCodec(DictCodec):
+    """Thresholds by label, at least one."""
+
+    def schema(self) -> dict[str, Json]:
+        return super().schema() | {"minProperties": 1}
+
+
+ThresholdChoice = Annotated[
+    float | dict[str, float] | ThresholdSection | None,
     NullableCodec(
         UnionCodec(
-            (lambda value: isinstance(value, (int, float)), NumberCodec()),
+            (is_number, NumberCodec()),
+            (is_by_label, LabelThresholdsCodec(NumberCodec())),
             (lambda value: True, SectionCodec(ThresholdSection)),
         )
     ),
 ]
-"""A threshold, or how it is chosen."""
+"""A threshold, several by label, or how they are chosen."""
 
 ALL_LAYERS = ("*",)
 """The pattern that matches all layers."""
@@ -275,10 +296,10 @@ class Training(Section):
     trackers: tuple[Tracker, ...] = attr(
         (), doc="Trackers that `jsonnx train` sends losses and metrics to, each type at most once."
     )
-    threshold: Threshold = attr(
+    threshold: ThresholdChoice = attr(
         None,
-        doc="Probability above which a sigmoid output predicts a class, or an object that says what it maximizes on "
-        "validation data. The model keeps it; 0.5 if null.",
+        doc="Probability above which a sigmoid output predicts a class, an object with such numbers by label (others "
+        "have 0.5), or one that says what they maximize on validation data. The model keeps them; 0.5 if null.",
         above=0,
         below=1,
     )

@@ -64,7 +64,7 @@ def a_run(folder: Path) -> Run:
 def test_notebooks_show_tables(tmp_path: Path) -> None:
     trainer = Trainer(RESIDUAL)
     untrained = Cells(trainer._repr_html_()).texts
-    assert untrained[:5] == [repr(trainer), "layer", "type", "output", "parameters"]
+    assert untrained[:5] == [f"Untrained {repr(trainer)[1:-1]}", "layer", "type", "output", "parameters"]
     assert untrained[-4:-1] == ["y", "Dense", "float32[batch, 1]"]
     history = trainer.fit(np.ones((8, 4), np.float32), np.ones((8, 1), np.float32), epochs=2, verbose=0)
     cells = Cells(history._repr_html_()).texts

@@ -184,7 +184,7 @@ def existing_folders(folders: str | os.PathLike[str] | Iterable[str | os.PathLik
 
 
 class DataFolder(NamedTuple):
-    """A folder whose files data may name: `path` beneath `base`. Also `roots`, by absolute paths."""
+    """A folder whose files data may name: `path` beneath `base`. Files that it lacks may be in `roots`."""
 
     base: Path
     path: str = ""
@@ -192,10 +192,15 @@ class DataFolder(NamedTuple):
 
     def open(self, name: str) -> IO[bytes]:
         """Opens a file in the folder or below. Raises UnsafePath, UsageError (a MissingFile)."""
-        if self.roots and os.path.isabs(name):
-            return SpecFolders(self.base, self.roots).open(name)
+        if self.roots and not self._has(name):
+            return SpecFolders(self.base / self.path, self.roots).open(name)
         safe_path_parts(name)
         return open_beneath(self.base, os.path.join(self.path, name))
+
+    def _has(self, name: str) -> bool:
+        """Whether there is a file of this name in the folder or below."""
+        is_beneath = not os.path.isabs(name) and ".." not in Path(name).parts
+        return is_beneath and os.path.lexists(os.path.join(self.base, self.path, name))
 
     def list(self, name: str = "") -> list[FolderEntry]:
         """The entries of the folder, or of one below it, sorted by name. Raises UnsafePath, UsageError."""

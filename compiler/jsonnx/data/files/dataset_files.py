@@ -15,6 +15,7 @@ from ...core.files.spec_source import NO_SPEC, SpecSource
 from ...core.reserved_names import sample_weight_name
 from ...sections.columns import SAMPLE_WEIGHT, AssignedColumns, assigned_columns, column_errors, weight_columns
 from ...sections.data_section import DATA_PARTS, DataSection
+from ...sections.label_sets import label_separator_errors
 from ...sections.mask_targets import mask_errors
 from ...sections.split_errors import sequence_errors, split_errors, window_errors
 from ..media.media_files import MediaReader
@@ -25,11 +26,12 @@ from ..rows.row_columns import (
     row_columns,
     values_of_rows,
 )
-from ..rows.row_samples import Kept, Rows, SampleMaker
+from ..rows.row_samples import Kept, PartRows, Rows, SampleMaker, concatenate_complete
 from ..rows.series import IncompleteRows
 from ..samples.data_errors import ErrorCollector
 from ..samples.data_spec import DataSpec
 from ..samples.dataset import Dataset, with_learned_labels
+from ..samples.label_sets import LabelSets
 from ..samples.memory_limit import streams
 from ..samples.sequences import Sequences
 from ..samples.stored_arrays import DEFAULT_BUFFER_SAMPLES
@@ -41,6 +43,7 @@ from ..tables.folder_table import LABEL, FolderTable, read_folder
 from ..tables.table_file import TableOptions
 from .data_columns import column_request, match_columns, target_columns
 from .data_locations import DataItem, file_size, items_of_spec, items_of_user
+from .label_columns import label_columns
 from .rows_of_files import RowsOfFiles
 from .table_samples import MissingPolicy, samples_of_table, without_missing_weights
 
@@ -73,8 +76,25 @@ def from_split(
     Raises CompileError with every error in the files or if a part is empty, UsageError if a file cannot be read.
     """
     data_spec = replace(data_spec, learns_labels=True)
-    reader = _Reader(data, data_spec, source, with_targets=True, with_split=True, needs_weights=True)
-    return reader.read_split(items, parts)
+    divided = rows_by_part(data, items, data_spec, source, parts)[0]
+    return {part: own.samples for part, own in divided.items()}
+
+
+def rows_by_part(
+    data: DataSection,
+    items: Sequence[DataItem],
+    data_spec: DataSpec,
+    source: SpecSource,
+    parts: Collection[str] | None,
+) -> tuple[dict[str, PartRows], Sequence[int]]:
+    """The samples of files by their part, with their rows; and the number of rows of each file.
+
+    `parts` are those of `from_split`; None if all samples are of one part, which is `train` then. Raises what
+    `from_split` raises.
+    """
+    with_split = parts is not None
+    reader = _Reader(data, data_spec, source, with_targets=True, with_split=with_split, needs_weights=with_split)
+    return reader.read_parts(items, parts)
 
 
 def from_file(
@@ -131,11 +151,16 @@ class _Reader:
         rows, maker = self._read(items)
         return maker.all_samples(rows, self._locator(items, rows))
 
-    def read_split(self, items: Sequence[DataItem], parts: Collection[str]) -> dict[str, Dataset]:
-        """The samples of all files by their part. Raises CompileError with the errors of the first files that have
-        errors or if a part is empty, UsageError."""
+    def read_parts(
+        self, items: Sequence[DataItem], parts: Collection[str] | None
+    ) -> tuple[dict[str, PartRows], Sequence[int]]:
+        """The samples of all files by their part, and the number of rows of each file. Raises CompileError with the
+        errors of the first files that have errors or if a part is empty, UsageError."""
         rows, maker = self._read(items)
-        return maker.samples_by_part(rows, parts, self._locator(items, rows))
+        locator = self._locator(items, rows)
+        if parts is None:
+            return {"train": maker.whole(rows, locator)}, rows.file_sizes
+        return maker.samples_by_part(rows, parts, locator), rows.file_sizes
 
     def _locator(self, items: Sequence[DataItem], rows: Rows) -> RowsOfFiles:
         """Finds rows in the files, which are opened once more."""
@@ -182,6 +207,7 @@ class _Reader:
             concatenate_row_values([part.values for part in parts]),
             IncompleteRows.concatenate([part.incomplete for part in parts], [len(part.samples) for part in parts]),
             [len(part.samples) for part in parts],
+            *concatenate_complete(parts),
         )
 
     def _column_assignment(self) -> dict[str, AssignedColumns]:
@@ -199,7 +225,9 @@ class _Reader:
             windows = window_errors(self.data, self.data_spec.inputs, targets)
             sequences = sequence_errors(self.data, self.data_spec.inputs)
             masks = mask_errors(self.data, self.data_spec.mask_class_counts) if self.with_targets else ()
-            for error in (*split_errors(self.data), *windows, *sequences, *masks):
+            separators = self.data_spec.label_separators
+            labels = label_separator_errors(self.data, targets, separators) if self.with_targets else ()
+            for error in (*split_errors(self.data), *windows, *sequences, *masks, *labels):
                 errors.add_in_spec(error.code, error.message, error.path, error.help)
         if self.with_targets:
             weights = getattr(self.data, SAMPLE_WEIGHT, None)
@@ -258,7 +286,8 @@ class _Reader:
                 for key, assigned in columns.items()
             ]
             kept_names = table.names if self.keep is None else self.keep
-            if not table.load(groups, [*kept_names, *(column.name for column in names)], errors):
+            texts = [*kept_names, *(column.name for column in names), *label_columns(columns, data_spec)]
+            if not table.load(groups, texts, errors):
                 return None
         sequences = data.sequences if data else None
         read = samples_of_table(table, columns, data_spec, media, sequences, self._missing, errors)
@@ -271,7 +300,8 @@ class _Reader:
         samples = replace(
             samples, columns=matched, shuffle_buffer=data.shuffle_buffer if data else DEFAULT_BUFFER_SAMPLES
         )
-        return Rows(samples, kept, values if rows is None else values_of_rows(values, rows), incomplete)
+        values = values if rows is None else values_of_rows(values, rows)
+        return Rows(samples, kept, values, incomplete, complete=rows, file_sizes=[row_count])
 
     @property
     def _missing(self) -> MissingPolicy:
@@ -293,7 +323,7 @@ class _Reader:
             errors.add("data-shape", message, help="list the classes in `labels` of the spec")
         for name, array in [*last.inputs.items(), *last.targets.items()]:
             expected = first.inputs[name] if name in first.inputs else first.targets[name]
-            if array.shape[1:] != expected.shape[1:] and not isinstance(array, Sequences):
+            if array.shape[1:] != expected.shape[1:] and not isinstance(array, (Sequences, LabelSets)):
                 shape, other = list(array.shape[1:]), list(expected.shape[1:])
                 message = f"samples of {self.data_spec.describe(name)} have shape {shape}, in {first_file!r} {other}"
                 errors.add("data-shape", message, help="all files need samples of one shape")

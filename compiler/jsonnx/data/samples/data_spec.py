@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from ...core.date_formats import FormatName
 from ...core.reserved_names import sample_weight_name
 from ...core.types import TensorType
+from ...sections.label_sets import label_set_outputs
 from ...sections.mask_targets import mask_class_counts
 from ...sections.training_section import Training
 from ...training.losses.losses import BinaryLoss, Loss
@@ -58,6 +59,8 @@ class DataSpec:
     """The numbers of classes of outputs whose targets may be masks: images whose pixels are classes."""
     outputs_with_blank: frozenset[str] = frozenset()
     """The outputs whose class 0 is the blank of an alignment, which no target contains."""
+    label_separators: Mapping[str, str | None] = field(default_factory=dict)
+    """The outputs whose samples may have any number of labels, with the mark between the labels in a text."""
     transforms: Mapping[str, TransformName] = field(default_factory=dict)
     """The transforms of targets, by output, which bound the valid ones."""
     learns_labels: bool = False
@@ -159,6 +162,7 @@ def make_data_spec(
         class_counts,
         mask_class_counts(outputs, targets, losses),
         frozenset(output for output, loss in losses.items() if loss is not None and loss.aligns_steps),
+        dict.fromkeys(label_set_outputs(outputs, losses), training.data.label_separator if training.data else None),
         _transforms(training, targets),
     )
 

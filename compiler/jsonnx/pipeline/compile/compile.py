@@ -10,6 +10,7 @@ from ...analysis.decision import spec_thresholds
 from ...backend import model_metadata, to_model_writer
 from ...core.diagnostics import CompileError
 from ...core.providers.known_providers import PLAIN_TARGET, target_names
+from ...core.signature.thresholds import Threshold
 from ...core.system.gc_pause import gc_paused
 from ...core.system.memory import require_memory
 from ...data.samples.data_errors import FeedError
@@ -111,7 +112,7 @@ def compile_checked(
     fold: bool = True,
     verify: bool = True,
     target: str = PLAIN_TARGET,
-    thresholds: Mapping[str, float] = {},
+    thresholds: Mapping[str, Threshold] = {},
 ) -> Model:
     """Compiles a checked spec; see `compile`. `thresholds` are kept in the metadata, by output."""
     typed = checked.require()

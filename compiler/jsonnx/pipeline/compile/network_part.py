@@ -16,6 +16,7 @@ from ...core.types import Size
 from ...frontend.network import Call, Network
 from ...frontend.schema.phrases import known_names_help, name_list
 from ...frontend.schema.schema import DTYPES
+from ...sections.training_section import is_by_label
 from ..check.check import CheckedSpec, check_spec
 
 CALL_KEYS = ("use", "name", "description", "from")
@@ -233,7 +234,7 @@ class _Part:
         return {
             "loss": losses,
             **({"target": target} if target else {}),
-            **({"threshold": threshold} if isinstance(threshold, float) else {}),
+            **({"threshold": threshold} if isinstance(threshold, float) or is_by_label(threshold) else {}),
             **({"data": data} if data else {}),
         }
 

@@ -13,12 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...core.diagnostics import UsageError
+from ...data.samples.label_sets import text_of_labels
 from ...data.tables.parquet_writer import common_schema, join_parquet, parquet_bytes, recast_parquet
 from ...runtime.session.session import concatenate_batches
 from ..compile.output_classes import OutputClasses
-
-LABEL_SEPARATOR = ";"
-"""Separates the classes of a sample in a csv file."""
 
 
 @dataclass(frozen=True)
@@ -105,24 +103,26 @@ Writer = Callable[[Predictions], bytes]
 
 
 def to_csv(predictions: Predictions) -> bytes:
-    """One row a sample; the classes of a sample that may have several are separated by `LABEL_SEPARATOR`."""
+    """One row a sample; the classes of a sample that may have several are a text that training reads."""
     header, columns = [], []
     for name, values in predictions.columns():
+        classes = predictions.classes.get(name)
         header.append(name)
-        columns.append(_csv_texts(values))
-    return _csv_bytes([header, *zip(*columns, strict=True)])
+        columns.append(_csv_texts(values, None if classes is None else classes.label_separator))
+    return csv_bytes([header, *zip(*columns, strict=True)])
 
 
-def _csv_bytes(rows: Iterable[Sequence[Any]]) -> bytes:
+def csv_bytes(rows: Iterable[Sequence[Any]]) -> bytes:
+    """Rows of a csv file."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode()
 
 
-def _csv_texts(values: Sequence[Any]) -> Sequence[Any]:
+def _csv_texts(values: Sequence[Any], label_separator: str | None) -> Sequence[Any]:
     if isinstance(values, np.ndarray):
         return values.astype(str)  # the shortest decimal that reads back as the same number
-    return [LABEL_SEPARATOR.join(value) if isinstance(value, list) else value for value in values]
+    return [text_of_labels(value, label_separator) if isinstance(value, list) else value for value in values]
 
 
 def to_json(predictions: Predictions) -> bytes:
@@ -200,7 +200,7 @@ class PartFormat(NamedTuple):
 
 
 def _join_csv(paths: Sequence[Path], columns: Sequence[str]) -> Iterator[bytes]:
-    header = _csv_bytes([columns])
+    header = csv_bytes([columns])
     for number, path in enumerate(paths):
         yield path.read_bytes()[len(header) if number else 0 :]
 

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...core.files.run_layout import SPEC_FILE
 from ...core.metric_values import finite_or_none
 from ...core.reserved_names import LOSS, validation_name
 from ...core.system.optional_packages import used_package_versions
 from ...core.system.peak_memory import peak_memory_bytes
 from ...core.training_options import TrainingOptions
-from ...frontend.json.json_reader import STDIN_NAME
 from ...runtime.fit.early_stopping import EarlyStoppingMonitor
 from ...runtime.fit.environment import INSTRUCTION_SETS
 from ...runtime.fit.schedule_steps import planned_steps
@@ -47,7 +47,7 @@ def start_info(
     replaced = {part: path_from(folder, Path(path)) for part, path in DataFiles.of(options).paths.items()}
     return {
         "layout": LAYOUT_VERSION,
-        "spec": Path(checked.source.file or STDIN_NAME).name,
+        "spec": Path(checked.source.file or SPEC_FILE).name,
         "name": checked.network.name,
         "state": RUNNING,
         "provider": trainer.provider,

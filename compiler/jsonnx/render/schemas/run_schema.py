@@ -133,6 +133,10 @@ EXECUTION_JSON = closed_object(
             "The files of `--data` (`train`) and `--validation-data` (`validation`), relative to the RUN folder",
             {"type": "object", "additionalProperties": TEXT},
         ),
+        "arrays": described(
+            "The parts of the data that a program gave to `Trainer.fit` as arrays, which no file has",
+            {"type": "array", "items": TEXT},
+        ),
         "started": described("The time of the start, in UTC", TIME),
         "ended": described("The time of the end, in UTC; null until then", {"anyOf": [TIME, {"type": "null"}]}),
         "seconds": described("The duration in seconds, of all parts of a resumed run together", {"type": "number"}),
@@ -143,7 +147,7 @@ EXECUTION_JSON = closed_object(
         **ENVIRONMENT,
         "git_revision": described("The commit of the spec's repository; files may differ from it", NULLABLE_TEXT),
     },
-    optional=("data_files", "peak_memory_bytes"),
+    optional=("data_files", "arrays", "peak_memory_bytes"),
 )
 
 

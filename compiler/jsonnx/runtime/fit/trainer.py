@@ -220,6 +220,11 @@ class PlanTrainer:
             self._fit = None
             progress.callbacks = progress.callbacks.detached()
 
+    def forget_fit(self) -> None:
+        """Lets the next fit begin with its own first epoch, unless it resumes the fit of a loaded checkpoint."""
+        if not self._resumes:
+            self._progress = None
+
     @property
     def schedule_steps(self) -> dict[str, int]:
         """The numbers of steps of schedules that the first fit has determined, by name; empty before it."""
