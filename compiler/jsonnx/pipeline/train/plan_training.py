@@ -136,9 +136,10 @@ def adapt_tasks(typed: TypedNetwork, training: Training) -> tuple[AdaptTask, ...
 
 
 def target_task(typed: TypedNetwork, output: str, form: TargetForm) -> AdaptTask:
-    """The statistics of the target of an output, which has the type of the output."""
+    """The statistics of the target of an output."""
     g = Builder()
-    target = g.input(target_name(output), typed.types[output])
+    type = typed.types[output]
+    target = g.input(target_name(output), type.with_shape(type.shape[:-1]) if form.has_quantiles else type)
     graph = g.graph({ADAPT_INPUT: g.Identity(target)})
     return AdaptTask(target_name(output), partial(target_statistics, form), graph)
 
