@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...analysis.decision import threshold_outputs
-from ...core.diagnostics import UsageError
+from ...core.diagnostics import CompileError, UsageError
 from ...core.reserved_names import target_name
 from ...core.signature.thresholds import Threshold
 from ...core.system.optional_packages import require_package
@@ -38,26 +38,51 @@ from .training_targets import TrainingTargets, evenly_spaced, target_rows, weigh
 NO_TRAINING_DATA_HELP = "evaluate the RUN folder of a spec with `training.data`, where its files are"
 
 
-def baseline_comparison(model: TrainedModel, samples: Dataset, season: int | None = None) -> list[dict[str, Any]]:
-    """For each output: the metrics of the network and of its baselines on some samples, as JSON values.
+@dataclass
+class Comparison:
+    """The outputs of a model beside baselines."""
+
+    plan: TrainingPlan
+    outputs: dict[str, ComparedOutput | str]
+    """By name; of an output without baselines, why it has none."""
+    sample_count: int
+
+    def add(self, other: Comparison) -> None:
+        """Adds the metrics of another fold, on its samples."""
+        self.sample_count += other.sample_count
+        for name, output in self.outputs.items():
+            added = other.outputs[name]
+            if isinstance(output, ComparedOutput) and isinstance(added, ComparedOutput):
+                output.add_sums(added)
+
+    def values(self) -> list[dict[str, Any]]:
+        """For each output, the metrics of the network and of its baselines, as JSON values."""
+        return [
+            {"output": name, "models": [], "notes": [f"no baseline: {output}"]}
+            if isinstance(output, str)
+            else output_values(output, self.plan, self.sample_count, len(self.outputs) > 1)
+            for name, output in self.outputs.items()
+        ]
+
+
+def compare(model: TrainedModel, samples: Dataset, season: int | None = None) -> Comparison:
+    """Fits the baselines on the training data of a model, and measures them and the network on some samples.
 
     `season` is the number of rows after which series repeat, if it is known. Raises UsageError `no-data` without
     training data, CompileError for errors in them.
     """
     plan, objective = model.plan, model.checked.objective
-    data = read_data(replace(plan, source=model.data.source), model.data.files, ("train", "validation"))
+    has_arrays = model.run_info is not None and bool(model.run_info.get("arrays"))
+    data = None
+    if not has_arrays:
+        data = read_data(replace(plan, source=model.data.source), model.data.files, ("train", "validation"))
     if data is None or objective is None:
         message = "baselines are fitted on the training data, and the spec names none"
         raise UsageError("no-data", message, NO_TRAINING_DATA_HELP)
     fitting = _Fitting(model, plan, weighted_samples(data.train, plan), data.validation, samples, season)
     outputs = {name: fitting.compared(name) for name in objective.losses}
     measure(model.session, plan, [o for o in outputs.values() if isinstance(o, ComparedOutput)], samples)
-    return [
-        {"output": name, "models": [], "notes": [f"no baseline: {output}"]}
-        if isinstance(output, str)
-        else output_values(output, plan, len(samples), len(outputs) > 1)
-        for name, output in outputs.items()
-    ]
+    return Comparison(plan, outputs, len(samples))
 
 
 @dataclass(frozen=True)
@@ -89,7 +114,10 @@ class _Fitting:
         baselines: list[Baseline] = [*constant_baselines(targets, units if isinstance(units, int) else 0)]
         baselines += naive_forecasts(targets, season) if season is not None else []
         baselines += self._fitted(targets, notes)
-        scorer, own_scorers = self._scorers(targets, baselines)
+        try:
+            scorer, own_scorers = self._scorers(targets, baselines)
+        except CompileError as error:
+            return error.diagnostics[0].message
         errors = ScaledErrors.of(targets, season) if season is not None else None
         return ComparedOutput(targets, baselines, scorer, own_scorers, season, errors, notes)
 
@@ -168,4 +196,6 @@ def _has_output_shape(targets: TrainingTargets) -> bool:
     type, true = targets.scale.typed.types[targets.scale.name], targets.true
     if targets.kind is OutputKind.EXCLUSIVE:
         return true.ndim == type.rank - 1
+    if targets.scale.quantiles:
+        return true.ndim == type.rank and true.shape[-1] == 1
     return true.ndim == max(type.rank, 2) and (type.rank < 2 or true.shape[-1] == type.shape[-1])

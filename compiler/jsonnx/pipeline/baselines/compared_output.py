@@ -41,6 +41,11 @@ class ComparedOutput:
     def name(self) -> str:
         return self.targets.scale.name
 
+    def add_sums(self, other: ComparedOutput) -> None:
+        """Adds the metrics of other samples, by the models that are fitted for them."""
+        self.sums = {title: sums.plus(other.sums[title]) for title, sums in self.sums.items() if title in other.sums}
+        self.baselines = [baseline for baseline in self.baselines if baseline.title in self.sums]
+
     def add(self, samples: Dataset, feeds: dict[str, np.ndarray], groups: Sequence[np.ndarray]) -> None:
         """Adds the metrics of a batch; `feeds` are its inputs, targets, weights, and outputs of the network."""
         network = feeds[self.name]

@@ -36,21 +36,24 @@ def constant_baselines(targets: TrainingTargets, units: int) -> Iterator[Constan
         counts = np.bincount(true[is_class].astype(np.int64), weights[is_class], units)
         yield ConstantBaseline("majority class", count, counts / counts.sum())
         return
+    if targets.scale.quantiles:
+        values = [float(_quantiles(true, weights, quantile)[0]) for quantile in targets.scale.quantiles]
+        yield ConstantBaseline("quantiles of the training data", count, np.array(values))
+        return
     mean = np.average(true, axis=0, weights=weights)
     if targets.kind is OutputKind.NUMBERS:
         yield ConstantBaseline("mean", count, mean)
-        yield ConstantBaseline("median", count, _medians(true, weights))
+        yield ConstantBaseline("median", count, _quantiles(true, weights, 0.5))
     else:
         yield ConstantBaseline("majority class", count, mean)
 
 
-def _medians(true: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The weighted median of each column: with equal weights, as `numpy.median`."""
-    medians = []
+def _quantiles(true: np.ndarray, weights: np.ndarray, quantile: float) -> np.ndarray:
+    """The weighted quantile of each column; the median of equal weights is `numpy.median`."""
+    quantiles = []
     for column in true.T:
         order = np.argsort(column, kind="stable")
         values, sums = column[order], np.cumsum(weights[order])
-        low = np.searchsorted(sums, sums[-1] / 2, side="left")
-        high = np.searchsorted(sums, sums[-1] / 2, side="right")
-        medians.append((values[min(low, len(values) - 1)] + values[min(high, len(values) - 1)]) / 2)
-    return np.array(medians)
+        bounds = [np.searchsorted(sums, quantile * sums[-1], side) for side in ("left", "right")]
+        quantiles.append(np.mean([values[min(bound, len(values) - 1)] for bound in bounds]))
+    return np.array(quantiles)

@@ -39,7 +39,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class FittedBaseline:
-    """Models of scikit-learn: one for each label if several may hold, else one."""
+    """Models of scikit-learn: one for each label if several may hold, or for each quantile; else one."""
 
     title: str
     matrix: FeatureMatrix
@@ -62,6 +62,8 @@ class FittedBaseline:
             return np.stack([_probability(model, features) for model in self.models], 1).reshape(shape)
 
     def _numbers(self, features: Any, units: int) -> np.ndarray:
+        if len(self.models) > 1:  # of quantiles
+            return np.stack([model.predict(features) for model in self.models], 1).clip(min=self.minimum)
         (model,) = self.models
         predicted = model.predict(features if self.is_linear else features_by_unit(features, units))
         return np.asarray(predicted).clip(min=self.minimum)
@@ -101,7 +103,9 @@ def fitted_baselines(targets: TrainingTargets, matrix: FeatureMatrix) -> Iterato
     if kept.kind is not OutputKind.NUMBERS and len(np.unique(kept.true)) < 2:
         yield "the training samples have one class: there is nothing to fit"
         return
-    if kept.kind is not OutputKind.MULTI_LABEL or kept.true.shape[-1] <= MAX_LABELS:
+    if kept.scale.quantiles:
+        yield "no ridge regression: the output has quantiles"
+    elif kept.kind is not OutputKind.MULTI_LABEL or kept.true.shape[-1] <= MAX_LABELS:
         yield _fitted(kept, matrix, is_linear=True)
     else:
         yield f"no logistic regression: the output has over {MAX_LABELS} labels"
@@ -115,7 +119,7 @@ def _model_count(targets: TrainingTargets) -> int:
     """The classes, or units, that have trees of their own."""
     if targets.kind is OutputKind.EXCLUSIVE:
         return len(np.unique(targets.true))
-    return int(np.prod(targets.true.shape[1:]))
+    return int(np.prod(targets.true.shape[1:])) * (len(targets.scale.quantiles) or 1)
 
 
 def _fitted(targets: TrainingTargets, matrix: FeatureMatrix, is_linear: bool) -> FittedBaseline:
@@ -146,6 +150,10 @@ def _models(targets: TrainingTargets, features: Any, is_linear: bool, category_c
     columns = targets.true.reshape(len(targets.true), -1)
     if targets.kind is OutputKind.EXCLUSIVE:
         yield _classifier(is_linear, category_count).fit(features, targets.true, sample_weight=weights)
+    elif targets.scale.quantiles:
+        for quantile in targets.scale.quantiles:
+            trees = _tree_regressor(targets, category_count).set_params(loss="quantile", quantile=quantile)
+            yield trees.fit(features, columns[:, 0], sample_weight=weights)
     elif targets.kind is OutputKind.NUMBERS and is_linear:
         ridge = require_package("sklearn.linear_model", EXTRA, PURPOSE).RidgeCV(alphas=RIDGE_ALPHAS)
         yield ridge.fit(features, columns, sample_weight=weights)

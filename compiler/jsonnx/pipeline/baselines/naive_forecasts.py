@@ -45,7 +45,8 @@ class NaiveForecast:
         true = self.scale.true_values(self.kind, repeated)
         if self.kind is OutputKind.EXCLUSIVE:
             true = true[..., None] == np.arange(shape[-1])
-        return true.reshape(shape).astype(np.float64)
+        repeats = len(self.scale.quantiles) or 1
+        return true.repeat(repeats, axis=-1).reshape(shape).astype(np.float64)
 
 
 def naive_forecasts(targets: TrainingTargets, season: Season) -> Iterator[NaiveForecast]:
@@ -84,6 +85,7 @@ class ScaledErrors:
 
     def of_samples(self, samples: WindowedDataset, predictions: np.ndarray) -> np.ndarray:
         """The scaled error of each sample [samples]: the mean over its steps and units."""
+        predictions = self.scale.points(predictions)
         target = samples.samples_of(target_name(self.scale.name), slice(None))
         errors = np.abs(
             target.reshape(len(target), -1, len(self.mean)) - predictions.reshape(len(target), -1, len(self.mean))

@@ -15,6 +15,7 @@ from ...core.signature.thresholds import Threshold
 from ...html_report.outputs import OutputKind
 from ...training.losses.losses import Loss
 from ...training.losses.margin_losses import MarginLoss
+from ...training.losses.regression_losses import Quantile
 from ...training.numerics import EPSILON
 from ..compile.output_classes import UNNAMED_LABELS
 
@@ -45,6 +46,15 @@ class OutputScale:
     @property
     def _has_logits(self) -> bool:
         return threshold_scale(self.typed, self.name, self.loss) == "logit"
+
+    @property
+    def quantiles(self) -> tuple[float, ...]:
+        """The quantiles on the last axis of the output, which the target lacks; none of other outputs."""
+        return self.loss.quantiles if isinstance(self.loss, Quantile) else ()
+
+    def points(self, predictions: np.ndarray) -> np.ndarray:
+        """The numbers in the shape of the target: of quantiles, those next to the median."""
+        return predictions[..., self.loss.middle] if isinstance(self.loss, Quantile) else predictions
 
     def kind(self, targets: np.ndarray) -> OutputKind:
         """The kind of prediction. A binary loss does not determine it: such losses also compare gray values."""

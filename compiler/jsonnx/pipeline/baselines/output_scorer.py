@@ -60,15 +60,15 @@ def objective_of(objective: Objective, output: str, is_weighted: bool) -> Object
     def own(by_output: Mapping[str, Any]) -> dict[str, Any]:
         return {output: by_output[output]} if output in by_output else {}
 
-    return Objective(
-        own(objective.losses),
-        objective.weights if len(objective.losses) == 1 else {},
-        own(objective.metrics),
-        own(objective.targets),
-        (),
-        own(objective.weighted_metrics) if is_weighted else {},
-        frozenset([output]) if is_weighted else frozenset(),
-        tuple(name for name in objective.normalized_outputs if name == output),
+    return objective._replace(
+        losses=own(objective.losses),
+        weights=objective.weights if len(objective.losses) == 1 else {},
+        metrics=own(objective.metrics),
+        targets=own(objective.targets),
+        added_losses=(),
+        weighted_metrics=own(objective.weighted_metrics) if is_weighted else {},
+        weighted_outputs=frozenset([output]) if is_weighted else frozenset(),
+        target_forms=own(objective.target_forms),
     )
 
 
@@ -106,6 +106,14 @@ class ScoreSums:
         self._add_total(name, np.array([errors.sum(), len(errors)]))
         own = self.groups.setdefault(name, [])
         own += (np.array([errors[group].sum(), len(group)]) for group in groups)
+
+    def plus(self, other: ScoreSums) -> ScoreSums:
+        """The sums over the samples of both."""
+        joined = ScoreSums(self.metrics, self.has_loss, dict(self.totals))
+        for name, total in other.totals.items():
+            joined._add_total(name, total, name in self.metrics and self.metrics[name].keeps_samples)
+        joined.groups = {name: [*own, *other.groups.get(name, [])] for name, own in self.groups.items()}
+        return joined
 
     def results(self) -> dict[str, MetricValue]:
         """The loss and the metrics of all samples."""
