@@ -103,15 +103,19 @@ def encoder_of(column: RawColumn, values: np.ndarray, formats: Sequence[FormatNa
     if column.kind is ColumnKind.TEXTS:
         return TextEncoder(values)
     if column.kind is ColumnKind.DATES:
-        return NumberEncoder(values, lambda texts, _: date_parts(texts, formats))
+        return NumberEncoder(values, lambda texts, _: date_parts(texts, formats, column.is_last_step))
     if column.kind is ColumnKind.SEQUENCES:
         return NumberEncoder(values, lambda steps, _: sequence_summary(steps, column.pad_value))
     return NumberEncoder(values, reduced)
 
 
-def date_parts(texts: np.ndarray, formats: Sequence[FormatName]) -> np.ndarray:
-    """Year, month, day, weekday, hour, and the days since 1970, of each date; NaN for a missing one."""
-    return np.array([_parts_of(text.strip(), formats) for text in texts.tolist()], np.float64)
+def date_parts(texts: np.ndarray, formats: Sequence[FormatName], is_last_step: bool) -> np.ndarray:
+    """Weekday, hour, year, month, day, and the days since 1970, of each date; NaN for a missing one.
+
+    Of the last step of a window only weekday and hour: forecasts are for later dates than those of the training.
+    """
+    parts = np.array([_parts_of(text.strip(), formats) for text in texts.tolist()], np.float64)
+    return parts[:, :2] if is_last_step else parts
 
 
 def _parts_of(text: str, formats: Sequence[FormatName]) -> list[float]:
@@ -124,7 +128,7 @@ def _parts_of(text: str, formats: Sequence[FormatName]) -> list[float]:
     fields = dict(zip(format.fields, day.split(format.separator), strict=True))
     hour = int(time[:2]) if time else 0
     date = datetime(int(fields["Y"]), int(fields["m"]), int(fields["d"]))
-    return [date.year, date.month, date.day, date.weekday(), hour, date.toordinal() - 719_163 + hour / 24]
+    return [date.weekday(), hour, date.year, date.month, date.day, date.toordinal() - 719_163 + hour / 24]
 
 
 def sequence_summary(steps: np.ndarray, pad_value: float) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -43,6 +43,8 @@ class RawColumn:
     """The column of the input; None for all of it."""
     pad_value: Any = None
     """What is at the ends of sequences."""
+    is_last_step: bool = False
+    """Whether the values are those of the last step of a window."""
 
     def values(self, feeds: Mapping[str, np.ndarray]) -> np.ndarray:
         """Numbers [samples, ...], or texts [samples]."""
@@ -78,7 +80,8 @@ def _columns_of(name: str, array: np.ndarray, spec: DataSpec, is_series: bool) -
         yield RawColumn(name, kind, pad_value=pad_value)
     elif is_series:  # of the last step: texts such as the name of a shop are the same in all steps
         last = range(count - int(np.prod(array.shape[2:])), count)
-        yield from (_text_column(name, array, index, spec) for index in last)
+        columns = (_text_column(name, array, index, spec) for index in last)
+        yield from (replace(column, is_last_step=True) for column in columns)
     elif is_ragged or count > MAX_INDEX_COLUMNS:
         yield RawColumn(name, ColumnKind.TEXTS, pad_value=pad_value)
     else:
