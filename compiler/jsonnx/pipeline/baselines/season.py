@@ -50,13 +50,14 @@ def season_of(train: WindowedDataset, output: str, length: int | None) -> Season
 
 
 def _seasons_of(step: TimeStep) -> Iterator[int]:
-    """The seasons of rows at this distance, the usual ones first: a day, a week, a year, an hour."""
+    """The seasons of rows at this distance, the usual ones first: a year of months or weeks, a week of days, a day, an
+    hour or a minute of shorter steps."""
     if step.unit == "month":
         yield from [round(12 / step.size)] if step.size < 12 and 12 % step.size == 0 else []
         return
-    units = [SECONDS["d"], SECONDS["w"], 364 * SECONDS["d"], SECONDS["h"], SECONDS["min"]]
-    if step.size >= SECONDS["d"]:
-        units = [SECONDS["w"], 364 * SECONDS["d"]]
+    units = [52 * SECONDS["w"]] if step.size >= SECONDS["w"] else [SECONDS["w"]]
+    if step.size < SECONDS["d"]:
+        units = [SECONDS["d"], SECONDS["h"], SECONDS["min"]]
     yield from (round(unit / step.size) for unit in units if unit > step.size and unit % step.size == 0)
 
 
