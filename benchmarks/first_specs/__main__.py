@@ -84,7 +84,9 @@ def _jsonnx_score(command: list[str], data: DataSet, train: np.ndarray, test: np
                 raise SystemExit(f"jsonnx {shlex.join(arguments)}\n{done.stderr}")
             return done.stdout
 
-        rows, other_rows = (_write(data, folder / part, indices) for part, indices in (("train", train), ("test", test)))
+        rows, other_rows = (
+            _write(data, folder / part, indices) for part, indices in (("train", train), ("test", test))
+        )
         run("init", rows, "-o", "spec.json", *([] if rows == "train" else ["--target", data.target]))
         run("train", "spec.json", "-o", "run", "--quiet")
         metrics = json.loads(run("evaluate", "run", "--data", other_rows, "--format", "json"))

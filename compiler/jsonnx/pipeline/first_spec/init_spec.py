@@ -29,7 +29,14 @@ from .initial_network import (
 )
 from .recognise_columns import RecognisedColumn, limit_codes, recognise
 from .recognise_labels import no_labels
-from .recognise_target import RARE_SHARE, RecognisedTarget, Task, recognise_label_lists, recognise_target, with_labels_joined
+from .recognise_target import (
+    RARE_SHARE,
+    RecognisedTarget,
+    Task,
+    recognise_label_lists,
+    recognise_target,
+    with_labels_joined,
+)
 
 LABEL_METRICS = [
     {"type": "auc", "multi_label": True},
