@@ -13,6 +13,7 @@ from ..core.types import ShapeError, TensorType, rank_help
 from ..layers import Layer
 from ..sections.lint_section import IgnoredFinding
 from ..sections.training_section import Training
+from ..training.losses.regression_losses import Quantile
 from ..training.target_form import TargetForm
 
 
@@ -164,14 +165,19 @@ class Network:
 
     @cached_property
     def target_forms(self) -> dict[str, TargetForm]:
-        """The outputs whose losses compare transformed or normalized targets with the network's own values, while the
-        model's have the unit of the targets."""
+        """The outputs whose model's values differ from the network's own ones, because their targets are transformed or
+        normalized, or because they are quantiles."""
         training = self.training
-        if training is None or training.target is None or training.loss is None:
+        if training is None or training.loss is None:
             return {}
-        with_loss = training.loss if isinstance(training.loss, dict) else self.outputs
-        forms = {name: training.target.form_of(name) for name in self.outputs if name in with_loss}
+        forms = {name: training.target_form(name) for name in self.outputs}
         return {name: form for name, form in forms.items() if form is not None}
+
+    @cached_property
+    def quantiles(self) -> dict[str, tuple[float, ...]]:
+        """The quantiles on the last axis of outputs."""
+        losses = {} if self.training is None else {name: self.training.loss_of(name) for name in self.outputs}
+        return {name: loss.quantiles for name, loss in losses.items() if isinstance(loss, Quantile)}
 
     @cached_property
     def auxiliary_outputs(self) -> tuple[str, ...]:

@@ -70,7 +70,9 @@ def with_loss(
                 sample_weights[output] = g.input(sample_weight_name(output), weight_type)
             prediction, loss_of_prediction = loss.before_activation(graph, graph.outputs[output])
             if output in scalings:
-                target, prediction = scalings[output].normalized(g, target), scalings[output].own_values(g, graph)
+                scaling, own = scalings[output], graph.outputs.get(network_value_name(output))
+                target = scaling.normalized(g, target)
+                prediction = scaling.normalized_output(g, prediction) if own is None else own
             term = loss_of_prediction.reduce(g, target, prediction, graph.masks.get(output), sample_weights.get(output))
             weight = objective.weights.get(output, 1.0)
             terms.append(term if weight == 1.0 else g.Mul(term, weight))
@@ -88,6 +90,8 @@ def with_loss(
     with g.scope("metrics", ("training", "metrics")):
         for name, (output, metric, is_weighted) in objective.metrics_by_name().items():
             target, prediction = g.inputs[target_name(output)], graph.outputs[output]
+            if not metric.takes_quantiles:
+                target, prediction = objective.losses[output].point_values(g, target, prediction)
             weights = sample_weights.get(output) if is_weighted else None
             counts = metric.counts(g, graph.masks.get(output), weights)
             results[metric_sums_name(name)] = metric.statistics(g, target, metric.decisions(g, prediction), counts)

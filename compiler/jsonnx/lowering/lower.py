@@ -81,20 +81,20 @@ def lower(
                     masks[mask] = lower_mask(g, call.layer, inputs, operands, mask.type, call.owner)
     if outputs is None:
         g.masks |= {name: masks[mask] for name, mask in flow.value_masks.items()}
-        results = _in_target_units(g, typed, {name: values[name] for name in output_names})
+        results = _in_target_units(g, typed, {name: values[name] for name in output_names}, training)
         return g.graph({name: values[name] for name in further} | results)
     return g.graph({name: values[name] for name in (*further, *output_names)})
 
 
-def _in_target_units(g: Builder, typed: TypedNetwork, outputs: Mapping[str, Value]) -> dict[str, Value]:
-    """The outputs of a network in the units of their targets, then its own values of those whose targets are
-    transformed."""
+def _in_target_units(g: Builder, typed: TypedNetwork, outputs: Mapping[str, Value], training: bool) -> dict[str, Value]:
+    """The outputs of a network in the units of their targets. In training, then its own values of those for which they
+    are no affine function, which the losses compare."""
     results, own_values = dict(outputs), {}
     for name, form in typed.network.target_forms.items():
         if has_scalable_type(typed.types[name]):
             scaling = TargetScaling.of(g, name, outputs[name].type, typed.network.paths[name], form)
             results[name] = scaling.denormalized(g, outputs[name])
-            if form.transform is not None:
+            if training and not form.is_affine:
                 own_values[network_value_name(name)] = outputs[name]
     return results | own_values
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..core.reserved_names import network_value_name, target_name
+from ..core.reserved_names import target_name
 from ..core.types import TensorType
 from ..training.numerics import EPSILON
 from ..training.target_form import MAX_LOG, TargetForm
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..core.diagnostics import JsonPath
-    from ..ir import Builder, Graph, Value
+    from ..ir import Builder, Value
 
 MIN_LOG_ARGUMENT = 1e-30
 """Lower bound of values whose logarithm is taken, such as those of masked positions."""
@@ -47,7 +47,7 @@ class TargetScaling(NamedTuple):
     @staticmethod
     def of(g: Builder, output: str, type: TensorType, path: JsonPath, form: TargetForm) -> TargetScaling:
         """Emits the states of an output, outside of any layer."""
-        shape = type.shape[1:][-1:]
+        shape = form.statistics_shape(type)
         power = mean = deviation = None
         with g.scope(target_name(output), path):
             if form.transform == "yeo_johnson":
@@ -57,22 +57,34 @@ class TargetScaling(NamedTuple):
                 deviation = g.Max(g.Sqrt(variance), EPSILON)
             return TargetScaling(output, path, form, power, mean, deviation)
 
-    def normalized(self, g: Builder, x: Value) -> Value:
-        """Transformed and standardized values of a target or an output."""
+    def normalized(self, g: Builder, target: Value) -> Value:
+        """Transformed and standardized values of a target."""
         with g.scope(target_name(self.output), self.path):
-            x = self._transformed(g, x)
-            return x if self.mean is None else g.Div(g.Sub(x, self.mean), self.deviation)
+            y = self._transformed(g, target)
+            return y if self.mean is None else g.Div(g.Sub(y, self.mean), self.deviation)
+
+    def normalized_output(self, g: Builder, output: Value) -> Value:
+        """Transformed and standardized values of an output."""
+        return self._for_output(g).normalized(g, output)
 
     def denormalized(self, g: Builder, x: Value) -> Value:
-        """Values in the unit of the target."""
+        """Values of an output in the unit of the target, from those of the network."""
         with g.scope(target_name(self.output), self.path):
-            y = x if self.mean is None else g.Add(g.Mul(x, self.deviation), self.mean)
-            return g.refine(self._restored(g, y), x.shape)
+            own = self._for_output(g)
+            y = x if own.mean is None else g.Add(g.Mul(x, own.deviation), own.mean)
+            y = own._restored(g, y)
+            if self.form.has_quantiles and y.shape[-1] != 1:
+                y, _ = g.TopK(y, g.const([y.shape[-1]], "int64"), axis=-1, largest=0, sorted=1, outputs=2)
+            return g.refine(y, x.shape)
 
-    def own_values(self, g: Builder, graph: Graph) -> Value:
-        """The network's own values of the output, or what its values in the unit of the target stand for."""
-        own = graph.outputs.get(network_value_name(self.output))
-        return self.normalized(g, graph.outputs[self.output]) if own is None else own
+    def _for_output(self, g: Builder) -> TargetScaling:
+        """The scaling with statistics that have an axis for the quantiles of the output."""
+        if not self.form.has_quantiles:
+            return self
+        with g.scope(target_name(self.output), self.path):
+            given = (self.power, self.mean, self.deviation)
+            power, mean, deviation = (None if value is None else g.Unsqueeze(value, [-1]) for value in given)
+            return self._replace(power=power, mean=mean, deviation=deviation)
 
     def _transformed(self, g: Builder, x: Value) -> Value:
         if self.form.transform == "log":

@@ -102,12 +102,6 @@ class TargetSection(Section):
         "metrics have the unit of the targets.",
     )
 
-    def form_of(self, output: str) -> TargetForm | None:
-        """What the loss of an output compares; None if it is the target itself."""
-        transform = self.transform.get(output) if isinstance(self.transform, dict) else self.transform
-        is_normalized = self.normalize if isinstance(self.normalize, bool) else output in self.normalize
-        return TargetForm(transform, is_normalized) if transform is not None or is_normalized else None
-
 
 class EarlyStoppingSection(Section):
     """Stops training when a metric no longer improves."""
@@ -340,3 +334,20 @@ class Training(Section):
         if self.loss_scale is None and self.precision == "mixed_float16":
             return LossScaleSection(initial_scale=INITIAL_SCALE, dynamic_growth_steps=GROWTH_STEPS)
         return self.loss_scale
+
+    def loss_of(self, output: str) -> Loss | None:
+        """The loss of an output; None if it has none."""
+        return self.loss.get(output) if isinstance(self.loss, dict) else self.loss
+
+    def target_form(self, output: str) -> TargetForm | None:
+        """What the loss of an output compares; None if it is the target itself, and the output."""
+        loss, target = self.loss_of(output), self.target
+        if loss is None:
+            return None
+        transform, normalize = (None, False) if target is None else (target.transform, target.normalize)
+        form = TargetForm(
+            transform.get(output) if isinstance(transform, dict) else transform,
+            normalize if isinstance(normalize, bool) else output in normalize,
+            loss.has_quantiles,
+        )
+        return None if form == TargetForm(None, False) else form

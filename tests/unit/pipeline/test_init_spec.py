@@ -303,6 +303,7 @@ def test_a_rare_class_gets_a_threshold_and_a_smaller_network() -> None:
         write_csv("table.csv", a=RANDOM.normal(size=6_000), y=RANDOM.permutation(y))
         spec = initial("table.csv", "--target", "y")
         assert ("threshold" in spec["training"]) == is_rare
+        assert (spec["training"]["data"].get("split", {}).get("stratify") == "y") == is_rare
         assert ({"type": "auc", "num_thresholds": None} in spec["training"]["metrics"]) == is_rare
         assert ("hidden_2" in {layer["name"] for layer in spec["layers"]}) != is_rare
     y = ["yes" if index < 60 else "no" for index in range(3_000)]

@@ -136,11 +136,11 @@ def make_data_spec(
     index_ranges = {name: IndexRange(count) for name, count in index_sizes.items()}
     for output, target in targets.items():
         classes = outputs[output].shape[-1]
-        loss = loss_of(training, output)
+        loss = training.loss_of(output)
         has_classes = "int" in target.dtype and target.rank == outputs[output].rank - 1
         if has_classes and isinstance(classes, int) and (loss is None or loss.has_class_targets):
             index_ranges[output] = IndexRange(classes, _ignored_class(loss))
-    losses = {output: loss_of(training, output) for output in targets}
+    losses = {output: training.loss_of(output) for output in targets}
     weights = {
         output: loss.sample_weight_type(outputs[output])
         for output, loss in losses.items()
@@ -169,13 +169,8 @@ def make_data_spec(
 
 def _transforms(training: Training, outputs: Iterable[str]) -> dict[str, TransformName]:
     """The transforms of targets, by output."""
-    forms = {} if training.target is None else {output: training.target.form_of(output) for output in outputs}
+    forms = {output: training.target_form(output) for output in outputs}
     return {output: form.transform for output, form in forms.items() if form is not None and form.transform is not None}
-
-
-def loss_of(training: Training, output: str) -> Loss | None:
-    """The loss of an output; None if it has none."""
-    return training.loss.get(output) if isinstance(training.loss, dict) else training.loss
 
 
 def _ignored_class(loss: Loss | None) -> int | None:

@@ -44,12 +44,13 @@ class NetworkSize:
     """The standard deviation of the initial frequencies of waves, in radians for each standard deviation."""
     penalty: float
     """Penalty of squared weights, divided by the number of rows."""
+    learning_rate: float
 
 
 SMALL, MEDIUM, LARGE = (
-    NetworkSize((32,), 0.3, 0, 0.0, 2.0),
-    NetworkSize((32,), 0.4, 8, 1.0, 2.0),
-    NetworkSize((128, 128), 0.2, 12, 2.0, 1.0),
+    NetworkSize((32,), 0.3, 0, 0.0, 2.0, 0.003),
+    NetworkSize((32,), 0.4, 8, 1.0, 2.0, 0.001),
+    NetworkSize((128, 128), 0.2, 12, 2.0, 1.0, 0.003),
 )
 NUMBER_PENALTY = 2.5
 """The factor of the penalty if all targets are numbers, whose errors are larger than those of classes."""
@@ -61,11 +62,17 @@ def informative_row_count(targets: Sequence[RecognisedTarget], row_count: int) -
     return round(row_count * min((4 * share * (1 - share) for share in shares), default=1.0))
 
 
+def network_size(targets: Sequence[RecognisedTarget], row_count: int) -> NetworkSize:
+    """The size of a network for a table of numbers and categories."""
+    count = informative_row_count(targets, row_count)
+    return SMALL if count < SMALL_ROW_COUNT else MEDIUM if count < MEDIUM_ROW_COUNT else LARGE
+
+
 def needs_no_validation(
     columns: Sequence[RecognisedColumn], targets: Sequence[RecognisedTarget], row_count: int
 ) -> bool:
     """Whether a penalty keeps the network from overfitting, so that all rows are for training."""
-    return is_penalized(columns) and informative_row_count(targets, row_count) < SMALL_ROW_COUNT
+    return is_penalized(columns) and network_size(targets, row_count) is SMALL
 
 
 def is_penalized(columns: Sequence[RecognisedColumn]) -> bool:
@@ -111,7 +118,7 @@ def initial_network(
         _add_summary(network, joined, columns, row_count)
         _add_outputs(network, targets, {})
         return network
-    size = _size(targets, row_count)
+    size = network_size(targets, row_count)
     factor = size.penalty / row_count
     if all(target.task == "regression" for target in targets):
         factor *= NUMBER_PENALTY
@@ -120,11 +127,6 @@ def initial_network(
     _add_hidden_layers(network, joined, _joined(network, "features_and_waves", deep), size, row_count, penalty)
     _add_outputs(network, targets, penalty)
     return network
-
-
-def _size(targets: Sequence[RecognisedTarget], row_count: int) -> NetworkSize:
-    count = informative_row_count(targets, row_count)
-    return SMALL if count < SMALL_ROW_COUNT else MEDIUM if count < MEDIUM_ROW_COUNT else LARGE
 
 
 # -- preprocessing -----------------------------------------------------------------------------------------------------

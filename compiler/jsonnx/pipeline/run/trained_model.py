@@ -237,9 +237,9 @@ def _target_statistics(typed: TypedNetwork, metadata: Mapping[str, str]) -> dict
     statistics = {}
     for output, own in target_statistics_from(metadata).items():
         arrays = {name: np.asarray(values, np.float32) for name, values in own.items()}
-        if output in typed.outputs and {array.shape for array in arrays.values()} == {
-            typed.outputs[output].shape[1:][-1:]
-        }:
+        form = typed.network.target_forms.get(output)
+        shapes = {array.shape for array in arrays.values()}
+        if form is not None and output in typed.outputs and shapes == {form.statistics_shape(typed.outputs[output])}:
             statistics[output] = arrays
     return statistics
 

@@ -40,6 +40,7 @@ from ...tuning.cpu.gradient import CPU_GRADIENTS
 from ..check.check import CheckedSpec, StageHook, no_hook
 from ..check.data_spec import date_inputs, index_limits, input_vocabularies, inputs_with_missing_values
 from ..compile.graphs import forward_graph, inference_only
+from ..compile.word_vectors import vector_tasks
 from .sharded_graphs import shard_builder
 
 NORMALIZATION_MODULES = Adaptable.__module__.partition(".preprocessing")[0] + ".normalization."
@@ -78,6 +79,7 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
         labels=typed.network.labels,
         source=SpecSource(checked.source.file, checked.locate),
         adapt_tasks=adapt_tasks(typed, training),
+        vector_tasks=vector_tasks(checked),
         make_shards=shard_builder(checked, scored),
         make_step=partial(sized_training_graph, checked, objective),
         weighted_outputs=objective.weighted_outputs,
@@ -134,9 +136,10 @@ def adapt_tasks(typed: TypedNetwork, training: Training) -> tuple[AdaptTask, ...
 
 
 def target_task(typed: TypedNetwork, output: str, form: TargetForm) -> AdaptTask:
-    """The statistics of the target of an output, which has the type of the output."""
+    """The statistics of the target of an output."""
     g = Builder()
-    target = g.input(target_name(output), typed.types[output])
+    type = typed.types[output]
+    target = g.input(target_name(output), type.with_shape(type.shape[:-1]) if form.has_quantiles else type)
     graph = g.graph({ADAPT_INPUT: g.Identity(target)})
     return AdaptTask(target_name(output), partial(target_statistics, form), graph)
 

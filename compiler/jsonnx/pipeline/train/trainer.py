@@ -37,6 +37,7 @@ from ..compile.initial_weights import Weights, resolve_initial_weights
 from ..compile.model import Model
 from ..compile.network_part import network_part
 from ..compile.target_forms import plan_for_target
+from ..compile.word_vectors import read_known_vectors
 from .cross_validation import fold_change, with_fold
 from .decision import calibrate, choose_thresholds, with_thresholds
 from .fit_samples import evaluation_samples, fit_samples
@@ -122,12 +123,16 @@ class Trainer:
         require_memory("the training", needed_bytes, plan.source.file)
         initial_weights, self.weights_report = resolve_initial_weights(self._checked, types, weights, partial, verify)
         digest = array_digest(sorted(initial_weights.items())) if initial_weights else None
+        given_weights = {*initial_weights}
         donated_weights = DonatedArrays(initial_weights)
         del initial_weights  # the engine frees each array once it is copied
         self.plan_trainer = PlanTrainer(
             plan, resolved_provider, threads, fast=fast, donated_weights=donated_weights, collective=collective
         )
         self.plan_trainer.initial_weights_digest = digest
+        for found in read_known_vectors(self._checked, plan.source) if weights is None else ():
+            if found.weight not in given_weights:
+                self.plan_trainer.engine.write_rows(found.weight, found.indices, found.vectors, found.token_count)
         if verify and not self.resolved_provider.is_cpu:
             check_step(self.plan, self.resolved_provider)
         self.temperatures = {}
