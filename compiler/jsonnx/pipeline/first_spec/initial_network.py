@@ -58,7 +58,7 @@ NUMBER_PENALTY = 2.5
 
 def informative_row_count(targets: Sequence[RecognisedTarget], row_count: int) -> int:
     """The number of rows that would tell as much about the target if its two classes were equally frequent."""
-    shares = [max(0.5, target.largest_share) for target in targets if target.is_binary]
+    shares = [max(0.5, target.largest_share) for target in targets if target.has_two_classes]
     return round(row_count * min((4 * share * (1 - share) for share in shares), default=1.0))
 
 
