@@ -49,7 +49,7 @@ class NetworkSize:
 
 SMALL, MEDIUM, LARGE = (
     NetworkSize((32,), 0.3, 0, 0.0, 2.0, 0.003),
-    NetworkSize((32,), 0.4, 8, 1.0, 2.0, 0.001),
+    NetworkSize((32,), 0.6, 8, 1.0, 2.0, 0.001),
     NetworkSize((128, 128), 0.2, 12, 2.0, 1.0, 0.003),
 )
 NUMBER_PENALTY = 2.5
