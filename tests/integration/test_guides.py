@@ -140,6 +140,12 @@ OUTPUTS: dict[str, dict[str, Any]] = {
     "logits": {"units": 1, "labels": ["no", "yes"], "loss": {"type": "binary_crossentropy", "from_logits": True}},
     "softmax": {"units": 3, "labels": ["a", "b", "c"], "loss": "sparse_categorical_crossentropy"},
     "several labels": {"units": 3, "labels": ["a", "b", "c"], "loss": "binary_crossentropy"},
+    "thresholds by label": {
+        "units": 3,
+        "labels": ["a", "b", "c"],
+        "loss": "binary_crossentropy",
+        "threshold": {"a": 0.4, "c": 0.6},
+    },
 }
 """Outputs of each kind."""
 

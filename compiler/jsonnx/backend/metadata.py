@@ -39,7 +39,9 @@ THRESHOLDS = "jsonnx.thresholds"
 
 
 TARGET_STATISTICS = "jsonnx.target_statistics"
-"""The key of mean and variance of normalized targets: a JSON object by output, with the keys `mean` and `variance`."""
+"""The key of what is learned from the targets of outputs: a JSON object by output, with some of the keys `lambda` (of
+the Yeo-Johnson transform), `mean` and `variance`."""
+TARGET_KEYS = ("lambda", "mean", "variance")
 
 MAX_TARGET_FEATURES = 10_000
 """The largest number of features of a target whose statistics are written to the metadata."""
@@ -54,7 +56,7 @@ def model_metadata(
     thresholds: Mapping[str, Threshold] = {},
     target_statistics: Mapping[str, Mapping[str, np.ndarray]] = {},
 ) -> dict[str, str]:
-    """The metadata of a model: version, signature, class labels, thresholds and statistics of normalized targets by
+    """The metadata of a model: version, signature, class labels, thresholds and statistics of targets by
     output, the spec and its hash, the number of parameters (before folding), and the operators that only onnxruntime
     implements.
 
@@ -106,16 +108,16 @@ def thresholds_from(metadata: Mapping[str, str]) -> dict[str, Threshold]:
 
 
 def target_statistics_from(metadata: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """The statistics of normalized targets in a model's metadata; none if it has no valid ones."""
+    """The statistics of targets in a model's metadata; none if it has no valid ones."""
     try:
         value: Any = json.loads(metadata.get(TARGET_STATISTICS, "{}"))
     except (ValueError, RecursionError):
         return {}
     items = value.items() if isinstance(value, dict) else ()
     return {
-        name: {key: own[key] for key in ("mean", "variance")}
+        name: {key: own[key] for key in TARGET_KEYS if key in own}
         for name, own in items
-        if isinstance(own, dict) and all(_is_numeric(own.get(key)) for key in ("mean", "variance"))
+        if isinstance(own, dict) and all(_is_numeric(own[key]) for key in TARGET_KEYS if key in own)
     }
 
 

@@ -46,6 +46,11 @@ def target_name(output: str) -> str:
     return f"{output}/target"
 
 
+def network_value_name(output: str) -> str:
+    """Output: the network's own values of an output whose target is transformed."""
+    return f"+network/{output}"
+
+
 def sample_weight_name(output: str) -> str:
     """Input: the weights of the losses of an output."""
     return f"{output}/sample_weight"

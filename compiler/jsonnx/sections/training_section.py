@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from ..core.components import (
     ArrayCodec,
@@ -22,6 +22,7 @@ from ..core.components import (
 from ..training.losses.losses import LOSSES, Loss
 from ..training.metrics.metrics import Metric, MetricCodec
 from ..training.optimizers.optimizer import Optimizer
+from ..training.target_form import TargetForm, TransformName
 from .class_weights import BALANCED, has_weights_by_output
 from .data_section import DataSection
 from .distributed_section import DistributedSection
@@ -77,14 +78,28 @@ OutputChoice = Annotated[
 """Whether all outputs are meant, or a list of them."""
 
 
+TRANSFORM_CODEC = ScalarCodec(type="string", enum=list(get_args(TransformName)))
+TransformChoice = Annotated[
+    TransformName | dict[str, TransformName] | None,
+    NullableCodec(UnionCodec((is_string, TRANSFORM_CODEC), (lambda value: True, DictCodec(TRANSFORM_CODEC)))),
+]
+"""The transform of all targets, or those of some outputs."""
+
+
 class TargetSection(Section):
     """How the loss sees the targets."""
 
+    transform: TransformChoice = attr(
+        None,
+        doc="Function of the targets that the losses compare with the network's values: `log`, `log1p` (the logarithm "
+        "of 1 + target) or `yeo_johnson`, whose exponent is learned from the training data; by output name if only "
+        "some have one. The model computes the inverse, and the metrics have the unit of the targets.",
+    )
     normalize: OutputChoice = attr(
         False,
         doc="Whether the losses compare standardized targets and outputs, or a list of the outputs for which they do. "
-        "Mean and variance of the targets are learned from the training data; the model and the metrics have the unit "
-        "of the targets.",
+        "Mean and variance of the targets, after a transform, are learned from the training data; the model and the "
+        "metrics have the unit of the targets.",
     )
 
 
@@ -319,3 +334,20 @@ class Training(Section):
         if self.loss_scale is None and self.precision == "mixed_float16":
             return LossScaleSection(initial_scale=INITIAL_SCALE, dynamic_growth_steps=GROWTH_STEPS)
         return self.loss_scale
+
+    def loss_of(self, output: str) -> Loss | None:
+        """The loss of an output; None if it has none."""
+        return self.loss.get(output) if isinstance(self.loss, dict) else self.loss
+
+    def target_form(self, output: str) -> TargetForm | None:
+        """What the loss of an output compares; None if it is the target itself, and the output."""
+        loss, target = self.loss_of(output), self.target
+        if loss is None:
+            return None
+        transform, normalize = (None, False) if target is None else (target.transform, target.normalize)
+        form = TargetForm(
+            transform.get(output) if isinstance(transform, dict) else transform,
+            normalize if isinstance(normalize, bool) else output in normalize,
+            loss.has_quantiles,
+        )
+        return None if form == TargetForm(None, False) else form

@@ -15,14 +15,13 @@ from ...core.files.files import error_reason
 from ...core.files.spec_source import NO_SPEC, SpecSource
 from ...core.types import TensorType
 from ..files.data_locations import DataItem
-from ..rows.sequence_columns import ListTable
 from ..samples.data_errors import ErrorCollector
 from ..samples.missing_markers import MISSING_MARKERS, MISSING_TEXTS
 from ..tables.array_tables import ArrayTable
 from ..tables.arrow_table import ArrowTable
 from ..tables.csv_table import CsvTable
 from ..tables.data_files import read_table
-from ..tables.data_table import ColumnRequest, DataTable
+from ..tables.data_table import ColumnRequest, DataTable, ListTable
 from ..tables.folder_table import FolderTable, MediaKind, read_folder
 from ..tables.table_file import TableOptions
 

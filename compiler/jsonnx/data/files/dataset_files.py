@@ -26,7 +26,7 @@ from ..rows.row_columns import (
     row_columns,
     values_of_rows,
 )
-from ..rows.row_samples import Kept, Rows, SampleMaker
+from ..rows.row_samples import Kept, PartRows, Rows, SampleMaker, concatenate_complete
 from ..rows.series import IncompleteRows
 from ..samples.data_errors import ErrorCollector
 from ..samples.data_spec import DataSpec
@@ -76,8 +76,25 @@ def from_split(
     Raises CompileError with every error in the files or if a part is empty, UsageError if a file cannot be read.
     """
     data_spec = replace(data_spec, learns_labels=True)
-    reader = _Reader(data, data_spec, source, with_targets=True, with_split=True, needs_weights=True)
-    return reader.read_split(items, parts)
+    divided = rows_by_part(data, items, data_spec, source, parts)[0]
+    return {part: own.samples for part, own in divided.items()}
+
+
+def rows_by_part(
+    data: DataSection,
+    items: Sequence[DataItem],
+    data_spec: DataSpec,
+    source: SpecSource,
+    parts: Collection[str] | None,
+) -> tuple[dict[str, PartRows], Sequence[int]]:
+    """The samples of files by their part, with their rows; and the number of rows of each file.
+
+    `parts` are those of `from_split`; None if all samples are of one part, which is `train` then. Raises what
+    `from_split` raises.
+    """
+    with_split = parts is not None
+    reader = _Reader(data, data_spec, source, with_targets=True, with_split=with_split, needs_weights=with_split)
+    return reader.read_parts(items, parts)
 
 
 def from_file(
@@ -134,11 +151,16 @@ class _Reader:
         rows, maker = self._read(items)
         return maker.all_samples(rows, self._locator(items, rows))
 
-    def read_split(self, items: Sequence[DataItem], parts: Collection[str]) -> dict[str, Dataset]:
-        """The samples of all files by their part. Raises CompileError with the errors of the first files that have
-        errors or if a part is empty, UsageError."""
+    def read_parts(
+        self, items: Sequence[DataItem], parts: Collection[str] | None
+    ) -> tuple[dict[str, PartRows], Sequence[int]]:
+        """The samples of all files by their part, and the number of rows of each file. Raises CompileError with the
+        errors of the first files that have errors or if a part is empty, UsageError."""
         rows, maker = self._read(items)
-        return maker.samples_by_part(rows, parts, self._locator(items, rows))
+        locator = self._locator(items, rows)
+        if parts is None:
+            return {"train": maker.whole(rows, locator)}, rows.file_sizes
+        return maker.samples_by_part(rows, parts, locator), rows.file_sizes
 
     def _locator(self, items: Sequence[DataItem], rows: Rows) -> RowsOfFiles:
         """Finds rows in the files, which are opened once more."""
@@ -185,6 +207,7 @@ class _Reader:
             concatenate_row_values([part.values for part in parts]),
             IncompleteRows.concatenate([part.incomplete for part in parts], [len(part.samples) for part in parts]),
             [len(part.samples) for part in parts],
+            *concatenate_complete(parts),
         )
 
     def _column_assignment(self) -> dict[str, AssignedColumns]:
@@ -277,7 +300,8 @@ class _Reader:
         samples = replace(
             samples, columns=matched, shuffle_buffer=data.shuffle_buffer if data else DEFAULT_BUFFER_SAMPLES
         )
-        return Rows(samples, kept, values if rows is None else values_of_rows(values, rows), incomplete)
+        values = values if rows is None else values_of_rows(values, rows)
+        return Rows(samples, kept, values, incomplete, complete=rows, file_sizes=[row_count])
 
     @property
     def _missing(self) -> MissingPolicy:

@@ -7,11 +7,10 @@ from typing import Any, Protocol, runtime_checkable
 
 from ...core.diagnostics import CompileError
 from ...sections.columns import AssignedColumns
-from ..rows.sequence_columns import ListTable
 from ..samples.data_errors import ErrorCollector
 from ..samples.data_spec import DataSpec
 from ..samples.label_sets import LabelSets, label_sets
-from ..tables.data_table import DataTable
+from ..tables.data_table import DataTable, ListTable
 from ..tables.folder_table import FolderTable
 
 

@@ -18,13 +18,13 @@ from .array_arguments import RaggedArray, is_batch_iterable, is_pair_of_arrays, 
 from .array_digest import array_digest
 from .data_errors import ErrorCollector, FeedError
 from .data_spec import MAX_SUGGESTED_LABELS, DataSpec
-from .label_sets import LabelSets, unit_count_help
+from .label_sets import LabelSets, are_labels, label_sets, unit_count_help
 from .left_out import NO_MISSING, MissingCounts, WindowCounts
 from .sample_order import block_order, sample_order
 from .sample_weights import expand_weights, validate_weights
 from .sequences import Sequences, concatenate_arrays
 from .stored_arrays import DEFAULT_BUFFER_SAMPLES, Samples, StoredArray, buffer_limit, concatenate_samples, subset_of
-from .validate_arrays import check_consistent_sizes, is_text, mapped, validate_array
+from .validate_arrays import check_consistent_sizes, is_text, mapped, sample_location, validate_array
 
 DataArgument = np.ndarray | Mapping[str, Any] | list[Any] | None
 
@@ -285,10 +285,13 @@ def from_arrays(
         raise FeedError(errors.diagnostics)
     unchecked = {
         **_arrays_by_name(x, data_spec.inputs, "input", errors),
-        **(_arrays_by_name(y, data_spec.targets, "target", errors) if targets else {}),
+        **(_arrays_by_name(y, data_spec.targets, "target", errors, data_spec) if targets else {}),
     }
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     for name, array in unchecked.items():
+        if isinstance(array, LabelSets):
+            arrays[name] = array
+            continue
         validated = validate_array(array, name, data_spec, errors)
         if validated is not None:
             arrays[name] = validated
@@ -371,8 +374,12 @@ def _weights_by_output(argument: DataArgument, data_spec: DataSpec, errors: Erro
 
 
 def _arrays_by_name(
-    argument: DataArgument, types: Mapping[str, TensorType], kind: str, errors: ErrorCollector
-) -> dict[str, np.ndarray]:
+    argument: DataArgument,
+    types: Mapping[str, TensorType],
+    kind: str,
+    errors: ErrorCollector,
+    data_spec: DataSpec | None = None,
+) -> dict[str, Any]:
     if not types:
         if argument is not None:
             help = f"leave them out: no output has a loss that compares it with a {kind}"
@@ -396,13 +403,19 @@ def _arrays_by_name(
     for name in types:
         if name not in argument:
             errors.add("bad-feed", f"the {kind} {name!r} is missing")
-    return _converted({name: argument[name] for name in types if name in argument}, kind, errors)
+    return _converted({name: argument[name] for name in types if name in argument}, kind, errors, data_spec)
 
 
-def _converted(values: Mapping[str, Any], kind: str, errors: ErrorCollector) -> dict[str, np.ndarray]:
-    """The values as arrays."""
-    arrays = {}
+def _converted(
+    values: Mapping[str, Any], kind: str, errors: ErrorCollector, data_spec: DataSpec | None = None
+) -> dict[str, Any]:
+    """The values as arrays, or as sets of labels."""
+    arrays: dict[str, Any] = {}
     for name, value in values.items():
+        if data_spec is not None and name in data_spec.label_separators and are_labels(value):
+            sets = label_sets(value, name, data_spec, errors, sample_location)
+            arrays |= {} if sets is None else {name: sets}
+            continue
         try:
             arrays[name] = to_array(value)
         except RaggedArray as error:

@@ -19,6 +19,7 @@ from .validate_arrays import LocateElement, first_indices
 
 SEPARATORS = (";", "|", ",")
 """The separators of labels that a help proposes, the most usual one first."""
+LIST_TYPES = (list, tuple, set, frozenset, np.ndarray)
 EMPTY_HELP = "a sample without labels has an empty text, an empty list or null"
 
 
@@ -89,6 +90,15 @@ class _MultiHotSamples:
 # -- from values -------------------------------------------------------------------------------------------------------
 
 
+def are_labels(values: Any) -> bool:
+    """Whether the targets of a program are texts, or lists of texts, for each sample."""
+    if getattr(getattr(values, "dtype", None), "kind", "O") in "fiub" or not isinstance(values, Iterable):
+        return False
+    listed = ([value] if isinstance(value, str) else value for value in values)
+    first = next((value for value in listed if isinstance(value, LIST_TYPES) and len(value)), ())
+    return any(isinstance(item, str) for item in first)
+
+
 class _Values(NamedTuple):
     """The labels in values, and the numbers of the values that have none for a reason."""
 
@@ -147,7 +157,7 @@ def _parsed(values: Iterable[Any], separator: str | None, labels: Collection[str
         elif value is None:
             own = []
         else:
-            items = [*value] if isinstance(value, (list, tuple, set, frozenset, np.ndarray)) else [value]
+            items = [*value] if isinstance(value, LIST_TYPES) else [value]
             own = _codes(items, numbers)
             if own is None:
                 invalid[row] = next(item for item in items if not _is_label(item))
@@ -189,10 +199,11 @@ def labels_in_text(text: str, separator: str | None) -> list[Any] | None:
 
 
 def text_of_labels(labels: Sequence[str], separator: str | None) -> str:
-    """The text that `labels_in_text` reads these labels from."""
-    if separator is None or any(separator in label for label in labels) or (labels[:1] and labels[0][0] == "["):
+    """The text that `labels_in_text` reads these labels from; JSON if there is no separator, or a label has it."""
+    is_ambiguous = any(separator in label for label in labels) if separator is not None else bool(labels)
+    if is_ambiguous or (labels and labels[0].startswith("[")):
         return json.dumps([*labels], ensure_ascii=False)
-    return separator.join(labels)
+    return (separator or "").join(labels)
 
 
 def unit_count_help(output: str, labels: Sequence[str]) -> str:

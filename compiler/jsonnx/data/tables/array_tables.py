@@ -184,6 +184,10 @@ class ArrayTable:
             errors.add("bad-data-file", f"the array {name!r} cannot be read: {error}")
             return None
 
+    def array(self, name: str) -> np.ndarray:
+        """An array as it is stored. Raises ValueError or CompileError for a malformed one."""
+        return np.asarray(self._read(name))
+
     def lengths_name(self, name: str) -> str | None:
         """The name of the array with the lengths of the sequences whose steps an array has one after the other."""
         lengths_name = f"{name}_lengths"

@@ -24,11 +24,20 @@ from .initial_network import (
     SMALL_ROW_EPOCHS,
     InitialNetwork,
     initial_network,
+    is_penalized,
     needs_no_validation,
+    network_size,
 )
 from .recognise_columns import RecognisedColumn, limit_codes, recognise
 from .recognise_labels import no_labels
-from .recognise_target import RecognisedTarget, Task, recognise_label_lists, recognise_target, with_labels_joined
+from .recognise_target import (
+    RARE_SHARE,
+    RecognisedTarget,
+    Task,
+    recognise_label_lists,
+    recognise_target,
+    with_labels_joined,
+)
 
 LABEL_METRICS = [
     {"type": "auc", "multi_label": True},
@@ -38,6 +47,7 @@ LABEL_METRICS = [
 ]
 """The metrics of a target with several labels in a row; the last one is a table by label."""
 MIN_ROWS = 10
+PENALIZED_PATIENCE = 16
 PATIENT_ROW_COUNT = 2_000
 """Maximum number of rows for a patience of 20 epochs: epochs are short, and losses vary."""
 SEPARATORS = (";", "\t", "|")
@@ -238,9 +248,12 @@ def _complete_data_section(
     if raw.media is IMAGES:
         is_padded = any(column.is_padded for column in columns)
         section["images"] = {"resize": "bilinear", **({"pad_to_aspect_ratio": True} if is_padded else {})}
-    if needs_no_validation(columns, raw.row_count):
+    if needs_no_validation(columns, list(outputs.values()), raw.row_count):
         return
-    if any(target.is_ordered for target in outputs.values()):  # draw some from all rows: the last ones are unlike them
+    rare = [target.columns[0] for target in outputs.values() if target.is_rare]
+    if rare and raw.media is None:  # validation gets its share of the rare class
+        section["split"] = {"validation": tail, "stratify": rare[0]}
+    elif any(target.is_ordered for target in outputs.values()):  # the last rows are unlike the others
         section["split"] = {"validation": tail}
     else:
         section["validation_split"] = tail
@@ -250,25 +263,32 @@ def _training_section(
     outputs: Mapping[str, RecognisedTarget], columns: Sequence[RecognisedColumn], row_count: int
 ) -> dict[str, Any]:
     """The keys of `training` but its data."""
-    is_image = any(column.kind == "image" for column in columns)
-    uses_all_rows = needs_no_validation(columns, row_count)
+    targets = list(outputs.values())
     numbers = [name for name, target in outputs.items() if target.task == "regression"]
-    batch_size = 32 if row_count < LARGE_ROW_COUNT else 128 if row_count < 10 * LARGE_ROW_COUNT else 256
-    rate = 0.003 if row_count < SMALL_ROW_COUNT and not is_image else 0.001
+    is_small, is_large = row_count < SMALL_ROW_COUNT, row_count >= 10 * LARGE_ROW_COUNT
+    if is_penalized(columns):
+        rate, batch_size = network_size(targets, row_count).learning_rate, 32 if is_small else 128
+    else:
+        is_image = any(column.kind == "image" for column in columns)
+        rate, batch_size = 0.003 if is_small and not is_image else 0.001, 32 if row_count < LARGE_ROW_COUNT else 128
     training: dict[str, Any] = {
         "loss": _by_output(outputs, _loss),
         "optimizer": {"type": "adam", "learning_rate": rate},
         **({"target": {"normalize": numbers if len(numbers) < len(outputs) else True}} if numbers else {}),
         "metrics": _by_output(outputs, _metrics),
-        "epochs": SMALL_ROW_EPOCHS if uses_all_rows else 200,
-        "batch_size": batch_size,
+        "epochs": 200,
+        "batch_size": 256 if is_large else batch_size,
         "seed": 1,
     }
-    if not uses_all_rows:
-        patience = 20 if row_count < PATIENT_ROW_COUNT else 8
-        if any(target.has_several_labels for target in outputs.values()):
-            training["threshold"] = {"maximize": "f1", "by_label": True}
-        training |= {"early_stopping": {"monitor": "val_loss", "patience": patience}, "restore_best_weights": True}
+    if needs_no_validation(columns, targets, row_count):
+        return training | {"epochs": SMALL_ROW_EPOCHS}
+    patience = 20 if row_count < PATIENT_ROW_COUNT else 8
+    if is_penalized(columns):
+        patience = PENALIZED_PATIENCE
+        training["reduce_on_plateau"] = {"monitor": "val_loss", "factor": 0.3, "patience": 6}
+    training |= {"early_stopping": {"monitor": "val_loss", "patience": patience}, "restore_best_weights": True}
+    if all(target.is_rare for target in targets):
+        training["threshold"] = {"maximize": "f1"}
     return training
 
 
@@ -308,6 +328,8 @@ def _metrics(target: RecognisedTarget) -> list[Any]:
         return ["mae", "r2_score"]
     if target.has_several_labels:
         return LABEL_METRICS
+    if target.is_rare:  # most probabilities are close to 0, where 200 thresholds are too few
+        return ["accuracy", {"type": "auc", "num_thresholds": None}]
     return ["accuracy", "auc"] if target.is_binary else ["accuracy"]
 
 
@@ -329,7 +351,7 @@ def _notes(
     notes = [f"not used: {column.name!r}: {column.reason}" for column in columns if column.kind == "unused"]
     notes += [f"{column.name!r}: {column.note}" for column in columns if column.note]
     ordered = [name for target in targets if target.is_ordered for name in target.columns]
-    if needs_no_validation(columns, raw.row_count):
+    if needs_no_validation(columns, targets, raw.row_count):
         notes.append(
             f"all {raw.row_count:,} rows are for training, with a penalty on large weights in place of validation; "
             "`split` with `folds`, and `jsonnx train --fold all`, estimates the quality"
@@ -339,7 +361,7 @@ def _notes(
             f"the last rows have other values of {quoted_list(ordered)} than the first ones, so rows for validation "
             "are drawn from all"
         )
-    if any(target.largest_share > 0.9 for target in targets):
+    if any(target.largest_share > RARE_SHARE for target in targets):
         share = max(target.largest_share for target in targets)
         notes.append(f"{share:.0%} of the rows have one class: accuracy says little, see `auc`")
     return tuple(notes)

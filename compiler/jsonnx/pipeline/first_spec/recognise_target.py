@@ -18,6 +18,8 @@ MAX_INTEGER_CLASSES = 20
 MIN_ROWS_PER_CLASS = 5
 """Minimum mean number of rows of a class. With fewer, integers are numbers to be predicted."""
 MAX_CLASSES = 1_000
+RARE_SHARE = 0.9
+"""The share of rows of one class above which the other class is rare."""
 MAX_TAIL_DIFFERENCE = 0.25
 """Maximum difference between the target of the last rows and of all rows: the share of rows whose class would have to
 change, or the distance of the means in standard deviations."""
@@ -51,6 +53,11 @@ class RecognisedTarget:
     def is_binary(self) -> bool:
         """Whether each unit of the output is a probability of its own."""
         return self.has_several_labels or self.class_count == 2
+
+    @property
+    def is_rare(self) -> bool:
+        """Whether one of two classes is rare."""
+        return self.class_count == 2 and not self.has_several_labels and self.largest_share > RARE_SHARE
 
 
 def recognise_target(

@@ -30,6 +30,8 @@ class Predictions:
     outputs: Mapping[str, np.ndarray]
     classes: Mapping[str, OutputClasses] = field(default_factory=dict)
     kept: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    quantiles: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """The quantiles on the last axis of some outputs."""
 
     def predicted_classes(self) -> dict[str, list[Any]]:
         """The class of each sample, or its classes, by output."""
@@ -39,7 +41,8 @@ class Predictions:
         """The columns of a table with one row a sample.
 
         First the columns of the data file; one that is called like a result gets the name `data: NAME`. Then of each
-        output the class, if it has classes, and its numbers, named by the classes (`NAME: CLASS`) or numbered.
+        output the class, if it has classes, and its numbers, named by the classes (`NAME: CLASS`), by the quantiles
+        (`NAME_q0.1`), or numbered.
         """
         results = list(self._result_columns())
         names = {name for name, _ in results}
@@ -72,7 +75,9 @@ class Predictions:
     def concatenate(parts: Sequence[Predictions]) -> Predictions:
         """The predictions for the samples of all parts. Raises FeedError if the shapes of samples differ."""
         kept = {name: [value for part in parts for value in part.kept[name]] for name in parts[0].kept}
-        return Predictions(concatenate_batches([part.outputs for part in parts]), parts[0].classes, kept)
+        return Predictions(
+            concatenate_batches([part.outputs for part in parts]), parts[0].classes, kept, parts[0].quantiles
+        )
 
     def _result_columns(self) -> Iterator[tuple[str, Sequence[Any]]]:
         for name, array in self.outputs.items():
@@ -82,8 +87,16 @@ class Predictions:
                 yield name, classes.predicted(array)
                 names = [f"{name}: {label}" for label in classes.probability_labels]
             else:
-                names = [name] if rows.shape[1] == 1 else [f"{name}_{index}" for index in range(rows.shape[1])]
+                names = number_names(name, rows.shape[1], self.quantiles.get(name, ()))
             yield from zip(names, rows.T, strict=True)
+
+
+def number_names(output: str, count: int, quantiles: Sequence[float] = ()) -> list[str]:
+    """The names of the numbers of an output, the last axis of which may have quantiles."""
+    if quantiles:
+        places = number_names(output, count // len(quantiles))
+        return [f"{place}_q{quantile:g}" for place in places for quantile in quantiles]
+    return [output] if count == 1 else [f"{output}_{index}" for index in range(count)]
 
 
 Writer = Callable[[Predictions], bytes]
@@ -96,10 +109,11 @@ def to_csv(predictions: Predictions) -> bytes:
         classes = predictions.classes.get(name)
         header.append(name)
         columns.append(_csv_texts(values, None if classes is None else classes.label_separator))
-    return _csv_bytes([header, *zip(*columns, strict=True)])
+    return csv_bytes([header, *zip(*columns, strict=True)])
 
 
-def _csv_bytes(rows: Iterable[Sequence[Any]]) -> bytes:
+def csv_bytes(rows: Iterable[Sequence[Any]]) -> bytes:
+    """Rows of a csv file."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode()
@@ -186,7 +200,7 @@ class PartFormat(NamedTuple):
 
 
 def _join_csv(paths: Sequence[Path], columns: Sequence[str]) -> Iterator[bytes]:
-    header = _csv_bytes([columns])
+    header = csv_bytes([columns])
     for number, path in enumerate(paths):
         yield path.read_bytes()[len(header) if number else 0 :]
 

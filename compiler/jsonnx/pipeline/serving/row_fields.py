@@ -117,6 +117,9 @@ def _prediction_field(typed: TypedNetwork, name: str, classes: OutputClasses | N
             description=description,
         )
     shape = _row_shape(type)
+    if name in typed.network.quantiles:
+        listed = "the quantiles " + ", ".join(f"{quantile:g}" for quantile in typed.network.quantiles[name])
+        description = f"{description}: {listed}" if description else listed
     return PredictionField(name, "value", type.dtype, shape=() if shape == (1,) else shape, description=description)
 
 

@@ -61,7 +61,7 @@ def data_warnings(checked: CheckedSpec, data: RunData, *, has_initial_weights: b
     for output, loss in objective.losses.items():
         _check_classes(data.train, data, output, objective, checked, report)
         _check_split_classes(data, output, objective, checked, report)
-        if output in objective.normalized_outputs:
+        if output in objective.target_forms:
             continue
         if isinstance(loss, RegressionLoss) and not has_initial_weights and training.weights is None:
             _check_scale(data.train, output, training, checked, report)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ...collective.protocol import Collective
 from ...core.diagnostics import Diagnostic, suggestion
@@ -37,6 +37,7 @@ from ..compile.initial_weights import Weights, resolve_initial_weights
 from ..compile.model import Model
 from ..compile.network_part import network_part
 from ..compile.target_forms import plan_for_target
+from ..compile.word_vectors import read_known_vectors
 from .cross_validation import fold_change, with_fold
 from .decision import calibrate, choose_thresholds, with_thresholds
 from .fit_samples import evaluation_samples, fit_samples
@@ -122,12 +123,16 @@ class Trainer:
         require_memory("the training", needed_bytes, plan.source.file)
         initial_weights, self.weights_report = resolve_initial_weights(self._checked, types, weights, partial, verify)
         digest = array_digest(sorted(initial_weights.items())) if initial_weights else None
+        given_weights = {*initial_weights}
         donated_weights = DonatedArrays(initial_weights)
         del initial_weights  # the engine frees each array once it is copied
         self.plan_trainer = PlanTrainer(
             plan, resolved_provider, threads, fast=fast, donated_weights=donated_weights, collective=collective
         )
         self.plan_trainer.initial_weights_digest = digest
+        for found in read_known_vectors(self._checked, plan.source) if weights is None else ():
+            if found.weight not in given_weights:
+                self.plan_trainer.engine.write_rows(found.weight, found.indices, found.vectors, found.token_count)
         if verify and not self.resolved_provider.is_cpu:
             check_step(self.plan, self.resolved_provider)
         self.temperatures = {}
@@ -338,14 +343,16 @@ class Trainer:
         y: DataArgument = None,
         batch_size: int | None = None,
         sample_weight: DataArgument = None,
+        *,
+        split: Literal["train", "validation", "test"] | None = None,
     ) -> dict[str, Any]:
-        """Loss and metrics; without `x`, on the spec's test file or else on its validation file. Classes are not
-        weighted. `x` may be an iterable of batches, as in `fit`.
+        """Loss and metrics; without `x`, on a part of the spec's data, `split`: by default the test data, or else the
+        validation data. Classes are not weighted. `x` may be an iterable of batches, as in `fit`.
 
         Metrics with the default threshold take that of their output in `thresholds`.
         """
         plan = self._thresholded_plan() if self.thresholds else self.plan
-        return self.plan_trainer.evaluate(evaluation_samples(plan, x, y, sample_weight), batch_size, plan)
+        return self.plan_trainer.evaluate(evaluation_samples(plan, x, y, sample_weight, split), batch_size, plan)
 
     def _thresholded_plan(self) -> TrainingPlan:
         """The plan with metrics that take the thresholds."""

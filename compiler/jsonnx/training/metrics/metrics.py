@@ -41,6 +41,8 @@ class Metric(Component):
     """`result` as an expression, for the manifest of an exported training step."""
     logits_arguments: ClassVar[Mapping[str, Json]] = {}
     """The arguments with which the metric takes logits in place of probabilities."""
+    takes_quantiles: ClassVar[bool] = False
+    """Whether the metric takes all quantiles of an output, not the one next to the median."""
     threshold_key: ClassVar[str] = ""
     """The attribute with the threshold of the scores; empty if the metric has none."""
     label_cuts: ClassVar[tuple[float, ...] | None] = None
@@ -56,7 +58,7 @@ class Metric(Component):
 
         Raises ShapeError like `check`.
         """
-        self.check(loss.target_type(output), output)
+        self.check(*loss.point_types(output))
         return self
 
     def output_form(self, output: TensorType) -> OutputForm:

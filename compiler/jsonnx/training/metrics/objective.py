@@ -9,6 +9,7 @@ from ...core.components import Component
 from ...core.reserved_names import LOSS, output_loss_name
 from ...core.types import TensorType
 from ..losses.losses import Loss
+from ..target_form import TargetForm
 from .metrics import Metric
 
 
@@ -37,8 +38,8 @@ class Objective(NamedTuple):
     """The metrics that sample weights apply to."""
     weighted_outputs: frozenset[str] = frozenset()
     """The outputs whose losses take sample weights."""
-    normalized_outputs: tuple[str, ...] = ()
-    """The outputs whose losses compare standardized values."""
+    target_forms: Mapping[str, TargetForm] = {}
+    """What losses compare in place of targets and outputs, by output."""
 
     def missing_functions(self) -> set[str]:
         """The reported names of the losses and metrics that depend on a Python function which is missing."""
