@@ -18,6 +18,8 @@ from ...sections.data_section import DATA_PARTS, DataSection
 from ...sections.mask_targets import mask_errors
 from ...sections.split_errors import sequence_errors, split_errors, window_errors
 from ..media.media_files import MediaReader
+from ..rows.forecasts import ForecastChoice
+from ..rows.incomplete_rows import IncompleteRows
 from ..rows.row_columns import (
     check_times_agree,
     concatenate_row_values,
@@ -26,7 +28,6 @@ from ..rows.row_columns import (
     values_of_rows,
 )
 from ..rows.row_samples import Kept, Rows, SampleMaker
-from ..rows.series import IncompleteRows
 from ..samples.data_errors import ErrorCollector
 from ..samples.data_spec import DataSpec
 from ..samples.dataset import Dataset, with_learned_labels
@@ -101,13 +102,16 @@ def inputs_from(
     data_spec: DataSpec,
     format: str | None = None,
     keep: Sequence[str] | None = (),
+    forecast: ForecastChoice | None = None,
 ) -> tuple[Dataset, dict[str, Sequence[Any]]]:
     """The inputs in files, without targets, and the values of further columns as they are in the files.
 
     `format` replaces the suffixes of the files' names. `keep` names the further columns; None stands for all that have
-    one value for each sample. Raises CompileError with every error in the files, UsageError if one cannot be read.
+    one value for each sample. With a `forecast`, the series and times of predictions are among the columns. Raises
+    CompileError with every error in the files, UsageError if one cannot be read.
     """
-    return _Reader(data, data_spec, NO_SPEC, with_targets=False, format=format, keep=keep).read(items)
+    reader = _Reader(data, data_spec, NO_SPEC, with_targets=False, format=format, keep=keep, forecast=forecast)
+    return reader.read(items)
 
 
 @dataclass(frozen=True)
@@ -124,12 +128,13 @@ class _Reader:
     needs_weights: bool = False
     memory: str | None = None
     """The setting `memory` of all files, if it is not the spec's."""
+    forecast: ForecastChoice | None = None
 
     def read(self, items: Sequence[DataItem]) -> tuple[Dataset, Kept]:
         """The samples of all files, and the columns to keep. Raises CompileError with the errors of the first files
         that have errors, UsageError."""
         rows, maker = self._read(items)
-        return maker.all_samples(rows, self._locator(items, rows))
+        return maker.all_samples(rows, self._locator(items, rows), self.forecast)
 
     def read_split(self, items: Sequence[DataItem], parts: Collection[str]) -> dict[str, Dataset]:
         """The samples of all files by their part. Raises CompileError with the errors of the first files that have
@@ -182,6 +187,7 @@ class _Reader:
             concatenate_row_values([part.values for part in parts]),
             IncompleteRows.concatenate([part.incomplete for part in parts], [len(part.samples) for part in parts]),
             [len(part.samples) for part in parts],
+            _concatenate_kept([part.places for part in parts]),
         )
 
     def _column_assignment(self) -> dict[str, AssignedColumns]:
@@ -261,7 +267,8 @@ class _Reader:
             if not table.load(groups, [*kept_names, *(column.name for column in names)], errors):
                 return None
         sequences = data.sequences if data else None
-        read = samples_of_table(table, columns, data_spec, media, sequences, self._missing, errors)
+        future = data.windows.future_inputs if data and data.windows else ()
+        read = samples_of_table(table, columns, data_spec, media, sequences, self._missing, future, errors)
         if read is None:
             return None
         samples, rows, incomplete = read
@@ -271,14 +278,19 @@ class _Reader:
         samples = replace(
             samples, columns=matched, shuffle_buffer=data.shuffle_buffer if data else DEFAULT_BUFFER_SAMPLES
         )
-        return Rows(samples, kept, values if rows is None else values_of_rows(values, rows), incomplete)
+        places = {column.name: table.values(column.name) for column in names} if self.forecast and not errors else {}
+        values = values if rows is None else values_of_rows(values, rows)
+        return Rows(samples, kept, values, incomplete, places=places)
 
     @property
     def _missing(self) -> MissingPolicy:
         """What becomes of rows with missing values. A prediction has one for each row, or for each window."""
+        windows = self.data.windows if self.data is not None else None
+        if windows is not None and windows.future_inputs:
+            return "mark"  # the rows of the future lack values
         if self.data is None or self.data.missing == "error":
             return "error"
-        if self.data.windows is not None:
+        if windows is not None:
             return "mark"
         return "drop" if self.with_targets else "error"
 

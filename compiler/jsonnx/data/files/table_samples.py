@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
@@ -12,8 +12,8 @@ from ...core.diagnostics import CompileError
 from ...sections.columns import AssignedColumns
 from ...sections.split_section import SequencesSection
 from ..media.media_files import MediaReader
+from ..rows.incomplete_rows import IncompleteRows
 from ..rows.sequence_columns import check_equal_lengths, read_sequences
-from ..rows.series import IncompleteRows
 from ..samples.data_errors import ErrorCollector
 from ..samples.data_spec import DataSpec
 from ..samples.dataset import Dataset, make_dataset
@@ -47,9 +47,11 @@ def samples_of_table(
     media: MediaReader,
     sequences: SequencesSection | None,
     policy: MissingPolicy,
+    future_inputs: Collection[str],
     errors: ErrorCollector,
 ) -> TableSamples | None:
-    """The samples in the columns of a table; None, and errors, if they are invalid."""
+    """The samples in the columns of a table; None, and errors, if they are invalid. `future_inputs` have the rows of
+    the horizon of a window."""
     if errors or not check_columns_exist(table, columns, data_spec, errors):
         return None
     stored: dict[str, Samples] = {}
@@ -85,7 +87,7 @@ def samples_of_table(
     if missing is None or not missing.masks:
         return TableSamples(samples, None, None)
     if policy == "mark":
-        return TableSamples(samples, None, missing.by_role(data_spec))
+        return TableSamples(samples, None, missing.by_role(data_spec, future_inputs))
     return TableSamples(replace(samples, missing=missing.counts), rows, None)
 
 

@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ...core.time_step import TimeStep
+
+
+class LackedValue(NamedTuple):
+    """What a row lacks, such as a number in a column."""
+
+    kind: str
+    column: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} in {self.column!r}"
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,13 @@ class WindowCounts:
     """Series of which no window is a sample."""
     lacking_series: tuple[SeriesWithoutWindow, ...] = ()
     """The longest of these series, at most `MAX_LACKING_SERIES`."""
+    without_future_count: int = 0
+    """Series without a forecast, since they have fewer rows of the future than the horizon."""
+    without_future: tuple[SeriesWithoutWindow, ...] = ()
+    """The first of these series with their numbers of such rows, at most `MAX_LACKING_SERIES`."""
+
+    unknown_time_count: int = 0
+    """Forecasts of which a time is not known."""
 
     @property
     def left_out(self) -> int:

@@ -171,6 +171,7 @@ def job_of(model: TrainedModel, predictor: Predictor, options: PredictOptions, r
             "input_format": options.input_format,
             "output_format": options.output_format,
             "part_rows": predictor.part_rows,
+            "forecast": options.forecast,
         },
     }
 
