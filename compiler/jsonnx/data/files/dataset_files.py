@@ -18,6 +18,7 @@ from ...sections.data_section import DATA_PARTS, DataSection
 from ...sections.mask_targets import mask_errors
 from ...sections.split_errors import sequence_errors, split_errors, window_errors
 from ..media.media_files import MediaReader
+from ..media.media_names import name_media_files
 from ..rows.forecasts import ForecastChoice
 from ..rows.incomplete_rows import IncompleteRows
 from ..rows.row_columns import (
@@ -38,7 +39,7 @@ from ..tables.arrow_table import ArrowTable
 from ..tables.csv_table import CsvTable
 from ..tables.data_files import read_table
 from ..tables.data_table import DataTable
-from ..tables.folder_table import LABEL, FolderTable, read_folder
+from ..tables.folder_table import FILE, LABEL, FolderTable, read_folder
 from ..tables.table_file import TableOptions
 from .data_columns import column_request, match_columns, target_columns
 from .data_locations import DataItem, file_size, items_of_spec, items_of_user
@@ -271,9 +272,10 @@ class _Reader:
         read = samples_of_table(table, columns, data_spec, media, sequences, self._missing, future, errors)
         if read is None:
             return None
-        samples, rows, incomplete = read
-        kept = _kept_columns(table, self.keep, len(samples), errors)
-        row_count = len(samples) if rows is None else samples.missing.all_row_count
+        samples, rows, row_count, incomplete = read
+        kept = _kept_columns(table, self._names_to_keep(table, columns), row_count, errors)
+        if rows is not None:
+            kept = {name: [column[row] for row in rows.tolist()] for name, column in kept.items()}
         values = read_row_columns(table, names, row_count, errors)
         samples = replace(
             samples, columns=matched, shuffle_buffer=data.shuffle_buffer if data else DEFAULT_BUFFER_SAMPLES
@@ -281,6 +283,21 @@ class _Reader:
         places = {column.name: table.values(column.name) for column in names} if self.forecast and not errors else {}
         values = values if rows is None else values_of_rows(values, rows)
         return Rows(samples, kept, values, incomplete, places=places)
+
+    def _names_to_keep(self, table: DataTable, columns: Mapping[str, AssignedColumns]) -> Sequence[str] | None:
+        """The columns to keep. Where damaged files are left out, their names are among these, if they are in the
+        table."""
+        if self.keep is None or self.with_targets or self.data is None or not self.data.skips_damaged_files:
+            return self.keep
+        if isinstance(table, FolderTable):
+            return [FILE, *self.keep]
+        names = [name for key, own in columns.items() for name in own.names if self._names_media(table, name, key)]
+        return [*names, *self.keep]
+
+    def _names_media(self, table: DataTable, column: str, key: str) -> bool:
+        """Whether a column of an input has the names of images or recordings."""
+        texts = [text for text in table.values(column)[:1] if isinstance(text, str)]
+        return name_media_files(texts, self.data_spec.type_of(key))
 
     @property
     def _missing(self) -> MissingPolicy:

@@ -59,7 +59,9 @@ class _Piece:
 
     def split(self, count: int) -> tuple[_Piece, _Piece]:
         """The first rows, and all others."""
-        return self._rows(slice(count)), replace(self._rows(slice(count, None)), row=self.row + count)
+        first = self._rows(slice(count))
+        first = replace(first, samples=replace(first.samples, damaged=self.samples.damaged))  # tell what is left out
+        return first, replace(self._rows(slice(count, None)), row=self.row + count)
 
     def _rows(self, rows: slice) -> _Piece:
         kept = {name: values[rows] for name, values in self.kept.items()}

@@ -17,6 +17,7 @@ from ..rows.sequence_columns import check_equal_lengths, read_sequences
 from ..samples.data_errors import ErrorCollector
 from ..samples.data_spec import DataSpec
 from ..samples.dataset import Dataset, make_dataset
+from ..samples.left_out import MAX_DAMAGED_FILES, DamagedFiles
 from ..samples.sequences import Sequences
 from ..samples.stored_arrays import Samples, subset_of
 from ..samples.validate_arrays import check_consistent_sizes
@@ -36,6 +37,8 @@ class TableSamples(NamedTuple):
     samples: Dataset
     rows: np.ndarray | None
     """The rows of the table that the samples have; None for all."""
+    row_count: int
+    """The number of rows of the table."""
     incomplete: IncompleteRows | None
     """The rows with missing values, if they are kept with a mark."""
 
@@ -84,11 +87,24 @@ def samples_of_table(
     if errors:
         return None
     samples = make_dataset(arrays, data_spec, weights)
-    if missing is None or not missing.masks:
-        return TableSamples(samples, None, None)
-    if policy == "mark":
-        return TableSamples(samples, None, missing.by_role(data_spec, future_inputs))
-    return TableSamples(replace(samples, missing=missing.counts), rows, None)
+    row_count = missing.row_count if missing is not None and rows is not None else len(samples)
+    incomplete = None
+    if missing is not None and missing.masks:
+        incomplete = missing.by_role(data_spec, future_inputs) if policy == "mark" else None
+        samples = samples if policy == "mark" else replace(samples, missing=missing.counts)
+    if media.damaged:
+        samples, rows = _without_damaged(samples, media.damaged, rows)
+    return TableSamples(samples, rows, row_count, incomplete)
+
+
+def _without_damaged(
+    samples: Dataset, damaged: Mapping[int, str], rows: np.ndarray | None
+) -> tuple[Dataset, np.ndarray]:
+    """The samples without those of damaged files, and their rows of the table."""
+    kept = np.delete(np.arange(len(samples)), [*damaged])
+    names = tuple(damaged[index] for index in sorted(damaged))[:MAX_DAMAGED_FILES]
+    files = DamagedFiles(len(damaged), len(samples), names)
+    return replace(samples.subset(kept), missing=samples.missing, damaged=files), kept if rows is None else rows[kept]
 
 
 def _with_marked_rows(samples: Samples | Sequences, mark: np.ndarray) -> Samples | Sequences:

@@ -126,7 +126,8 @@ class SampleMaker:
         samples: dict[str, Dataset]
         if series is None:
             samples = {part: rows.samples.subset(np.flatnonzero(mask)) for part, mask in masks.items()}
-            samples["train"] = replace(samples["train"], missing=rows.samples.missing)
+            missing, damaged = rows.samples.missing, rows.samples.damaged
+            samples["train"] = replace(samples["train"], missing=missing, damaged=damaged)
         else:
             samples = {part: series.windows(self.data_spec, self.all_steps, mask) for part, mask in masks.items()}
         for part, dataset in samples.items():

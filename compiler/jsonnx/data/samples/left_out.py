@@ -40,9 +40,31 @@ class MissingCounts:
         return MissingCounts(sum(part.row_count for part in parts), sum(part.all_row_count for part in parts), reasons)
 
 
+MAX_DAMAGED_FILES = 1000
+"""Maximum number of damaged files whose names are kept."""
+
+
+@dataclass(frozen=True)
+class DamagedFiles:
+    """The images and recordings that cannot be decoded, whose samples are left out."""
+
+    count: int = 0
+    all_count: int = 0
+    """The number of all samples, with the others."""
+    names: tuple[str, ...] = ()
+    """The first of these files, each with the reason, at most `MAX_DAMAGED_FILES`."""
+
+    @staticmethod
+    def total(parts: Iterable[DamagedFiles]) -> DamagedFiles:
+        """The files of all parts together."""
+        parts = [*parts]
+        names = tuple(name for part in parts for name in part.names)[:MAX_DAMAGED_FILES]
+        return DamagedFiles(sum(part.count for part in parts), sum(part.all_count for part in parts), names)
+
+
 MAX_LACKING_SERIES = 1000
 """Maximum number of series without a window whose names are kept."""
-NO_MISSING = MissingCounts()
+NO_MISSING, NO_DAMAGED = MissingCounts(), DamagedFiles()
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,12 @@ from typing import NamedTuple
 from ...core.diagnostics import Diagnostic
 from ...core.quantities import count_text
 from ...data.samples.dataset import Dataset
-from ...data.samples.left_out import SeriesWithoutWindow, WindowCounts
+from ...data.samples.left_out import DamagedFiles, SeriesWithoutWindow, WindowCounts
 
 MAX_LISTED_SERIES = 20
 """Series that a note names."""
+MAX_LISTED_FILES = 20
+"""Damaged files that a note names."""
 UNKNOWN_REASON = 'since they go beyond the rows, which are no even steps ("gaps": "ignore")'
 
 
@@ -40,6 +42,11 @@ def left_out_notes(parts: Collection[tuple[str | None, Dataset]]) -> list[LeftOu
         + f" ({_reasons(samples.missing.reasons)})"
         for part, samples in parts
         if samples.missing.row_count and samples.counts is None
+    ]
+    damaged = [
+        _with_part(f"{files.count:,} of {files.all_count:,}", part) + f" ({_file_list(files)})"
+        for part, samples in parts
+        if (files := samples.damaged).count
     ]
     windows = [
         _with_part(f"{samples.counts.left_out:,} of {len(samples) + samples.counts.left_out:,}", part)
@@ -73,6 +80,7 @@ def left_out_notes(parts: Collection[tuple[str | None, Dataset]]) -> list[LeftOu
     ]
     notes = [
         LeftOutNote("missing", code="dropped-samples", title="samples with missing values are left out", texts=missing),
+        LeftOutNote("images", code="damaged-files", title="damaged files are left out", texts=damaged),
         LeftOutNote("windows", code="skipped-windows", title="windows are left out", texts=windows),
         LeftOutNote("windows", code="short-series", title=f"series have no window of {size}", texts=lacking),
         LeftOutNote("windows", code="short-series", title=f"series have no {horizon} of the future", texts=future),
@@ -115,3 +123,10 @@ def _series_list(series: Sequence[SeriesWithoutWindow], count: int) -> str:
     hidden = count - len(named)
     names = [f"{one.name!r} has {count_text(one.row_count, 'row')}" for one in named]
     return ", ".join(names) + (f" and {hidden:,} more" if hidden else "")
+
+
+def _file_list(files: DamagedFiles) -> str:
+    """The names of the first damaged files, with the reasons."""
+    named = files.names[:MAX_LISTED_FILES]
+    hidden = files.count - len(named)
+    return "; ".join(named) + (f"; and {hidden:,} more" if hidden else "")
