@@ -100,6 +100,11 @@ class WindowsSection(Section):
         """The inputs that have the rows of the horizon."""
         return (self.future,) if isinstance(self.future, str) else self.future or ()
 
+    @property
+    def rows_of_sample(self) -> int:
+        """The number of rows, one for each step, that a prediction is made from."""
+        return self.length + (self.horizon if self.future_inputs else 0)
+
     def rows_of_input(self, name: str) -> tuple[int, int]:
         """The offsets, from the first row of a window, of the first row that an input has, and of that after its last
         one."""
