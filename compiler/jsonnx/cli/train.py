@@ -76,7 +76,9 @@ def _train(spec: str, options: TrainingOptions, workers: RayWorkers | None) -> i
         print_provider_choice(options.provider)
     run_in = bind(_train_in, options, lock, workers)
     if fold == ALL_FOLDS:
-        return train_all_folds(checked, changes, options.output, options.resume, quiet, run_in)
+        named = [os.path.dirname(path) or "." for path in (options.data, options.validation_data) if path is not None]
+        roots = (*options.data_roots, *named)
+        return train_all_folds(checked, changes, options.output, options.resume, quiet, roots, run_in)
     if fold is not None:
         checked, changes = with_fold(checked, fold), (*changes, fold_change(fold))
     output = options.output

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from ...core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list, suggestion
+from ...core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list
 from ...core.files.files import error_reason
 from ...core.files.spec_source import NO_SPEC, SpecSource
 from ...core.reserved_names import sample_weight_name
 from ...sections.columns import SAMPLE_WEIGHT, AssignedColumns, assigned_columns, column_errors, weight_columns
 from ...sections.data_section import DATA_PARTS, DataSection
+from ...sections.label_sets import label_separator_errors
 from ...sections.mask_targets import mask_errors
 from ...sections.split_errors import sequence_errors, split_errors, window_errors
 from ..media.media_files import MediaReader
-from ..media.media_names import name_media_files
 from ..rows.forecasts import ForecastChoice
 from ..rows.incomplete_rows import IncompleteRows
 from ..rows.row_columns import (
@@ -28,10 +28,11 @@ from ..rows.row_columns import (
     row_columns,
     values_of_rows,
 )
-from ..rows.row_samples import Kept, Rows, SampleMaker
+from ..rows.row_samples import Kept, PartRows, Rows, SampleMaker, concatenate_complete
 from ..samples.data_errors import ErrorCollector
 from ..samples.data_spec import DataSpec
 from ..samples.dataset import Dataset, with_learned_labels
+from ..samples.label_sets import LabelSets
 from ..samples.memory_limit import streams
 from ..samples.sequences import Sequences
 from ..samples.stored_arrays import DEFAULT_BUFFER_SAMPLES
@@ -39,10 +40,12 @@ from ..tables.arrow_table import ArrowTable
 from ..tables.csv_table import CsvTable
 from ..tables.data_files import read_table
 from ..tables.data_table import DataTable
-from ..tables.folder_table import FILE, LABEL, FolderTable, read_folder
+from ..tables.folder_table import LABEL, FolderTable, read_folder
 from ..tables.table_file import TableOptions
 from .data_columns import column_request, match_columns, target_columns
 from .data_locations import DataItem, file_size, items_of_spec, items_of_user
+from .kept_columns import concatenate_kept, kept_columns, names_to_keep
+from .label_columns import label_columns
 from .rows_of_files import RowsOfFiles
 from .table_samples import MissingPolicy, samples_of_table, without_missing_weights
 
@@ -75,8 +78,25 @@ def from_split(
     Raises CompileError with every error in the files or if a part is empty, UsageError if a file cannot be read.
     """
     data_spec = replace(data_spec, learns_labels=True)
-    reader = _Reader(data, data_spec, source, with_targets=True, with_split=True, needs_weights=True)
-    return reader.read_split(items, parts)
+    divided = rows_by_part(data, items, data_spec, source, parts)[0]
+    return {part: own.samples for part, own in divided.items()}
+
+
+def rows_by_part(
+    data: DataSection,
+    items: Sequence[DataItem],
+    data_spec: DataSpec,
+    source: SpecSource,
+    parts: Collection[str] | None,
+) -> tuple[dict[str, PartRows], Sequence[int]]:
+    """The samples of files by their part, with their rows; and the number of rows of each file.
+
+    `parts` are those of `from_split`; None if all samples are of one part, which is `train` then. Raises what
+    `from_split` raises.
+    """
+    with_split = parts is not None
+    reader = _Reader(data, data_spec, source, with_targets=True, with_split=with_split, needs_weights=with_split)
+    return reader.read_parts(items, parts)
 
 
 def from_file(
@@ -137,11 +157,16 @@ class _Reader:
         rows, maker = self._read(items)
         return maker.all_samples(rows, self._locator(items, rows), self.forecast)
 
-    def read_split(self, items: Sequence[DataItem], parts: Collection[str]) -> dict[str, Dataset]:
-        """The samples of all files by their part. Raises CompileError with the errors of the first files that have
-        errors or if a part is empty, UsageError."""
+    def read_parts(
+        self, items: Sequence[DataItem], parts: Collection[str] | None
+    ) -> tuple[dict[str, PartRows], Sequence[int]]:
+        """The samples of all files by their part, and the number of rows of each file. Raises CompileError with the
+        errors of the first files that have errors or if a part is empty, UsageError."""
         rows, maker = self._read(items)
-        return maker.samples_by_part(rows, parts, self._locator(items, rows))
+        locator = self._locator(items, rows)
+        if parts is None:
+            return {"train": maker.whole(rows, locator)}, rows.file_sizes
+        return maker.samples_by_part(rows, parts, locator), rows.file_sizes
 
     def _locator(self, items: Sequence[DataItem], rows: Rows) -> RowsOfFiles:
         """Finds rows in the files, which are opened once more."""
@@ -184,11 +209,12 @@ class _Reader:
             raise CompileError(collector.diagnostics)
         return Rows(
             samples,
-            _concatenate_kept([part.kept for part in parts]),
+            concatenate_kept([part.kept for part in parts]),
             concatenate_row_values([part.values for part in parts]),
             IncompleteRows.concatenate([part.incomplete for part in parts], [len(part.samples) for part in parts]),
             [len(part.samples) for part in parts],
-            _concatenate_kept([part.places for part in parts]),
+            *concatenate_complete(parts),
+            concatenate_kept([part.places for part in parts]),
         )
 
     def _column_assignment(self) -> dict[str, AssignedColumns]:
@@ -206,7 +232,9 @@ class _Reader:
             windows = window_errors(self.data, self.data_spec.inputs, targets)
             sequences = sequence_errors(self.data, self.data_spec.inputs)
             masks = mask_errors(self.data, self.data_spec.mask_class_counts) if self.with_targets else ()
-            for error in (*split_errors(self.data), *windows, *sequences, *masks):
+            separators = self.data_spec.label_separators
+            labels = label_separator_errors(self.data, targets, separators) if self.with_targets else ()
+            for error in (*split_errors(self.data), *windows, *sequences, *masks, *labels):
                 errors.add_in_spec(error.code, error.message, error.path, error.help)
         if self.with_targets:
             weights = getattr(self.data, SAMPLE_WEIGHT, None)
@@ -265,7 +293,8 @@ class _Reader:
                 for key, assigned in columns.items()
             ]
             kept_names = table.names if self.keep is None else self.keep
-            if not table.load(groups, [*kept_names, *(column.name for column in names)], errors):
+            texts = [*kept_names, *(column.name for column in names), *label_columns(columns, data_spec)]
+            if not table.load(groups, texts, errors):
                 return None
         sequences = data.sequences if data else None
         future = data.windows.future_inputs if data and data.windows else ()
@@ -273,7 +302,8 @@ class _Reader:
         if read is None:
             return None
         samples, rows, row_count, incomplete = read
-        kept = _kept_columns(table, self._names_to_keep(table, columns), row_count, errors)
+        skipping = data is not None and data.skips_damaged_files and not self.with_targets
+        kept = kept_columns(table, names_to_keep(self.keep, skipping, table, columns, data_spec), row_count, errors)
         if rows is not None:
             kept = {name: [column[row] for row in rows.tolist()] for name, column in kept.items()}
         values = read_row_columns(table, names, row_count, errors)
@@ -282,22 +312,7 @@ class _Reader:
         )
         places = {column.name: table.values(column.name) for column in names} if self.forecast and not errors else {}
         values = values if rows is None else values_of_rows(values, rows)
-        return Rows(samples, kept, values, incomplete, places=places)
-
-    def _names_to_keep(self, table: DataTable, columns: Mapping[str, AssignedColumns]) -> Sequence[str] | None:
-        """The columns to keep. Where damaged files are left out, their names are among these, if they are in the
-        table."""
-        if self.keep is None or self.with_targets or self.data is None or not self.data.skips_damaged_files:
-            return self.keep
-        if isinstance(table, FolderTable):
-            return [FILE, *self.keep]
-        names = [name for key, own in columns.items() for name in own.names if self._names_media(table, name, key)]
-        return [*names, *self.keep]
-
-    def _names_media(self, table: DataTable, column: str, key: str) -> bool:
-        """Whether a column of an input has the names of images or recordings."""
-        texts = [text for text in table.values(column)[:1] if isinstance(text, str)]
-        return name_media_files(texts, self.data_spec.type_of(key))
+        return Rows(samples, kept, values, incomplete, complete=rows, file_sizes=[row_count], places=places)
 
     @property
     def _missing(self) -> MissingPolicy:
@@ -322,7 +337,7 @@ class _Reader:
             errors.add("data-shape", message, help="list the classes in `labels` of the spec")
         for name, array in [*last.inputs.items(), *last.targets.items()]:
             expected = first.inputs[name] if name in first.inputs else first.targets[name]
-            if array.shape[1:] != expected.shape[1:] and not isinstance(array, Sequences):
+            if array.shape[1:] != expected.shape[1:] and not isinstance(array, (Sequences, LabelSets)):
                 shape, other = list(array.shape[1:]), list(expected.shape[1:])
                 message = f"samples of {self.data_spec.describe(name)} have shape {shape}, in {first_file!r} {other}"
                 errors.add("data-shape", message, help="all files need samples of one shape")
@@ -362,35 +377,3 @@ def _with_folder_labels(
                 "data-shape", message, help=f"the folders are {names}; or list the classes in `labels` of the spec"
             )
     return replace(data_spec, labels=labels)
-
-
-# -- columns to keep ---------------------------------------------------------------------------------------------------
-
-
-def _kept_columns(table: DataTable, names: Sequence[str] | None, count: int, errors: ErrorCollector) -> Kept:
-    kept: Kept = {}
-    for name in dict.fromkeys(table.names if names is None else names):
-        if name not in table.names:
-            help = suggestion(name, table.names) or f"columns: {quoted_or_list(table.names)}"
-            errors.add("missing-column", f"there is no column {name!r} to keep", table.name_location(None), help=help)
-            continue
-        try:
-            values = table.values(name)
-        except (CompileError, OSError, ValueError, EOFError) as error:
-            if names is not None:
-                errors.add("data-shape", f"the column {name!r} cannot be kept: it {error}")
-            continue
-        if len(values) == count:
-            kept[name] = values
-        elif names is not None:
-            message = f"the column {name!r} cannot be kept: it has {len(values):,} values for {count:,} samples"
-            errors.add("data-shape", message)
-    return kept
-
-
-def _concatenate_kept(parts: Sequence[Kept]) -> Kept:
-    """The columns that all files have, one below the other."""
-    if len(parts) == 1:
-        return parts[0]
-    names: Iterable[str] = [name for name in parts[0] if all(name in part for part in parts)] if parts else []
-    return {name: [value for part in parts for value in part[name]] for name in names}

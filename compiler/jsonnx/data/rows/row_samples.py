@@ -26,7 +26,7 @@ from .row_columns import RowValues, values_of_rows
 from .row_parts import assign_parts
 from .series import Series
 from .series_times import RowLocator
-from .windows import all_step_targets, row_spec
+from .windows import WindowedDataset, all_step_targets, row_spec
 
 Kept = dict[str, Sequence[Any]]
 """Values of columns as they are in the file, by the name of the column."""
@@ -49,8 +49,50 @@ class Rows(NamedTuple):
     """The rows with missing values, if windows leave them out."""
     sizes: Sequence[int] = ()
     """The number of rows of each file."""
+    complete: np.ndarray | None = None
+    """The index of each of these rows among all rows of the files; None if none is left out."""
+    file_sizes: Sequence[int] = ()
+    """The number of rows of each file, with those that are left out."""
     places: Kept = {}
     """The columns that name the series and the times of rows, as they are in the files; for predictions alone."""
+
+    def indices(self, rows: np.ndarray) -> np.ndarray:
+        """The indices of rows among all rows of the files."""
+        return rows if self.complete is None else self.complete[rows]
+
+
+def concatenate_complete(parts: Sequence[Rows]) -> tuple[np.ndarray | None, list[int]]:
+    """`complete` and `file_sizes` of the rows of all files."""
+    sizes = [part.file_sizes[0] for part in parts]
+    if all(part.complete is None for part in parts):
+        return None, sizes
+    starts = np.cumsum([0, *sizes])
+    rows = [np.arange(len(part.samples)) if part.complete is None else part.complete for part in parts]
+    return np.concatenate([start + own for start, own in zip(starts, rows, strict=False)]), sizes
+
+
+@dataclass(frozen=True)
+class PartRows:
+    """The samples of a part of the data, and the rows that they are made of."""
+
+    samples: Dataset
+    rows: np.ndarray
+    """The indices of the part's rows among those of all files."""
+    series: Series | None = None
+    """The series, if samples are windows of their rows."""
+
+    @property
+    def sample_rows(self) -> np.ndarray:
+        """The index of the row of each sample; of a window, that of its last row."""
+        if self.series is None or not isinstance(self.samples, WindowedDataset):
+            return self.rows
+        return self.series.last_rows(self.samples)
+
+    @property
+    def has_whole_series(self) -> bool:
+        """Whether the part's rows of each series follow one another, so that they have the same windows by
+        themselves."""
+        return self.series is None or self.series.is_consecutive(self.rows)
 
 
 @dataclass(frozen=True)
@@ -94,24 +136,33 @@ class SampleMaker:
     def all_samples(self, rows: Rows, locator: RowLocator, forecast: ForecastChoice | None) -> tuple[Dataset, Kept]:
         """All samples, or those of a forecast, with the columns to keep. Raises CompileError if there are no windows,
         or for times that the spec does not accept."""
+        part = self.whole(rows, locator, forecast)
         if self._windows is None:
-            return rows.samples, rows.kept
-        series = self._series(rows, self._windows, locator)
-        samples = series.windows(self.data_spec, self.all_steps, forecast=forecast)
-        self._require_samples(samples, len(rows.samples), "there are")
-        last_rows = series.last_rows(samples).tolist()
+            return part.samples, rows.kept
+        last_rows = part.sample_rows.tolist()
         kept = {name: [values[row] for row in last_rows] for name, values in rows.kept.items()}
-        if forecast is None:
+        samples, series = part.samples, part.series
+        if forecast is None or series is None or not isinstance(samples, WindowedDataset):
             return samples, {LAST_ROW: last_rows} | kept
         columns = forecast_columns(series, samples, rows.places, rows.values, forecast)
         own_names = {*columns} - {self._windows.by}
         kept = {f"data: {name}" if name in own_names else name: values for name, values in kept.items()}
         unknown_count = count_unknown_times(columns.values())
-        if unknown_count and samples.counts is not None:
+        if unknown_count:
             samples = replace(samples, counts=replace(samples.counts, unknown_time_count=unknown_count))
         return samples, {LAST_ROW: last_rows} | kept | columns
 
-    def samples_by_part(self, rows: Rows, parts: Collection[str], locator: RowLocator) -> dict[str, Dataset]:
+    def whole(self, rows: Rows, locator: RowLocator, forecast: ForecastChoice | None = None) -> PartRows:
+        """All samples, or those of a forecast, as one part. Raises what `all_samples` raises."""
+        all_rows = rows.indices(np.arange(len(rows.samples)))
+        if self._windows is None:
+            return PartRows(rows.samples, all_rows)
+        series = self._series(rows, self._windows, locator)
+        samples = series.windows(self.data_spec, self.all_steps, forecast=forecast)
+        self._require_samples(samples, len(rows.samples), "there are")
+        return PartRows(samples, all_rows, series)
+
+    def samples_by_part(self, rows: Rows, parts: Collection[str], locator: RowLocator) -> dict[str, PartRows]:
         """The samples by the part of the spec's `split`; rows of parts that are not among `parts` are for training.
 
         Raises CompileError if a part is empty, or for times that the spec does not accept.
@@ -122,17 +173,24 @@ class SampleMaker:
         series = None if self._windows is None else self._series(rows, self._windows, locator)
         row_parts = self._row_parts(split, rows, np.zeros(0, int) if series is None else series.future_rows)
         row_parts[~np.isin(row_parts, [*parts, NO_PART])] = "train"
-        masks = {part: row_parts == part for part in split.parts if part in parts}
-        samples: dict[str, Dataset]
+        members = {part: np.flatnonzero(row_parts == part) for part in split.parts if part in parts}
+        by_part: dict[str, PartRows] = {}
+        for part, own_rows in members.items():
+            samples = self._samples_of(rows, series, own_rows)
+            self._require_samples(samples, len(own_rows), f"the split leaves `{part}`")
+            by_part[part] = PartRows(samples, rows.indices(own_rows), series)
         if series is None:
-            samples = {part: rows.samples.subset(np.flatnonzero(mask)) for part, mask in masks.items()}
-            missing, damaged = rows.samples.missing, rows.samples.damaged
-            samples["train"] = replace(samples["train"], missing=missing, damaged=damaged)
-        else:
-            samples = {part: series.windows(self.data_spec, self.all_steps, mask) for part, mask in masks.items()}
-        for part, dataset in samples.items():
-            self._require_samples(dataset, int(masks[part].sum()), f"the split leaves `{part}`")
-        return samples
+            train, missing, damaged = by_part["train"], rows.samples.missing, rows.samples.damaged
+            by_part["train"] = replace(train, samples=replace(train.samples, missing=missing, damaged=damaged))
+        return by_part
+
+    def _samples_of(self, rows: Rows, series: Series | None, own_rows: np.ndarray) -> Dataset:
+        """The samples that are made of some rows."""
+        if series is None:
+            return rows.samples.subset(own_rows)
+        mask = np.zeros(len(rows.samples), bool)
+        mask[own_rows] = True
+        return series.windows(self.data_spec, self.all_steps, mask)
 
     def _row_parts(self, split: SplitSection, rows: Rows, future_rows: np.ndarray) -> np.ndarray:
         """The part of each row; `NO_PART` of rows of the future, which have no target."""

@@ -12,6 +12,7 @@ from ...sections.class_weights import has_weights_by_output
 OUTPUT_KEYED_PATHS: tuple[JsonPath, ...] = (
     ("labels",),
     *(("training", key) for key in ("loss", "loss_weights", "class_weight", "metrics", "weighted_metrics")),
+    ("training", "target", "transform"),
     ("training", "data", "y"),
     ("training", "data", "sample_weight"),
 )

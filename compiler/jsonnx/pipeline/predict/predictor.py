@@ -101,7 +101,8 @@ class Predictor:
         for rows in batch_slices(len(part.samples)):
             batches.append(self.model.session.run(part.samples.take(rows)))
             on_samples(rows.stop - rows.start)
-        predictions = Predictions(concatenate_batches(batches), self.classes, part.kept)
+        quantiles = self.model.checked.network.quantiles
+        predictions = Predictions(concatenate_batches(batches), self.classes, part.kept, quantiles)
         forecast = self.stream.forecast
         return predictions if forecast is None else rows_of_steps(predictions, forecast)
 

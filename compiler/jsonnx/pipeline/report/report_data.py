@@ -44,6 +44,9 @@ def read_report_data(run: Run, model: TrainedModel, plan: TrainingPlan, file: st
         source = SpecSource(data_roots=model.data_roots)
         samples = from_file(file, plan.training.data, plan.data_spec, source)
         return ReportData({file: samples}, file)
+    if run.info.get("arrays"):
+        note = "The run was trained on arrays, so metrics of predictions are missing: --data FILE gives them."
+        return ReportData({}, None, [note])
     try:
         parts = _parts_of_spec(model, plan)
     except (CompileError, UsageError, FeedError) as error:
