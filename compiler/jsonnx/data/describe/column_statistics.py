@@ -19,7 +19,7 @@ class ColumnStatistics:
 
     name: str
     type: str
-    """`boolean`, `integer`, `number` or `text`."""
+    """`boolean`, `integer`, `number`, `text`, `image` or `recording`."""
     shape: tuple[int, ...]
     """The shape of the values of one row; empty for a single value."""
     count: int
@@ -33,7 +33,7 @@ class ColumnStatistics:
     infinite: int = 0
     """Numbers that are infinite; the range and the moments leave them out."""
     most_frequent: tuple[tuple[Any, int], ...] = ()
-    """Values and how often they occur; empty if all values differ."""
+    """Values and how often they occur, of images their sizes; empty if all values differ."""
 
 
 def column_statistics(name: str, column: np.ndarray) -> ColumnStatistics:
