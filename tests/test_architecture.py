@@ -58,7 +58,7 @@ pipeline/validate: pipeline/run pipeline/train pipeline/compile pipeline/check l
     backend ir core
 pipeline/serving: pipeline/run pipeline/compile pipeline/check render runtime data analysis layers sections backend core
 pipeline/predict: pipeline/run pipeline/run_folder pipeline/train pipeline/compile pipeline/check runtime data frontend
-    backend core
+    backend sections core
 pipeline/run: pipeline/run_folder pipeline/train pipeline/git pipeline/compile pipeline/check render trackers runtime
     collective data passes lowering analysis frontend sections placement backend ir core
 pipeline/run_folder: pipeline/check runtime interop frontend backend core
@@ -91,7 +91,7 @@ runtime/session: runtime/parity runtime/providers data interop core
 runtime/parity: runtime/providers runtime data backend ir core
 runtime/providers: data tuning backend ir core
 runtime: data sections training ir core
-data/describe: data/files data/tables data/samples core
+data/describe: data/files data/tables data/media data/samples core
 data/drift: data/samples core
 data/files: data/rows data/tables data/media data/samples sections core
 data/rows: data/tables data/samples sections core

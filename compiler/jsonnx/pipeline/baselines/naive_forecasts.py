@@ -85,7 +85,7 @@ class ScaledErrors:
 
     def of_samples(self, samples: WindowedDataset, predictions: np.ndarray) -> np.ndarray:
         """The scaled error of each sample [samples]: the mean over its steps and units."""
-        predictions = self.scale.points(predictions)
+        predictions = self.scale.scores(OutputKind.NUMBERS, predictions)
         target = samples.samples_of(target_name(self.scale.name), slice(None))
         errors = np.abs(
             target.reshape(len(target), -1, len(self.mean)) - predictions.reshape(len(target), -1, len(self.mean))

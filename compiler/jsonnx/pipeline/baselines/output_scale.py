@@ -52,10 +52,6 @@ class OutputScale:
         """The quantiles on the last axis of the output, which the target lacks; none of other outputs."""
         return self.loss.quantiles if isinstance(self.loss, Quantile) else ()
 
-    def points(self, predictions: np.ndarray) -> np.ndarray:
-        """The numbers in the shape of the target: of quantiles, those next to the median."""
-        return predictions[..., self.loss.middle] if isinstance(self.loss, Quantile) else predictions
-
     def kind(self, targets: np.ndarray) -> OutputKind:
         """The kind of prediction. A binary loss does not determine it: such losses also compare gray values."""
         type = self.typed.types[self.name]
@@ -70,14 +66,15 @@ class OutputScale:
         return OutputKind.NUMBERS
 
     def scores(self, kind: OutputKind, predictions: np.ndarray) -> np.ndarray:
-        """The predictions [samples, ..., units], with probabilities in place of logits."""
+        """The predictions [samples, ..., units], with probabilities in place of logits; of quantiles, those next to the
+        median."""
         numbers = np.asarray(predictions if predictions.ndim > 1 else predictions[:, None], np.float64)
         if kind is OutputKind.EXCLUSIVE and self._has_exclusive_logits:
             powers = np.exp(numbers - numbers.max(-1, keepdims=True))
             return powers / powers.sum(-1, keepdims=True)
         if kind in (OutputKind.BINARY, OutputKind.MULTI_LABEL) and not self.is_margin:
             return 1.0 / (1.0 + np.exp(-numbers)) if self._has_logits else numbers
-        return numbers
+        return numbers[..., [self.loss.middle]] if isinstance(self.loss, Quantile) else numbers
 
     def numbers(self, kind: OutputKind, scores: np.ndarray) -> np.ndarray:
         """The numbers of the output that have these probabilities, or that are these numbers."""
@@ -105,6 +102,8 @@ class OutputScale:
         labels = self.typed.network.labels.get(self.name, ())
         if kind is OutputKind.BINARY:
             return labels if len(labels) == 2 else UNNAMED_LABELS
+        if isinstance(self.loss, Quantile):
+            return (f"{self.name}, quantile {self.quantiles[self.loss.middle]:g}",)
         if kind is OutputKind.NUMBERS and unit_count == 1:
             return (self.name,)
         if len(labels) == unit_count:

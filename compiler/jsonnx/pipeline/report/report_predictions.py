@@ -11,6 +11,7 @@ from ...backend import thresholds_from
 from ...core.reserved_names import target_name
 from ...data.samples.dataset import Dataset
 from ...html_report.outputs import OutputKind, Predicted
+from ...html_report.quantiles import QuantilePredictions
 from ...runtime.session.session import concatenate_batches
 from ..baselines.output_scale import OutputScale
 from ..run.trained_model import BATCH_SIZE, TrainedModel
@@ -73,16 +74,18 @@ def _results(
     counted = np.isfinite(scores).all(-1) & scale.counted_positions(kind, true, lengths)
     errors = np.where(counted, _position_errors(kind, true, scores), 0.0).reshape(len(true), -1).sum(1)
     errors /= counted.reshape(len(true), -1).sum(1).clip(1)
+    all_quantiles = predictions[counted] if scale.quantiles else np.zeros((counted.sum(), 0))
     true, scores = true[counted], scores[counted]
     if len(true) > MAX_ROWS:
         kept = np.linspace(0, len(true) - 1, MAX_ROWS).astype(np.int64)
-        true, scores = true[kept], scores[kept]
+        true, scores, all_quantiles = true[kept], scores[kept], all_quantiles[kept]
     labels = scale.labels(kind, scores.shape[-1])
     has_probabilities = _are_probabilities(kind, scores)
     if kind is OutputKind.BINARY:
         true, scores = true[:, 0], scores[:, 0]
     threshold = 0.0 if scale.is_margin else scale.threshold
-    predicted = Predicted(kind, true, scores, labels, has_probabilities, threshold)
+    quantiles = QuantilePredictions(scale.quantiles, all_quantiles) if scale.quantiles else None
+    predicted = Predicted(kind, true, scores, labels, has_probabilities, threshold, quantiles)
     return OutputResults(scale.name, targets, predictions, predicted, errors)
 
 
