@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import nan
@@ -66,6 +66,17 @@ class AdaptTask:
 
 
 @dataclass(frozen=True, eq=False)
+class VectorTask:
+    """An embedding that starts with the vectors of tokens, once these are learned from the data."""
+
+    weight: str
+    vocabulary: str
+    """The state with the tokens."""
+    read: Callable[[Sequence[str], SpecSource], tuple[np.ndarray, np.ndarray]]
+    """The indices of the tokens that have a vector, and their vectors."""
+
+
+@dataclass(frozen=True, eq=False)
 class ShardedGraphs:
     """A data-parallel step in two graphs.
 
@@ -116,6 +127,8 @@ class TrainingPlan:
     seed: int = 0
     rate_graph: Graph | None = None
     """Computes the learning rate of the next step from the number of steps; None if it is a constant."""
+    vector_tasks: tuple[VectorTask, ...] = ()
+    """The embeddings that start with vectors of a file, for tokens that are learned from the data."""
     adapt_tasks: tuple[AdaptTask, ...] = ()
     """The states that layers learn from the data before the first step, in topological order of the layers."""
     augmented_inputs: tuple[AugmentedInput, ...] = ()

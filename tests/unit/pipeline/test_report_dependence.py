@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from jsonnx import Trainer
 from jsonnx.pipeline.report import report_importance
+from jsonnx.pipeline.report.report_importance import effort
 from jsonnx.pipeline.report.report_run import ReportOptions, run_values
 from support.commands import jsonnx
 
@@ -57,7 +58,8 @@ def test_importance_of_columns_and_its_interval() -> None:
     importance = run_values(Path("run"), ReportOptions())["importance"]
     assert (importance["metric"], importance["samples"], importance["repeats"]) == ("mae", 100, 20)
     rows = {row["name"]: row for row in importance["columns"]}
-    assert (list(rows)[0], list(rows)[-1], len(rows)) == ("strong", "none", 4)
+    assert [importance["columns"][index]["name"] for index in (0, -1)] == ["strong", "none"]
+    assert len(rows) == 4
     assert all(row["low"] <= row["importance"] <= row["high"] for row in rows.values())
     assert rows["weak"]["low"] > 0
     assert rows["none"]["low"] <= 0 <= rows["none"]["high"] or rows["none"]["importance"] < 0.05
@@ -74,19 +76,25 @@ def test_importance_by_a_metric_that_is_better_if_it_is_higher() -> None:
     assert shown == run_values(Path("run"), ReportOptions())["importance"]
 
 
-def test_importance_is_of_the_loss_without_metrics_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_importance_is_of_the_loss_without_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     train_on_table()
-    monkeypatch.setattr(report_importance, "MAX_SECONDS", 0.0)
     monkeypatch.setattr(report_importance, "MAX_SAMPLES", 30)
     monkeypatch.setattr(report_importance, "MAX_COLUMNS", 3)
     importance = run_values(Path("run"), ReportOptions())["importance"]
-    assert {key: importance[key] for key in ("metric", "samples", "repeats", "omitted")} == {
-        "metric": "loss",
-        "samples": 30,
-        "repeats": 1,
-        "omitted": 1,
-    }
-    assert all(row["low"] is None for row in importance["columns"])
+    shown = {key: importance[key] for key in ("metric", "samples", "repeats", "omitted")}
+    assert shown == {"metric": "loss", "samples": 30, "repeats": 20, "omitted": 1}
+
+
+def test_importance_of_large_networks_takes_less_or_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert effort(5000, 10, 1000) == (1000, 20)
+    assert effort(5000, 10, 5_000_000) == (200, 5)
+    assert effort(50, 100, 1000) == (50, 20)
+    assert effort(5000, 10, 10**9) is None
+    train_on_table()
+    monkeypatch.setattr(report_importance, "MAX_MULTIPLY_ADDS", 1)
+    values = run_values(Path("run"), ReportOptions())
+    assert values["importance"] is None
+    assert any("importance of columns is not measured" in note for note in values["notes"])
 
 
 def test_values_as_json() -> None:

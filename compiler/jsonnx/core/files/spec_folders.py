@@ -42,9 +42,10 @@ DATA_FOLDER_HELP = (
 REPLACEMENT_HELP = {
     "train": "`--data-root FOLDER` allows another folder, `--data FILE` takes a file in its place",
     "validation": "`train --validation-data FILE` takes a file in its place",
+    "vectors": "`--data-root FOLDER` allows another folder",
     "test": "`train --set training.data.test=null` does without it, `evaluate --data FILE` takes another file",
 }
-"""Help for a missing file, by the key in `training.data` that names it."""
+"""Help for a missing file, by the key in `training.data`, or of an Embedding, that names it."""
 _MAX_LISTED_NAMES, _MAX_SHOWN_NAMES = 10_000, 3
 
 
@@ -113,7 +114,7 @@ class SpecFolders(NamedTuple):
         return folder / relative
 
     def open(self, name: str, part: str = "train") -> IO[bytes]:
-        """Opens a data file: the `train`, `validation` or `test` part of the data.
+        """Opens a data file: the `train`, `validation` or `test` part of the data, or the `vectors` of a layer.
 
         Raises UnsafePath, UsageError (a MissingFile has help).
         """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
@@ -12,11 +12,12 @@ from ...core.diagnostics import CompileError
 from ...sections.columns import AssignedColumns
 from ...sections.split_section import SequencesSection
 from ..media.media_files import MediaReader
+from ..rows.incomplete_rows import IncompleteRows
 from ..rows.sequence_columns import check_equal_lengths, read_sequences
-from ..rows.series import IncompleteRows
 from ..samples.data_errors import ErrorCollector
 from ..samples.data_spec import DataSpec
 from ..samples.dataset import Dataset, make_dataset
+from ..samples.left_out import MAX_DAMAGED_FILES, DamagedFiles
 from ..samples.sequences import Sequences
 from ..samples.stored_arrays import Samples, subset_of
 from ..samples.validate_arrays import check_consistent_sizes
@@ -37,6 +38,8 @@ class TableSamples(NamedTuple):
     samples: Dataset
     rows: np.ndarray | None
     """The rows of the table that the samples have; None for all."""
+    row_count: int
+    """The number of rows of the table."""
     incomplete: IncompleteRows | None
     """The rows with missing values, if they are kept with a mark."""
 
@@ -48,9 +51,11 @@ def samples_of_table(
     media: MediaReader,
     sequences: SequencesSection | None,
     policy: MissingPolicy,
+    future_inputs: Collection[str],
     errors: ErrorCollector,
 ) -> TableSamples | None:
-    """The samples in the columns of a table; None, and errors, if they are invalid."""
+    """The samples in the columns of a table; None, and errors, if they are invalid. `future_inputs` have the rows of
+    the horizon of a window."""
     if errors or not check_columns_exist(table, columns, data_spec, errors):
         return None
     stored: dict[str, Samples] = {}
@@ -88,11 +93,24 @@ def samples_of_table(
     if errors:
         return None
     samples = make_dataset(arrays, data_spec, weights)
-    if missing is None or not missing.masks:
-        return TableSamples(samples, None, None)
-    if policy == "mark":
-        return TableSamples(samples, None, missing.by_role(data_spec))
-    return TableSamples(replace(samples, missing=missing.counts), rows, None)
+    row_count = missing.row_count if missing is not None and rows is not None else len(samples)
+    incomplete = None
+    if missing is not None and missing.masks:
+        incomplete = missing.by_role(data_spec, future_inputs) if policy == "mark" else None
+        samples = samples if policy == "mark" else replace(samples, missing=missing.counts)
+    if media.damaged:
+        samples, rows = _without_damaged(samples, media.damaged, rows)
+    return TableSamples(samples, rows, row_count, incomplete)
+
+
+def _without_damaged(
+    samples: Dataset, damaged: Mapping[int, str], rows: np.ndarray | None
+) -> tuple[Dataset, np.ndarray]:
+    """The samples without those of damaged files, and their rows of the table."""
+    kept = np.delete(np.arange(len(samples)), [*damaged])
+    names = tuple(damaged[index] for index in sorted(damaged))[:MAX_DAMAGED_FILES]
+    files = DamagedFiles(len(damaged), len(samples), names)
+    return replace(samples.subset(kept), missing=samples.missing, damaged=files), kept if rows is None else rows[kept]
 
 
 def _with_marked_rows(samples: Samples | Sequences, mark: np.ndarray) -> Samples | Sequences:

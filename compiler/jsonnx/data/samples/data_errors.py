@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from ...core.diagnostics import Diagnostic, JsonPath, Note
+from ...core.diagnostics import Diagnostic, JsonPath, Note, ShortTraceback
 from ...core.files.spec_source import NO_SPEC, SpecSource
 
 T = TypeVar("T")
@@ -17,7 +17,7 @@ MAX_LISTED_LOCATIONS = 20
 """Locations of errors of one kind that a message names, the first one included; the others are counted."""
 
 
-class FeedError(ValueError):
+class FeedError(ShortTraceback, ValueError):
     """Arrays that do not fit a model; `diagnostics` holds every error."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
@@ -32,9 +32,11 @@ class FeedError(ValueError):
 class MediaError(ValueError):
     """An error of an image or a recording, with a code and help."""
 
-    def __init__(self, code: str, reason: str, help: str | None = None) -> None:
+    def __init__(self, code: str, reason: str, help: str | None = None, *, is_damage: bool = False) -> None:
         super().__init__(reason)
         self.code, self.reason, self.help = code, reason, help
+        self.is_damage = is_damage
+        """Whether the contents of the file cannot be decoded."""
 
     def message(self, item: str | bytes, location: DataLocation) -> str:
         """The message for a file, given by its name or its contents, at a location that may name it, too."""

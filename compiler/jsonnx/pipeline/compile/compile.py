@@ -9,6 +9,7 @@ import numpy as np
 from ...analysis.decision import spec_thresholds
 from ...backend import model_metadata, to_model_writer
 from ...core.diagnostics import CompileError
+from ...core.files.spec_source import SpecSource
 from ...core.providers.known_providers import PLAIN_TARGET, target_names
 from ...core.signature.thresholds import Threshold
 from ...core.system.gc_pause import gc_paused
@@ -29,6 +30,7 @@ from .initial_weights import Weights, resolve_initial_weights
 from .model import Model
 from .network_part import NetworkPart, network_part
 from .target_forms import write_for_target
+from .word_vectors import read_known_vectors
 
 NOT_LEARNED_HELP = "train the model, give the weights of a run that learned it, or write it as `vocabulary`"
 
@@ -99,7 +101,12 @@ def _weights(
         initial, report = resolve_initial_weights(checked, types, weights, partial, verify)
     except FeedError as error:
         raise CompileError(error.diagnostics) from error
-    return draw_initial_weights(graph, checked.seed(seed), initial), report
+    arrays = draw_initial_weights(graph, checked.seed(seed), initial)
+    source = SpecSource(checked.source.file, checked.locate)
+    for found in read_known_vectors(checked, source) if weights is None else ():
+        if found.weight in arrays and found.weight not in initial:
+            arrays[found.weight] = found.written_to(arrays[found.weight])
+    return arrays, report
 
 
 @gc_paused()

@@ -26,6 +26,7 @@ from .initial_network import (
     initial_network,
     is_penalized,
     needs_no_validation,
+    network_size,
 )
 from .recognise_columns import RecognisedColumn, limit_codes, recognise
 from .recognise_labels import no_labels
@@ -249,7 +250,10 @@ def _complete_data_section(
         section["images"] = {"resize": "bilinear", **({"pad_to_aspect_ratio": True} if is_padded else {})}
     if needs_no_validation(columns, list(outputs.values()), raw.row_count):
         return
-    if any(target.is_ordered for target in outputs.values()):  # draw some from all rows: the last ones are unlike them
+    rare = [target.columns[0] for target in outputs.values() if target.is_rare]
+    if rare and raw.media is None:  # validation gets its share of the rare class
+        section["split"] = {"validation": tail, "stratify": rare[0]}
+    elif any(target.is_ordered for target in outputs.values()):  # the last rows are unlike the others
         section["split"] = {"validation": tail}
     else:
         section["validation_split"] = tail
@@ -259,30 +263,33 @@ def _training_section(
     outputs: Mapping[str, RecognisedTarget], columns: Sequence[RecognisedColumn], row_count: int
 ) -> dict[str, Any]:
     """The keys of `training` but its data."""
+    targets = list(outputs.values())
     numbers = [name for name, target in outputs.items() if target.task == "regression"]
+    is_small, is_large = row_count < SMALL_ROW_COUNT, row_count >= 10 * LARGE_ROW_COUNT
+    if is_penalized(columns):
+        rate, batch_size = network_size(targets, row_count).learning_rate, 32 if is_small else 128
+    else:
+        is_image = any(column.kind == "image" for column in columns)
+        rate, batch_size = 0.003 if is_small and not is_image else 0.001, 32 if row_count < LARGE_ROW_COUNT else 128
     training: dict[str, Any] = {
         "loss": _by_output(outputs, _loss),
-        "optimizer": {"type": "adam", "learning_rate": 0.003},
+        "optimizer": {"type": "adam", "learning_rate": rate},
         **({"target": {"normalize": numbers if len(numbers) < len(outputs) else True}} if numbers else {}),
         "metrics": _by_output(outputs, _metrics),
         "epochs": 200,
-        "batch_size": 32 if row_count < SMALL_ROW_COUNT else 128 if row_count < 10 * LARGE_ROW_COUNT else 256,
+        "batch_size": 256 if is_large else batch_size,
         "seed": 1,
     }
-    if needs_no_validation(columns, list(outputs.values()), row_count):
+    if needs_no_validation(columns, targets, row_count):
         return training | {"epochs": SMALL_ROW_EPOCHS}
     patience = 20 if row_count < PATIENT_ROW_COUNT else 8
     if is_penalized(columns):
         patience = PENALIZED_PATIENCE
         training["reduce_on_plateau"] = {"monitor": "val_loss", "factor": 0.3, "patience": 6}
-    elif row_count < LARGE_ROW_COUNT:
-        is_small = row_count < SMALL_ROW_COUNT and all(column.kind != "image" for column in columns)
-        training |= {"optimizer": {"type": "adam", "learning_rate": 0.003 if is_small else 0.001}, "batch_size": 32}
-    else:
-        training["optimizer"] = {"type": "adam", "learning_rate": 0.001}
     training |= {"early_stopping": {"monitor": "val_loss", "patience": patience}, "restore_best_weights": True}
-    if len(outputs) == 1 and all(target.is_rare for target in outputs.values()):
-        training["threshold"] = {"maximize": "f1"}
+    if all(target.is_rare or target.has_several_labels for target in targets):
+        has_labels = any(target.has_several_labels for target in targets)
+        training["threshold"] = {"maximize": "f1", **({"by_label": True} if has_labels else {})}
     return training
 
 

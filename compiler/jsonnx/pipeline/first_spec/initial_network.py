@@ -21,7 +21,7 @@ MAX_TEXT_WORDS = 256
 MAX_VOCABULARY = 20_000
 REPLACEMENT = "unknown"
 """The text in place of a missing one."""
-SMALL_ROW_COUNT, MEDIUM_ROW_COUNT, LARGE_ROW_COUNT = 500, 1_000, 10_000
+SMALL_ROW_COUNT, MEDIUM_ROW_COUNT, LARGE_ROW_COUNT = 500, 1_500, 10_000
 """Numbers of rows that separate networks of different sizes; those of rare classes count less."""
 UNPENALIZED_KINDS = {"image", "text", "sequence"}
 """Kinds of columns whose networks have weights that a penalty would bind too much."""
@@ -44,12 +44,13 @@ class NetworkSize:
     """The standard deviation of the initial frequencies of waves, in radians for each standard deviation."""
     penalty: float
     """Penalty of squared weights, divided by the number of rows."""
+    learning_rate: float
 
 
 SMALL, MEDIUM, LARGE = (
-    NetworkSize((32,), 0.3, 0, 0.0, 2.0),
-    NetworkSize((32,), 0.4, 8, 1.0, 2.0),
-    NetworkSize((128, 128), 0.2, 12, 2.0, 1.0),
+    NetworkSize((32,), 0.3, 0, 0.0, 2.0, 0.003),
+    NetworkSize((32,), 0.6, 8, 1.0, 2.0, 0.001),
+    NetworkSize((128, 128), 0.2, 12, 2.0, 1.0, 0.003),
 )
 NUMBER_PENALTY = 2.5
 """The factor of the penalty if all targets are numbers, whose errors are larger than those of classes."""
@@ -57,15 +58,21 @@ NUMBER_PENALTY = 2.5
 
 def informative_row_count(targets: Sequence[RecognisedTarget], row_count: int) -> int:
     """The number of rows that would tell as much about the target if its two classes were equally frequent."""
-    shares = [max(0.5, target.largest_share) for target in targets if target.is_binary]
+    shares = [max(0.5, target.largest_share) for target in targets if target.has_two_classes]
     return round(row_count * min((4 * share * (1 - share) for share in shares), default=1.0))
+
+
+def network_size(targets: Sequence[RecognisedTarget], row_count: int) -> NetworkSize:
+    """The size of a network for a table of numbers and categories."""
+    count = informative_row_count(targets, row_count)
+    return SMALL if count < SMALL_ROW_COUNT else MEDIUM if count < MEDIUM_ROW_COUNT else LARGE
 
 
 def needs_no_validation(
     columns: Sequence[RecognisedColumn], targets: Sequence[RecognisedTarget], row_count: int
 ) -> bool:
     """Whether a penalty keeps the network from overfitting, so that all rows are for training."""
-    return is_penalized(columns) and informative_row_count(targets, row_count) < SMALL_ROW_COUNT
+    return is_penalized(columns) and network_size(targets, row_count) is SMALL
 
 
 def is_penalized(columns: Sequence[RecognisedColumn]) -> bool:
@@ -111,7 +118,7 @@ def initial_network(
         _add_summary(network, joined, columns, row_count)
         _add_outputs(network, targets, {})
         return network
-    size = _size(targets, row_count)
+    size = network_size(targets, row_count)
     factor = size.penalty / row_count
     if all(target.task == "regression" for target in targets):
         factor *= NUMBER_PENALTY
@@ -120,11 +127,6 @@ def initial_network(
     _add_hidden_layers(network, joined, _joined(network, "features_and_waves", deep), size, row_count, penalty)
     _add_outputs(network, targets, penalty)
     return network
-
-
-def _size(targets: Sequence[RecognisedTarget], row_count: int) -> NetworkSize:
-    count = informative_row_count(targets, row_count)
-    return SMALL if count < SMALL_ROW_COUNT else MEDIUM if count < MEDIUM_ROW_COUNT else LARGE
 
 
 # -- preprocessing -----------------------------------------------------------------------------------------------------
@@ -159,8 +161,12 @@ def _add_layer(network: InitialNetwork, name: str, type: str, source: str | list
 
 
 def _number_features(network: InitialNetwork, columns: Sequence[RecognisedColumn]) -> list[str]:
-    """One input for all columns of numbers, and one for columns with missing numbers."""
+    """One input for all columns of numbers, and one for columns with missing numbers.
+
+    If any number is missing, rows that are read later may lack those that all present rows have.
+    """
     features = []
+    may_be_missing = any(column.kind == "number" and column.has_missing for column in columns)
     for has_missing, stacked_name in ((False, "numbers"), (True, "numbers_with_gaps")):
         names = [column.name for column in columns if column.kind == "number" and column.has_missing == has_missing]
         if not names:
@@ -170,12 +176,14 @@ def _number_features(network: InitialNetwork, columns: Sequence[RecognisedColumn
         description = f"{len(names)} {noun} of numbers, scaled to mean 0 and variance 1 of the training data."
         if has_missing:
             description += " The median replaces missing numbers; another column tells where."
+        elif may_be_missing:
+            description += " The median would replace missing numbers."
         network.inputs[name] = {"shape": [len(names)], "description": description}
         if names != [name]:
             network.columns[name] = names
         source = name
-        if has_missing:
-            settings = {"strategy": "median", "indicator": True}
+        if may_be_missing:
+            settings = {"strategy": "median", **({"indicator": True} if has_missing else {})}
             source = _add_layer(network, f"{name}_filled", "Imputation", name, **settings)
         features.append(_add_layer(network, f"{name}_scaled", "Normalization", source))
     return features

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from math import isfinite
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,17 +12,24 @@ from ...core.reserved_names import LOSS
 from ...data.samples.dataset import Dataset
 from ...html_report.json_values import rounded
 from ...html_report.pictures import flat_picture_side, is_picture
+from ...lowering.cost import cost_table
 from ...runtime.execution.history import MetricSums
 from ...runtime.fit.trainer import PlanTrainer
 from ...runtime.providers.random import InferenceRandoms
 from ...training.metrics.objective import Objective
+from ..check.check import CheckedSpec
+from ..compile.graphs import costed_graph
 from ..run.trained_model import batch_slices
 
-MAX_SAMPLES = 1000
+MAX_SAMPLES, MIN_SAMPLES = 1000, 100
 MAX_COLUMNS = 100
-MAX_REPEATS, MIN_REPEATS = 20, 3
-"""Permutations of each column; there are fewer if they take longer than `MAX_SECONDS`."""
-MAX_SECONDS = 10.0
+MAX_REPEATS, MIN_REPEATS = 20, 5
+"""Permutations of each column."""
+MAX_MULTIPLY_ADDS = 50_000_000_000
+"""Of all predictions together, some seconds; above that there are fewer samples and permutations."""
+MAX_EVALUATIONS = 2000
+TYPICAL_SIZE = 100
+"""Stands for sizes that differ from sample to sample, such as a number of steps."""
 INTERVAL_DEVIATIONS = 1.96
 """Standard deviations on both sides of the mean that 95 % of normal numbers lie between."""
 SEED = 0
@@ -35,34 +40,67 @@ class Column(NamedTuple):
 
     name: str
     input: str
-    index: int | None = None
+    element: int | None = None
+
+
+class Effort(NamedTuple):
+    """The number of samples and of permutations of each column."""
+
+    samples: int
+    repeats: int
+
+
+def effort(samples: int, columns: int, multiply_adds: int) -> Effort | None:
+    """What importance is measured with, if a prediction takes this number of multiply-adds; None if it takes too long.
+
+    It depends on nothing else, so that a report has the same numbers on each machine.
+    """
+    work = max(multiply_adds, 1) * columns
+    affordable = MAX_MULTIPLY_ADDS // (work * MIN_REPEATS)
+    samples = min(samples, MAX_SAMPLES, max(affordable, MIN_SAMPLES))
+    repeats = min(MAX_MULTIPLY_ADDS // (work * samples), MAX_EVALUATIONS // columns, MAX_REPEATS)
+    is_affordable = work * samples * MIN_REPEATS <= 4 * MAX_MULTIPLY_ADDS
+    return Effort(samples, max(repeats, MIN_REPEATS)) if is_affordable else None
+
+
+def multiply_adds(checked: CheckedSpec) -> int:
+    """The multiply-adds of a prediction, roughly."""
+    rows = cost_table(checked.require(), costed_graph(checked))
+    terms = [term for row in rows for term in row.macs.terms.items()]
+    return sum(factor * TYPICAL_SIZE ** len(symbols) for symbols, factor in terms)
 
 
 def permutation_importance(
-    trainer: PlanTrainer, objective: Objective, samples: Dataset, names: Mapping[str, Sequence[str]]
+    checked: CheckedSpec, trainer: PlanTrainer, samples: Dataset, names: Mapping[str, Sequence[str]], notes: list[str]
 ) -> dict[str, Any] | None:
     """For each column: by how much the first metric, or else the loss, becomes worse if the column's values are
     permuted among the samples, from the most important column on; None with fewer than two columns or samples, and
     without a metric that is a number.
 
-    The mean and a 95 % interval are over repetitions, each on a bootstrap sample. `names` are those of the columns of
-    inputs.
+    The mean and a 95 % interval are over permutations, each of a bootstrap sample. `names` are those of the columns of
+    inputs. Adds a note to `notes` if it would take too long.
     """
-    metric, columns = _metric(trainer, objective), list(_columns(samples, names))
-    shown = columns[:MAX_COLUMNS]
-    if metric is None or len(columns) < 2 or len(samples) < 2:
+    objective, columns = checked.objective, list(_columns(samples, names))
+    metric = None if objective is None else _metric(trainer, objective)
+    if objective is None or metric is None or len(columns) < 2 or len(samples) < 2:
         return None
-    rows = np.unique(np.linspace(0, len(samples) - 1, min(len(samples), MAX_SAMPLES)).astype(np.int64))
+    shown = columns[:MAX_COLUMNS]
+    planned = effort(len(samples), len(shown), multiply_adds(checked))
+    if planned is None:
+        notes.append("The importance of columns is not measured, since the network is too large for many predictions.")
+        return None
+    rows = np.unique(np.linspace(0, len(samples) - 1, planned.samples).astype(np.int64))
     feeds = samples.subset(rows).with_common_width().take(slice(None))
-    losses = _losses_by_repetition(_Measured(trainer, metric), feeds, shown)
-    is_better_higher = _is_better_higher(objective, metric)
+    changes = _changes(_Measured(trainer, metric), feeds, shown, planned.repeats)
+    reported = objective.metrics_by_name().get(metric)
+    is_better_higher = reported is not None and reported.metric.higher_is_better
     return rounded(
         {
             "metric": metric,
             "samples": len(rows),
-            "repeats": len(losses),
+            "repeats": planned.repeats,
             "omitted": len(columns) - len(shown),
-            "columns": _rows(shown, -losses if is_better_higher else losses),
+            "columns": _rows(shown, -changes if is_better_higher else changes),
         }
     )
 
@@ -70,7 +108,7 @@ def permutation_importance(
 def _rows(columns: Sequence[Column], worse: np.ndarray) -> list[dict[str, Any]]:
     """The importance of each column, the greatest first."""
     means = worse.mean(0)
-    spreads = worse.std(0, ddof=1) if len(worse) >= MIN_REPEATS else np.full(len(columns), np.nan)
+    spreads = worse.std(0, ddof=1)
     order = np.argsort(-means, kind="stable")
     return [
         {
@@ -88,11 +126,6 @@ def _metric(trainer: PlanTrainer, objective: Objective) -> str | None:
     missing = objective.missing_functions()
     names = [name for name, metric in trainer.plan.metrics.items() if metric.is_scalar]
     return next((name for name in (*names, LOSS) if name not in missing), None)
-
-
-def _is_better_higher(objective: Objective, metric: str) -> bool:
-    reported = objective.metrics_by_name().get(metric)
-    return reported is not None and reported.metric.higher_is_better
 
 
 def _columns(samples: Dataset, names: Mapping[str, Sequence[str]]) -> Iterator[Column]:
@@ -122,30 +155,27 @@ class _Measured:
             batch = {name: array[rows] for name, array in feeds.items()}
             sums.add(self._run(randoms.fed(batch, self._plan.inputs)), rows.stop - rows.start)
         value = sums.results()[self._metric]
-        return float(value) if is_number(value) else float("nan")  # type: ignore[arg-type]
+        return float(value) if is_number(value) else float("nan")
 
 
-def _losses_by_repetition(
-    measured: _Measured, feeds: Mapping[str, np.ndarray], columns: Sequence[Column]
+def _changes(
+    measured: _Measured, feeds: Mapping[str, np.ndarray], columns: Sequence[Column], repeats: int
 ) -> np.ndarray:
-    """By how much the metric grows, by repetition and column."""
-    rng, end = np.random.default_rng(SEED), time.monotonic() + MAX_SECONDS
-    count = len(next(iter(feeds.values())))
-    changes: list[list[float]] = []
-    while len(changes) < MAX_REPEATS and (not changes or time.monotonic() < end):
+    """By how much the metric grows, by permutation and column."""
+    rng, count = np.random.default_rng(SEED), len(next(iter(feeds.values())))
+    changes = np.empty((repeats, len(columns)))
+    for change in changes:
         rows = rng.integers(0, count, count)
         drawn = {name: array[rows] for name, array in feeds.items()}
-        base = measured(drawn)
-        order = rng.permutation(count)
-        changes.append([measured(_permuted(drawn, column, order)) - base for column in columns])
-    array = np.array([change for change in changes if all(map(isfinite, change))])
-    return array if array.size else np.full((1, len(columns)), np.nan)
+        base, order = measured(drawn), rng.permutation(count)
+        change[:] = [measured(_permuted(drawn, column, order)) - base for column in columns]
+    return changes
 
 
 def _permuted(feeds: Mapping[str, np.ndarray], column: Column, order: np.ndarray) -> dict[str, np.ndarray]:
     """The samples with the values of a column in another order."""
     array = feeds[column.input]
-    changed = array[order] if column.index is None else array.copy()
-    if column.index is not None:
-        changed[..., column.index] = array[order][..., column.index]
+    changed = array[order] if column.element is None else array.copy()
+    if column.element is not None:
+        changed[..., column.element] = array[order][..., column.element]
     return {**feeds, column.input: changed}

@@ -82,7 +82,8 @@ def run_values(folder: Path, options: ReportOptions) -> RunValues:
     if data.evaluated is not None:
         trainer = _trainer(model, plan, options)
         values["outputs"] = _outputs(model, trainer, data.evaluated, values["notes"])
-        values["importance"] = _importance(model, trainer, data.evaluated)
+        names = column_names(data.evaluated, plan.training.data)
+        values["importance"] = permutation_importance(model.checked, trainer, data.evaluated, names, values["notes"])
         values["notes"] += _unshown_outputs(model, values["outputs"])
     values["layers"] = _layers(run, model.checked, plan, data, values["notes"])
     return values
@@ -229,11 +230,6 @@ def _outputs(model: TrainedModel, trainer: PlanTrainer, samples: Dataset, notes:
         }
         for results in output_results(model, samples)
     ]
-
-
-def _importance(model: TrainedModel, trainer: PlanTrainer, samples: Dataset) -> dict[str, Any] | None:
-    objective, names = model.checked.objective, column_names(samples, trainer.plan.training.data)
-    return None if objective is None else permutation_importance(trainer, objective, samples, names)
 
 
 def _unshown_outputs(model: TrainedModel, shown: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -19,10 +19,11 @@ from ...runtime.fit.environment import INSTRUCTION_SETS
 from ...runtime.fit.schedule_steps import planned_steps
 from ...runtime.fit_arguments import fit_settings
 from ...sections.monitor import monitored_metric
+from ..compile.word_vectors import vector_digests
 from ..git.git_revision import git_revision
 from ..run_folder.run_info import LAYOUT_VERSION, RUNNING, RunInfo, best_epoch, finite_metrics, path_from
 from ..train.run_data import DataFiles, RunData
-from .run_differences import SCHEDULE_STEPS
+from .run_differences import SCHEDULE_STEPS, VECTORS
 
 if TYPE_CHECKING:
     from ...runtime.execution.history import History
@@ -57,6 +58,7 @@ def start_info(
         **options.recorded(),
         "parameters": document.get("parameters", {}),
         "initial_weights": trainer.initial_weights_digest,
+        **_vectors(checked, trainer, before),
         "data": {part: {"samples": len(dataset), "sha256": dataset.digest} for part, dataset in data.parts.items()},
         **_schedule_steps(trainer, data),
         "monitor": _monitor(trainer, data.validation is not None),
@@ -69,6 +71,13 @@ def start_info(
         **_environment(trainer),
         "git_revision": git_revision(checked.folder),
     }
+
+
+def _vectors(checked: CheckedSpec, trainer: Trainer, before: RunInfo) -> RunInfo:
+    """The hashes of files of word vectors. A run that continues keeps those of files that are gone."""
+    kept = before.get(VECTORS)
+    digests = (kept if isinstance(kept, dict) else {}) | vector_digests(checked, trainer.plan.source)
+    return {VECTORS: digests} if digests else {}
 
 
 def _schedule_steps(trainer: Trainer, data: RunData) -> RunInfo:

@@ -20,6 +20,7 @@ from ...runtime.fit.trainer import Diverged, History
 from ...runtime.providers.signals import StopOnSignal
 from ...runtime.session.weight_files import WeightsReport
 from ..check.check import CheckedSpec
+from ..compile.word_vectors import vector_notes
 from ..run_folder.run_folder import RunFolder
 from ..run_folder.run_info import DIVERGED, FINISHED, INTERRUPTED, RunInfo, read_run_info, run_info_texts
 from ..run_folder.spec_files import spec_sha256, spec_texts
@@ -81,6 +82,9 @@ def train(
     checked = with_learned(checked, data.train)
     if not resumes:
         warn(notes)
+        if trainer.plan.vector_tasks:
+            trainer.plan_trainer.prepare(data.train)
+        warn(vector_notes(checked, trainer.plan_trainer.engine.vector_counts))
         warn(checked.without_silenced(data_warnings(checked, data, has_initial_weights=options.weights is not None)))
     if collective is not None:
         compare_ranks(collective, trainer, data, warn)

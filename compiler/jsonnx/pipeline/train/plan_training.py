@@ -40,6 +40,7 @@ from ...tuning.cpu.gradient import CPU_GRADIENTS
 from ..check.check import CheckedSpec, StageHook, no_hook
 from ..check.data_spec import date_inputs, index_limits, input_vocabularies, inputs_with_missing_values
 from ..compile.graphs import forward_graph, inference_only
+from ..compile.word_vectors import vector_tasks
 from .sharded_graphs import shard_builder
 
 NORMALIZATION_MODULES = Adaptable.__module__.partition(".preprocessing")[0] + ".normalization."
@@ -78,6 +79,7 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
         labels=typed.network.labels,
         source=SpecSource(checked.source.file, checked.locate),
         adapt_tasks=adapt_tasks(typed, training),
+        vector_tasks=vector_tasks(checked),
         make_shards=shard_builder(checked, scored),
         make_step=partial(sized_training_graph, checked, objective),
         weighted_outputs=objective.weighted_outputs,

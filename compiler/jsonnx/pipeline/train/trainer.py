@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...collective.protocol import Collective
-from ...core.diagnostics import Diagnostic, suggestion
-from ...core.quantities import count_text
+from ...core.diagnostics import Diagnostic
 from ...core.reserved_names import is_slot_name
 from ...core.signature.thresholds import Threshold
 from ...core.system.gc_pause import gc_paused
@@ -30,13 +29,14 @@ from ...runtime.parity.parity_check import check_step
 from ...runtime.providers.provider_options import ProviderOptions
 from ...runtime.providers.providers import Provider, resolve_provider
 from ...runtime.training_plan import TrainingPlan
-from ..check.check import CheckedSpec, Spec, check_source, read_spec
-from ..check.python_objective import with_objective
+from ..check.check import CheckedSpec, Spec
+from ..check.python_objective import check_with_objective
 from ..compile.compile import compile_checked, compile_part
 from ..compile.initial_weights import Weights, resolve_initial_weights
 from ..compile.model import Model
 from ..compile.network_part import network_part
 from ..compile.target_forms import plan_for_target
+from ..compile.word_vectors import read_known_vectors
 from .cross_validation import fold_change, with_fold
 from .decision import calibrate, choose_thresholds, with_thresholds
 from .fit_samples import evaluation_samples, fit_samples
@@ -47,9 +47,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ...runtime.session.weight_files import WeightsReport
-
-OTHER_NAMES = {"lr": "learning_rate"}
-"""Our attributes, by the names in other frameworks."""
 
 
 class Trainer:
@@ -101,11 +98,7 @@ class Trainer:
         loss: Any = None,
         metrics: Any = None,
     ) -> None:
-        if isinstance(spec, CheckedSpec):
-            self._checked = spec
-        else:
-            source = with_objective(read_spec(spec), loss, metrics)
-            self._checked = check_source(source, changes=changes, scale=scale)
+        self._checked = check_with_objective(spec, loss, metrics, changes, scale)
         self._recorded_options = {"scale": scale, "changes": tuple(changes)}
         if fold is not None:
             self._checked = with_fold(self._checked, fold)
@@ -122,12 +115,16 @@ class Trainer:
         require_memory("the training", needed_bytes, plan.source.file)
         initial_weights, self.weights_report = resolve_initial_weights(self._checked, types, weights, partial, verify)
         digest = array_digest(sorted(initial_weights.items())) if initial_weights else None
+        given_weights = {*initial_weights}
         donated_weights = DonatedArrays(initial_weights)
         del initial_weights  # the engine frees each array once it is copied
         self.plan_trainer = PlanTrainer(
             plan, resolved_provider, threads, fast=fast, donated_weights=donated_weights, collective=collective
         )
         self.plan_trainer.initial_weights_digest = digest
+        for found in read_known_vectors(self._checked, plan.source) if weights is None else ():
+            if found.weight not in given_weights:
+                self.plan_trainer.engine.write_rows(found.weight, found.indices, found.vectors, found.token_count)
         if verify and not self.resolved_provider.is_cpu:
             check_step(self.plan, self.resolved_provider)
         self.temperatures = {}
@@ -394,22 +391,6 @@ class Trainer:
         if inputs or outputs:
             return compile_part(self._checked, network_part(self._checked, inputs, outputs), weights)
         return compile_checked(self._checked, weights, thresholds=self.thresholds)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        """Raises AttributeError for an unknown attribute, which would have no effect. Subclasses may have more."""
-        is_own = type(self).__module__.partition(".")[0] == __name__.partition(".")[0]
-        if is_own and name not in Trainer.__annotations__ and not hasattr(Trainer, name):
-            public = [known for known in (*Trainer.__annotations__, *dir(Trainer)) if not known.startswith("_")]
-            help = suggestion(OTHER_NAMES.get(name, name), public)
-            raise AttributeError(f"a Trainer has no attribute {name!r}" + (f": {help}" if help else ""))
-        super().__setattr__(name, value)
-
-    def __repr__(self) -> str:
-        training = self.plan.training
-        return (
-            f"<Trainer of {self._checked.network.name!r}: {training.optimizer.type_name} with learning rate"
-            f" {self.learning_rate:.6g}, {count_text(self.steps, 'step')} done, provider {self.provider}>"
-        )
 
 
 __all__ = ["Trainer"]

@@ -44,7 +44,7 @@ def _option_value(option: TrainingOption, run_key: RunKey) -> Schema:
     return schema
 
 
-OPTIONAL_INPUTS = ("schedule_steps", *(key.name for _, key in recorded_options() if not key.is_in_every_run))
+OPTIONAL_INPUTS = ("schedule_steps", "vectors", *(key.name for _, key in recorded_options() if not key.is_in_every_run))
 
 INPUTS: Schema = {
     "spec_sha256": described(
@@ -56,6 +56,9 @@ INPUTS: Schema = {
         {"type": "object", "additionalProperties": COUNT},
     ),
     "initial_weights": described("SHA-256 of the initial weights that a file gave; null: drawn", NULLABLE_HASH),
+    "vectors": described(
+        "SHA-256 of files of word vectors, by their names", {"type": "object", "additionalProperties": HASH}
+    ),
     "data": described(
         "The samples by part: `train`, `validation`, `test`",
         {

@@ -28,7 +28,7 @@ from ..session.session import concatenate_batches
 from ..session.weight_files import validate_weights
 from ..sharding.rank_evaluation import gathered, measured_batches, own_batches
 from ..sharding.shard_group import shard_group
-from ..training_plan import TrainingPlan
+from ..training_plan import TrainingPlan, VectorTask
 from .adapt import adapted_states
 from .device_variables import DeviceVariables
 from .divergence import Diverged, diverged, find_origin
@@ -86,6 +86,8 @@ class Engine:
         """Steps on a device whose losses are not read yet."""
         self._kept_steps = 0
         """The steps before the set of variables that a device keeps."""
+        self.vector_counts: dict[str, tuple[int, int]] = {}
+        """The tokens that have a vector in a file, and all tokens, by the embedding that starts with them."""
         self.recorder: SessionRecorder | None = None
         """Records when the nodes of training steps run."""
         self._use_vocabularies(vocabularies)
@@ -162,7 +164,23 @@ class Engine:
         if self.plan.adapt_tasks:
             initial = draw_initial_weights(self.plan.train, self.plan.seed)
             variables, seed = self.variables(), self.plan.seed
-            self.write(adapted_states(self.plan.adapt_tasks, samples, initial, variables, seed))
+            learned = adapted_states(self.plan.adapt_tasks, samples, initial, variables, seed)
+            self.write(learned)
+            for task in self.plan.vector_tasks:
+                if task.vocabulary in learned and np.array_equal(initial[task.weight], variables[task.weight]):
+                    self._start_with_vectors(task, learned[task.vocabulary].tolist())
+
+    def _start_with_vectors(self, task: VectorTask, tokens: list[str]) -> None:
+        """Gives the tokens of an embedding the vectors of a file."""
+        indices, vectors = task.read(tokens, self.plan.source)
+        self.write_rows(task.weight, indices, vectors, len(tokens))
+
+    def write_rows(self, weight: str, indices: np.ndarray, vectors: np.ndarray, token_count: int) -> None:
+        """Replaces the vectors of some of the tokens of an embedding."""
+        self.vector_counts[weight] = (len(indices), token_count)
+        array = np.array(as_network_weight(self._read([weight])[weight]))
+        array[indices] = vectors
+        self.write({weight: array})
 
     def write(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Replaces the values of some variables by arrays that fit."""
