@@ -11,7 +11,7 @@ from ...core.diagnostics import CompileError, UsageError
 from ...core.files.spec_folders import SpecFolders
 from ...core.files.spec_source import SpecSource
 from ...core.reserved_names import target_name
-from ...data.describe.column_statistics import column_statistics
+from ...data.describe.column_statistics import column_statistics, list_statistics
 from ...data.describe.data_description import BatchArray, DataDescription, DescribedColumn, DescribedPart
 from ...data.describe.data_leaks import find_duplicates, find_leaks
 from ...data.describe.media_statistics import media_statistics
@@ -129,16 +129,17 @@ def _described(part: _RawPart, items: Sequence[DataItem], data_spec: DataSpec) -
     roles, raw = part.columns.roles(), part.raw
     media = _media_columns(part, data_spec)
     folders = [*{item.folder.path: item.folder for item in items}.values()]
-    described = [
-        DescribedColumn(
-            media_statistics(name, column, folders) if name in media else column_statistics(name, column),
-            tuple(roles.get(name, ())),
-        )
+    statistics = [
+        media_statistics(name, column, folders) if name in media else column_statistics(name, column)
         for name, column in raw.columns.items()
     ]
-    unused = tuple(name for name in raw.names if name not in roles and name not in raw.columns)
+    statistics += [list_statistics(name, lists) for name, lists in raw.label_lists.items()]
+    described = [DescribedColumn(column, tuple(roles.get(column.name, ()))) for column in statistics]
+    known = {column.name for column in statistics}
+    unused = tuple(name for name in raw.names if name not in roles and name not in known)
+    unreadable = {name: reason for name, reason in raw.unreadable.items() if name not in known}
     files = tuple(item.name for item in items)
-    return DescribedPart(files, raw.row_count, tuple(described), dict(raw.unreadable), unused)
+    return DescribedPart(files, raw.row_count, tuple(described), unreadable, unused)
 
 
 def _media_columns(part: _RawPart, data_spec: DataSpec) -> set[str]:
