@@ -20,8 +20,8 @@ class ColumnStatistics:
 
     name: str
     type: str
-    """`boolean`, `integer`, `number`, `text`, `image`, `recording`, or `list` for lists of texts or integers of different
-    lengths."""
+    """`boolean`, `integer`, `number`, `text`, `image`, `recording`, or `list` for lists of texts or integers of
+    different lengths."""
     shape: tuple[int, ...]
     """The shape of the values of one row; empty for a single value."""
     count: int
