@@ -14,9 +14,11 @@ from ...core.reserved_names import target_name
 from ...data.describe.column_statistics import column_statistics, list_statistics
 from ...data.describe.data_description import BatchArray, DataDescription, DescribedColumn, DescribedPart
 from ...data.describe.data_leaks import find_duplicates, find_leaks
+from ...data.describe.media_statistics import media_statistics
 from ...data.describe.raw_columns import RawColumns, read_raw_columns
 from ...data.files.column_uses import ColumnUses, column_uses
 from ...data.files.data_locations import DataItem, items_of_spec, items_of_user
+from ...data.media.media_names import name_media_files
 from ...data.samples.data_spec import DataSpec
 from ...data.samples.dataset import Dataset
 from ...data.samples.stored_arrays import Samples
@@ -97,7 +99,7 @@ def _read_parts(
             ]
             continue
         if part in parts:
-            result.parts[part] = _described(parts[part], items)
+            result.parts[part] = _described(parts[part], items, data_spec)
     return parts
 
 
@@ -123,9 +125,14 @@ def _read_part(
     return _RawPart(raw, column_uses(section, data_spec, raw.names, folder_columns))
 
 
-def _described(part: _RawPart, items: Sequence[DataItem]) -> DescribedPart:
+def _described(part: _RawPart, items: Sequence[DataItem], data_spec: DataSpec) -> DescribedPart:
     roles, raw = part.columns.roles(), part.raw
-    statistics = [column_statistics(name, column) for name, column in raw.columns.items()]
+    media = _media_columns(part, data_spec)
+    folders = [*{item.folder.path: item.folder for item in items}.values()]
+    statistics = [
+        media_statistics(name, column, folders) if name in media else column_statistics(name, column)
+        for name, column in raw.columns.items()
+    ]
     statistics += [list_statistics(name, lists) for name, lists in raw.label_lists.items()]
     described = [DescribedColumn(column, tuple(roles.get(column.name, ()))) for column in statistics]
     known = {column.name for column in statistics}
@@ -133,6 +140,18 @@ def _described(part: _RawPart, items: Sequence[DataItem]) -> DescribedPart:
     unreadable = {name: reason for name, reason in raw.unreadable.items() if name not in known}
     files = tuple(item.name for item in items)
     return DescribedPart(files, raw.row_count, tuple(described), unreadable, unused)
+
+
+def _media_columns(part: _RawPart, data_spec: DataSpec) -> set[str]:
+    """The columns with the names of images or recordings that inputs and targets take."""
+    names = set()
+    for key, columns in (*part.columns.inputs.items(), *part.columns.targets.items()):
+        for name in columns:
+            column = part.raw.columns.get(name)
+            texts = [] if column is None or column.ndim != 1 else [text for text in column.tolist() if text][:1]
+            if all(isinstance(text, str) for text in texts) and name_media_files(texts, data_spec.type_of(key)):
+                names.add(name)
+    return names
 
 
 # -- duplicates and leaks ----------------------------------------------------------------------------------------------
