@@ -280,10 +280,10 @@ function importancePart({ importance }) {
       ],
     });
   };
-  const values = () => table("Importance of columns", [["column", "text"], "importance", "from", "to"],
+  const values = () => table("Permutation importance", [["column", "text"], "importance", "from", "to"],
     importance.columns.map((row) => [row.name, row.importance, row.low, row.high]));
   return el("div", {},
-    chart({ title: "Importance of columns", draw, values,
+    chart({ title: "Permutation importance", draw, values,
       note: `On ${numberText(importance.samples)} samples whose values of one column are permuted; the line is a 95 % interval, over ${importance.repeats} permutations of bootstrap samples.` }),
     importance.omitted ? el("p", { class: "quiet" }, `${numberText(importance.omitted)} more columns are not measured.`) : null);
 }
