@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..core.diagnostics import UsageError
+from ..core.files.user_files import UserFiles
 from .common import (
     ALL_OPTION,
     DATA_ROOT_OPTION,
@@ -27,6 +28,7 @@ from .common import (
     print_result,
     print_status,
 )
+from .options import data_option
 
 if TYPE_CHECKING:
     from ..pipeline.first_spec.recognise_target import Task
@@ -34,7 +36,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @SPEC_ARGUMENT
-@click.option("--data", metavar="FILE", help="Describe FILE in place of the files that the spec names.")
+@data_option(
+    "Describe FILE in place of the files that the spec names.",
+)
 @DATA_ROOT_OPTION
 @FORMAT_OPTION
 @SCALE_OPTION
@@ -42,7 +46,12 @@ if TYPE_CHECKING:
 @ALL_OPTION
 @handles_errors
 def data(
-    spec: str, data: str | None, data_roots: tuple[str, ...], format_: str, scale: str | None, changes: tuple[str, ...]
+    spec: str,
+    data: UserFiles | None,
+    data_roots: tuple[str, ...],
+    format_: str,
+    scale: str | None,
+    changes: tuple[str, ...],
 ) -> None:
     """Show what the data of a spec look like before training: columns, classes, equal samples, leaks, a batch.
 
@@ -122,12 +131,10 @@ def init(data: str, targets: tuple[str, ...], task: Task | None, output: str | N
 
 @click.command()
 @click.argument("run", metavar="RUN")
-@click.option(
-    "--data",
-    required=True,
-    metavar="FILE",
-    help="Data to compare: a file, a folder of tables, images, recordings or texts, or a pattern in quotes; - is "
+@data_option(
+    "Data to compare: a file, a folder of tables, images, recordings or texts, or a pattern in quotes; - is "
     "standard input.",
+    required=True,
 )
 @click.option(
     "--input-format",
@@ -147,7 +154,7 @@ def init(data: str, targets: tuple[str, ...], task: Task | None, output: str | N
 @ALL_OPTION
 @handles_errors
 def drift(
-    run: str, data: str, input_format: str | None, threshold: float, format_: str, provider: str, unverified: bool
+    run: str, data: UserFiles, input_format: str | None, threshold: float, format_: str, provider: str, unverified: bool
 ) -> None:
     """Compare data, and their predictions, with the training data of a run: drift, missing and unknown values.
 

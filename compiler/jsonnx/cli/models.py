@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from ..core.diagnostics import UsageError
+from ..core.files.user_files import UserFiles
 from ..core.providers.known_providers import PLAIN_TARGET, target_names
 from .budget import budget_options
 from .common import (
@@ -35,7 +36,7 @@ from .common import (
     print_status,
     print_weights_report,
 )
-from .options import MAX_WORKERS, address_option, require_distributed
+from .options import MAX_WORKERS, address_option, data_option, require_distributed
 
 _print_notes = partial(print_diagnostics, format_="text")
 
@@ -148,10 +149,8 @@ def split_names(texts: Sequence[str]) -> list[str]:
 
 @click.command(short_help="Compute loss and metrics of trained models on data.")
 @click.argument("runs", metavar="RUN_OR_MODEL...", nargs=-1, required=True)
-@click.option(
-    "--data",
-    metavar="FILE",
-    help="Data to evaluate on; if omitted, the test data of each run's spec, or else its validation data.",
+@data_option(
+    "Data to evaluate on; if omitted, the test data of each run's spec, or else its validation data.",
 )
 @DATA_ROOT_OPTION
 @PROVIDER_OPTION
@@ -170,7 +169,7 @@ def split_names(texts: Sequence[str]) -> list[str]:
 @handles_errors
 def evaluate(
     runs: tuple[str, ...],
-    data: str | None,
+    data: UserFiles | None,
     data_roots: tuple[str, ...],
     provider: str,
     provider_options: tuple[str, ...],
@@ -220,12 +219,9 @@ def evaluate(
 
 @click.command()
 @click.argument("run", metavar="RUN_OR_MODEL")
-@click.option(
-    "--data",
+@data_option(
+    "Input data: a file, a folder of tables, images, recordings or texts, or a pattern in quotes; - is standard input.",
     required=True,
-    metavar="FILE",
-    help="Input data: a file, a folder of tables, images, recordings or texts, or a pattern in quotes; - is standard "
-    "input.",
 )
 @click.option(
     "--input-format",
@@ -291,7 +287,7 @@ def evaluate(
 @handles_errors
 def predict(
     run: str,
-    data: str,
+    data: UserFiles,
     input_format: str | None,
     output: str | None,
     output_format: str | None,

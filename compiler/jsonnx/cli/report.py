@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from ..core.diagnostics import UsageError
+from ..core.files.user_files import UserFiles, file_names
 from .common import (
     ALL_OPTION,
     DATA_ROOT_OPTION,
@@ -19,7 +20,7 @@ from .common import (
     print_result,
     print_status,
 )
-from .options import training_option
+from .options import data_option, training_option
 
 PORT_WITHOUT_LIVE = "--port has no effect without --live"
 
@@ -32,10 +33,8 @@ PORT_WITHOUT_LIVE = "--port has no effect without --live"
     metavar="FILE.html",
     help="File to write; if omitted, report.html in the RUN folder, for several runs in the current folder.",
 )
-@click.option(
-    "--data",
-    metavar="FILE",
-    help="Data to predict and to compare with; if omitted, each run's validation data, or else its test data.",
+@data_option(
+    "Data to predict and to compare with; if omitted, each run's validation data, or else its test data.",
 )
 @DATA_ROOT_OPTION
 @click.option("--live", is_flag=True, help="Write nothing; serve the page on this machine while the run trains.")
@@ -47,7 +46,7 @@ PORT_WITHOUT_LIVE = "--port has no effect without --live"
 def report(
     runs: tuple[str, ...],
     output: str | None,
-    data: str | None,
+    data: UserFiles | None,
     data_roots: tuple[str, ...],
     live: bool,
     port: int | None,
@@ -60,7 +59,7 @@ def report(
 
     folders = [Path(run) for run in runs]
     if live:
-        _serve(folders, port, {"-o": output, "--data": data})
+        _serve(folders, port, {"-o": output, "--data": ", ".join(file_names(data))})
         return
     check_port(port, live)
     print_provider_choice(provider)

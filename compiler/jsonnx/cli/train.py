@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..core.files.user_files import file_names
 from ..core.training_options import TrainingOptions
 from .common import (
     ALL_OPTION,
@@ -120,7 +121,8 @@ def _train_in(
     for line in outcome.summary_lines():
         print_result(line)
     if options.report:
-        named = [os.path.dirname(path) or "." for path in (options.data, options.validation_data) if path is not None]
+        paths = [*file_names(options.data), *file_names(options.validation_data)]
+        named = [os.path.dirname(path) or "." for path in paths]
         write_run_report(folder, (*options.data_roots, str(checked.folder), *named))
     return outcome
 

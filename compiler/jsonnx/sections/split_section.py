@@ -19,6 +19,9 @@ Step = Annotated[
 ]
 """The time between rows: a text such as `1d`, or a number."""
 
+ROW_COLUMN_KEYS = {"windows": ("by", "time"), "split": ("key", "group", "time", "stratify")}
+"""The keys that name columns which divide or order rows, by their section."""
+
 
 class SplitSection(Section):
     """Divides the rows of the training files into training, validation and test data.

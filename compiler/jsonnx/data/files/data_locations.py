@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO
 
 from ...core.diagnostics import CompileError, Diagnostic, JsonPath, UsageError
@@ -14,6 +14,7 @@ from ...core.files.data_formats import DATA_ONLY_SUFFIXES, MEDIA_SUFFIXES
 from ...core.files.files import UnsafePath, display_path
 from ...core.files.spec_folders import UNSAFE_DATA_HELP, DataFolder, expand_user_path, open_data_file
 from ...core.files.spec_source import NO_SPEC, SpecSource
+from ...core.files.user_files import UserFiles
 from ...core.natural_order import natural_key
 from ...sections.data_section import DataSection
 from ..tables.table_chunks import Chunk
@@ -32,6 +33,9 @@ class DataItem:
     source: SpecSource = NO_SPEC
     position: JsonPath | None = None
     """The path in the spec that names it; None if the user does."""
+    members: Mapping[str, tuple[DataItem, ...]] = field(default_factory=dict)
+    """The files of each input, target or column, if these have files of their own; then it is neither a file nor a
+    folder itself."""
     files: tuple[str, ...] | None = None
     """The images, recordings or texts of a folder that are named one by one; None for all."""
     chunk: Chunk | None = None
@@ -45,7 +49,10 @@ class DataItem:
 
 
 def file_size(item: DataItem) -> int:
-    """The bytes of a file; 0 for a folder, and for a file that cannot be opened, which is an error when it is read."""
+    """The bytes of a file, or of all its members; 0 for a folder, and for a file that cannot be opened, which is an
+    error when it is read."""
+    if item.members:
+        return sum(file_size(file) for files in item.members.values() for file in files)
     if item.open_file is None:
         return 0
     try:
@@ -72,12 +79,24 @@ def located_at(source: SpecSource, position: JsonPath | None) -> Iterator[None]:
 def items_of_spec(data: DataSection, part: str, source: SpecSource) -> list[DataItem]:
     """The files and folders that the spec names for a part of its data. Raises CompileError for an unsafe path,
     UsageError for a folder that cannot be read or a pattern that matches nothing."""
-    items = []
+    items: list[DataItem] = []
+    by_name: dict[str, list[DataItem]] = {}
+    has_names = isinstance(getattr(data, part), Mapping)
     for name, position in data.files(part):
+        own = by_name.setdefault(str(position[3]), []) if has_names else items
         with located_at(source, position):
             for path in source.folders.expand(name):
-                items.append(_item_of_spec(path, position, source))
-    return items
+                own.append(_item_of_spec(path, position, source))
+    return [_united_item(by_name, source, ("training", "data", part))] if has_names else items
+
+
+def _united_item(members: Mapping[str, Sequence[DataItem]], source: SpecSource, position: JsonPath | None) -> DataItem:
+    """An item whose inputs and targets have files of their own."""
+    files = [file for own in members.values() for file in own]
+    named = {name: tuple(own) for name, own in members.items()}
+    return DataItem(
+        ", ".join(file.name for file in files), files[0].folder, source=source, position=position, members=named
+    )
 
 
 def _item_of_spec(path: str, position: JsonPath, source: SpecSource) -> DataItem:
@@ -89,15 +108,19 @@ def _item_of_spec(path: str, position: JsonPath, source: SpecSource) -> DataItem
     return DataItem(name, folders.parent(path), lambda: folders.open(path, str(position[2])), source, position)
 
 
-def items_of_user(path: str | os.PathLike[str], source: SpecSource = NO_SPEC) -> list[DataItem]:
-    """The locations that a user names: a file, a folder, the tables of a folder, or the files that match a pattern.
-    Images, recordings and texts are those of one folder. Raises UsageError."""
+def items_of_user(named: UserFiles | os.PathLike[str], source: SpecSource = NO_SPEC) -> list[DataItem]:
+    """The locations that a user names: a file, a folder, the tables of a folder, or the files that match a pattern;
+    or such files by the name of an input or a target. Images, recordings and texts are those of one folder. Raises
+    UsageError."""
+    if isinstance(named, Mapping):
+        return [_united_item({name: items_of_user(path, source) for name, path in named.items()}, source, None)]
     with located_at(source, None):
-        names = expand_user_path(os.fspath(path))
+        path = os.fspath(named)
+        names = expand_user_path(path)
         if names and all(name.lower().endswith(MEDIA_SUFFIXES) and os.path.isfile(name) for name in names):
             folder = os.path.commonpath(list(map(os.path.dirname, names))) or "."
             files = tuple(os.path.relpath(name, folder).replace(os.sep, "/") for name in names)
-            return [DataItem(os.fspath(path), DataFolder.at(folder, source.data_roots), None, source, files=files)]
+            return [DataItem(path, DataFolder.at(folder, source.data_roots), None, source, files=files)]
         return [_item_of_user(file, source) for name in names for file in _tables_in(name) or [name]]
 
 

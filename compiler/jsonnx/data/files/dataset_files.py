@@ -12,12 +12,13 @@ from typing import Any
 from ...core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list, suggestion
 from ...core.files.files import error_reason
 from ...core.files.spec_source import NO_SPEC, SpecSource
+from ...core.files.user_files import UserFiles
 from ...core.reserved_names import sample_weight_name
 from ...sections.columns import SAMPLE_WEIGHT, AssignedColumns, assigned_columns, column_errors, weight_columns
 from ...sections.data_section import DATA_PARTS, DataSection
+from ...sections.file_names import file_name_errors
 from ...sections.mask_targets import mask_errors
 from ...sections.split_errors import sequence_errors, split_errors, window_errors
-from ..media.media_files import MediaReader
 from ..rows.row_columns import (
     check_times_agree,
     concatenate_row_values,
@@ -33,16 +34,18 @@ from ..samples.dataset import Dataset, with_learned_labels
 from ..samples.memory_limit import streams
 from ..samples.sequences import Sequences
 from ..samples.stored_arrays import DEFAULT_BUFFER_SAMPLES
-from ..tables.arrow_table import ArrowTable
-from ..tables.csv_table import CsvTable
 from ..tables.data_files import read_table
 from ..tables.data_table import DataTable
 from ..tables.folder_table import LABEL, FolderTable, read_folder
 from ..tables.table_file import TableOptions
-from .data_columns import column_request, match_columns, target_columns
+from ..tables.united_table import FileTable, ShardedTable, UnitedTable
+from .data_columns import column_request, target_columns
 from .data_locations import DataItem, file_size, items_of_spec, items_of_user
 from .rows_of_files import RowsOfFiles
-from .table_samples import MissingPolicy, samples_of_table, without_missing_weights
+from .table_samples import MissingPolicy, samples_of_files, without_missing_weights
+from .united_files import FilesByKey, require_known_names, unite_files
+
+MEMBER_FOLDER_HELP = 'name files; a folder of images, recordings or texts has the classes, too: `"train": "photos"`'
 
 MAX_ERRORS = 20
 """Errors after which no further file is read."""
@@ -78,7 +81,7 @@ def from_split(
 
 
 def from_file(
-    path: str | os.PathLike[str],
+    files: UserFiles | os.PathLike[str],
     data: DataSection | None,
     data_spec: DataSpec,
     source: SpecSource = NO_SPEC,
@@ -86,13 +89,13 @@ def from_file(
     targets: bool = True,
     needs_weights: bool = False,
 ) -> Dataset:
-    """The samples of any file, folder or pattern, with the column names of the spec.
+    """The samples of any file, folder or pattern, or of files by name, with the column names of the spec.
 
     Unless `needs_weights`, files may lack the columns of sample weights. Raises CompileError with every error in the
     files, UsageError if one cannot be read.
     """
     reader = _Reader(data, data_spec, source, with_targets=targets, needs_weights=needs_weights)
-    return reader.read(items_of_user(path, source))[0]
+    return reader.read(items_of_user(files, source))[0]
 
 
 def inputs_from(
@@ -146,7 +149,8 @@ class _Reader:
         """The rows of all files, and what makes samples of them."""
         columns = self._column_assignment()
         maker = SampleMaker.of(self.data, self.data_spec, columns, self.source)
-        memory = "stream" if len(items) > 1 and self._stream_together(items) else None
+        has_several = len(items) > 1 or any(item.members for item in items)
+        memory = "stream" if has_several and self._stream_together(items) else None
         return replace(self, data_spec=maker.row_spec, memory=memory)._read_rows(items, columns), maker
 
     def _stream_together(self, items: Sequence[DataItem]) -> bool:
@@ -199,7 +203,8 @@ class _Reader:
             windows = window_errors(self.data, self.data_spec.inputs, targets)
             sequences = sequence_errors(self.data, self.data_spec.inputs)
             masks = mask_errors(self.data, self.data_spec.mask_class_counts) if self.with_targets else ()
-            for error in (*split_errors(self.data), *windows, *sequences, *masks):
+            files = file_name_errors(self.data, self.data_spec.inputs, targets) if self.with_targets else ()
+            for error in (*split_errors(self.data), *windows, *sequences, *masks, *files):
                 errors.add_in_spec(error.code, error.message, error.path, error.help)
         if self.with_targets:
             weights = getattr(self.data, SAMPLE_WEIGHT, None)
@@ -223,9 +228,14 @@ class _Reader:
     def _open(
         self, item: DataItem, errors: ErrorCollector, stack: ExitStack, columns: Mapping[str, AssignedColumns]
     ) -> DataTable | None:
-        """The table of a file or a folder, whose file stays open until the stack closes it."""
-        npy_column = columns[next(iter(self.data_spec.inputs))].names[0]
-        options = TableOptions.of(self.data, npy_column, self.format)
+        """The table of a file, a folder or several files, which stay open until the stack closes them."""
+        if item.members:
+            if self.with_targets:  # further files of a prediction have columns to keep
+                require_known_names(item, self.data, self.data_spec)
+            files = {name: self._open_member(name, own, errors, stack) for name, own in item.members.items()}
+            opened = {name: file for name, file in files.items() if file is not None}
+            return None if errors else unite_files(opened, columns, self.data_spec, errors)
+        options = TableOptions.of(self.data, columns[next(iter(self.data_spec.inputs))].names[0], self.format)
         if item.chunk is not None:
             names = [name for assigned in columns.values() for name in assigned.names]
             return item.chunk.read(options._replace(names=(*names, *(self.keep or ()))), errors)
@@ -235,39 +245,54 @@ class _Reader:
             file = stack.enter_context(item.open_file())
         return read_table(file, item.name, errors, options._replace(memory=self.memory or options.memory))
 
+    def _open_member(
+        self, name: str, items: Sequence[DataItem], errors: ErrorCollector, stack: ExitStack
+    ) -> FileTable | None:
+        """The table of the files of one name; None, and errors, if one is malformed."""
+        options = TableOptions.of(self.data, name, self.format)
+        options = options._replace(memory=self.memory or options.memory)
+        parts = []
+        for item in items:
+            own = errors.of_file(item.name)
+            with item.errors_located():
+                if item.open_file is None:
+                    raise UsageError("unreadable-file", f"{item.name!r}, for {name!r}, is a folder", MEMBER_FOLDER_HELP)
+                file = stack.enter_context(item.open_file())
+            table = read_table(file, item.name, own, options)
+            if table is not None:
+                parts.append(FileTable(table, own, item.folder))
+        if len(parts) < len(items):
+            return None
+        title = ", ".join(item.name for item in items)
+        return parts[0] if len(parts) == 1 else FileTable(ShardedTable(parts), errors.of_file(title), items[0].folder)
+
     def _rows(
         self, table: DataTable, item: DataItem, columns: dict[str, AssignedColumns], errors: ErrorCollector
     ) -> Rows | None:
-        data_spec = self.data_spec
+        data_spec, data = self.data_spec, self.data
         if isinstance(table, FolderTable):
             columns = _folder_columns(table, columns, data_spec)
             data_spec = _with_folder_labels(table, columns, data_spec, errors)
         if not self.needs_weights:
             columns = without_missing_weights(columns, table, data_spec)
-        matched = match_columns(table, columns, data_spec, target_columns(self.data, data_spec), errors)
-        columns = columns | {key: columns[key]._replace(names=names) for key, names in matched.items()}
-        data = self.data
-        media = MediaReader.of(item.folder, data)
-        names = row_columns(self.data, with_split=self.with_split)
-        if isinstance(table, ArrowTable):
-            if not table.load([name for assigned in columns.values() for name in assigned.names], errors):
-                return None
-        elif isinstance(table, CsvTable):
-            groups = [
-                dict.fromkeys(assigned.names, column_request(key, data_spec, self._missing != "error"))
-                for key, assigned in columns.items()
-            ]
-            kept_names = table.names if self.keep is None else self.keep
-            if not table.load(groups, [*kept_names, *(column.name for column in names)], errors):
-                return None
-        sequences = data.sequences if data else None
-        read = samples_of_table(table, columns, data_spec, media, sequences, self._missing, errors)
+        whole, targets = FileTable(table, errors, item.folder), target_columns(data, data_spec)
+        by_key = FilesByKey(table.files if isinstance(table, UnitedTable) else {}, whole, columns, data_spec)
+        matched = by_key.match_columns(targets)
+        row_values = row_columns(data, with_split=self.with_split)
+        requests = {
+            key: dict.fromkeys(assigned.names, column_request(key, data_spec, self._missing != "error"))
+            for key, assigned in by_key.columns.items()
+        }
+        kept_names = table.names if self.keep is None else self.keep
+        if not by_key.load(requests, [*kept_names, *(column.name for column in row_values)]):
+            return None
+        read = samples_of_files(by_key.files, by_key.columns, data_spec, data, self._missing, errors)
         if read is None:
             return None
         samples, rows, incomplete = read
         kept = _kept_columns(table, self.keep, len(samples), errors)
         row_count = len(samples) if rows is None else samples.missing.all_row_count
-        values = read_row_columns(table, names, row_count, errors)
+        values = read_row_columns(table, row_values, row_count, errors)
         samples = replace(
             samples, columns=matched, shuffle_buffer=data.shuffle_buffer if data else DEFAULT_BUFFER_SAMPLES
         )

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...core.diagnostics import CompileError
 from ...sections.columns import AssignedColumns
+from ...sections.data_section import DataSection
 from ...sections.split_section import SequencesSection
 from ..media.media_files import MediaReader
 from ..rows.sequence_columns import check_equal_lengths, read_sequences
@@ -21,6 +22,7 @@ from ..samples.sequences import Sequences
 from ..samples.stored_arrays import Samples, subset_of
 from ..samples.validate_arrays import check_consistent_sizes
 from ..tables.data_table import DataTable
+from ..tables.united_table import FileTable, ShardedTable, add_count_error
 from .data_columns import check_columns_exist, read_columns, takes_lists, validate_columns
 from .missing_values import MissingValues
 
@@ -40,29 +42,34 @@ class TableSamples(NamedTuple):
     """The rows with missing values, if they are kept with a mark."""
 
 
-def samples_of_table(
-    table: DataTable,
+def samples_of_files(
+    files: Mapping[str, FileTable],
     columns: Mapping[str, AssignedColumns],
     data_spec: DataSpec,
-    media: MediaReader,
-    sequences: SequencesSection | None,
+    data: DataSection | None,
     policy: MissingPolicy,
     errors: ErrorCollector,
 ) -> TableSamples | None:
-    """The samples in the columns of a table; None, and errors, if they are invalid."""
-    if errors or not check_columns_exist(table, columns, data_spec, errors):
+    """The samples in the columns of the file of each input, target and weight, which may be the same file; None, and
+    errors, if they are invalid."""
+    for key, file in files.items():
+        check_columns_exist(file.table, {key: columns[key]}, data_spec, file.errors)
+    if errors:
         return None
     stored: dict[str, Samples] = {}
     arrays: dict[str, Any] = {}
     for key, assigned in columns.items():
-        if sequences is not None and takes_lists(key, assigned.names, data_spec, table):
-            ragged = read_sequences(table, key, assigned.names[0], data_spec, sequences, errors)
+        file = files[key]
+        if data is not None and data.sequences is not None and takes_lists(key, assigned.names, data_spec, file.table):
+            ragged = _read_sequences(file, key, assigned.names[0], data_spec, data.sequences)
             if ragged is not None:
                 arrays[key] = ragged
             continue
-        array = read_columns(table, key, assigned.names, data_spec, errors, policy != "error")
+        array = read_columns(file.table, key, assigned.names, data_spec, file.errors, policy != "error")
         if array is not None:
             stored[key] = array
+    if not _counts_agree(files, {**arrays, **stored}, errors):
+        return None
     missing = _missing_values(stored, columns, data_spec, errors) if policy != "error" and stored else None
     rows = missing.complete_rows() if missing is not None and policy == "drop" else None
     if missing is not None and (missing.is_everywhere or (rows is not None and not len(rows))):
@@ -73,7 +80,9 @@ def samples_of_table(
         mark = missing.masks.get(key) if missing is not None and policy == "mark" else None
         own_rows = rows if mark is None else np.flatnonzero(~mark)
         kept = array if own_rows is None else subset_of(array, own_rows)
-        validated = validate_columns(kept, table, key, columns[key].names, data_spec, errors, media, own_rows)
+        file, names = files[key], columns[key].names
+        media = MediaReader.of(file.folder, data)
+        validated = validate_columns(kept, file.table, key, names, data_spec, file.errors, media, own_rows)
         if validated is not None:
             arrays[key] = validated if mark is None else _with_marked_rows(validated, mark)
     weights = {output: arrays.pop(key) for key, output in data_spec.weighted_outputs.items() if key in arrays}
@@ -87,6 +96,28 @@ def samples_of_table(
     if policy == "mark":
         return TableSamples(samples, None, missing.by_role(data_spec))
     return TableSamples(replace(samples, missing=missing.counts), rows, None)
+
+
+def _read_sequences(
+    file: FileTable, key: str, name: str, data_spec: DataSpec, section: SequencesSection
+) -> Sequences | None:
+    """The sequences of an input or a target in one or several files; None, and errors, if they are invalid."""
+    if not isinstance(file.table, ShardedTable):
+        return read_sequences(file.table, key, name, data_spec, section, file.errors)
+    parts = [read_sequences(part.table, key, name, data_spec, section, part.errors) for part in file.table.parts]
+    read = [part for part in parts if part is not None]
+    return Sequences.concatenate(read) if len(read) == len(parts) else None
+
+
+def _counts_agree(
+    files: Mapping[str, FileTable], arrays: Mapping[str, Samples | Sequences], errors: ErrorCollector
+) -> bool:
+    """Whether files of different inputs and targets have equal numbers of rows; adds an error if not."""
+    counts = {files[key].file: len(array) for key, array in arrays.items() if array.shape}
+    if len({*counts.values()}) < 2:
+        return True
+    add_count_error(counts, errors)
+    return False
 
 
 def _with_marked_rows(samples: Samples | Sequences, mark: np.ndarray) -> Samples | Sequences:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...core.files.files import display_path
+from ...core.files.user_files import file_names
 from ..run_folder.run_info import read_run_info
 from ..train.run_data import replaced_files
 from .trained_model import TrainedModel
@@ -27,7 +28,7 @@ def evaluated_data_text(model: TrainedModel) -> str:
     source = "train" if is_split_off else part
     names = [name for name, _ in section.files(source)] if section is not None else []
     if source in replaced:
-        names = [display_path(Path(replaced[source]))]
+        names = [display_path(Path(path)) for path in file_names(replaced[source])]
     more = f" and {len(names) - MAX_NAMED_FILES:,} more" if len(names) > MAX_NAMED_FILES else ""
     files = ", ".join(names[:MAX_NAMED_FILES]) + more
     return f"{part} data ({'split off ' if is_split_off else ''}{files})" if files else f"{part} data"

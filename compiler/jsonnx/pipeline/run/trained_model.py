@@ -18,6 +18,7 @@ from ...core.diagnostics import CompileError, Diagnostic, UsageError
 from ...core.files.run_layout import RunPaths
 from ...core.files.spec_folders import existing_folders
 from ...core.files.spec_source import SpecSource
+from ...core.files.user_files import UserFiles, files_text, with_paths
 from ...core.metric_values import MetricValue
 from ...data.files.dataset_files import from_file
 from ...data.samples.dataset import Dataset
@@ -111,7 +112,7 @@ class TrainedModel:
             name: reported.metric.axis_labels(labels.get(reported.output, ())) for name, reported in metrics.items()
         }
 
-    def evaluate(self, data: str | None, warn: Warn = no_warning) -> dict[str, MetricValue]:
+    def evaluate(self, data: UserFiles | None, warn: Warn = no_warning) -> dict[str, MetricValue]:
         """Loss and metrics on a file, or else on the spec's test data, or else on its validation data.
 
         Without a RUN folder the loss lacks the penalties on weights, which a model does not contain. With one, the
@@ -122,15 +123,17 @@ class TrainedModel:
             self._record(self.folder, data, metrics)
         return metrics
 
-    def _record(self, folder: Path, data: str | None, metrics: Mapping[str, MetricValue]) -> None:
+    def _record(self, folder: Path, data: UserFiles | None, metrics: Mapping[str, MetricValue]) -> None:
         """Writes metrics to `run.json`, unless a process trains the run, or the folder may not be written."""
         training = self.checked.network.training
         has_test = training is not None and training.data is not None and training.data.has_part("test")
-        name = "validation data" if data is None and not has_test else data and path_from(folder, Path(data))
+        name = "validation data" if data is None and not has_test else None
+        if data is not None:
+            name = files_text(with_paths(data, lambda path: path_from(folder, Path(path))))
         with suppress(UsageError, CompileError):
             write_evaluation(folder, name, metrics)
 
-    def _evaluate(self, data: str | None, warn: Warn) -> dict[str, MetricValue]:
+    def _evaluate(self, data: UserFiles | None, warn: Warn) -> dict[str, MetricValue]:
         source = self.data.source if data is None else SpecSource(data_roots=self.data_roots)
         training_plan = replace(plan_training(self.checked), source=source)
         samples = self._evaluation_samples(training_plan, data)
@@ -161,7 +164,7 @@ class TrainedModel:
             sums.add(scorer.run(scored), rows.stop - rows.start)
         return sums.results()
 
-    def _evaluation_samples(self, training_plan: TrainingPlan, data: str | None) -> Dataset:
+    def _evaluation_samples(self, training_plan: TrainingPlan, data: UserFiles | None) -> Dataset:
         if data is not None:
             return from_file(data, training_plan.training.data, training_plan.data_spec, training_plan.source)
         samples = None

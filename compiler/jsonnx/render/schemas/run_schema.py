@@ -127,7 +127,10 @@ EXECUTION_JSON = closed_object(
         "data_folder": described("The folder of the spec's file, relative to the RUN folder", TEXT),
         "data_files": described(
             "The files of `--data` (`train`) and `--validation-data` (`validation`), relative to the RUN folder",
-            {"type": "object", "additionalProperties": TEXT},
+            {
+                "type": "object",
+                "additionalProperties": {"anyOf": [TEXT, {"type": "object", "additionalProperties": TEXT}]},
+            },
         ),
         "started": described("The time of the start, in UTC", TIME),
         "ended": described("The time of the end, in UTC; null until then", {"anyOf": [TIME, {"type": "null"}]}),
