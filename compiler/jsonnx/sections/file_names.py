@@ -1,7 +1,7 @@
 """The names of files that hold one array or a few columns each, in an object such as `{"x": "x.npy", "y": "y.npy"}`.
 
-A name is that of an input or a target, `x` or `y` if there is only one of them, or that of a column which another key
-of `training.data` names, such as `sample_weight`.
+A name is that of an input or a target, `x` or `y` for the values of all inputs or targets, or that of a column which
+another key of `training.data` names, such as `sample_weight`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ from .columns import SAMPLE_WEIGHT, ColumnError, assigned_columns, is_pattern, m
 from .data_section import DATA_PARTS, DataSection
 from .split_section import ROW_COLUMN_KEYS
 
+WHOLE_NAMES = ("x", "y")
+"""The names of the file of all inputs, and of the file of all targets."""
+
 
 def file_owner(name: str, inputs: Collection[str], targets: Collection[str]) -> str | None:
     """The input or the target whose values a file of this name has; None for the name of a column."""
     if name in inputs or name in targets:
         return name
-    for alias, names in (("x", inputs), ("y", targets)):
+    for alias, names in zip(WHOLE_NAMES, (inputs, targets), strict=True):
         if name == alias and len(names) == 1:
             return next(iter(names))
     return None
@@ -41,7 +44,7 @@ def unknown_names(
     path: JsonPath = (),
 ) -> Iterator[ColumnError]:
     """Errors for the names of files that neither belong to an input or a target nor are those of columns."""
-    aliases = [alias for alias, own in (("x", inputs), ("y", targets)) if len(own) == 1]
+    aliases = [alias for alias in WHOLE_NAMES if alias not in (*inputs, *targets)]
     columns, patterns = _named_columns(data, inputs, targets)
     known = list(dict.fromkeys([*inputs, *targets, *columns]))
     for name in names:

@@ -58,7 +58,7 @@ def check_columns_exist(
                 help = CLASS_FOLDERS_HELP
             notes = [errors.source.note("the spec names the column here", path)] if path else []
             message = f"there is no column {name!r} for {data_spec.describe(key)}"
-            if isinstance(table, UnitedTable):
+            if isinstance(table, UnitedTable) and table.has_files:
                 message = f"there is neither a file nor a column {name!r} for {data_spec.describe(key)}"
                 help = f'give it a file, `{name}=FILE` or in the spec `{json.dumps(name)}: "FILE"`'
             errors.add("missing-column", message, table.name_location(near), help=help, notes=notes)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, Any
 
 from ...core.diagnostics import CompileError, Diagnostic, JsonPath, UsageError
 from ...core.files.data_formats import DATA_ONLY_SUFFIXES, MEDIA_SUFFIXES
@@ -17,6 +17,9 @@ from ...core.files.spec_source import NO_SPEC, SpecSource
 from ...core.files.user_files import UserFiles
 from ...core.natural_order import natural_key
 from ...sections.data_section import DataSection
+from ..samples.data_errors import ErrorCollector
+from ..tables.data_table import DataTable
+from ..tables.python_tables import open_python_table
 from ..tables.table_chunks import Chunk
 
 
@@ -40,6 +43,8 @@ class DataItem:
     """The images, recordings or texts of a folder that are named one by one; None for all."""
     chunk: Chunk | None = None
     """The rows of the file that are read; None for all."""
+    open_table: Callable[[ErrorCollector], DataTable | None] | None = None
+    """Opens a table in memory, which is no file; None, and errors, if its values cannot be read."""
 
     @contextmanager
     def errors_located(self) -> Iterator[None]:
@@ -142,6 +147,26 @@ def _item_of_user(name: str, source: SpecSource) -> DataItem:
         return DataItem(name, DataFolder.at(name, source.data_roots), None, source)
     folder = DataFolder.at(os.path.dirname(name) or ".", source.data_roots)
     return DataItem(name, folder, lambda: open_data_file(name), source)
+
+
+def item_of_table(value: Any, name: str, folder: DataFolder) -> DataItem:
+    """A frame or a list of rows. The names of images in it refer to a folder."""
+    tables: list[DataTable | None] = []
+
+    def open_table(errors: ErrorCollector) -> DataTable | None:
+        if not tables:  # some streams of tables are read once
+            tables.append(open_python_table(value, errors))
+        return tables[0]
+
+    return DataItem(name, folder, open_table=open_table)
+
+
+def item_of_tables(x: Any, y: Any, folder: DataFolder) -> DataItem:
+    """Tables in memory: with the inputs, and perhaps the targets and all other columns; or with the targets, if it is
+    not None."""
+    tables = {"x": x} if y is None else {"x": x, "y": y}
+    members = {name: (item_of_table(table, name, folder),) for name, table in tables.items()}
+    return DataItem("the table" if y is None else "the tables", folder, members=members)
 
 
 def item_of_bytes(content: bytes, name: str) -> DataItem:

@@ -38,14 +38,12 @@ from ..tables.data_files import read_table
 from ..tables.data_table import DataTable
 from ..tables.folder_table import LABEL, FolderTable, read_folder
 from ..tables.table_file import TableOptions
-from ..tables.united_table import FileTable, ShardedTable, UnitedTable
+from ..tables.united_table import FileTable, UnitedTable
 from .data_columns import column_request, target_columns
 from .data_locations import DataItem, file_size, items_of_spec, items_of_user
 from .rows_of_files import RowsOfFiles
 from .table_samples import MissingPolicy, samples_of_files, without_missing_weights
-from .united_files import FilesByKey, require_known_names, unite_files
-
-MEMBER_FOLDER_HELP = 'name files; a folder of images, recordings or texts has the classes, too: `"train": "photos"`'
+from .united_files import FilesByKey, open_member, require_known_names, unite_files
 
 MAX_ERRORS = 20
 """Errors after which no further file is read."""
@@ -94,8 +92,19 @@ def from_file(
     Unless `needs_weights`, files may lack the columns of sample weights. Raises CompileError with every error in the
     files, UsageError if one cannot be read.
     """
-    reader = _Reader(data, data_spec, source, with_targets=targets, needs_weights=needs_weights)
-    return reader.read(items_of_user(files, source))[0]
+    return from_items(items_of_user(files, source), data, data_spec, source, targets, needs_weights)
+
+
+def from_items(
+    items: Sequence[DataItem],
+    data: DataSection | None,
+    data_spec: DataSpec,
+    source: SpecSource,
+    targets: bool,
+    needs_weights: bool,
+) -> Dataset:
+    """The samples of files, like `from_file`."""
+    return _Reader(data, data_spec, source, with_targets=targets, needs_weights=needs_weights).read(items)[0]
 
 
 def inputs_from(
@@ -232,7 +241,9 @@ class _Reader:
         if item.members:
             if self.with_targets:  # further files of a prediction have columns to keep
                 require_known_names(item, self.data, self.data_spec)
-            files = {name: self._open_member(name, own, errors, stack) for name, own in item.members.items()}
+            options = TableOptions.of(self.data, "", self.format)
+            options = options._replace(memory=self.memory or options.memory)
+            files = {name: open_member(name, own, options, errors, stack) for name, own in item.members.items()}
             opened = {name: file for name, file in files.items() if file is not None}
             return None if errors else unite_files(opened, columns, self.data_spec, errors)
         options = TableOptions.of(self.data, columns[next(iter(self.data_spec.inputs))].names[0], self.format)
@@ -244,27 +255,6 @@ class _Reader:
                 return self._read_folder(item, errors)
             file = stack.enter_context(item.open_file())
         return read_table(file, item.name, errors, options._replace(memory=self.memory or options.memory))
-
-    def _open_member(
-        self, name: str, items: Sequence[DataItem], errors: ErrorCollector, stack: ExitStack
-    ) -> FileTable | None:
-        """The table of the files of one name; None, and errors, if one is malformed."""
-        options = TableOptions.of(self.data, name, self.format)
-        options = options._replace(memory=self.memory or options.memory)
-        parts = []
-        for item in items:
-            own = errors.of_file(item.name)
-            with item.errors_located():
-                if item.open_file is None:
-                    raise UsageError("unreadable-file", f"{item.name!r}, for {name!r}, is a folder", MEMBER_FOLDER_HELP)
-                file = stack.enter_context(item.open_file())
-            table = read_table(file, item.name, own, options)
-            if table is not None:
-                parts.append(FileTable(table, own, item.folder))
-        if len(parts) < len(items):
-            return None
-        title = ", ".join(item.name for item in items)
-        return parts[0] if len(parts) == 1 else FileTable(ShardedTable(parts), errors.of_file(title), items[0].folder)
 
     def _rows(
         self, table: DataTable, item: DataItem, columns: dict[str, AssignedColumns], errors: ErrorCollector

@@ -3,25 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from typing import TypeVar
 
 from ...core.diagnostics import UsageError, quoted_or_list
 from ...sections.columns import AssignedColumns, is_pattern
 from ...sections.data_section import DataSection
-from ...sections.file_names import file_owner, unknown_names
+from ...sections.file_names import WHOLE_NAMES, file_owner, unknown_names
 from ..samples.data_errors import ErrorCollector
 from ..samples.data_spec import DataSpec
 from ..tables.arrow_table import ArrowTable
 from ..tables.csv_table import CsvTable
+from ..tables.data_files import read_table
 from ..tables.data_table import ColumnRequest, DataTable
+from ..tables.table_file import TableOptions
 from ..tables.united_table import FileTable, ShardedTable, UnitedTable
 from .data_columns import match_columns
 from .data_locations import DataItem
+
+FOLDER_HELP = 'name files; a folder of images, recordings or texts has the classes, too: `"train": "photos"`'
 
 T = TypeVar("T")
 
 Group = Mapping[str, ColumnRequest]
 """The requested values of columns that are stacked, by the name of the column."""
+
+
+def open_member(
+    name: str, items: Sequence[DataItem], options: TableOptions, errors: ErrorCollector, stack: ExitStack
+) -> FileTable | None:
+    """The table of the files of one name, which stay open until the stack closes them; None, and errors, if one is
+    malformed."""
+    parts = []
+    for item in items:
+        own = errors.of_file(item.name)
+        if item.open_table is not None:
+            table = item.open_table(own)
+        else:
+            with item.errors_located():
+                if item.open_file is None:
+                    raise UsageError("unreadable-file", f"{item.name!r}, for {name!r}, is a folder", FOLDER_HELP)
+                file = stack.enter_context(item.open_file())
+            table = read_table(file, item.name, own, options._replace(npy_column=name))
+        if table is not None:
+            parts.append(FileTable(table, own, item.folder))
+    if len(parts) < len(items):
+        return None
+    title = ", ".join(item.name for item in items)
+    return parts[0] if len(parts) == 1 else FileTable(ShardedTable(parts), errors.of_file(title), items[0].folder)
 
 
 def unite_files(
@@ -36,7 +65,9 @@ def unite_files(
     for name, file in files.items():
         own_names = file.value_names()
         owner = file_owner(name, data_spec.inputs, data_spec.targets)
-        if owner is None and name not in own_names and len(own_names) > 1:
+        if owner is None and name in WHOLE_NAMES:
+            pass  # with several inputs or targets, the columns of all of them
+        elif owner is None and name not in own_names and len(own_names) > 1:
             message = f"there is no column {name!r}"
             location = file.table.name_location(None)
             file.errors.add("missing-column", message, location, help=f"columns: {quoted_or_list(own_names)}")
@@ -82,7 +113,17 @@ class FilesByKey:
             keys = {key: assigned for key, assigned in self.columns.items() if self.files[key] is file}
             matched |= match_columns(file.table, keys, self._data_spec, targets, file.errors)
         self.columns |= {key: self.columns[key]._replace(names=names) for key, names in matched.items()}
+        self.files |= {key: self._only_file(key) or file for key, file in self.files.items()}
         return matched
+
+    def _only_file(self, key: str) -> FileTable | None:
+        """The file that has all columns of an input, a target or a weight, under their names; None if there is none."""
+        if self.files[key] is not self._whole or not isinstance(self._whole.table, UnitedTable):
+            return None
+        places = [self._whole.table.place(name) for name in self.columns[key].names]
+        file = places[0][0] if places and places[0] is not None else None
+        expected = [(file, name) for name in self.columns[key].names]
+        return file if places == expected else None
 
     def _own_columns(self, key: str, file: FileTable, targets: Collection[str]) -> tuple[str, ...] | None:
         """The columns that an input or a target takes from a file of its own; None for those that are assigned.

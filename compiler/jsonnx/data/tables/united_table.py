@@ -13,6 +13,7 @@ from ..samples.stored_arrays import Samples, concatenate_samples
 from ..samples.validate_arrays import ElementIndex, LocateElement
 from .array_tables import ArrayTable
 from .data_table import ColumnRequest, DataTable
+from .python_tables import FrameTable, RowTable
 
 EQUAL_COUNTS_HELP = "each sample is one row of every file: give files with equal numbers of rows"
 
@@ -109,6 +110,11 @@ class UnitedTable:
         self.files, self._columns = files, columns
         self.names: Sequence[str] = [*columns]
         self._counts: dict[str, int] = {}
+
+    @property
+    def has_files(self) -> bool:
+        """Whether the columns are in files, not in tables of a program."""
+        return not all(isinstance(file.table, (FrameTable, RowTable)) for file in self.files.values())
 
     def place(self, name: str) -> tuple[FileTable, str] | None:
         """The file with a column, and the name of the column there; None if no file has it."""
