@@ -55,9 +55,10 @@ pipeline/sweep: pipeline/run pipeline/run_folder pipeline/train pipeline/check r
 pipeline/validate: pipeline/run pipeline/train pipeline/compile pipeline/check lint frontend sections placement
     backend ir core
 pipeline/serving: pipeline/run pipeline/compile pipeline/check render runtime data analysis layers sections backend core
-pipeline/predict: pipeline/run pipeline/run_folder pipeline/compile pipeline/check runtime data frontend backend core
+pipeline/predict: pipeline/run pipeline/run_folder pipeline/train pipeline/compile pipeline/check runtime data frontend
+    backend core
 pipeline/run: pipeline/run_folder pipeline/train pipeline/git pipeline/compile pipeline/check render trackers runtime
-    collective data passes analysis frontend sections placement backend ir core
+    collective data passes lowering analysis frontend sections placement backend ir core
 pipeline/run_folder: pipeline/check runtime interop frontend backend core
 pipeline/train: pipeline/compile pipeline/check render runtime collective data tuning lowering gradient passes
     analysis interop frontend layers sections training backend ir core
@@ -79,7 +80,7 @@ trackers: core
 html_report: training core
 runtime/profile: collective
 runtime/fit: runtime/execution runtime/callbacks runtime/session runtime/sharding runtime/providers runtime collective
-    data interop sections backend ir core
+    data interop sections training backend ir core
 runtime/execution: runtime/callbacks runtime/session runtime/sharding runtime/providers runtime collective data tuning
     passes backend ir core
 runtime/sharding: runtime/providers runtime collective data ir core
@@ -102,6 +103,7 @@ tuning/cpu/recurrent: tuning/cpu/nchwc tuning/cpu passes ir core
 tuning/cpu/nchwc: tuning/cpu passes ir core
 tuning/cpu: tuning/cpu/memory gradient passes ir
 tuning/cpu/memory: passes ir core
+functions: lowering frontend layers training ir core
 diff: analysis frontend sections core
 lint/lint_network: lint/rules lint core
 lint/rules: lint analysis frontend layers sections training core
@@ -123,12 +125,12 @@ interop/keras/translation: frontend layers sections training core
 interop: frontend backend core
 frontend/names: frontend/expansion frontend/schema frontend layers core
 frontend/expansion: frontend/json frontend/schema frontend/foreign frontend layers sections training library core
-frontend/networks: frontend/schema frontend layers sections core
+frontend/networks: frontend/schema frontend layers sections training core
 frontend/text: frontend/json frontend/schema layers sections core
 frontend/json: frontend/schema core
 frontend/schema: frontend/foreign frontend layers sections training library core
 frontend/foreign: core
-frontend: layers sections library core
+frontend: layers sections training library core
 hyperparameter_search: sections core
 layers/ops: layers/image layers/attention layers/normalization layers/convolution layers training ir core
 layers/image: layers/preprocessing layers training ir core

@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     from .core.diagnostics import CompileError, Diagnostic, Note, UsageError
     from .core.types import Size, TensorType
     from .data.samples.data_errors import FeedError
+    from .functions.python_function import loss, metric
     from .pipeline.compile.compile import compile
     from .pipeline.compile.keras_import import from_keras
     from .pipeline.compile.model import Model
     from .pipeline.keras_export import to_keras
     from .pipeline.predict.session import Session
+    from .pipeline.run.public_trainer import Trainer
     from .pipeline.run_folder.run import Run
     from .pipeline.sweep.sweep import sweep
-    from .pipeline.train.trainer import Trainer
     from .pipeline.validate.validate import validate
 
 _LAZY = {
@@ -38,22 +39,26 @@ _LAZY = {
     "Session": "pipeline.predict.session",
     "Size": "core.types",
     "TensorType": "core.types",
-    "Trainer": "pipeline.train.trainer",
+    "Trainer": "pipeline.run.public_trainer",
     "UsageError": "core.diagnostics",
     "compile": "pipeline.compile.compile",
     "from_keras": "pipeline.compile.keras_import",
+    "loss": "functions.python_function",
+    "metric": "functions.python_function",
     "sweep": "pipeline.sweep.sweep",
     "to_keras": "pipeline.keras_export",
     "validate": "pipeline.validate.validate",
 }
 """Where each public name is."""
+_MODULES = {"callbacks": ".callbacks", "ops": ".functions.ops", "ray": ".ray"}
+"""Where each public module is."""
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(f".{_LAZY[name]}", __name__), name)
-    if name in ("callbacks", "ray"):
-        return import_module(f".{name}", __name__)
+    if name in _MODULES:
+        return import_module(_MODULES[name], __name__)
     if name == "__version__":
         from .backend import package_version
 
@@ -62,7 +67,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__", "callbacks", "ray"]
+    return [*__all__, "__version__", *_MODULES]
 
 
 __all__ = [
@@ -82,6 +87,8 @@ __all__ = [
     "UsageError",
     "compile",
     "from_keras",
+    "loss",
+    "metric",
     "sweep",
     "to_keras",
     "validate",

@@ -24,6 +24,7 @@ PAGES = (
     "README.md",
     "docs/training.md",
     "docs/data.md",
+    "docs/recipes.md",
     "docs/python.md",
     "docs/deployment.md",
     "docs/conformance.md",
@@ -58,6 +59,7 @@ SLOW_PAGES = {
     "README.md",
     "docs/training.md",
     "docs/data.md",
+    "docs/recipes.md",
     "docs/python.md",
     "docs/deployment.md",
     "docs/troubleshooting.md",
@@ -88,7 +90,41 @@ def run_page(page: str, runner: PageRunner) -> None:
 @pytest.mark.costly(3)
 @pytest.mark.parametrize("page", [pytest.param(page, marks=SLOW if page in SLOW_PAGES else ()) for page in PAGES])
 def test_the_blocks_of_a_page_run(page: str, folder: Path) -> None:
-    run_page(page, PageRunner())
+    runner = PageRunner()
+    run_page(page, runner)
+    if page in FIGURES:
+        FIGURES[page](runner.namespace)
+
+
+def check_recipes(page: dict[str, Any]) -> None:
+    """The networks of the recipes have learned what they are for."""
+    digits = page["real"]
+    negatives = nearest_distance(1 - digits[:100], digits)
+    assert nearest_distance(page["drawn"].reshape(-1, 64) / 16, digits) < 0.6 * negatives
+    assert nearest_distance(page["generated"], digits) < 0.6 * negatives
+    assert page["generated"].std(axis=0).mean() > 0.5 * digits.std(axis=0).mean()
+    assert page["correct"] > 0.95
+    assert (page["candidates"][0] == page["dates"][0]).all()
+    assert (np.diff(page["scores"]) < 0).all()
+    affinity = page["users"] @ page["films"].T
+    for user, titles in enumerate(page["recommended"]):
+        seen = [int(title.removeprefix("film ")) for title in titles.tolist()]
+        assert affinity[user, seen].mean() > affinity[user].mean() + affinity[user].std()
+    assert page["figures"]["accuracy"] > 0.93
+    vectors, index = page["vectors"], page["index"]
+    pairs = [("romantic", "comedy"), ("special", "effects"), ("good", "time"), ("he", "his")]
+    cosines = [vectors[index[first]] @ vectors[index[second]] for first, second in pairs]
+    assert np.mean(cosines) > 2 * np.abs(vectors @ vectors.T).mean()
+
+
+def nearest_distance(images: Any, others: Any) -> float:
+    """The mean squared distance to the nearest of the others."""
+    distances = ((images[:, None] - others[None]) ** 2).sum(axis=-1)
+    return float(distances.min(axis=1).mean())
+
+
+FIGURES = {"docs/recipes.md": check_recipes}
+"""Checks of what the code of a page computed."""
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -104,6 +140,12 @@ OUTPUTS: dict[str, dict[str, Any]] = {
     "logits": {"units": 1, "labels": ["no", "yes"], "loss": {"type": "binary_crossentropy", "from_logits": True}},
     "softmax": {"units": 3, "labels": ["a", "b", "c"], "loss": "sparse_categorical_crossentropy"},
     "several labels": {"units": 3, "labels": ["a", "b", "c"], "loss": "binary_crossentropy"},
+    "thresholds by label": {
+        "units": 3,
+        "labels": ["a", "b", "c"],
+        "loss": "binary_crossentropy",
+        "threshold": {"a": 0.4, "c": 0.6},
+    },
 }
 """Outputs of each kind."""
 

@@ -19,6 +19,7 @@ from ..training.losses.regression_losses import RegressionLoss
 from ..training.metrics.metrics import AccuracyMetric, Metric
 from ..training.metrics.objective import Objective
 from ..training.output_form import OutputForm
+from ..training.target_form import TargetForm
 from .output_layer import OutputLayer, output_layer
 from .shape_inference import TypedNetwork
 
@@ -46,11 +47,8 @@ def check_activations(typed: TypedNetwork, objective: Objective, report: Report)
             continue
         path: JsonPath = ("training", "loss", *([output] if isinstance(training.loss, dict) else []))
         error = activation_error(loss, layer, typed.types[output])
-        if error is None and output in objective.normalized_outputs and _is_bounded(layer):
-            message = (
-                f"normalized targets have both signs and no bounds, and {layer.activation!r} does not reach them all"
-            )
-            error = ActivationError(message, "leave the activation out: the model's output has the unit of the target")
+        if error is None and output in objective.target_forms:
+            error = _bounds_error(layer, objective.target_forms[output])
         if error is not None:
             notes = [(typed.network.paths[output], f"{output!r} is computed here")]
             report.add("loss-activation", path, error.message, help=error.help, notes=notes, severity="warning")
@@ -59,10 +57,17 @@ def check_activations(typed: TypedNetwork, objective: Objective, report: Report)
                 _check_metric(typed, layer, metric, output, metric_path, report)
 
 
-def _is_bounded(layer: OutputLayer) -> bool:
-    """Whether the activation of an output has a least or a greatest value."""
+def _bounds_error(layer: OutputLayer, form: TargetForm) -> ActivationError | None:
+    """Why the values of an activation do not reach all transformed and normalized targets."""
     function = activation_class(layer.activation)
-    return function is not None and function.bounds != (None, None)
+    low, high = (None, None) if function is None else function.bounds
+    has_both_signs = form.is_normalized or form.transform == "log"
+    if high is None and (low is None or not has_both_signs):
+        return None
+    targets = "normalized targets" if form.is_normalized else "transformed targets"
+    signs = "both signs and no bounds" if has_both_signs else "no bounds"
+    message = f"{targets} have {signs}, and {layer.activation!r} does not reach them all"
+    return ActivationError(message, "leave the activation out: the model's output has the unit of the target")
 
 
 def activation_error(loss: Loss, layer: OutputLayer, type: TensorType) -> ActivationError | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import log
 from typing import Literal
 
-from ..core.diagnostics import Report, Severity
+from ..core.diagnostics import JsonPath, Report, Severity, quoted_or_list, suggestion
+from ..core.signature.thresholds import Threshold, converted
 from ..core.types import TensorType
 from ..layers.convolution.convolution import ConvLayer
 from ..layers.core import Dense
@@ -17,6 +18,9 @@ from ..training.losses.losses import BinaryLoss, Loss
 from .output_layer import output_layer
 from .shape_inference import TypedNetwork
 
+DEFAULT_THRESHOLD = 0.5
+"""A class is predicted if its probability exceeds this, as in Keras' binary metrics."""
+MAX_LISTED_LABELS = 20
 SIGMOIDS = ("sigmoid", "hard_sigmoid")
 Scale = Literal["probability", "logit"]
 
@@ -31,9 +35,9 @@ def threshold_scale(typed: TypedNetwork, output: str, loss: Loss | None) -> Scal
     return "logit" if getattr(loss, "from_logits", False) and not is_sigmoid else "probability"
 
 
-def threshold_in_numbers(threshold: float, scale: Scale) -> float:
-    """A probability in the numbers of an output."""
-    return log(threshold / (1.0 - threshold)) if scale == "logit" else threshold
+def threshold_in_numbers(threshold: Threshold, scale: Scale) -> Threshold:
+    """Probabilities in the numbers of an output."""
+    return converted(threshold, lambda value: log(value / (1.0 - value))) if scale == "logit" else threshold
 
 
 def threshold_outputs(typed: TypedNetwork, losses: Mapping[str, Loss]) -> dict[str, Scale]:
@@ -42,11 +46,27 @@ def threshold_outputs(typed: TypedNetwork, losses: Mapping[str, Loss]) -> dict[s
     return {name: scale for name, scale in scales.items() if scale is not None}
 
 
-def spec_thresholds(typed: TypedNetwork, losses: Mapping[str, Loss]) -> dict[str, float]:
-    """The threshold that the spec gives as a number, by output."""
+def spec_thresholds(typed: TypedNetwork, losses: Mapping[str, Loss]) -> dict[str, Threshold]:
+    """The threshold that the spec gives as a number, or those by label, by output."""
     training = typed.network.training
-    threshold = training.threshold if training is not None else None
-    return dict.fromkeys(threshold_outputs(typed, losses), threshold) if isinstance(threshold, float) else {}
+    choice = training.threshold if training is not None else None
+    if isinstance(choice, float):
+        return dict.fromkeys(threshold_outputs(typed, losses), choice)
+    if not isinstance(choice, dict):
+        return {}
+    thresholds: dict[str, Threshold] = {}
+    for name in threshold_outputs(typed, losses):
+        labels = _threshold_labels(typed, name)
+        own = tuple(choice.get(label, DEFAULT_THRESHOLD) for label in labels)
+        if not choice.keys().isdisjoint(labels):
+            thresholds[name] = own[0] if len(own) == 1 else own
+    return thresholds
+
+
+def _threshold_labels(typed: TypedNetwork, output: str) -> tuple[str, ...]:
+    """The labels of the numbers of an output that has a threshold: of a binary output, the second one."""
+    labels, units = typed.network.labels.get(output, ()), typed.types[output].shape[-1]
+    return labels[1:] if units == 1 else labels
 
 
 def calibrated_layers(typed: TypedNetwork, losses: Mapping[str, Loss]) -> dict[str, str]:
@@ -87,6 +107,7 @@ def check_decision(typed: TypedNetwork, training: Training, losses: Mapping[str,
         message = "there is no sigmoid output [batch, units], so no class is predicted by a threshold"
         help = "leave it out: of other classifiers, the most probable class is predicted"
         report.add("decision-mismatch", ("training", "threshold"), message, help=help)
+    check_threshold_labels(typed, losses, report)
     if training.calibration is not None and not calibrated_layers(typed, losses):
         message = "no softmax or sigmoid output [batch, units] comes straight from a layer with weights of its own"
         help = "temperature scaling divides the weights of the layer before the activation"
@@ -96,6 +117,30 @@ def check_decision(typed: TypedNetwork, training: Training, losses: Mapping[str,
         for key in validation_keys(training):
             message = f"`{key}` is chosen on validation data, and there are none"
             report.add("no-validation-data", ("training", key), message, help=NO_VALIDATION_HELP, severity=severity)
+
+
+def check_threshold_labels(
+    typed: TypedNetwork, losses: Mapping[str, Loss], report: Report, *, are_learned: bool = False
+) -> None:
+    """Reports thresholds of labels that no output has. Labels that the spec lacks are only known with `are_learned`,
+    once the training data have given them their names."""
+    training, outputs = typed.network.training, threshold_outputs(typed, losses)
+    choice = training.threshold if training is not None else None
+    if isinstance(choice, ThresholdSection) and choice.by_label and outputs and not _several_labels(typed, outputs):
+        message = "`by_label` chooses a threshold for each of several labels, and no output has several"
+        report.add("decision-mismatch", ("training", "threshold", "by_label"), message, help="leave it out")
+    if not isinstance(choice, dict) or not (are_learned or all(name in typed.network.labels for name in outputs)):
+        return
+    known = [label for name in outputs for label in _threshold_labels(typed, name)]
+    for label in choice:
+        if outputs and label not in known:
+            help = suggestion(label, known) or f"the labels are {quoted_or_list(known[:MAX_LISTED_LABELS])}"
+            path: JsonPath = ("training", "threshold", label)
+            report.add("unknown-name", path, f"there is no label {label!r}", help=help, at_key=True)
+
+
+def _several_labels(typed: TypedNetwork, outputs: Iterable[str]) -> bool:
+    return any(typed.types[name].shape[-1] != 1 for name in outputs)
 
 
 def validation_keys(training: Training) -> list[str]:

@@ -22,6 +22,7 @@ from ..training.losses.regression_losses import DifferenceLoss
 from ..training.metrics.metrics import Metric
 from ..training.metrics.objective import Objective
 from ..training.optimizers.schedules import Schedule
+from ..training.target_form import TargetForm
 from .output_layer import output_layer
 from .outputs import is_batch_first
 from .sample_weights import weighted_outputs
@@ -53,7 +54,7 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
                 loss.check_mask(type, mask)
         except ShapeError as error:
             path = ("training", "loss", *([output] if isinstance(training.loss, dict) else []))
-            _report_mismatch(typed, output, "loss-mismatch", path, loss.type_name, error, report)
+            _report_mismatch(typed, output, "loss-mismatch", path, _title(loss), error, report)
     try:
         training.optimizer.check()
     except ShapeError as error:
@@ -68,9 +69,9 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
     weighted_metrics = _metrics_by_output(typed, "weighted_metrics", losses, targets, report)
     weights = dict(training.loss_weights or {})
     _check_names(typed, weights, ("training", "loss_weights"), report)
-    normalized = _normalized_outputs(typed, training, losses, report)
+    forms = _target_forms(typed, training, losses, report)
     added_losses = tuple(typed.network.added_losses)
-    objective = Objective(losses, weights, metrics, targets, added_losses, weighted_metrics, weighted, normalized)
+    objective = Objective(losses, weights, metrics, targets, added_losses, weighted_metrics, weighted, forms)
     _check_added_losses(typed, objective, report)
     has_all_types = all(output in _outputs_with_targets(typed) for output in typed.network.outputs)
     if not has_all_types or any(report.has_errors((part,)) for part in ("training", "inputs", "outputs")):
@@ -99,28 +100,32 @@ def _check_fit_sections(training: Training, report: Report) -> None:
             report.add("invalid-value", ("training", "trackers", index), message, help="leave one of them out")
 
 
-def _normalized_outputs(
+def _target_forms(
     typed: TypedNetwork, training: Training, losses: Mapping[str, Loss], report: Report
-) -> tuple[str, ...]:
-    """The outputs whose targets are normalized. Reports the ones that cannot be."""
-    path: JsonPath = ("training", "target", "normalize")
-    chosen = training.target.normalize if training.target is not None else False
-    if isinstance(chosen, tuple):
-        for index, name in enumerate(chosen):
-            _check_name(typed, name, (*path, index), _names_with_loss(typed, path, report), report, at_key=False)
-    for output in typed.network.normalized_outputs:
+) -> dict[str, TargetForm]:
+    """The outputs whose targets are transformed or normalized. Reports the ones that cannot be."""
+    path: JsonPath = ("training", "target")
+    target = training.target
+    if target is None:
+        return {}
+    for key, names in (("normalize", target.normalize), ("transform", target.transform)):
+        for index, name in enumerate(names) if isinstance(names, (tuple, dict)) else ():
+            place = (*path, key, name if isinstance(names, dict) else index)
+            known = _names_with_loss(typed, (*path, key), report)
+            _check_name(typed, name, place, known, report, at_key=isinstance(names, dict))
+    for output, form in typed.network.target_forms.items():
         if output not in losses:
             continue
+        place = (*path, "normalize" if form.transform is None else "transform")
+        change = "normalized" if form.transform is None else "transformed"
         if not isinstance(losses[output], DifferenceLoss):
-            message = (
-                f"the targets of {output!r} cannot be normalized: {losses[output].type_name} compares no differences"
-            )
-            help = 'use "mse", "mae", "huber" or "log_cosh", or list the outputs to normalize'
-            report.add("loss-mismatch", path, message, help=help)
+            message = f"the targets of {output!r} cannot be {change}: {_title(losses[output])} compares no differences"
+            help = f'use "mse", "mae", "huber", "log_cosh" or "quantile", or name the outputs that are {change}'
+            report.add("loss-mismatch", place, message, help=help)
         elif not has_scalable_type(typed.types[output]):
-            message = f"the targets of {output!r} cannot be normalized: it is {typed.types[output]}"
-            report.add("loss-mismatch", path, message, help="they need real numbers, and a last axis of a fixed size")
-    return typed.network.normalized_outputs
+            message = f"the targets of {output!r} cannot be {change}: it is {typed.types[output]}"
+            report.add("loss-mismatch", place, message, help="they need real numbers, and a last axis of a fixed size")
+    return typed.network.target_forms
 
 
 def _outputs_with_targets(typed: TypedNetwork) -> list[str]:
@@ -230,6 +235,11 @@ def _check_input_names(typed: TypedNetwork, losses: Mapping[str, Loss], report: 
         report.add("duplicate-name", paths[name], message, help="give it another name", at_key=is_key)
 
 
+def _title(component: Loss | Metric) -> str:
+    """The type of a loss or a metric, or the name of a Python function."""
+    return str(getattr(component, "name", "")) if component.is_python_function else component.type_name
+
+
 def _report_mismatch(
     typed: TypedNetwork, output: str, code: str, path: JsonPath, subject: str, error: ShapeError, report: Report
 ) -> None:
@@ -284,7 +294,7 @@ def _metrics_by_output(
                 if key == "weighted_metrics" and not report.has_errors(("training", "loss")):
                     names[metric.reported_name].check_weights(losses[output], typed.types[output])
             except ShapeError as error:
-                _report_mismatch(typed, output, "metric-mismatch", path, metric.type_name, error, report)
+                _report_mismatch(typed, output, "metric-mismatch", path, _title(metric), error, report)
         resolved[output] = tuple(names.values())
     return resolved
 

@@ -1,8 +1,9 @@
-"""Checks layers that learn from data before training: the sizes of Embeddings, and nested learning layers."""
+"""Checks layers that learn from data before training, nested ones too, and the sizes and tokens of Embeddings."""
 
 from __future__ import annotations
 
 from ..core.diagnostics import Report
+from ..frontend.network import Call
 from ..layers.core import Embedding
 from ..layers.preprocessing.adaptable import Adaptable
 from ..layers.preprocessing.lookup import IntegerLookup, StringLookup
@@ -17,6 +18,8 @@ def check_vocabularies(typed: TypedNetwork, report: Report) -> None:
     calls = {call.name: call for call in typed.network.calls}
     for call in typed.network.calls:
         source = calls.get(call.sources[0]) if call.sources else None
+        if isinstance(call.layer, Embedding) and call.layer.vectors is not None and call.owner == call.name:
+            _check_has_tokens(call, source, report)
         if not isinstance(call.layer, Embedding) or source is None or source.name not in typed.types:
             continue
         if isinstance(source.layer, (StringLookup, IntegerLookup, TextVectorization)):
@@ -26,6 +29,20 @@ def check_vocabularies(typed: TypedNetwork, report: Report) -> None:
                 notes = [(source.path, f"{source.name!r} has its vocabulary here")]
                 help = f'set "input_dim" to {table.max_size}'
                 report.add("out-of-range", (*call.path, "input_dim"), message, help=help, notes=notes)
+
+
+def gives_tokens(source: Call | None) -> bool:
+    """Whether a call gives the indices of texts in a vocabulary."""
+    if source is None or not isinstance(source.layer, (StringLookup, TextVectorization)):
+        return False
+    return source.layer.table.mode == "int" and not source.layer.table.invert
+
+
+def _check_has_tokens(call: Call, source: Call | None, report: Report) -> None:
+    if not gives_tokens(source):
+        message = f"{call.name!r} has `vectors`, but no layer directly before it says which tokens its indices are"
+        help = "put a StringLookup or a TextVectorization before it, with the output_mode int"
+        report.add("unsupported-argument", (*call.path, "vectors"), message, help=help)
 
 
 def _check_nested_adaptables(typed: TypedNetwork, report: Report) -> None:

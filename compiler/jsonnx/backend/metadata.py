@@ -9,6 +9,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from ..core.signature.thresholds import Threshold
 from ..core.types import TensorType
 
 if TYPE_CHECKING:
@@ -34,11 +35,13 @@ def without_trackers(document: Any) -> Any:
 
 
 THRESHOLDS = "jsonnx.thresholds"
-"""The key of the decision thresholds of outputs: a JSON object, by output."""
+"""The key of the decision thresholds of outputs: a JSON object by output, of numbers and of lists by label."""
 
 
 TARGET_STATISTICS = "jsonnx.target_statistics"
-"""The key of mean and variance of normalized targets: a JSON object by output, with the keys `mean` and `variance`."""
+"""The key of what is learned from the targets of outputs: a JSON object by output, with some of the keys `lambda` (of
+the Yeo-Johnson transform), `mean` and `variance`."""
+TARGET_KEYS = ("lambda", "mean", "variance")
 
 MAX_TARGET_FEATURES = 10_000
 """The largest number of features of a target whose statistics are written to the metadata."""
@@ -50,10 +53,10 @@ def model_metadata(
     parameters: int,
     onnxruntime_ops: Sequence[str] = (),
     input_types: Mapping[str, TensorType] = {},
-    thresholds: Mapping[str, float] = {},
+    thresholds: Mapping[str, Threshold] = {},
     target_statistics: Mapping[str, Mapping[str, np.ndarray]] = {},
 ) -> dict[str, str]:
-    """The metadata of a model: version, signature, class labels, thresholds and statistics of normalized targets by
+    """The metadata of a model: version, signature, class labels, thresholds and statistics of targets by
     output, the spec and its hash, the number of parameters (before folding), and the operators that only onnxruntime
     implements.
 
@@ -90,27 +93,31 @@ def model_metadata(
     return metadata
 
 
-def thresholds_from(metadata: Mapping[str, str]) -> dict[str, float]:
+def thresholds_from(metadata: Mapping[str, str]) -> dict[str, Threshold]:
     """The thresholds in a model's metadata; none if it has no valid ones."""
     try:
         value: Any = json.loads(metadata.get(THRESHOLDS, "{}"))
     except (ValueError, RecursionError):
         return {}
     items = value.items() if isinstance(value, dict) else ()
-    return {name: float(item) for name, item in items if isinstance(item, float) and 0 < item < 1}
+    return {
+        name: tuple(item) if isinstance(item, list) else item
+        for name, item in items
+        if all(isinstance(number, float) and 0 < number < 1 for number in (item if isinstance(item, list) else [item]))
+    }
 
 
 def target_statistics_from(metadata: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """The statistics of normalized targets in a model's metadata; none if it has no valid ones."""
+    """The statistics of targets in a model's metadata; none if it has no valid ones."""
     try:
         value: Any = json.loads(metadata.get(TARGET_STATISTICS, "{}"))
     except (ValueError, RecursionError):
         return {}
     items = value.items() if isinstance(value, dict) else ()
     return {
-        name: {key: own[key] for key in ("mean", "variance")}
+        name: {key: own[key] for key in TARGET_KEYS if key in own}
         for name, own in items
-        if isinstance(own, dict) and all(_is_numeric(own.get(key)) for key in ("mean", "variance"))
+        if isinstance(own, dict) and all(_is_numeric(own[key]) for key in TARGET_KEYS if key in own)
     }
 
 

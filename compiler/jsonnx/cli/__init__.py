@@ -138,7 +138,7 @@ COMMAND_MODULES = {
     "compile": "models",
     "train": "train",
     "sweep": "sweep",
-    "evaluate": "models",
+    "evaluate": "evaluate",
     "runs": "runs",
     "compare": "runs",
     "lock": "runs",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..core.diagnostics import UsageError
-from ..core.files.user_files import UserFiles
+from ..core.files.user_files import UserFiles, files_text
 from .common import (
     ALL_OPTION,
     DATA_ROOT_OPTION,
@@ -22,6 +22,7 @@ from .common import (
     SET_OPTION,
     SPEC_ARGUMENT,
     UNVERIFIED_OPTION,
+    checked_spec,
     handles_errors,
     print_diagnostics,
     print_document,
@@ -31,6 +32,7 @@ from .common import (
 from .options import data_option
 
 if TYPE_CHECKING:
+    from ..pipeline.check.check import CheckedSpec
     from ..pipeline.first_spec.recognise_target import Task
 
 
@@ -38,6 +40,12 @@ if TYPE_CHECKING:
 @SPEC_ARGUMENT
 @data_option(
     "Describe FILE in place of the files that the spec names.",
+)
+@click.option(
+    "--write-splits",
+    metavar="DIR",
+    help="Describe nothing; write the rows of the training, validation and test data to files in the new folder DIR, "
+    "as they are in the spec's files (of a folder of images, lists of their names).",
 )
 @DATA_ROOT_OPTION
 @FORMAT_OPTION
@@ -48,6 +56,7 @@ if TYPE_CHECKING:
 def data(
     spec: str,
     data: UserFiles | None,
+    write_splits: str | None,
     data_roots: tuple[str, ...],
     format_: str,
     scale: str | None,
@@ -65,6 +74,9 @@ def data(
 
     if data == "":
         raise UsageError("bad-option", "--data= has no value", "name a file, or omit --data")
+    if write_splits is not None:
+        _write_splits(checked_spec(spec, changes, scale), write_splits, data, data_roots)
+        return
     description = describe_data(Path(spec) if spec != "-" else spec, data, changes, scale, data_roots)
     if format_ == "json":
         print_result(json.dumps(data_description_json(description), indent=2))
@@ -76,6 +88,23 @@ def data(
             print_diagnostics(description.diagnostics, "text")
     has_error = any(item.severity == "error" for item in description.diagnostics)
     sys.exit(EXIT_USAGE_ERROR if description.has_unreadable_data else EXIT_INVALID_INPUT if has_error else 0)
+
+
+def _write_splits(checked: CheckedSpec, folder: str, data: UserFiles | None, data_roots: tuple[str, ...]) -> None:
+    """Writes the parts of the data, and prints the files and how to train on them."""
+    import shlex
+
+    from ..pipeline.train.write_splits import needed_roots, training_changes, write_splits
+
+    written = write_splits(checked, Path(folder), data, data_roots)
+    for part in written:
+        print_result(f"wrote {files_text(part.files)}: {part.row_count:,} rows")
+    command = ["jsonnx", "train", checked.source.file or "-"]
+    for change in training_changes(checked, written):
+        command += ["--set", f"training.data.{change}"]
+    for root in needed_roots(checked, written):
+        command += ["--data-root", root]
+    print_status(f"next: {shlex.join(command)}")
 
 
 @click.command()

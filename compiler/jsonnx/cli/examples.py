@@ -13,7 +13,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "jsonnx diff runs/digits spec.json",
         "jsonnx diff specs/*.json --against git:origin/main --format markdown",
     ),
-    "data": ("jsonnx data spec.json", "jsonnx data spec.json --data new.csv --format json"),
+    "data": (
+        "jsonnx data spec.json",
+        "jsonnx data spec.json --data new.csv --format json",
+        "jsonnx data spec.json --write-splits parts",
+    ),
     "init": ("jsonnx init flowers.csv --target species", "jsonnx init photos -o photos.json"),
     "trace": ("jsonnx trace spec.json", "jsonnx trace spec.json --weights runs/digits --data new.csv"),
     "draw": ("jsonnx draw spec.json -o network.svg",),
@@ -41,6 +45,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "evaluate": (
         "jsonnx evaluate runs/digits",
         "jsonnx evaluate runs/digits runs/digits-2",
+        "jsonnx evaluate runs/digits --split validation",
+        "jsonnx evaluate runs/folds",
         "jsonnx evaluate model.onnx --data test.npz --format json",
         "jsonnx evaluate runs/digits --require 'accuracy>=0.97' --require 'loss<0.1'",
     ),

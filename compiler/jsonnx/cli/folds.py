@@ -31,9 +31,12 @@ def train_all_folds(
     output: str | None,
     resume: bool,
     quiet: bool,
+    data_roots: tuple[str, ...],
     run_in: Callable[[Path, CheckedSpec, tuple[str, ...]], Outcome],
 ) -> int:
     """Trains on each fold with `run_in`, and prints and writes their metrics. Returns the exit status."""
+    from ..pipeline.predict.out_of_fold import write_out_of_fold
+    from ..pipeline.run.trained_model import TrainedModel
     from ..pipeline.train.cross_validation import fold_change, fold_count, fold_folder, spread, with_fold, write_folds
     from ..render.results.runs_table import metrics_text
     from ..render.text.terminal import line_width, shows_color
@@ -54,4 +57,8 @@ def train_all_folds(
     rows = [(f"fold {fold}", own) for fold, own in enumerate(metrics)]
     print_result(metrics_text([*rows, *spread(metrics)], shows_color(sys.stdout), line_width(sys.stdout)))
     print_result(f"wrote {write_folds(folder, metrics)}")
+    runs = [fold_folder(folder, fold) for fold in range(count)]
+    roots = (*data_roots, str(checked.folder))
+    written = write_out_of_fold(folder, runs, lambda run: TrainedModel.open(run, data_roots=roots))
+    print_result(f"wrote {written}") if isinstance(written, Path) else print_status(f"note: {written}")
     return 0

@@ -1,8 +1,7 @@
-"""Commands that create and use models: compile, evaluate, predict, inspect."""
+"""Commands that create and use models: compile, predict, inspect."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,8 +15,6 @@ from ..core.providers.known_providers import PLAIN_TARGET, target_names
 from .budget import budget_options
 from .common import (
     ALL_OPTION,
-    DATA_ROOT_OPTION,
-    EXIT_INVALID_INPUT,
     FORMAT_OPTION,
     PARTIAL_OPTION,
     PROVIDER_OPTION,
@@ -39,11 +36,6 @@ from .common import (
 from .options import MAX_WORKERS, address_option, data_option, require_distributed
 
 _print_notes = partial(print_diagnostics, format_="text")
-
-OWN_DATA_NOTE = (
-    "Each run was evaluated on the test data of its own spec, or else on its validation data; with `--data FILE`, all "
-    "are evaluated on the same file."
-)
 
 
 @click.command()
@@ -145,76 +137,6 @@ def compile(
 def split_names(texts: Sequence[str]) -> list[str]:
     """The names in texts that separate them by commas."""
     return [name.strip() for text in texts for name in text.split(",") if name.strip()]
-
-
-@click.command(short_help="Compute loss and metrics of trained models on data.")
-@click.argument("runs", metavar="RUN_OR_MODEL...", nargs=-1, required=True)
-@data_option(
-    "Data to evaluate on; if omitted, the test data of each run's spec, or else its validation data.",
-)
-@DATA_ROOT_OPTION
-@PROVIDER_OPTION
-@PROVIDER_OPTIONS_OPTION
-@UNVERIFIED_OPTION
-@click.option(
-    "--require",
-    "requirements",
-    multiple=True,
-    metavar="METRIC>=NUMBER",
-    help="Exit with status 1 unless a metric keeps this bound, in quotes: 'accuracy>=0.97' or 'loss<0.1'. May be "
-    "repeated.",
-)
-@FORMAT_OPTION
-@ALL_OPTION
-@handles_errors
-def evaluate(
-    runs: tuple[str, ...],
-    data: UserFiles | None,
-    data_roots: tuple[str, ...],
-    provider: str,
-    provider_options: tuple[str, ...],
-    unverified: bool,
-    requirements: tuple[str, ...],
-    format_: str,
-) -> None:
-    """Compute loss and metrics of trained models on data; a table for several."""
-    import json
-
-    from ..core.invisible_characters import escape_invisible
-    from ..core.metric_values import finite, numbers_only
-    from ..pipeline.run.evaluated_data import evaluated_data_text
-    from ..pipeline.run.required_metrics import MetricBound, check_metrics
-    from ..pipeline.run.trained_model import TrainedModel
-    from ..render.results.evaluation_text import evaluation_text
-    from ..render.results.runs_table import metrics_text
-    from ..render.text.terminal import line_width, shows_color
-    from ..runtime.providers.provider_options import parse_assignments
-
-    bounds = [MetricBound.parse(text) for text in requirements]
-    print_provider_choice(provider)
-    options = parse_assignments(provider_options)
-    results, labels = [], {}
-    for run in runs:  # one model is open at a time
-        model = TrainedModel.open(Path(run), provider, not unverified, data_roots, options)
-        results.append((run, model.evaluate(data, _print_notes)))
-        labels = model.figure_labels()
-    if format_ == "json":
-        documents = [{name: finite(metric) for name, metric in metrics.items()} for _, metrics in results]
-        runs_and_metrics = [{"run": run, "figures": document} for run, document in zip(runs, documents, strict=True)]
-        print_result(json.dumps(documents[0] if len(runs) == 1 else runs_and_metrics))
-    elif len(runs) == 1:
-        if data is None:
-            print_status(f"on the {escape_invisible(evaluated_data_text(model))}:")
-        print_result(evaluation_text(results[0][1], labels))
-    else:
-        numbers = [(run, numbers_only(metrics)) for run, metrics in results]
-        print_result(metrics_text(numbers, shows_color(sys.stdout), line_width(sys.stdout)))
-        if data is None:
-            print_status(OWN_DATA_NOTE)
-    failures = [failure for run, metrics in results for failure in check_metrics(run, metrics, bounds)]
-    if failures:
-        print_diagnostics(failures, "text")
-        sys.exit(EXIT_INVALID_INPUT)
 
 
 @click.command()

@@ -30,8 +30,9 @@ PORT_WITHOUT_LIVE = "--port has no effect without --live"
 @click.option(
     "-o",
     "--output",
-    metavar="FILE.html",
-    help="File to write; if omitted, report.html in the RUN folder, for several runs in the current folder.",
+    metavar="FILE",
+    help="File to write: the page, or its values as JSON if the name ends in .json; if omitted, report.html in the RUN "
+    "folder, for several runs in the current folder.",
 )
 @data_option(
     "Data to predict and to compare with; if omitted, each run's validation data, or else its test data.",

@@ -77,7 +77,8 @@ def _train(spec: str, options: TrainingOptions, workers: RayWorkers | None) -> i
         print_provider_choice(options.provider)
     run_in = bind(_train_in, options, lock, workers)
     if fold == ALL_FOLDS:
-        return train_all_folds(checked, changes, options.output, options.resume, quiet, run_in)
+        roots = (*options.data_roots, *_data_folders(options))
+        return train_all_folds(checked, changes, options.output, options.resume, quiet, roots, run_in)
     if fold is not None:
         checked, changes = with_fold(checked, fold), (*changes, fold_change(fold))
     output = options.output
@@ -121,10 +122,15 @@ def _train_in(
     for line in outcome.summary_lines():
         print_result(line)
     if options.report:
-        paths = [*file_names(options.data), *file_names(options.validation_data)]
-        named = [os.path.dirname(path) or "." for path in paths]
+        named = _data_folders(options)
         write_run_report(folder, (*options.data_roots, str(checked.folder), *named))
     return outcome
+
+
+def _data_folders(options: TrainingOptions) -> list[str]:
+    """The folders of the files in place of the spec's."""
+    paths = [*file_names(options.data), *file_names(options.validation_data)]
+    return [os.path.dirname(path) or "." for path in paths]
 
 
 def _print_placement(provider: str, placement: ProviderPlacement | None) -> None:

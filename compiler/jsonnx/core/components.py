@@ -171,6 +171,8 @@ class Component:
     """Whether the JSON object names its class under `type`; sections of a spec do not."""
     attributes: ClassVar[_AttributeTable] = _AttributeTable()
     """The attributes of the class, with inherited ones first."""
+    is_python_function: ClassVar[bool] = False
+    """Whether it stands for a Python function, which no JSON text can contain: its JSON is an entry in its place."""
     _declared: ClassVar[dict[str, Attribute]] = {}
     _attributes: ClassVar[dict[str, Attribute] | None] = None
     _codecs: ClassVar[dict[str, Codec] | None] = None

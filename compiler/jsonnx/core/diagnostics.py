@@ -101,7 +101,22 @@ def _location_text(item: Diagnostic | Note) -> str:
     return ":".join(str(part) for part in (item.file, item.line, item.column) if part is not None)
 
 
-class CompileError(Exception):
+class ShortTraceback:
+    """An exception whose message suffices: a notebook shows no line of this package."""
+
+    def _render_traceback_(self) -> list[str]:
+        """The lines that IPython shows in place of the traceback: where the program called, and the message."""
+        packages, calls = (__name__.partition(".")[0], "IPython", "contextlib"), []
+        traceback = getattr(self, "__traceback__", None)
+        while traceback is not None:
+            frame = traceback.tb_frame
+            if str(frame.f_globals.get("__name__")).partition(".")[0] not in packages:
+                calls.append(f"  line {traceback.tb_lineno} of {frame.f_code.co_filename}")
+            traceback = traceback.tb_next
+        return [*calls, f"{type(self).__name__}: {self}"]
+
+
+class CompileError(ShortTraceback, Exception):
     """The input is invalid; `diagnostics` lists all errors in it."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
@@ -112,7 +127,7 @@ class CompileError(Exception):
         return type(self), (self.diagnostics,), self.__dict__
 
 
-class UsageError(Exception):
+class UsageError(ShortTraceback, Exception):
     """The call or the environment is wrong: a missing file, provider or package, a bad option (exit status 2)."""
 
     def __init__(self, code: str, message: str, help: str | None = None) -> None:

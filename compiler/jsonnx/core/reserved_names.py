@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 LEARNING_RATE = "learning_rate"
-"""Input: the step size."""
+"""Input: the step size. Also the name in a history of that of the last step of an epoch."""
+LAST_LEARNING_RATE = "last_learning_rate"
+"""Output: the learning rate of the step before."""
 LOSS = "loss"
 """Output: the value that training minimizes."""
 LOSS_WEIGHT = "+loss_weight"
@@ -42,6 +44,11 @@ _EARLIER_BEST = "best/"
 def target_name(output: str) -> str:
     """Input: the target of an output."""
     return f"{output}/target"
+
+
+def network_value_name(output: str) -> str:
+    """Output: the network's own values of an output whose target is transformed."""
+    return f"+network/{output}"
 
 
 def sample_weight_name(output: str) -> str:
@@ -124,6 +131,17 @@ def state_change_name(state: str) -> str:
 def shard_result_name(shard: int, output: str) -> str:
     """Input of the graph that combines shards: an output of one shard."""
     return f"+{shard}/{output}"
+
+
+def schedule_steps_name(optimizer: int, attribute: str) -> str:
+    """State: a number of steps in the schedule of one of several optimizers, which the length of a training determines;
+    0 until a fit sets it."""
+    return f"{_SLOT}+{optimizer}/{attribute}" if optimizer else f"{_SLOT}{attribute}"
+
+
+def schedule_attribute(state: str) -> str:
+    """The attribute of a `schedule_steps_name`, with the number of the optimizer before it unless it is the first."""
+    return state.removeprefix(_SLOT)
 
 
 def slot_scope(weight: str) -> str:

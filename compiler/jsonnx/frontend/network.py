@@ -13,6 +13,8 @@ from ..core.types import ShapeError, TensorType, rank_help
 from ..layers import Layer
 from ..sections.lint_section import IgnoredFinding
 from ..sections.training_section import Training
+from ..training.losses.regression_losses import Quantile
+from ..training.target_form import TargetForm
 
 
 class BlockLayer(NamedTuple):
@@ -162,16 +164,20 @@ class Network:
         return tuple(call for call in self.calls if call.layer is not None and call.layer.adds_input)
 
     @cached_property
-    def normalized_outputs(self) -> tuple[str, ...]:
-        """The outputs whose targets are normalized: the network's own values are, and the model's are not."""
+    def target_forms(self) -> dict[str, TargetForm]:
+        """The outputs whose model's values differ from the network's own ones, because their targets are transformed or
+        normalized, or because they are quantiles."""
         training = self.training
-        setting = training.target.normalize if training is not None and training.target is not None else False
-        if training is None or setting is False:
-            return ()
-        losses = training.loss
-        chosen = self.outputs if setting is True else setting
-        with_loss = () if losses is None else losses if isinstance(losses, dict) else self.outputs
-        return tuple(name for name in self.outputs if name in chosen and name in with_loss)
+        if training is None or training.loss is None:
+            return {}
+        forms = {name: training.target_form(name) for name in self.outputs}
+        return {name: form for name, form in forms.items() if form is not None}
+
+    @cached_property
+    def quantiles(self) -> dict[str, tuple[float, ...]]:
+        """The quantiles on the last axis of outputs."""
+        losses = {} if self.training is None else {name: self.training.loss_of(name) for name in self.outputs}
+        return {name: loss.quantiles for name, loss in losses.items() if isinstance(loss, Quantile)}
 
     @cached_property
     def auxiliary_outputs(self) -> tuple[str, ...]:

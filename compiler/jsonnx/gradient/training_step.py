@@ -18,6 +18,7 @@ from ..core.reserved_names import (
     is_gradient_name,
     is_metric_sums_name,
     metric_sums_name,
+    network_value_name,
     output_loss_name,
     sample_weight_name,
     shard_result_name,
@@ -53,12 +54,13 @@ def with_loss(
     """
     g = Builder.extending(graph)
     g.expected_sizes = expected_sizes
-    results = dict(graph.outputs)
+    own_names = {*map(network_value_name, objective.target_forms)}
+    results = {name: value for name, value in graph.outputs.items() if name not in own_names}
     terms: list[Value] = []
     sample_weights: dict[str, Value] = {}
     scalings = {
-        output: TargetScaling.of(g, output, graph.outputs[output].type, ("training", "target"))
-        for output in objective.normalized_outputs
+        output: TargetScaling.of(g, output, graph.outputs[output].type, ("training", "target"), form)
+        for output, form in objective.target_forms.items()
     }
     with g.scope("loss", ("training", "loss")):
         for output, loss in objective.losses.items():
@@ -68,7 +70,9 @@ def with_loss(
                 sample_weights[output] = g.input(sample_weight_name(output), weight_type)
             prediction, loss_of_prediction = loss.before_activation(graph, graph.outputs[output])
             if output in scalings:
-                target, prediction = (scalings[output].normalized(g, value) for value in (target, prediction))
+                scaling, own = scalings[output], graph.outputs.get(network_value_name(output))
+                target = scaling.normalized(g, target)
+                prediction = scaling.normalized_output(g, prediction) if own is None else own
             term = loss_of_prediction.reduce(g, target, prediction, graph.masks.get(output), sample_weights.get(output))
             weight = objective.weights.get(output, 1.0)
             terms.append(term if weight == 1.0 else g.Mul(term, weight))
@@ -86,9 +90,11 @@ def with_loss(
     with g.scope("metrics", ("training", "metrics")):
         for name, (output, metric, is_weighted) in objective.metrics_by_name().items():
             target, prediction = g.inputs[target_name(output)], graph.outputs[output]
+            if not metric.takes_quantiles:
+                target, prediction = objective.losses[output].point_values(g, target, prediction)
             weights = sample_weights.get(output) if is_weighted else None
             counts = metric.counts(g, graph.masks.get(output), weights)
-            results[metric_sums_name(name)] = metric.statistics(g, target, prediction, counts)
+            results[metric_sums_name(name)] = metric.statistics(g, target, metric.decisions(g, prediction), counts)
     return g.graph(results)
 
 

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 
-from ..core.reserved_names import AVERAGE_SLOT, LEARNING_RATE, OPTIMIZER_SCOPE, STEP_COUNT
+from ..core.reserved_names import AVERAGE_SLOT, LAST_LEARNING_RATE, LEARNING_RATE, OPTIMIZER_SCOPE, STEP_COUNT
 from ..core.types import Dim, TensorType
 from ..ir import Builder, Graph, Parameter, State, Value, WeightUpdate
 from ..training.optimizers.optimizer import Optimizer
@@ -26,13 +26,16 @@ def trainable_parameters(g: Builder | Graph) -> list[Parameter]:
 
 
 def rate_graph(optimizer: Optimizer) -> Graph | None:
-    """The graph that computes the learning rate of the next step from the number of steps; None for a constant rate."""
+    """The graph that computes the learning rates of the next step and of the one before from the number of steps; None
+    for a constant rate."""
     schedule = optimizer.learning_rate
     if not isinstance(schedule, Schedule):
         return None
     g = Builder()
     with g.scope(OPTIMIZER_SCOPE, ("training", "optimizer")):
-        return g.graph({LEARNING_RATE: schedule.rate(g, _step_count(g))})
+        count, schedule = _step_count(g), _with_states(g, schedule)
+        last = schedule.rate(g, g.Max(g.Sub(count, 1), 0))
+        return g.graph({LEARNING_RATE: schedule.rate(g, count), LAST_LEARNING_RATE: last})
 
 
 def update_weights(
@@ -93,7 +96,7 @@ def _count_step(g: Builder, optimizer: Optimizer) -> Step:
     number = next_count = g.Add(count, 1)
     g.assign(count, next_count)
     if isinstance(schedule, Schedule):
-        rate = schedule.rate(g, count)
+        rate = _with_states(g, schedule).rate(g, count)
     assert rate is not None
     accumulated, is_update = optimizer.gradient_accumulation_steps or 1, None
     if accumulated > 1:
@@ -107,6 +110,14 @@ def _count_step(g: Builder, optimizer: Optimizer) -> Step:
     return Step(rate, count, number, accumulated, is_update, kept, overwrites)
 
 
+def _with_states(g: Builder, schedule: Schedule) -> Schedule:
+    """The schedule that reads the numbers of steps which the length of a training determines from states of the current
+    scope (`schedule_steps_name`)."""
+    states = {attribute: g.state(attribute, (), Constant(value=0), "int64") for attribute in schedule.relative_steps}
+    # Before a fit, a rate is finite, too.
+    return schedule.replace(**{attribute: g.Max(state, 1) for attribute, state in states.items()})
+
+
 def _step_count(g: Builder) -> State:
     return g.state(STEP_COUNT.rpartition("/")[2], (), Constant(value=0), "int64")
 
@@ -118,7 +129,7 @@ def _rate(g: Builder, optimizer: Optimizer, index: int, step: Step) -> Value:
         return step.rate
     first, own = optimizer.learning_rate, optimizer.optimizers[index].learning_rate
     if isinstance(own, Schedule):
-        return own.rate(g, step.count)
+        return _with_states(g, own).rate(g, step.count)
     return g.const(own) if isinstance(first, Schedule) else g.Mul(step.rate, own / first)
 
 

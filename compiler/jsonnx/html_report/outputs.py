@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.signature.thresholds import Threshold
 from ..training.metrics.metric_arithmetic import (
     Confusion,
     ScoreCuts,
@@ -54,13 +55,17 @@ class Predicted:
     labels: Sequence[str]
     """Names of the classes, or of the units."""
     has_probabilities: bool = False
-    threshold: float = 0.5
+    threshold: Threshold = 0.5
     """A class is predicted if its score exceeds this, unless EXCLUSIVE."""
 
     @property
     def class_indices(self) -> np.ndarray:
         """The predicted classes [rows]."""
-        return self.scores.argmax(-1) if self.kind is OutputKind.EXCLUSIVE else (self.scores > self.threshold) * 1
+        return (
+            self.scores.argmax(-1)
+            if self.kind is OutputKind.EXCLUSIVE
+            else (self.scores > np.asarray(self.threshold)) * 1
+        )
 
 
 def output_metrics(output: Predicted) -> dict[str, Any]:
@@ -133,7 +138,7 @@ def _multi_label_metrics(output: Predicted) -> dict[str, Any]:
     true, predicted = output.true.astype(bool), output.class_indices.astype(bool)
     curves = [_class_curves(true[:, index], output.scores[:, index]) for index in range(len(output.labels))]
     scores = confusion_of_labels(true, predicted)
-    shown = {
+    shown: dict[str, Any] = {
         "scores": {
             "accuracy of single labels": float((true == predicted).mean()),
             "samples with all labels right": float((true == predicted).all(1).mean()),
@@ -142,8 +147,12 @@ def _multi_label_metrics(output: Predicted) -> dict[str, Any]:
         },
         "classes": _class_rows(output.labels, scores),
         **_curve_metrics(curves, output.labels, scores.support),
-        "threshold": _threshold_metrics(cuts_of_scores(output.scores.ravel(), true.ravel()), output),
     }
+    if isinstance(output.threshold, tuple):
+        for row, threshold in zip(shown["classes"], output.threshold, strict=True):
+            row["threshold"] = threshold
+    else:
+        shown["threshold"] = _threshold_metrics(cuts_of_scores(output.scores.ravel(), true.ravel()), output)
     if output.has_probabilities:
         shown["calibration"] = calibration(true.ravel(), output.scores.ravel())._asdict()
     return rounded(shown)

@@ -14,6 +14,7 @@ from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.files.digests import records_digests
 from ..core.files.file_kinds import ONNX, other_kind_error
 from ..core.files.files import open_file
+from ..core.signature.thresholds import Threshold
 from ..frontend.json.json_reader import Source, read_text
 from ..frontend.text.formatter import format_source
 from .external_weights import require_own_weight_files, weights_folder
@@ -90,7 +91,7 @@ class ModelInfo:
         return {name: [str(label) for label in names] for name, names in items if isinstance(names, list)}
 
     @property
-    def thresholds(self) -> dict[str, float]:
+    def thresholds(self) -> dict[str, Threshold]:
         """The decision thresholds of outputs, if the metadata has them."""
         return thresholds_from(self.onnx_file.metadata)
 

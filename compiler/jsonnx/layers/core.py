@@ -71,6 +71,11 @@ class Embedding(Layer):
     embeddings_regularizer: Regularizer | None = attr(None, doc="Penalty on the embedding matrix.")
     embeddings_constraint: Constraint | None = attr(None, doc="Projection of the embedding matrix after every update.")
     mask_zero: bool = attr(False, doc=MASK_ZERO)
+    vectors: str | None = attr(
+        None,
+        doc="File with pretrained vectors (GloVe, word2vec or fastText) for the tokens of the StringLookup or "
+        "TextVectorization before the layer, with which training starts.",
+    )
     weights: tuple[tuple[float, ...], ...] | None = attr(None, doc="Initial embedding matrix.", unsupported=WEIGHTS)
     lora_rank: int | None = attr(None, doc="Rank of a low-rank adaptation.", unsupported=LORA)
     lora_alpha: float | None = attr(None, doc="Scale of a low-rank adaptation.", unsupported=LORA)

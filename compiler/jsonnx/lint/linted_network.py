@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -36,6 +36,8 @@ class DataFacts:
     """The least and the greatest number of some training samples, by input."""
     target_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """The same, by output."""
+    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The names of the classes in the training data, by output."""
 
 
 NO_FACTS = DataFacts()

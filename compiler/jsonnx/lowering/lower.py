@@ -9,6 +9,7 @@ from ..analysis.masks import Mask
 from ..analysis.shape_inference import TypedNetwork
 from ..core.diagnostics import Report
 from ..core.limits import MAX_CONSTANTS_BYTES, MAX_OPERATORS
+from ..core.reserved_names import network_value_name
 from ..core.types import BATCH, Dim, PaddingMask, ShapeError, Size, TensorType
 from ..frontend.network import Call
 from ..ir import Builder, Graph, Value
@@ -40,8 +41,10 @@ def lower(
     outputs: Sequence[str] | None = None,
     fed_names: Mapping[str, str] = {},
     expected_sizes: Mapping[str, int] = {},
+    further: Sequence[str] = (),
 ) -> Graph:
-    """Lowers a network to a graph with the network's outputs, or with the values named by `outputs`.
+    """Lowers a network to a graph with the network's outputs, or with the values named by `outputs`, and `further`
+    values.
 
     The element type `float_dtype` replaces float32 everywhere (float64 for checks that need its precision). Values in
     `fed_names` are not computed: they are inputs with the names that they map to. `expected_sizes` are the sizes of
@@ -78,11 +81,22 @@ def lower(
                     masks[mask] = lower_mask(g, call.layer, inputs, operands, mask.type, call.owner)
     if outputs is None:
         g.masks |= {name: masks[mask] for name, mask in flow.value_masks.items()}
-        for name in typed.network.normalized_outputs:
-            if has_scalable_type(typed.types[name]):
-                scaling = TargetScaling.of(g, name, values[name].type, typed.network.paths[name])
-                values[name] = scaling.denormalized(g, values[name])
-    return g.graph({name: values[name] for name in output_names})
+        results = _in_target_units(g, typed, {name: values[name] for name in output_names}, training)
+        return g.graph({name: values[name] for name in further} | results)
+    return g.graph({name: values[name] for name in (*further, *output_names)})
+
+
+def _in_target_units(g: Builder, typed: TypedNetwork, outputs: Mapping[str, Value], training: bool) -> dict[str, Value]:
+    """The outputs of a network in the units of their targets. In training, then its own values of those for which they
+    are no affine function, which the losses compare."""
+    results, own_values = dict(outputs), {}
+    for name, form in typed.network.target_forms.items():
+        if has_scalable_type(typed.types[name]):
+            scaling = TargetScaling.of(g, name, outputs[name].type, typed.network.paths[name], form)
+            results[name] = scaling.denormalized(g, outputs[name])
+            if training and not form.is_affine:
+                own_values[network_value_name(name)] = outputs[name]
+    return results | own_values
 
 
 def _with_float_dtype(type: TensorType, float_dtype: str) -> TensorType:

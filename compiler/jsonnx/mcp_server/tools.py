@@ -203,8 +203,8 @@ class Tools:
         its RUN folder."""
         options = [f"--data={self.folder.data(data)}"] if data is not None else []
         arguments = ["--format=json", *options, "--", self.folder.relative(model)]
-        metrics = json_of(await self._run("evaluate", arguments, seconds=LONG_SECONDS))
-        return {"figures": {name: shortened(metric) for name, metric in metrics.items()}}
+        metrics = dict(json_of(await self._run("evaluate", arguments, seconds=LONG_SECONDS)))
+        return {"data": metrics.pop("data"), "figures": {name: shortened(metric) for name, metric in metrics.items()}}
 
     async def predict(
         self, model: Model, data: Data, output: Output = None, offset: Offset = 0, limit: Limit = DEFAULT_ITEMS

@@ -22,6 +22,7 @@ from ..interop.file_slice import MIN_MAPPED_BYTES
 from ..interop.keras.export import NamedLayer, write_archive, write_weights_h5
 from ..runtime.session.weight_files import WeightsReport
 from ..training.numerics import EPSILON
+from ..training.target_form import MAX_LOG, TargetForm
 from .check.check import CheckedSpec, Spec, check_spec
 from .compile.compile import compile_checked
 from .compile.graphs import inference_graph
@@ -124,23 +125,43 @@ def to_keras(
 
 
 def with_rescaled_outputs(checked: CheckedSpec, weights: Mapping[str, np.ndarray]) -> CheckedSpec:
-    """The spec without its training, in which Rescaling layers restore the unit of normalized targets."""
-    normalized = checked.network.normalized_outputs
-    if not normalized or checked.flat is None:
+    """The spec without its training, in which further layers restore the unit of normalized and transformed targets.
+
+    Raises CompileError `not-exportable` for a transform that Keras has no layer for.
+    """
+    forms = checked.network.target_forms
+    if not forms or checked.flat is None:
         return checked
     document: Any = {key: value for key, value in checked.flat.document.items() if key not in ("training", "labels")}
     outputs: dict[str, str] = {}
     layers = list(document["layers"])
     taken = {*document["inputs"], *(call.name for call in checked.network.calls)}
-    for output in normalized:
-        scope = target_name(output)
-        deviation = np.maximum(np.sqrt(weights[f"{scope}/variance"]), np.float32(EPSILON))
-        name = next(name for number in count() if (name := f"{output}_rescaled{number or ''}") not in taken)
-        scale, offset = deviation.tolist(), weights[f"{scope}/mean"].tolist()
-        layers.append({"type": "Rescaling", "name": name, "from": output, "scale": scale, "offset": offset})
-        outputs[output] = name
+    for output, form in forms.items():
+        if form.transform == "yeo_johnson":
+            message = f"the model undoes the transform 'yeo_johnson' of {output!r}, which Keras has no layer for"
+            help = 'export a network whose targets have the transform "log" or "log1p", or none'
+            report = checked.new_report()
+            report.add("not-exportable", ("training", "target", "transform"), message, help=help)
+            raise CompileError(report)
+        source = output
+        for entry in _restoring_layers(output, form, weights):
+            name = next(name for number in count() if (name := f"{output}_rescaled{number or ''}") not in taken)
+            taken.add(name)
+            layers.append(entry | {"name": name, "from": source})
+            outputs[output] = source = name
     names = [outputs.get(name, name) for name in checked.network.outputs]
     return check_spec(document | {"layers": layers, "outputs": names})
+
+
+def _restoring_layers(output: str, form: TargetForm, weights: Mapping[str, np.ndarray]) -> Iterator[dict[str, Any]]:
+    """The layers from the network's own values to those in the unit of the target, without names and sources."""
+    scope = target_name(output)
+    if form.is_normalized:
+        deviation = np.maximum(np.sqrt(weights[f"{scope}/variance"]), np.float32(EPSILON))
+        yield {"type": "Rescaling", "scale": deviation.tolist(), "offset": weights[f"{scope}/mean"].tolist()}
+    if form.transform is not None:
+        yield {"type": "ops.minimum", "x2": MAX_LOG}
+        yield {"type": "ops.exp" if form.transform == "log" else "ops.expm1"}
 
 
 def export_keras_model(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import nan
@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from ..core.date_formats import FormatName
 from ..core.files.spec_source import NO_SPEC, SpecSource
-from ..core.reserved_names import LOSS, is_added_loss_name, is_slot_name, metric_sums_name, output_loss_name
+from ..core.reserved_names import (
+    LOSS,
+    is_added_loss_name,
+    is_slot_name,
+    metric_sums_name,
+    output_loss_name,
+    schedule_steps_name,
+)
 from ..core.types import TensorType
 from ..data.samples.data_spec import DataSpec, make_data_spec
 from ..sections.training_section import Training
+from ..training.optimizers.schedules import Schedule
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,6 +63,17 @@ class AdaptTask:
     """Computes the states, by their names within the layer, from the layer's inputs, one array per batch."""
     graph: Graph
     """Computes the layer's input."""
+
+
+@dataclass(frozen=True, eq=False)
+class VectorTask:
+    """An embedding that starts with the vectors of tokens, once these are learned from the data."""
+
+    weight: str
+    vocabulary: str
+    """The state with the tokens."""
+    read: Callable[[Sequence[str], SpecSource], tuple[np.ndarray, np.ndarray]]
+    """The indices of the tokens that have a vector, and their vectors."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +127,8 @@ class TrainingPlan:
     seed: int = 0
     rate_graph: Graph | None = None
     """Computes the learning rate of the next step from the number of steps; None if it is a constant."""
+    vector_tasks: tuple[VectorTask, ...] = ()
+    """The embeddings that start with vectors of a file, for tokens that are learned from the data."""
     adapt_tasks: tuple[AdaptTask, ...] = ()
     """The states that layers learn from the data before the first step, in topological order of the layers."""
     augmented_inputs: tuple[AugmentedInput, ...] = ()
@@ -148,6 +169,18 @@ class TrainingPlan:
         """The learning rate that steps read; NaN for a schedule, which steps compute themselves."""
         rate = self.training.optimizer.learning_rate
         return rate if isinstance(rate, float) else nan
+
+    @cached_property
+    def schedule_states(self) -> tuple[str, ...]:
+        """The states with numbers of steps of schedules that the length of a fit determines."""
+        optimizers = enumerate(self.training.optimizer.optimizers)
+        schedules = ((index, optimizer.learning_rate) for index, optimizer in optimizers)
+        return tuple(
+            schedule_steps_name(index, attribute)
+            for index, schedule in schedules
+            if isinstance(schedule, Schedule)
+            for attribute in schedule.relative_steps
+        )
 
     @property
     def buckets_by_length(self) -> bool:

@@ -17,11 +17,18 @@ from ..core.fixes import Suggestion
 from ..core.types import TensorType
 from ..training.losses.losses import BinaryLoss, CategoricalLoss, Loss, SparseCategoricalCrossentropy
 from ..training.losses.margin_losses import CategoricalHinge
+from .label_sets import label_set_outputs
 
 BALANCED: Literal["balanced"] = "balanced"
 """Weights that give all classes of the training data the same total weight: `samples / (classes * count)`."""
 
 MAX_LISTED_CLASSES = 10
+
+SEVERAL_LABELS_HELP = (
+    'for rare labels, choose a threshold for each: "threshold": {"maximize": "f1", "by_label": true}; and the loss '
+    '{"type": "binary_focal_crossentropy", "apply_class_balancing": true, "alpha": 0.75} counts the labels of a sample '
+    "three times as much as those that it lacks"
+)
 
 ClassWeights = Literal["balanced"] | Mapping[Any, float]
 
@@ -100,6 +107,9 @@ def _output_errors(name: Any, weights: Any, outputs: Mapping[str, WeightedClasse
 
 def _no_classes(name: str, path: tuple[str, ...], output: WeightedClasses) -> ClassWeightError:
     message = f"{output.loss.type_name} has no classes for the output {name!r}, and class_weight needs some"
+    if label_set_outputs({name: output.output}, {name: output.loss}):
+        message = f"a sample may have several labels of {name!r}, and class_weight is for classes of which it has one"
+        return ClassWeightError("loss-mismatch", path, message, SEVERAL_LABELS_HELP)
     return ClassWeightError("loss-mismatch", path, message, "give the samples weights instead: sample_weight")
 
 

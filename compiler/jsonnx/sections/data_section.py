@@ -146,6 +146,11 @@ class DataSection(Section):
     separator: Literal[",", ";", "\t", "|", " "] | None = attr(
         None, doc="Separator of the columns in .csv and .tsv files; null for a comma in .csv and a tab in .tsv."
     )
+    label_separator: str | None = attr(
+        None,
+        doc="Mark between the labels in a column of texts such as `news;sport`, the target of an output with a sigmoid "
+        "for each label; null for lists of labels, such as those of JSON and Parquet.",
+    )
     decimal: Literal[".", ","] = attr(".", doc="Decimal mark of the numbers in .csv and .tsv files.")
     thousands: Literal[",", ".", " ", "'"] | None = attr(
         None,

@@ -16,9 +16,12 @@ SEARCH_STEPS = 80
 def best_threshold(probabilities: Array, targets: Array, section: ThresholdSection) -> float:
     """The threshold that maximizes the metric of the section, halfway between two probabilities of the samples.
 
-    Of equally good ones, the closest to 0.5. If no threshold reaches a least precision or recall, it is ignored.
+    Of equally good ones, the closest to 0.5, as without positive targets. If no threshold reaches a least precision or
+    recall, it is ignored.
     """
     scores, positive = np.asarray(probabilities, np.float64).ravel(), np.asarray(targets).ravel() != 0
+    if not positive.any():
+        return 0.5
     levels, confusion = cuts_of_scores(scores, positive, np.ones(scores.size))
     cuts = (np.append(0.0, levels) + np.append(levels, 1.0)) / 2
     metrics = _metric(confusion, section.maximize)[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from ..core.components import (
     ArrayCodec,
@@ -22,6 +22,7 @@ from ..core.components import (
 from ..training.losses.losses import LOSSES, Loss
 from ..training.metrics.metrics import Metric, MetricCodec
 from ..training.optimizers.optimizer import Optimizer
+from ..training.target_form import TargetForm, TransformName
 from .class_weights import BALANCED, has_weights_by_output
 from .data_section import DataSection
 from .distributed_section import DistributedSection
@@ -77,14 +78,28 @@ OutputChoice = Annotated[
 """Whether all outputs are meant, or a list of them."""
 
 
+TRANSFORM_CODEC = ScalarCodec(type="string", enum=list(get_args(TransformName)))
+TransformChoice = Annotated[
+    TransformName | dict[str, TransformName] | None,
+    NullableCodec(UnionCodec((is_string, TRANSFORM_CODEC), (lambda value: True, DictCodec(TRANSFORM_CODEC)))),
+]
+"""The transform of all targets, or those of some outputs."""
+
+
 class TargetSection(Section):
     """How the loss sees the targets."""
 
+    transform: TransformChoice = attr(
+        None,
+        doc="Function of the targets that the losses compare with the network's values: `log`, `log1p` (the logarithm "
+        "of 1 + target) or `yeo_johnson`, whose exponent is learned from the training data; by output name if only "
+        "some have one. The model computes the inverse, and the metrics have the unit of the targets.",
+    )
     normalize: OutputChoice = attr(
         False,
         doc="Whether the losses compare standardized targets and outputs, or a list of the outputs for which they do. "
-        "Mean and variance of the targets are learned from the training data; the model and the metrics have the unit "
-        "of the targets.",
+        "Mean and variance of the targets, after a transform, are learned from the training data; the model and the "
+        "metrics have the unit of the targets.",
     )
 
 
@@ -141,26 +156,47 @@ class TimeLimitSection(Section):
         return self.seconds + 60 * self.minutes + 3600 * self.hours
 
 
+def is_number(value: Json) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def is_by_label(value: Json) -> bool:
+    """Whether a value of `threshold` has thresholds by label: a ThresholdSection has a text."""
+    return isinstance(value, dict) and bool(value) and all(map(is_number, value.values()))
+
+
 class ThresholdSection(Section):
     """How the threshold of sigmoid outputs is chosen on the validation data after training."""
 
     maximize: Literal["f1", "f2", "accuracy", "balanced_accuracy", "mcc", "precision", "recall"] = attr(
         doc="Metric that the threshold maximizes; `mcc` is Matthews' correlation coefficient."
     )
+    by_label: bool = attr(
+        False,
+        doc="Whether a threshold is chosen for each label of an output with several labels, rather than one for all.",
+    )
     min_precision: float | None = attr(None, doc="Least precision, if any threshold reaches it.", minimum=0, maximum=1)
     min_recall: float | None = attr(None, doc="Least recall, if any threshold reaches it.", minimum=0, maximum=1)
 
 
-Threshold = Annotated[
-    float | ThresholdSection | None,
+class LabelThresholdsCodec(DictCodec):
+    """Thresholds by label, at least one."""
+
+    def schema(self) -> dict[str, Json]:
+        return super().schema() | {"minProperties": 1}
+
+
+ThresholdChoice = Annotated[
+    float | dict[str, float] | ThresholdSection | None,
     NullableCodec(
         UnionCodec(
-            (lambda value: isinstance(value, (int, float)), NumberCodec()),
+            (is_number, NumberCodec()),
+            (is_by_label, LabelThresholdsCodec(NumberCodec())),
             (lambda value: True, SectionCodec(ThresholdSection)),
         )
     ),
 ]
-"""A threshold, or how it is chosen."""
+"""A threshold, several by label, or how they are chosen."""
 
 ALL_LAYERS = ("*",)
 """The pattern that matches all layers."""
@@ -260,10 +296,10 @@ class Training(Section):
     trackers: tuple[Tracker, ...] = attr(
         (), doc="Trackers that `jsonnx train` sends losses and metrics to, each type at most once."
     )
-    threshold: Threshold = attr(
+    threshold: ThresholdChoice = attr(
         None,
-        doc="Probability above which a sigmoid output predicts a class, or an object that says what it maximizes on "
-        "validation data. The model keeps it; 0.5 if null.",
+        doc="Probability above which a sigmoid output predicts a class, an object with such numbers by label (others "
+        "have 0.5), or one that says what they maximize on validation data. The model keeps them; 0.5 if null.",
         above=0,
         below=1,
     )
@@ -298,3 +334,20 @@ class Training(Section):
         if self.loss_scale is None and self.precision == "mixed_float16":
             return LossScaleSection(initial_scale=INITIAL_SCALE, dynamic_growth_steps=GROWTH_STEPS)
         return self.loss_scale
+
+    def loss_of(self, output: str) -> Loss | None:
+        """The loss of an output; None if it has none."""
+        return self.loss.get(output) if isinstance(self.loss, dict) else self.loss
+
+    def target_form(self, output: str) -> TargetForm | None:
+        """What the loss of an output compares; None if it is the target itself, and the output."""
+        loss, target = self.loss_of(output), self.target
+        if loss is None:
+            return None
+        transform, normalize = (None, False) if target is None else (target.transform, target.normalize)
+        form = TargetForm(
+            transform.get(output) if isinstance(transform, dict) else transform,
+            normalize if isinstance(normalize, bool) else output in normalize,
+            loss.has_quantiles,
+        )
+        return None if form == TargetForm(None, False) else form

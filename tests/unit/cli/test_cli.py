@@ -431,9 +431,11 @@ def test_a_network_with_several_inputs_and_outputs(work_folder: Path) -> None:
     for name in ("csv", "npz"):
         jsonnx("train", f"{name}.json", "-o", name, "--quiet")
     assert Path("csv/weights.safetensors").read_bytes() == Path("npz/weights.safetensors").read_bytes()
-    metrics = json.loads(jsonnx("evaluate", "csv", "--format", "json").stdout)
+    metrics, of_arrays = (json.loads(jsonnx("evaluate", name, "--format", "json").stdout) for name in ("csv", "npz"))
+    assert metrics.pop("data")["files"] == ["d.csv"]
+    assert of_arrays.pop("data")["files"] == ["d.npz"]
     assert list(metrics) == ["loss", "price_loss", "state_loss", "state_accuracy"]
-    assert metrics == json.loads(jsonnx("evaluate", "npz", "--format", "json").stdout)
+    assert metrics == of_arrays
     assert metrics["loss"] == pytest.approx(metrics["price_loss"] + 2 * metrics["state_loss"])
     lines = jsonnx("predict", "csv", "--data", "d.csv").stdout.splitlines()
     assert lines[0] == "price,state,state: bad,state: good"

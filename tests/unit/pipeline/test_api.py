@@ -189,7 +189,7 @@ def test_fit_and_evaluate_read_the_data_of_the_spec(tmp_path: Path) -> None:
     (tmp_path / "s.json").write_text(json.dumps({**LINE, "training": {**LINE["training"], "data": data, "epochs": 4}}))
     trainer = jsonnx.Trainer(tmp_path / "s.json")
     history = trainer.fit()
-    assert list(history.history) == ["loss", "val_loss"]
+    assert list(history.history) == ["loss", "val_loss", "learning_rate"]
     assert len(history.epoch) == 4
     assert trainer.evaluate()["loss"] > 0
 

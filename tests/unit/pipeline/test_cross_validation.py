@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from math import inf, nan
 from pathlib import Path
@@ -67,6 +68,75 @@ def test_all_folds_have_runs_and_their_metrics_a_mean_and_a_standard_deviation()
     assert "standard deviation" in shown
     command("train", "spec.json", "-o", "all", "--fold", "all", "--quiet", "--resume")
     assert json.loads(Path("all/folds.json").read_text()) == document
+
+
+def test_predictions_out_of_fold_are_in_the_order_of_the_rows_and_give_the_pooled_metrics() -> None:
+    command("train", "spec.json", "-o", "all", "--fold", "all", "--quiet")
+    with open("all/out_of_fold.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    numbers = [int(row["row"]) - 1 for row in rows]
+    assert numbers == sorted({*numbers})
+    assert list(rows[0]) == ["row", "fold", "target: y", "y"]
+    targets, predicted = (np.array([float(row[name]) for row in rows]) for name in ("target: y", "y"))
+    np.testing.assert_allclose(targets, (X @ [[1.0], [-2.0]])[numbers, 0], rtol=1e-6)
+    document = json.loads(command("evaluate", "all", "--format", "json").stdout)
+    assert document["out_of_fold"]["mae"] == pytest.approx(np.abs(targets - predicted).mean(), rel=1e-5)
+    assert [fold["data"]["samples"] for fold in document["folds"]] == [
+        sum(row["fold"] == str(fold) for row in rows) for fold in range(3)
+    ]
+    for fold, evaluated in enumerate(document["folds"]):
+        split, single = evaluated["data"], f"all/fold-{fold}"
+        assert (split["split"], split["fold"]) == ("validation", fold)
+        alone = json.loads(command("evaluate", single, "--split", "validation", "--format", "json").stdout)
+        assert alone == {"data": split, **evaluated["figures"]}
+        session = jsonnx.Session(f"{single}/model.onnx")
+        own = [index for index, row in enumerate(rows) if row["fold"] == str(fold)]
+        np.testing.assert_allclose(session.run({"x": X[np.array(numbers)[own]]})["y"][:, 0], predicted[own], rtol=1e-5)
+
+
+def test_all_folds_are_evaluated_on_the_same_rows_without_metrics_out_of_fold() -> None:
+    command("train", "spec.json", "-o", "all", "--fold", "all", "--quiet")
+    result = command("evaluate", "all", "--split", "test")
+    assert result.stderr == "on the test part of data.npz, 20 rows:\n"
+    assert [line.split("  ")[0] for line in result.stdout.splitlines()[2:]] == [
+        *(f"fold {fold}" for fold in range(3)),
+        "mean",
+        "standard deviation",
+    ]
+    command("evaluate", "all", "--require", "mae<1e-9", status=1)
+    for arguments in (["report"], ["compare"], ["predict", "--data", "data.npz"]):
+        error = command(*arguments, "all", status=2).stderr
+        assert "a folder with the runs of all folds" in error
+        assert "name a run, such as 'all/fold-0'" in error
+
+
+def test_predictions_of_windows_are_in_the_order_of_their_last_rows() -> None:
+    table = [{"shop": number % 3, "day": number // 3, "sales": number} for number in range(90)]
+    with open("shops.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, table[0])
+        writer.writeheader()
+        writer.writerows(table)
+    data = {"train": "shops.csv", "x": ["sales"], "y": "sales", "split": {"folds": 2, "group": "shop"}}
+    data["windows"] = {"length": 3, "by": "shop", "time": "day"}
+    layers = [{"type": "Flatten"}, {"type": "Dense", "name": "next", "units": 1}]
+    training = SPEC["training"] | {"data": data, "restore_best_weights": False, "early_stopping": None}
+    document = {"inputs": {"x": {"shape": [3, 1]}}, "layers": layers, "training": training}
+    Path("windows.json").write_text(json.dumps(document))
+    command("train", "windows.json", "-o", "all", "--fold", "all", "--quiet")
+    with open("all/out_of_fold.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    numbers = [int(row["row"]) - 1 for row in rows]
+    assert numbers == list(range(6, 87))
+    assert [float(row["target: next"]) for row in rows] == [number + 3 for number in numbers]
+    assert all(row["fold"] == rows[number % 3]["fold"] for number, row in zip(numbers, rows, strict=True))
+
+
+def test_there_are_no_predictions_out_of_fold_of_other_validation_data_and_of_sequences() -> None:
+    np.savez("other.npz", x=X, y=X @ [[1.0], [-2.0]])
+    shown = command("train", "spec.json", "-o", "all", "--fold", "all", "--validation-data", "other.npz").stderr
+    assert "out_of_fold.csv is not written, since --validation-data replaces" in shown
+    assert not Path("all/out_of_fold.csv").exists()
+    assert "out_of_fold" not in json.loads(command("evaluate", "all", "--format", "json").stdout)
 
 
 @pytest.mark.parametrize(

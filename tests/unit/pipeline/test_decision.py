@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import jsonnx
 import numpy as np
 import pytest
+from jsonnx.backend import thresholds_from
+from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.compile.output_classes import output_classes
 from jsonnx.pipeline.predict.predict import Reports, predict
 from jsonnx.pipeline.predict.predictor import PredictOptions
 from jsonnx.pipeline.run.trained_model import TrainedModel
@@ -170,3 +174,78 @@ def test_the_temperature_minimizes_the_loss(targets: np.ndarray, activation: str
 def test_validation_data_are_needed(training: dict[str, Any]) -> None:
     with pytest.raises(jsonnx.CompileError, match="is chosen on validation data, and there are none"):
         jsonnx.Trainer(spec(**training)).fit(*samples())
+
+
+# -- several labels ----------------------------------------------------------------------------------------------------
+
+TAGS = {"type": "Dense", "name": "tags", "units": 3, "activation": "sigmoid"}
+LABELED = [{"type": "f1_score", "threshold": 0.5}, "binary_accuracy", "precision", "recall"]
+
+
+def labeled_spec(threshold: Any, **training: Any) -> dict[str, Any]:
+    document = spec(**{"metrics": LABELED, "threshold": threshold, **training})
+    return document | {"layers": [TAGS], "labels": ["a", "b", "c"]}
+
+
+def labeled_samples() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 3)).astype("float32")
+    return x, (x + rng.normal(size=x.shape) > [0.0, 1.0, 2.0]).astype("float32")
+
+
+def test_each_label_gets_the_threshold_that_is_best_for_it() -> None:
+    trainer, (x, y) = jsonnx.Trainer(labeled_spec({"maximize": "f1", "by_label": True})), labeled_samples()
+    trainer.fit(x, y, validation_data=(x, y), epochs=20)
+    chosen, predicted = trainer.thresholds["tags"], trainer.predict(x)
+    section = ThresholdSection(maximize="f1")
+    assert chosen == tuple(best_threshold(predicted[:, index], y[:, index], section) for index in range(3))
+    measured = trainer.evaluate(x, y)
+    holds = predicted > np.float32(chosen)
+    precision, recall = (holds * y).sum(0) / holds.sum(0), (holds * y).sum(0) / y.sum(0)
+    assert measured["f1_score"] == pytest.approx(2 * precision * recall / (precision + recall))
+    assert measured["binary_accuracy"] == pytest.approx((holds == y).mean())
+    assert measured["precision"] == pytest.approx((holds * y).sum() / holds.sum())
+    labels = json.loads(trainer.model().labels_file or b"{}")
+    assert labels["tags"]["threshold"] == np.float32(chosen).astype(float).tolist()
+
+
+def test_a_label_without_positive_samples_keeps_the_usual_threshold() -> None:
+    assert best_threshold(np.array([0.1, 0.2]), np.zeros(2), ThresholdSection(maximize="f1")) == 0.5
+
+
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_thresholds_are_given_by_label(from_logits: bool) -> None:
+    document = labeled_spec({"a": 0.25, "c": 0.75})
+    if from_logits:
+        document["layers"] = [{"type": "Dense", "name": "tags", "units": 3}]
+        document["training"] |= {"loss": {"type": "binary_crossentropy", "from_logits": True}, "metrics": []}
+    metadata = {entry.key: entry.value for entry in jsonnx.compile(document).proto.metadata_props}
+    classes = output_classes(check_spec(document), None, thresholds_from(metadata))["tags"]
+    assert classes.shown_threshold == {"a": 0.25, "b": 0.5, "c": 0.75}
+    array = np.array([[0.3, 0.4, 0.7], [0.2, 0.6, 0.8]], np.float32)
+    array = np.log(array / (1 - array)) if from_logits else array
+    assert classes.predicted(array) == [["a"], ["b", "c"]]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "message"),
+    [
+        ({"a": 0.3, "d": 0.4}, "there is no label 'd'"),
+        ({"a": 1.5}, "'a' must be less than 1, got 1.5"),
+        ({"a": "x"}, "expected a number for 'a'"),
+        ({"by_label": True}, "'threshold' needs the key 'maximize'"),
+    ],
+)
+def test_thresholds_of_labels_are_checked(threshold: Any, message: str) -> None:
+    assert message in str(check_spec(labeled_spec(threshold)).diagnostics[0])
+
+
+def test_one_label_has_no_thresholds_by_label() -> None:
+    (found,) = check_spec(spec(threshold={"maximize": "f1", "by_label": True})).diagnostics[:1]
+    assert "no output has several" in found.message
+
+
+def test_weights_of_classes_are_refused_for_labels() -> None:
+    (found,) = check_spec(labeled_spec(None, class_weight="balanced")).diagnostics
+    assert "a sample may have several labels of 'tags'" in found.message
+    assert '"by_label": true' in str(found.help)

@@ -71,7 +71,7 @@ def test_columns_become_inputs_by_what_they_are() -> None:
         **{"price in $": RANDOM.integers(0, 1000, count)},
         rooms=RANDOM.integers(1, 6, count),
         city=RANDOM.choice(["Bonn", "Kiel", ""], count),
-        street=[f"street {number}" for number in RANDOM.integers(0, 60, count)],
+        street=[f"street {index % 110}" for index in range(count)],
         note=[" ".join(RANDOM.choice(words, 6)) for _ in range(count)],
         gap=["" if index == 7 else index**2 for index in range(count)],
         day=[f"2026-01-{index % 28 + 1:02}" for index in range(count)],
@@ -161,25 +161,46 @@ def test_each_target_is_predicted_and_none_is_an_input(
 
 
 LISTS = [["money"], ["money", "sport"], [], ["art"], ["sport", "art"], ["sport"]] * 10
-TWICE = '--target art --target money --target sport; in the spec: "y": ["art", "money", "sport"]'
 
 
-@pytest.mark.parametrize("form", ["python", "semicolon", "jsonl", "parquet"])
-def test_a_target_of_several_labels_is_an_error_that_says_what_to_write(form: str) -> None:
+@pytest.mark.parametrize("form", ["python", ";", "|", "jsonl", "parquet"])
+def test_a_column_of_several_labels_is_one_target(form: str) -> None:
     numbers = RANDOM.normal(size=60).tolist()
     if form == "jsonl":
         rows = [json.dumps({"n": number, "tags": tags}) for number, tags in zip(numbers, LISTS, strict=True)]
         Path("table.jsonl").write_text("\n".join(rows) + "\n")
     elif form == "parquet":
         pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
-        parquet.write_table(pa.table({"n": numbers, "tags": LISTS}), "table.parquet")
+        parquet.write_table(pa.table({"n": numbers, "tags": [tags or None for tags in LISTS]}), "table.parquet")
     else:
-        tags = [f'"{labels}"' if form == "python" else ";".join(labels) for labels in LISTS]
+        tags = [f'"{labels}"' if form == "python" else form.join(labels) for labels in LISTS]
         write_csv("table.csv", n=numbers, tags=tags)
     (file,) = Path().glob("table.*")
-    error = jsonnx("init", str(file), "--target", "tags", status=2).stderr
-    assert "error[bad-target]: the target 'tags' has several labels in a row" in error
-    assert (TWICE if file.suffix == ".csv" else "--target LABEL_1 --target LABEL_2 ...") in error
+    spec = initial(str(file), "--target", "tags")
+    assert spec["labels"] == ["art", "money", "sport"]
+    assert spec["layers"][-1] | {"units": 3, "activation": "sigmoid"} == spec["layers"][-1]
+    training = spec["training"]
+    assert training["data"].get("label_separator") == (form if form in ";|" else None)
+    assert [metric.get("name", metric["type"]) for metric in training["metrics"]][-1] == "f1_by_label"
+    jsonnx("train", "made.json", "-o", "run", "--quiet", "--set", "training.epochs=1")
+    jsonnx("predict", "run", "--data", str(file), "-o", f"p{file.suffix}", "--id", "n")
+    jsonnx("evaluate", "run", "--data", f"p{file.suffix}")
+
+
+def test_many_rows_with_labels_get_a_threshold_for_each() -> None:
+    columns = {"n": RANDOM.normal(size=600), "tags": [";".join(labels) for labels in LISTS * 10]}
+    write_csv("table.csv", **columns)
+    assert initial("table.csv", "--target", "tags")["training"]["threshold"] == {"maximize": "f1", "by_label": True}
+    write_csv("table.csv", **columns | {"tags": [text or "none" for text in columns["tags"]]})
+    spec = initial("table.csv", "--target", "tags", "--task", "classification")
+    assert spec["layers"][-1]["activation"] == "softmax"
+
+
+def test_lists_that_are_no_labels_are_no_target() -> None:
+    lists = [[0.5], [0.25, 1.5], []] * 20
+    rows = [json.dumps({"n": n, "tags": tags}) for n, tags in zip(range(60), lists, strict=True)]
+    Path("table.jsonl").write_text("\n".join(rows) + "\n")
+    assert "has lists that are neither" in jsonnx("init", "table.jsonl", "--target", "tags", status=2).stderr
 
 
 @pytest.mark.parametrize("separator", [", ", ";", "|"])
@@ -256,7 +277,46 @@ def test_more_rows_are_validated_and_those_that_are_sorted_are_split() -> None:
     write_csv("random.csv", a=RANDOM.normal(size=600), y=RANDOM.normal(size=600))
     spec = initial("random.csv", "--target", "y")
     assert spec["training"]["data"]["validation_split"] > 0
-    assert "kernel_regularizer" not in spec["layers"][-1]
+    assert "reduce_on_plateau" in spec["training"]
+    assert spec["layers"][-1]["kernel_regularizer"] == {"type": "L2", "l2": round(5 / 600, 4)}
+
+
+def test_numbers_of_more_rows_also_become_waves() -> None:
+    gaps = ["" if index % 9 == 0 else index % 50 for index in range(1200)]
+    columns = {"a": RANDOM.normal(size=1200), "gap": gaps, "city": RANDOM.choice(["Bonn", "Kiel"], 1200)}
+    write_csv("table.csv", **columns, y=RANDOM.normal(size=1200))
+    spec = initial("table.csv", "--target", "y")
+    layers = {layer["name"]: layer for layer in spec["layers"]}
+    assert layers["scaled_numbers"]["from"] == ["a_scaled", "gap_scaled"]
+    assert layers["frequencies"]["from"] == "scaled_numbers"
+    assert layers["hidden_1"]["from"] == "features_and_waves"
+    assert layers["wide_and_deep"]["from"][0] == "features"  # the linear path reads no waves
+    assert layers["hidden_2"]["units"] > 32
+    package.Trainer("made.json").fit(epochs=1)
+    write_csv("texts.csv", city=columns["city"], y=RANDOM.normal(size=1200))
+    assert "EinsumDense" not in types(initial("texts.csv", "--target", "y"))
+
+
+def test_a_rare_class_gets_a_threshold_and_a_smaller_network() -> None:
+    for share, is_rare in ((0.03, True), (0.4, False)):
+        y = ["yes" if index < 6_000 * share else "no" for index in range(6_000)]
+        write_csv("table.csv", a=RANDOM.normal(size=6_000), y=RANDOM.permutation(y))
+        spec = initial("table.csv", "--target", "y")
+        assert ("threshold" in spec["training"]) == is_rare
+        assert (spec["training"]["data"].get("split", {}).get("stratify") == "y") == is_rare
+        assert ({"type": "auc", "num_thresholds": None} in spec["training"]["metrics"]) == is_rare
+        assert ("hidden_2" in {layer["name"] for layer in spec["layers"]}) != is_rare
+    y = ["yes" if index < 60 else "no" for index in range(3_000)]
+    write_csv("table.csv", a=RANDOM.normal(size=3_000), y=RANDOM.permutation(y))
+    training = initial("table.csv", "--target", "y")["training"]
+    assert not training.keys() & {"threshold", "early_stopping"}  # too few for validation
+    jsonnx("train", "made.json", "-o", "run", "--quiet", "--set", "training.epochs=1")
+
+
+def test_counts_of_which_some_are_rare_are_numbers() -> None:
+    counts = np.repeat([0, 1, 2, 3], [300, 200, 80, 3])
+    assert recognise("calls", counts, True).kind == "number"
+    assert recognise("calls", counts[counts < 3], True).kind == "code"
 
 
 def test_data_in_another_folder_are_named_with_the_option_that_allows_them() -> None:

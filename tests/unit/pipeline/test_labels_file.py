@@ -30,11 +30,15 @@ def spec(layer: dict[str, Any], training: dict[str, Any] | None = None, labels: 
     [
         (spec(SOFTMAX, None, ["a", "b", "c"]), {"kind": "one_of_many", "labels": ["a", "b", "c"]}),
         (spec(FEW, BINARY, ["a", "b", "c"]), {"kind": "multi_label", "labels": ["a", "b", "c"], "threshold": 0.5}),
+        (
+            spec(FEW, BINARY | {"threshold": {"c": 0.25}}, ["a", "b", "c"]),
+            {"kind": "multi_label", "labels": ["a", "b", "c"], "threshold": [0.5, 0.5, 0.25]},
+        ),
         (spec(SIGMOID, BINARY, ["no", "ja"]), {"kind": "binary", "labels": ["no", "ja"], "threshold": 0.5}),
         (spec(SIGMOID, BINARY | {"threshold": 0.25}), {"kind": "binary", "labels": ["0", "1"], "threshold": 0.25}),
         (spec({"units": 1}, LOGITS, ["no", "ja"]), {"kind": "binary", "labels": ["no", "ja"], "threshold": 0.0}),
     ],
-    ids=["softmax", "several labels", "sigmoid", "threshold without labels", "logits"],
+    ids=["softmax", "several labels", "thresholds by label", "sigmoid", "threshold without labels", "logits"],
 )
 def test_the_file_says_how_classes_follow_from_numbers(document: Any, expected: Any, tmp_path: Path) -> None:
     compile(document).save(tmp_path / "a.b.onnx")

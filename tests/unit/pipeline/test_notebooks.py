@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jsonnx import Run, Trainer, UsageError, compile
+from jsonnx import CompileError, Run, Trainer, UsageError, compile
 from jsonnx.pipeline.compile.plot_network import (
     MAX_DRAWN_LAYERS,
     DiagramNode,
@@ -64,7 +64,7 @@ def a_run(folder: Path) -> Run:
 def test_notebooks_show_tables(tmp_path: Path) -> None:
     trainer = Trainer(RESIDUAL)
     untrained = Cells(trainer._repr_html_()).texts
-    assert untrained[:5] == [repr(trainer), "layer", "type", "output", "parameters"]
+    assert untrained[:5] == [f"Untrained {repr(trainer)[1:-1]}", "layer", "type", "output", "parameters"]
     assert untrained[-4:-1] == ["y", "Dense", "float32[batch, 1]"]
     history = trainer.fit(np.ones((8, 4), np.float32), np.ones((8, 1), np.float32), epochs=2, verbose=0)
     cells = Cells(history._repr_html_()).texts
@@ -78,6 +78,24 @@ def test_notebooks_show_tables(tmp_path: Path) -> None:
     assert run[0].endswith("run: finished, 2 epochs, best val_loss 0.5 in epoch 2")
     assert run[-2:] == ["test loss", "0.25"]
     assert "f1" not in run
+
+
+def test_a_trained_trainer_shows_curves() -> None:
+    trainer = Trainer(RESIDUAL)
+    history = trainer.fit(np.ones((8, 4), np.float32), np.ones((8, 1), np.float32), epochs=4, verbose=0)
+    assert history.history["loss"] == sorted(history.history["loss"], reverse=True)
+    cells = Cells(trainer._repr_html_()).texts
+    assert cells[:6] == [repr(trainer)[1:-1], "first", "last", "least", "greatest", "by epoch"]
+    curve = cells[cells.index("loss") + 5]
+    assert (len(curve), curve[0], curve[-1]) == (4, "█", "▁")
+
+
+def test_errors_are_short_in_a_notebook() -> None:
+    with pytest.raises(CompileError) as caught:
+        Trainer({**RESIDUAL, "training": {"loss": lambda y_true, y_pred: y_pred}})
+    *calls, message = caught.value._render_traceback_()
+    assert all("test_notebooks" in line for line in calls)
+    assert message == f"CompileError: {caught.value}"
 
 
 def test_one_epoch_is_no_plural() -> None:

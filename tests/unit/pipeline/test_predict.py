@@ -59,7 +59,11 @@ def test_a_sigmoid_of_one_unit_predicts_one_of_two_labels() -> None:
 
 
 def test_several_labels_of_a_sigmoid_may_hold_together() -> None:
-    compile(spec(2, "sigmoid", ["windy", "wet"], "binary_crossentropy")).save("m.onnx")
+    document = spec(2, "sigmoid", ["windy", "wet"], "binary_crossentropy")
+    compile(document).save("m.onnx")
+    assert predict("--data", "d.csv")[2].startswith('"[""windy"", ""wet""]",')
+    document["training"]["data"]["label_separator"] = ";"
+    compile(document).save("m.onnx")
     lines = predict("--data", "d.csv")
     assert lines[0] == "late,late: windy,late: wet"
     assert first_columns(lines[1:]) == ["", "windy;wet", "windy;wet"]

@@ -149,21 +149,39 @@ def test_a_run_is_evaluated_on_the_samples_that_training_split_off() -> None:
 def test_evaluate_says_on_which_data() -> None:
     data = SPEC["training"]["data"]
     cases = [
-        (data, (), "on the test data (test.csv):"),
-        (data | {"test": None}, (), "on the validation data (test.csv):"),
-        (data | {"test": None}, ("--validation-data", "train.csv"), "on the validation data (train.csv):"),
+        (data, (), "on the test data in test.csv, 6 rows:"),
+        (data | {"test": None}, (), "on the validation data in test.csv, 6 rows:"),
+        (data | {"test": None}, ("--validation-data", "train.csv"), "on the validation data in train.csv, 16 rows:"),
         (
             data | {"test": None, "validation": None, "validation_split": 0.25},
             (),
-            "on the validation data (split off train.csv):",
+            "on the validation part of train.csv, 4 rows:",
         ),
-        ({"train": "t*.csv", "x": ["a", "b"], "split": {"test": 0.3}}, (), "on the test data (split off t*.csv):"),
+        ({"train": "t*.csv", "x": ["a", "b"], "split": {"test": 0.3}}, (), "on the test part of t*.csv, 9 rows:"),
     ]
     for number, (section, options, text) in enumerate(cases):
         Path("flights.json").write_text(json.dumps(SPEC | {"training": SPEC["training"] | {"data": section}}))
         train("--quiet", "-o", f"run{number}", *options)
         assert jsonnx("evaluate", f"run{number}").stderr.strip() == text
-    assert jsonnx("evaluate", "run0", "--data", "test.csv").stderr == ""
+    assert jsonnx("evaluate", "run0", "--data", "test.csv").stderr == "on test.csv, 6 rows:\n"
+    document = json.loads(jsonnx("evaluate", "run4", "--format", "json").stdout)
+    assert document["data"] == {"split": "test", "files": ["t*.csv"], "samples": 9}
+
+
+def test_a_part_is_chosen_and_one_that_does_not_exist_is_an_error_that_says_what_there_is() -> None:
+    train("--quiet", "-o", "run", "--set", "training.data.test=null", "--set", "training.data.validation=null")
+    assert jsonnx("evaluate", "run", "--split", "train").stderr == "on the training data in train.csv, 16 rows:\n"
+    error = jsonnx("evaluate", "run", "--split", "test", status=2).stderr
+    assert "the spec of 'run' has no test data" in error
+    assert "there is train" in error
+    error = jsonnx("evaluate", "run", "--split", "test", "--data", "test.csv", status=2).stderr
+    assert "--split is a part of the data that the spec names" in error
+    split = ("training.data.validation=null", "training.data.test=null", "training.data.validation_split=0.25")
+    train("--quiet", "-o", "split", *(word for change in split for word in ("--set", change)))
+    shown = [jsonnx("evaluate", "split", "--split", part).stderr for part in ("train", "validation")]
+    assert shown == [
+        f"on the {part} part of train.csv, {count} rows:\n" for part, count in (("training", 12), ("validation", 4))
+    ]
 
 
 def test_runs_are_selected_by_the_epoch_whose_weights_they_have() -> None:
@@ -221,7 +239,7 @@ def test_run_json_says_what_the_run_was_made_from_and_what_came_of_it() -> None:
     assert {"jsonnx", "onnx", "numpy", "python"} <= info["versions"].keys()
     assert {part: data["samples"] for part, data in info["data"].items()} == {"train": 16, "validation": 6, "test": 6}
     assert info["data"]["validation"]["sha256"] == info["data"]["test"]["sha256"] != info["data"]["train"]["sha256"]
-    assert info["figures"].keys() == {"loss", "mae", "val_loss", "val_mae"}
+    assert info["figures"].keys() == {"loss", "mae", "val_loss", "val_mae", "learning_rate"}
     assert f"mae {info['test']['mae']:.4f}" in metrics
     assert info["seconds"] > 0
     assert sys.platform == "win32" or 10e6 < info["peak_memory_bytes"] < 1e12
@@ -344,16 +362,19 @@ def test_several_runs_and_models_are_evaluated_in_one_table() -> None:
     train("--quiet", "-o", "a")
     compile({**SPEC, "parameters": {"width": 1}}).save("m.onnx")
     single = json.loads(jsonnx("evaluate", "a", "--format", "json").stdout)
+    assert single.pop("data") == {"split": "test", "files": ["test.csv"], "samples": 6}
     assert single.keys() == {"loss", "mae"}
     several = json.loads(jsonnx("evaluate", "a", "m.onnx", "--data", "test.csv", "--format", "json").stdout)
     assert [entry["run"] for entry in several] == ["a", "m.onnx"]
     assert several[0]["figures"] == single
     result = jsonnx("evaluate", "a", "m.onnx", "--data", "test.csv")
-    assert result.stderr == ""
+    assert result.stderr == "on test.csv, 6 rows:\n"
     lines = result.stdout.splitlines()
     assert lines[0].split() == ["run", "loss", "mae"]
     assert [line.split()[0] for line in lines[2:]] == ["a", "m.onnx"]
-    assert "on the test data of its own spec" in jsonnx("evaluate", "a", "a").stderr
+    train("--quiet", "-o", "b", "--set", "training.data.test=null")
+    expected = "a on the test data in test.csv, 6 rows\nb on the validation data in test.csv, 6 rows\n"
+    assert jsonnx("evaluate", "a", "b").stderr == expected
 
 
 def test_the_folder_of_a_run_is_not_broken_in_a_narrow_terminal() -> None:

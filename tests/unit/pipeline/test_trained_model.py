@@ -103,7 +103,9 @@ def numbers_of(table: Path, columns: str = "abcd") -> np.ndarray:
 
 
 def evaluate(*arguments: object) -> dict[str, float]:
-    return json.loads(succeed("evaluate", *arguments, "--format", "json"))
+    document = json.loads(succeed("evaluate", *arguments, "--format", "json"))
+    assert document.pop("data")["samples"] > 0
+    return document
 
 
 def trained(project: Path) -> Trainer:

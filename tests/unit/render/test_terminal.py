@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -123,6 +124,7 @@ def test_a_word_is_never_broken() -> None:
 
 # -- progress --------------------------------------------------------------------------------------------------------
 
+TRAINER = SimpleNamespace(last_learning_rate=0.0003, plan=SimpleNamespace(labels={}))
 METRICS = {f"{name}_loss": 0.5 for name in ("arrival", "departure", "cancelled", "diverted", "delayed")}
 
 
@@ -134,6 +136,7 @@ def test_the_epoch_and_the_time_are_shown_whatever_the_metrics(width: int, monke
     monkeypatch.setenv("NO_COLOR", "1")
     with progress_display(1) as display:
         display.set_params({"epochs": 12, "steps": 400})
+        display.set_model(TRAINER)
         display.on_epoch_begin(0)
         display.on_train_batch_end(6, METRICS)
         display.on_epoch_end(0, METRICS)
@@ -162,6 +165,10 @@ class Unread(dict[str, float]):
 )
 def test_large_metrics_are_read_at_a_glance(value: float, text: str) -> None:
     assert metric_texts({"mae": value}) == [f"mae {text}"]
+
+
+def test_a_small_learning_rate_keeps_its_digits() -> None:
+    assert metric_texts({"loss": 3e-5, "learning_rate": 3e-5}) == ["loss 0.0000", "learning_rate 3e-05"]
 
 
 def test_metrics_are_computed_only_when_they_are_drawn() -> None:
@@ -193,6 +200,7 @@ def test_a_closed_terminal_ends_the_display_and_not_the_training(
     monkeypatch.setattr(sys, "stderr", terminal)
     with progress_display(verbosity) as display:
         display.set_params({"epochs": 2, "steps": 1})
+        display.set_model(TRAINER)
         for epoch in range(2):
             display.on_epoch_begin(epoch)
             display.on_train_batch_end(0, METRICS)
@@ -227,6 +235,7 @@ def test_a_notebook_gets_a_line_on_standard_output(
     with progress_display("auto") as display:
         assert type(display) is NotebookLine
         display.set_params({"epochs": 2, "steps": 5})
+        display.set_model(TRAINER)
         display.on_epoch_begin(0)
         display.on_train_batch_end(4, {"loss": 1.0})
-    assert capsys.readouterr().out == "\repoch 1/2  5/5  0:00:00  loss 1.0000\n"
+    assert capsys.readouterr().out == "\repoch 1/2  5/5  0:00:00  loss 1.0000  learning_rate 0.0003\n"

@@ -96,7 +96,7 @@ def test_logs_that_a_callback_adds_reach_the_callbacks_behind_it() -> None:
     sees = LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(logs["rate"]))
     history = Trainer(SPEC).fit(np.zeros((4, 2)), np.zeros((4, 1)), epochs=1, callbacks=[adds, sees])
     assert seen == [1.0]
-    assert [*history.history] == ["loss", "rate"]
+    assert [*history.history] == ["loss", "learning_rate", "rate"]
 
 
 def fit_with(callback: Any, tmp_path: Any = None, epochs: int = 2, **options: Any) -> Any:
@@ -117,7 +117,12 @@ def test_metrics_that_a_callback_adds_to_the_logs_are_recorded(
     assert history.history["own"] == [0.5, 1.5]
     assert history.history["matrix"] == [[[1, 0], [0, 1]]] * 2
     assert history.last()["own"] == 1.5
-    assert (tmp_path / "log.csv").read_text().splitlines()[0].split(",")[1:] == ["loss", "own", "matrix"]
+    assert (tmp_path / "log.csv").read_text().splitlines()[0].split(",")[1:] == [
+        "loss",
+        "learning_rate",
+        "own",
+        "matrix",
+    ]
     lines = capsys.readouterr().err.splitlines()
     assert [line for line in lines if "own" in line] == ["epoch 1/2  own 0.5000", "epoch 2/2  own 1.5000"]
 

@@ -70,7 +70,7 @@ class Events(jsonnx.Callback):
         self.events.append(("test end", sorted(logs)))
 
 
-TRAIN, ALL = ["loss", "accuracy"], ["accuracy", "loss", "val_accuracy", "val_loss"]
+TRAIN, ALL = ["loss", "accuracy"], ["accuracy", "learning_rate", "loss", "val_accuracy", "val_loss"]
 
 
 def test_events_come_in_the_order_of_keras() -> None:

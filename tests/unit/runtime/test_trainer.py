@@ -111,7 +111,7 @@ def test_the_network_learns_and_evaluation_agrees_with_prediction():
 def test_validation_takes_the_last_samples_before_shuffling():
     trainer = PlanTrainer(classifier())
     history = fit(trainer, X, Y, epochs=2, validation_split=0.2)
-    assert list(history.history) == ["loss", "accuracy", "val_loss", "val_accuracy"]
+    assert list(history.history) == ["loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
     assert history.history["val_loss"][-1] == evaluate(trainer, X[80:], Y[80:])["loss"]
     assert history.epoch == [0, 1]
     expected = PlanTrainer(classifier())

@@ -42,9 +42,10 @@ DATA_FOLDER_HELP = (
 REPLACEMENT_HELP = {
     "train": "`--data-root FOLDER` allows another folder, `--data FILE` takes a file in its place",
     "validation": "`train --validation-data FILE` takes a file in its place",
+    "vectors": "`--data-root FOLDER` allows another folder",
     "test": "`train --set training.data.test=null` does without it, `evaluate --data FILE` takes another file",
 }
-"""Help for a missing file, by the key in `training.data` that names it."""
+"""Help for a missing file, by the key in `training.data`, or of an Embedding, that names it."""
 _MAX_LISTED_NAMES, _MAX_SHOWN_NAMES = 10_000, 3
 
 
@@ -113,7 +114,7 @@ class SpecFolders(NamedTuple):
         return folder / relative
 
     def open(self, name: str, part: str = "train") -> IO[bytes]:
-        """Opens a data file: the `train`, `validation` or `test` part of the data.
+        """Opens a data file: the `train`, `validation` or `test` part of the data, or the `vectors` of a layer.
 
         Raises UnsafePath, UsageError (a MissingFile has help).
         """
@@ -184,7 +185,7 @@ def existing_folders(folders: str | os.PathLike[str] | Iterable[str | os.PathLik
 
 
 class DataFolder(NamedTuple):
-    """A folder whose files data may name: `path` beneath `base`. Also `roots`, by absolute paths."""
+    """A folder whose files data may name: `path` beneath `base`. Files that it lacks may be in `roots`."""
 
     base: Path
     path: str = ""
@@ -192,10 +193,15 @@ class DataFolder(NamedTuple):
 
     def open(self, name: str) -> IO[bytes]:
         """Opens a file in the folder or below. Raises UnsafePath, UsageError (a MissingFile)."""
-        if self.roots and os.path.isabs(name):
-            return SpecFolders(self.base, self.roots).open(name)
+        if self.roots and not self._has(name):
+            return SpecFolders(self.base / self.path, self.roots).open(name)
         safe_path_parts(name)
         return open_beneath(self.base, os.path.join(self.path, name))
+
+    def _has(self, name: str) -> bool:
+        """Whether there is a file of this name in the folder or below."""
+        is_beneath = not os.path.isabs(name) and ".." not in Path(name).parts
+        return is_beneath and os.path.lexists(os.path.join(self.base, self.path, name))
 
     def list(self, name: str = "") -> list[FolderEntry]:
         """The entries of the folder, or of one below it, sorted by name. Raises UnsafePath, UsageError."""

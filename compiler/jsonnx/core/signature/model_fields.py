@@ -57,6 +57,8 @@ class PredictionField:
     """The classes, in the order of the output's numbers; of a `binary` output, the one below the threshold first."""
     has_probabilities: bool = True
     """Whether the numbers of classes are probabilities, not logits or other scores."""
+    has_label_thresholds: bool = False
+    """Whether each of the `labels` has a threshold of its own."""
     shape: tuple[RowSize, ...] = ()
     """The shape of a `value`; empty for a number."""
     description: str | None = None

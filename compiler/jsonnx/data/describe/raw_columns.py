@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,19 +16,17 @@ from ...core.files.spec_source import NO_SPEC, SpecSource
 from ...core.types import TensorType
 from ..files.data_locations import DataItem
 from ..samples.data_errors import ErrorCollector
-from ..samples.missing_markers import MISSING_MARKERS
+from ..samples.missing_markers import MISSING_MARKERS, MISSING_TEXTS
 from ..tables.array_tables import ArrayTable
 from ..tables.arrow_table import ArrowTable
 from ..tables.csv_table import CsvTable
 from ..tables.data_files import read_table
-from ..tables.data_table import ColumnRequest, DataTable
+from ..tables.data_table import ColumnRequest, DataTable, ListTable
 from ..tables.folder_table import FolderTable, MediaKind, read_folder
 from ..tables.table_file import TableOptions
 
 MISSING_NUMBERS = MISSING_MARKERS | {"nan"}
 """Texts, in lower case, that stand for a missing value in a column of numbers."""
-MISSING_TEXTS = frozenset(("", "na", "n/a", "nan", "null", "?"))
-"""Texts, in lower case, that stand for a missing value in a column of texts."""
 
 UsedColumns = Callable[[Sequence[str]], Collection[str]]
 """Tells which of the columns of a table are used."""
@@ -52,6 +50,8 @@ class RawColumns:
     """All columns of the first file, also those that are not read."""
     list_columns: frozenset[str] = frozenset()
     """The columns with several values in a row, whether they can be read or not."""
+    label_lists: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    """The values of columns with lists of texts or integers of different lengths: lists, or None for a missing one."""
     media: MediaKind | None = None
     """The kind of files in a folder; its column of that name has the paths of the files."""
 
@@ -109,7 +109,9 @@ def read_raw_columns(
         else:
             columns[name] = _concatenate(arrays)
     list_columns = frozenset().union(*(part.list_columns for part in parts))
-    return RawColumns(columns, row_count, unreadable, parts[0].names, list_columns, parts[0].media)
+    shared = [name for name in parts[0].label_lists if all(name in part.label_lists for part in parts)]
+    label_lists = {name: [value for part in parts for value in part.label_lists[name]] for name in shared}
+    return RawColumns(columns, row_count, unreadable, parts[0].names, list_columns, label_lists, parts[0].media)
 
 
 def _concatenate(arrays: Sequence[np.ndarray]) -> np.ndarray:
@@ -182,6 +184,7 @@ def _columns_of(table: DataTable, names: Collection[str], decimal: str) -> RawCo
     columns: dict[str, np.ndarray] = {}
     unreadable: dict[str, str] = {}
     list_columns: set[str] = set()
+    label_lists: dict[str, Sequence[Any]] = {}
     counts = Counter(table.names)
     for name in names:
         if counts[name] > 1:
@@ -193,13 +196,14 @@ def _columns_of(table: DataTable, names: Collection[str], decimal: str) -> RawCo
         except ValueError:
             list_columns.add(name)
             column = _loaded(table, name, errors)
+            label_lists |= _lists_of_labels(table, name) if column is None else {}
         if column is None or not column.ndim:
             reason = f"cannot be read: {errors.diagnostics[0].message}" if errors else "has no rows"
             unreadable[name] = "has lists of texts, or of different lengths" if name in list_columns else reason
         else:
             columns[name] = column
     lengths = {name: len(column) for name, column in columns.items()}
-    row_count = max(lengths.values(), default=0)
+    row_count = max([*lengths.values(), *map(len, label_lists.values())], default=0)
     for name, count in lengths.items():
         if count != row_count:
             unreadable[name] = f"has {count:,} rows, another column {row_count:,}"
@@ -208,7 +212,7 @@ def _columns_of(table: DataTable, names: Collection[str], decimal: str) -> RawCo
         message = "no column can be read" + "".join(f"; {name!r}: {reason}" for name, reason in unreadable.items())
         raise CompileError([Diagnostic("empty-data", message)])
     kind = table.kind if isinstance(table, FolderTable) else None
-    return RawColumns(columns, row_count, unreadable, tuple(counts), frozenset(list_columns), kind)
+    return RawColumns(columns, row_count, unreadable, tuple(counts), frozenset(list_columns), label_lists, kind)
 
 
 def _column(table: DataTable, name: str, decimal: str, errors: ErrorCollector) -> np.ndarray | None:
@@ -227,6 +231,14 @@ def _column(table: DataTable, name: str, decimal: str, errors: ErrorCollector) -
     except CompileError as error:
         errors.diagnostics += error.diagnostics
         return None
+
+
+def _lists_of_labels(table: DataTable, name: str) -> dict[str, Sequence[Any]]:
+    """The lists in a column, by its name, if their elements are texts or integers."""
+    values = table.lists(name, ErrorCollector()) if isinstance(table, ListTable) else None
+    lists = [value for value in values or () if value is not None]
+    are_labels = all(isinstance(value, list) and {*map(type, value)} <= {str, int} for value in lists)
+    return {name: values} if values and lists and are_labels else {}
 
 
 def _loaded(table: DataTable, name: str, errors: ErrorCollector) -> np.ndarray | None:

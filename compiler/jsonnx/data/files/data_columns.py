@@ -17,7 +17,7 @@ from ...sections.data_section import DataSection
 from ..media.mask_files import mask_classes
 from ..media.media_files import MediaReader, is_media
 from ..media.media_names import name_media_files, takes_audio
-from ..rows.sequence_columns import ListTable, recordings_as_sequences, takes_sequences
+from ..rows.sequence_columns import recordings_as_sequences, takes_sequences
 from ..samples.data_errors import ErrorCollector
 from ..samples.data_spec import DataSpec
 from ..samples.sample_shapes import reshape_samples, samples_fit
@@ -25,7 +25,7 @@ from ..samples.sample_weights import validate_weights
 from ..samples.sequences import Sequences
 from ..samples.stored_arrays import Samples, StoredArray, stack_columns
 from ..samples.validate_arrays import LocateElement, is_missing, is_text, validate_array, validate_stored
-from ..tables.data_table import ColumnRequest, DataTable
+from ..tables.data_table import ColumnRequest, DataTable, ListTable
 from ..tables.folder_table import CLASS_FOLDERS_HELP, LABEL, FolderTable
 from ..tables.united_table import UnitedTable
 

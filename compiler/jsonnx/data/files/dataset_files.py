@@ -17,6 +17,7 @@ from ...core.reserved_names import sample_weight_name
 from ...sections.columns import SAMPLE_WEIGHT, AssignedColumns, assigned_columns, column_errors, weight_columns
 from ...sections.data_section import DATA_PARTS, DataSection
 from ...sections.file_names import file_name_errors
+from ...sections.label_sets import label_separator_errors
 from ...sections.mask_targets import mask_errors
 from ...sections.split_errors import sequence_errors, split_errors, window_errors
 from ..rows.row_columns import (
@@ -26,21 +27,24 @@ from ..rows.row_columns import (
     row_columns,
     values_of_rows,
 )
-from ..rows.row_samples import Kept, Rows, SampleMaker
+from ..rows.row_samples import Kept, PartRows, Rows, SampleMaker, concatenate_complete
 from ..rows.series import IncompleteRows
 from ..samples.data_errors import ErrorCollector
 from ..samples.data_spec import DataSpec
 from ..samples.dataset import Dataset, with_learned_labels
+from ..samples.label_sets import LabelSets
 from ..samples.memory_limit import streams
 from ..samples.sequences import Sequences
 from ..samples.stored_arrays import DEFAULT_BUFFER_SAMPLES
 from ..tables.data_files import read_table
 from ..tables.data_table import DataTable
-from ..tables.folder_table import LABEL, FolderTable, read_folder
+from ..tables.folder_table import FolderTable, read_folder
 from ..tables.table_file import TableOptions
 from ..tables.united_table import FileTable, UnitedTable
 from .data_columns import column_request, target_columns
 from .data_locations import DataItem, file_size, items_of_spec, items_of_user
+from .folder_columns import folder_columns, with_folder_labels
+from .label_columns import label_columns
 from .rows_of_files import RowsOfFiles
 from .table_samples import MissingPolicy, samples_of_files, without_missing_weights
 from .united_files import FilesByKey, open_member, require_known_names, unite_files
@@ -74,8 +78,25 @@ def from_split(
     Raises CompileError with every error in the files or if a part is empty, UsageError if a file cannot be read.
     """
     data_spec = replace(data_spec, learns_labels=True)
-    reader = _Reader(data, data_spec, source, with_targets=True, with_split=True, needs_weights=True)
-    return reader.read_split(items, parts)
+    divided = rows_by_part(data, items, data_spec, source, parts)[0]
+    return {part: own.samples for part, own in divided.items()}
+
+
+def rows_by_part(
+    data: DataSection,
+    items: Sequence[DataItem],
+    data_spec: DataSpec,
+    source: SpecSource,
+    parts: Collection[str] | None,
+) -> tuple[dict[str, PartRows], Sequence[int]]:
+    """The samples of files by their part, with their rows; and the number of rows of each file.
+
+    `parts` are those of `from_split`; None if all samples are of one part, which is `train` then. Raises what
+    `from_split` raises.
+    """
+    with_split = parts is not None
+    reader = _Reader(data, data_spec, source, with_targets=True, with_split=with_split, needs_weights=with_split)
+    return reader.read_parts(items, parts)
 
 
 def from_file(
@@ -143,11 +164,16 @@ class _Reader:
         rows, maker = self._read(items)
         return maker.all_samples(rows, self._locator(items, rows))
 
-    def read_split(self, items: Sequence[DataItem], parts: Collection[str]) -> dict[str, Dataset]:
-        """The samples of all files by their part. Raises CompileError with the errors of the first files that have
-        errors or if a part is empty, UsageError."""
+    def read_parts(
+        self, items: Sequence[DataItem], parts: Collection[str] | None
+    ) -> tuple[dict[str, PartRows], Sequence[int]]:
+        """The samples of all files by their part, and the number of rows of each file. Raises CompileError with the
+        errors of the first files that have errors or if a part is empty, UsageError."""
         rows, maker = self._read(items)
-        return maker.samples_by_part(rows, parts, self._locator(items, rows))
+        locator = self._locator(items, rows)
+        if parts is None:
+            return {"train": maker.whole(rows, locator)}, rows.file_sizes
+        return maker.samples_by_part(rows, parts, locator), rows.file_sizes
 
     def _locator(self, items: Sequence[DataItem], rows: Rows) -> RowsOfFiles:
         """Finds rows in the files, which are opened once more."""
@@ -195,6 +221,7 @@ class _Reader:
             concatenate_row_values([part.values for part in parts]),
             IncompleteRows.concatenate([part.incomplete for part in parts], [len(part.samples) for part in parts]),
             [len(part.samples) for part in parts],
+            *concatenate_complete(parts),
         )
 
     def _column_assignment(self) -> dict[str, AssignedColumns]:
@@ -212,8 +239,10 @@ class _Reader:
             windows = window_errors(self.data, self.data_spec.inputs, targets)
             sequences = sequence_errors(self.data, self.data_spec.inputs)
             masks = mask_errors(self.data, self.data_spec.mask_class_counts) if self.with_targets else ()
+            separators = self.data_spec.label_separators
+            labels = label_separator_errors(self.data, targets, separators) if self.with_targets else ()
             files = file_name_errors(self.data, self.data_spec.inputs, targets) if self.with_targets else ()
-            for error in (*split_errors(self.data), *windows, *sequences, *masks, *files):
+            for error in (*split_errors(self.data), *windows, *sequences, *masks, *labels, *files):
                 errors.add_in_spec(error.code, error.message, error.path, error.help)
         if self.with_targets:
             weights = getattr(self.data, SAMPLE_WEIGHT, None)
@@ -261,8 +290,8 @@ class _Reader:
     ) -> Rows | None:
         data_spec, data = self.data_spec, self.data
         if isinstance(table, FolderTable):
-            columns = _folder_columns(table, columns, data_spec)
-            data_spec = _with_folder_labels(table, columns, data_spec, errors)
+            columns = folder_columns(table, columns, data_spec)
+            data_spec = with_folder_labels(table, columns, data_spec, errors)
         if not self.needs_weights:
             columns = without_missing_weights(columns, table, data_spec)
         whole, targets = FileTable(table, errors, item.folder), target_columns(data, data_spec)
@@ -274,7 +303,8 @@ class _Reader:
             for key, assigned in by_key.columns.items()
         }
         kept_names = table.names if self.keep is None else self.keep
-        if not by_key.load(requests, [*kept_names, *(column.name for column in row_values)]):
+        labels = label_columns(by_key.columns, data_spec)
+        if not by_key.load(requests, [*kept_names, *(column.name for column in row_values), *labels]):
             return None
         read = samples_of_files(by_key.files, by_key.columns, data_spec, data, self._missing, errors)
         if read is None:
@@ -286,7 +316,8 @@ class _Reader:
         samples = replace(
             samples, columns=matched, shuffle_buffer=data.shuffle_buffer if data else DEFAULT_BUFFER_SAMPLES
         )
-        return Rows(samples, kept, values if rows is None else values_of_rows(values, rows), incomplete)
+        values = values if rows is None else values_of_rows(values, rows)
+        return Rows(samples, kept, values, incomplete, complete=rows, file_sizes=[row_count])
 
     @property
     def _missing(self) -> MissingPolicy:
@@ -308,46 +339,10 @@ class _Reader:
             errors.add("data-shape", message, help="list the classes in `labels` of the spec")
         for name, array in [*last.inputs.items(), *last.targets.items()]:
             expected = first.inputs[name] if name in first.inputs else first.targets[name]
-            if array.shape[1:] != expected.shape[1:] and not isinstance(array, Sequences):
+            if array.shape[1:] != expected.shape[1:] and not isinstance(array, (Sequences, LabelSets)):
                 shape, other = list(array.shape[1:]), list(expected.shape[1:])
                 message = f"samples of {self.data_spec.describe(name)} have shape {shape}, in {first_file!r} {other}"
                 errors.add("data-shape", message, help="all files need samples of one shape")
-
-
-# -- folders -----------------------------------------------------------------------------------------------------------
-
-
-def _folder_columns(
-    table: FolderTable, columns: dict[str, AssignedColumns], data_spec: DataSpec
-) -> dict[str, AssignedColumns]:
-    """The assignment. By default, the only input and the only target take the files and their classes."""
-    assigned = dict(columns)
-    for names, column in ((data_spec.inputs, table.kind.column), (data_spec.targets, LABEL)):
-        for key in names:
-            if len(names) == 1 and key in assigned and assigned[key].path is None:
-                assigned[key] = AssignedColumns((column,), None)
-    return assigned
-
-
-def _with_folder_labels(
-    table: FolderTable, columns: Mapping[str, AssignedColumns], data_spec: DataSpec, errors: ErrorCollector
-) -> DataSpec:
-    """The data spec with the names of the folders as labels of targets that the spec gives no labels."""
-    labels = dict(data_spec.labels)
-    for key in data_spec.targets:
-        if key not in columns or columns[key].names != (LABEL,) or key in labels or not table.class_names:
-            continue
-        index_range = data_spec.index_ranges.get(key)
-        count = 2 if index_range is None else index_range.size
-        labels[key] = tuple(table.class_names)
-        if len(labels[key]) != count:
-            number = "1 class" if len(labels[key]) == 1 else f"{len(labels[key])} classes"
-            message = f"the folder has {number}, the network {count}"
-            names = quoted_or_list(labels[key]) if len(labels[key]) <= MAX_ERRORS else "many"
-            errors.add(
-                "data-shape", message, help=f"the folders are {names}; or list the classes in `labels` of the spec"
-            )
-    return replace(data_spec, labels=labels)
 
 
 # -- columns to keep ---------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from ..samples.validate_arrays import check_consistent_sizes
 from ..tables.data_table import DataTable
 from ..tables.united_table import FileTable, ShardedTable, add_count_error
 from .data_columns import check_columns_exist, read_columns, takes_lists, validate_columns
+from .label_columns import read_label_sets, takes_label_sets
 from .missing_values import MissingValues
 
 ALL_MISSING_HELP = "leave columns without values out of `x`, or fill them with an Imputation layer"
@@ -64,6 +65,11 @@ def samples_of_files(
             ragged = _read_sequences(file, key, assigned.names[0], data_spec, data.sequences)
             if ragged is not None:
                 arrays[key] = ragged
+            continue
+        if takes_label_sets(key, assigned.names, data_spec, file.table):
+            label_sets = read_label_sets(file.table, key, assigned.names[0], data_spec, file.errors)
+            if label_sets is not None:
+                arrays[key] = label_sets
             continue
         array = read_columns(file.table, key, assigned.names, data_spec, file.errors, policy != "error")
         if array is not None:

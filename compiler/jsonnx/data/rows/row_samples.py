@@ -20,7 +20,7 @@ from .row_columns import RowValues
 from .row_parts import assign_parts
 from .series import IncompleteRows, Series
 from .series_times import RowLocator
-from .windows import all_step_targets, row_spec
+from .windows import WindowedDataset, all_step_targets, row_spec
 
 Kept = dict[str, Sequence[Any]]
 """Values of columns as they are in the file, by the name of the column."""
@@ -38,6 +38,48 @@ class Rows(NamedTuple):
     """The rows with missing values, if windows leave them out."""
     sizes: Sequence[int] = ()
     """The number of rows of each file."""
+    complete: np.ndarray | None = None
+    """The index of each of these rows among all rows of the files; None if none is left out."""
+    file_sizes: Sequence[int] = ()
+    """The number of rows of each file, with those that are left out."""
+
+    def indices(self, rows: np.ndarray) -> np.ndarray:
+        """The indices of rows among all rows of the files."""
+        return rows if self.complete is None else self.complete[rows]
+
+
+def concatenate_complete(parts: Sequence[Rows]) -> tuple[np.ndarray | None, list[int]]:
+    """`complete` and `file_sizes` of the rows of all files."""
+    sizes = [part.file_sizes[0] for part in parts]
+    if all(part.complete is None for part in parts):
+        return None, sizes
+    starts = np.cumsum([0, *sizes])
+    rows = [np.arange(len(part.samples)) if part.complete is None else part.complete for part in parts]
+    return np.concatenate([start + own for start, own in zip(starts, rows, strict=False)]), sizes
+
+
+@dataclass(frozen=True)
+class PartRows:
+    """The samples of a part of the data, and the rows that they are made of."""
+
+    samples: Dataset
+    rows: np.ndarray
+    """The indices of the part's rows among those of all files."""
+    series: Series | None = None
+    """The series, if samples are windows of their rows."""
+
+    @property
+    def sample_rows(self) -> np.ndarray:
+        """The index of the row of each sample; of a window, that of its last row."""
+        if self.series is None or not isinstance(self.samples, WindowedDataset):
+            return self.rows
+        return self.series.last_rows(self.samples)
+
+    @property
+    def has_whole_series(self) -> bool:
+        """Whether the part's rows of each series follow one another, so that they have the same windows by
+        themselves."""
+        return self.series is None or self.series.is_consecutive(self.rows)
 
 
 @dataclass(frozen=True)
@@ -79,16 +121,24 @@ class SampleMaker:
     def all_samples(self, rows: Rows, locator: RowLocator) -> tuple[Dataset, Kept]:
         """All samples, with the columns to keep. Raises CompileError if there are no windows, or for times that the
         spec does not accept."""
+        part = self.whole(rows, locator)
         if self._windows is None:
-            return rows.samples, rows.kept
+            return part.samples, rows.kept
+        last_rows = part.sample_rows.tolist()
+        kept = {name: [values[row] for row in last_rows] for name, values in rows.kept.items()}
+        return part.samples, {LAST_ROW: last_rows} | kept
+
+    def whole(self, rows: Rows, locator: RowLocator) -> PartRows:
+        """All samples as one part. Raises what `all_samples` raises."""
+        all_rows = rows.indices(np.arange(len(rows.samples)))
+        if self._windows is None:
+            return PartRows(rows.samples, all_rows)
         series = self._series(rows, self._windows, locator)
         samples = series.windows(self.data_spec, self.all_steps)
         self._require_samples(samples, len(rows.samples), "there are")
-        last_rows = series.last_rows(samples).tolist()
-        kept = {name: [values[row] for row in last_rows] for name, values in rows.kept.items()}
-        return samples, {LAST_ROW: last_rows} | kept
+        return PartRows(samples, all_rows, series)
 
-    def samples_by_part(self, rows: Rows, parts: Collection[str], locator: RowLocator) -> dict[str, Dataset]:
+    def samples_by_part(self, rows: Rows, parts: Collection[str], locator: RowLocator) -> dict[str, PartRows]:
         """The samples by the part of the spec's `split`; rows of parts that are not among `parts` are for training.
 
         Raises CompileError if a part is empty, or for times that the spec does not accept.
@@ -101,17 +151,25 @@ class SampleMaker:
             split, [np.asarray(array) for array in rows.samples.inputs.values()], rows.values, by_time
         )
         row_parts[~np.isin(row_parts, list(parts))] = "train"
-        masks = {part: row_parts == part for part in split.parts if part in parts}
-        samples: dict[str, Dataset]
-        if self._windows is None:
-            samples = {part: rows.samples.subset(np.flatnonzero(mask)) for part, mask in masks.items()}
-            samples["train"] = replace(samples["train"], missing=rows.samples.missing)
-        else:
-            series = self._series(rows, self._windows, locator)
-            samples = {part: series.windows(self.data_spec, self.all_steps, mask) for part, mask in masks.items()}
-        for part, dataset in samples.items():
-            self._require_samples(dataset, int(masks[part].sum()), f"the split leaves `{part}`")
-        return samples
+        members = {part: np.flatnonzero(row_parts == part) for part in split.parts if part in parts}
+        by_part: dict[str, PartRows] = {}
+        series = None if self._windows is None else self._series(rows, self._windows, locator)
+        for part, own_rows in members.items():
+            samples = self._samples_of(rows, series, own_rows)
+            self._require_samples(samples, len(own_rows), f"the split leaves `{part}`")
+            by_part[part] = PartRows(samples, rows.indices(own_rows), series)
+        if series is None:
+            train = by_part["train"]
+            by_part["train"] = replace(train, samples=replace(train.samples, missing=rows.samples.missing))
+        return by_part
+
+    def _samples_of(self, rows: Rows, series: Series | None, own_rows: np.ndarray) -> Dataset:
+        """The samples that are made of some rows."""
+        if series is None:
+            return rows.samples.subset(own_rows)
+        mask = np.zeros(len(rows.samples), bool)
+        mask[own_rows] = True
+        return series.windows(self.data_spec, self.all_steps, mask)
 
     def _require_samples(self, samples: Dataset, row_count: int, subject: str) -> None:
         """Raises CompileError if there are no samples."""

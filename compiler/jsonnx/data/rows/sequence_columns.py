@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,20 +16,8 @@ from ..samples.data_spec import DataSpec
 from ..samples.sequences import Sequences
 from ..samples.validate_arrays import ElementIndex, LocateElement, sample_location, validate_array
 from ..tables.array_tables import ArrayTable
-from ..tables.data_table import ColumnRequest, DataTable
+from ..tables.data_table import ColumnRequest, DataTable, ListTable
 from ..tables.json_tables import JsonTable
-
-
-@runtime_checkable
-class ListTable(Protocol):
-    """A table whose values may be lists."""
-
-    def lists(self, name: str, errors: ErrorCollector) -> Sequence[Any] | None:
-        """The value of a column in each row, as Python's lists, numbers and texts."""
-
-    def name_location(self, name: str | None) -> DataLocation: ...
-    def element_locator(self, names: Sequence[str]) -> LocateElement: ...
-
 
 LENGTHS_HELP = "write np.concatenate(sequences), and the numbers of their steps as an array of integers"
 

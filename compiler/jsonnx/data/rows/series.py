@@ -221,6 +221,12 @@ class Series:
             lacking_series=lacking,
         )
 
+    def is_consecutive(self, rows: np.ndarray) -> bool:
+        """Whether some of the files' rows have no others of their series between them."""
+        is_included = np.isin(self.order, rows)
+        is_start = is_included & np.r_[True, (np.diff(self.series) != 0) | ~is_included[:-1]]
+        return int(is_start.sum()) == len(np.unique(self.series[is_included]))
+
     def last_rows(self, windows: WindowedDataset) -> np.ndarray:
         """The index in the files of the last row of each window."""
         return self.order[windows.starts + (windows.windows.length - 1)]

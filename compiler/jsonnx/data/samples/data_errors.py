@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from ...core.diagnostics import Diagnostic, JsonPath, Note
+from ...core.diagnostics import Diagnostic, JsonPath, Note, ShortTraceback
 from ...core.files.spec_source import NO_SPEC, SpecSource
 
 T = TypeVar("T")
@@ -17,7 +17,7 @@ MAX_LISTED_LOCATIONS = 20
 """Locations of errors of one kind that a message names, the first one included; the others are counted."""
 
 
-class FeedError(ValueError):
+class FeedError(ShortTraceback, ValueError):
     """Arrays that do not fit a model; `diagnostics` holds every error."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:

@@ -14,9 +14,11 @@ from typing import Any, NamedTuple
 from ...core.date_formats import FormatName
 from ...core.reserved_names import sample_weight_name
 from ...core.types import TensorType
+from ...sections.label_sets import label_set_outputs
 from ...sections.mask_targets import mask_class_counts
 from ...sections.training_section import Training
 from ...training.losses.losses import BinaryLoss, Loss
+from ...training.target_form import TransformName
 
 MAX_SUGGESTED_LABELS = 20
 """Classes that a help lists ready to be pasted into a spec."""
@@ -57,6 +59,10 @@ class DataSpec:
     """The numbers of classes of outputs whose targets may be masks: images whose pixels are classes."""
     outputs_with_blank: frozenset[str] = frozenset()
     """The outputs whose class 0 is the blank of an alignment, which no target contains."""
+    label_separators: Mapping[str, str | None] = field(default_factory=dict)
+    """The outputs whose samples may have any number of labels, with the mark between the labels in a text."""
+    transforms: Mapping[str, TransformName] = field(default_factory=dict)
+    """The transforms of targets, by output, which bound the valid ones."""
     learns_labels: bool = False
     """Whether the texts in targets without labels are their classes, as in training data."""
 
@@ -130,11 +136,11 @@ def make_data_spec(
     index_ranges = {name: IndexRange(count) for name, count in index_sizes.items()}
     for output, target in targets.items():
         classes = outputs[output].shape[-1]
-        loss = loss_of(training, output)
+        loss = training.loss_of(output)
         has_classes = "int" in target.dtype and target.rank == outputs[output].rank - 1
         if has_classes and isinstance(classes, int) and (loss is None or loss.has_class_targets):
             index_ranges[output] = IndexRange(classes, _ignored_class(loss))
-    losses = {output: loss_of(training, output) for output in targets}
+    losses = {output: training.loss_of(output) for output in targets}
     weights = {
         output: loss.sample_weight_type(outputs[output])
         for output, loss in losses.items()
@@ -156,12 +162,15 @@ def make_data_spec(
         class_counts,
         mask_class_counts(outputs, targets, losses),
         frozenset(output for output, loss in losses.items() if loss is not None and loss.aligns_steps),
+        dict.fromkeys(label_set_outputs(outputs, losses), training.data.label_separator if training.data else None),
+        _transforms(training, targets),
     )
 
 
-def loss_of(training: Training, output: str) -> Loss | None:
-    """The loss of an output; None if it has none."""
-    return training.loss.get(output) if isinstance(training.loss, dict) else training.loss
+def _transforms(training: Training, outputs: Iterable[str]) -> dict[str, TransformName]:
+    """The transforms of targets, by output."""
+    forms = {output: training.target_form(output) for output in outputs}
+    return {output: form.transform for output, form in forms.items() if form is not None and form.transform is not None}
 
 
 def _ignored_class(loss: Loss | None) -> int | None:

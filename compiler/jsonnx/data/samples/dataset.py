@@ -18,12 +18,13 @@ from .array_arguments import RaggedArray, Table, is_batch_iterable, is_pair_of_a
 from .array_digest import array_digest
 from .data_errors import ErrorCollector, FeedError
 from .data_spec import MAX_SUGGESTED_LABELS, DataSpec
+from .label_sets import LabelSets, are_labels, label_sets, unit_count_help
 from .left_out import NO_MISSING, MissingCounts, WindowCounts
 from .sample_order import block_order, sample_order
 from .sample_weights import expand_weights, validate_weights
 from .sequences import Sequences, concatenate_arrays
 from .stored_arrays import DEFAULT_BUFFER_SAMPLES, Samples, StoredArray, buffer_limit, concatenate_samples, subset_of
-from .validate_arrays import check_consistent_sizes, is_text, mapped, validate_array
+from .validate_arrays import check_consistent_sizes, is_text, mapped, sample_location, validate_array
 
 DataArgument = np.ndarray | Mapping[str, Any] | list[Any] | Table | None
 
@@ -253,6 +254,8 @@ def _weights_of_parts(parts: Sequence[Dataset], output: str) -> list[np.ndarray]
 
 
 def _concatenated(parts: Sequence[Any]) -> Any:
+    if isinstance(parts[0], LabelSets):
+        return LabelSets.concatenate(parts)
     return concatenate_arrays(parts) if isinstance(parts[0], Sequences) else concatenate_samples(parts)
 
 
@@ -282,10 +285,13 @@ def from_arrays(
         raise FeedError(errors.diagnostics)
     unchecked = {
         **_arrays_by_name(x, data_spec.inputs, "input", errors),
-        **(_arrays_by_name(y, data_spec.targets, "target", errors) if targets else {}),
+        **(_arrays_by_name(y, data_spec.targets, "target", errors, data_spec) if targets else {}),
     }
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     for name, array in unchecked.items():
+        if isinstance(array, LabelSets):
+            arrays[name] = array
+            continue
         validated = validate_array(array, name, data_spec, errors)
         if validated is not None:
             arrays[name] = validated
@@ -304,7 +310,8 @@ def from_arrays(
 def with_learned_labels(samples: Dataset, errors: ErrorCollector) -> Dataset:
     """The samples with class indices in place of the texts in targets, whose sorted texts are the labels. Adds an error
     unless there are as many classes as the output has."""
-    if all(array.dtype.kind != "O" for array in samples.targets.values()):
+    samples = _with_multi_hot_targets(samples, errors)
+    if errors or all(array.dtype.kind != "O" for array in samples.targets.values()):
         return samples
     labels, targets = dict(samples.data_spec.labels), dict(samples.targets)
     for output, target in samples.targets.items():
@@ -325,6 +332,23 @@ def with_learned_labels(samples: Dataset, errors: ErrorCollector) -> Dataset:
             help = f"the classes are {names}{more}; {units}, or list all classes in `labels` of the spec"
             number = "1 class" if len(classes) == 1 else f"{len(classes)} classes"
             errors.add("data-shape", f"{title} has {number}, the network {count}", help=help)
+    return replace(samples, targets=targets, data_spec=replace(samples.data_spec, labels=labels))
+
+
+def _with_multi_hot_targets(samples: Dataset, errors: ErrorCollector) -> Dataset:
+    """The samples with vectors of 0 and 1 in place of sets of labels, whose sorted names are the labels if the spec
+    gives none. Adds an error unless there are as many labels as the output has units."""
+    labels, targets = dict(samples.data_spec.labels), dict[str, Any](samples.targets)
+    for output, target in targets.items():
+        if not isinstance(target, LabelSets):
+            continue
+        own = labels.setdefault(output, tuple(sorted(target.names)))
+        unit_count = samples.data_spec.targets[output].shape[-1]
+        if len(own) != unit_count:
+            number = "1 label" if len(own) == 1 else f"{len(own):,} labels"
+            message = f"{samples.data_spec.describe(output)} has {number}, the network {unit_count:,} units"
+            errors.add("data-shape", message, help=unit_count_help(output, own))
+        targets[output] = target.multi_hot(own)
     return replace(samples, targets=targets, data_spec=replace(samples.data_spec, labels=labels))
 
 
@@ -350,8 +374,12 @@ def _weights_by_output(argument: DataArgument, data_spec: DataSpec, errors: Erro
 
 
 def _arrays_by_name(
-    argument: DataArgument, types: Mapping[str, TensorType], kind: str, errors: ErrorCollector
-) -> dict[str, np.ndarray]:
+    argument: DataArgument,
+    types: Mapping[str, TensorType],
+    kind: str,
+    errors: ErrorCollector,
+    data_spec: DataSpec | None = None,
+) -> dict[str, Any]:
     if not types:
         if argument is not None:
             help = f"leave them out: no output has a loss that compares it with a {kind}"
@@ -375,13 +403,19 @@ def _arrays_by_name(
     for name in types:
         if name not in argument:
             errors.add("bad-feed", f"the {kind} {name!r} is missing")
-    return _converted({name: argument[name] for name in types if name in argument}, kind, errors)
+    return _converted({name: argument[name] for name in types if name in argument}, kind, errors, data_spec)
 
 
-def _converted(values: Mapping[str, Any], kind: str, errors: ErrorCollector) -> dict[str, np.ndarray]:
-    """The values as arrays."""
-    arrays = {}
+def _converted(
+    values: Mapping[str, Any], kind: str, errors: ErrorCollector, data_spec: DataSpec | None = None
+) -> dict[str, Any]:
+    """The values as arrays, or as sets of labels."""
+    arrays: dict[str, Any] = {}
     for name, value in values.items():
+        if data_spec is not None and name in data_spec.label_separators and are_labels(value):
+            sets = label_sets(value, name, data_spec, errors, sample_location)
+            arrays |= {} if sets is None else {name: sets}
+            continue
         try:
             arrays[name] = to_array(value)
         except RaggedArray as error:

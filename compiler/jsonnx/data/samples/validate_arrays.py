@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ...core.diagnostics import CompileError, quoted_or_list
 from ...core.numpy_types import numpy_dtype
 from ...core.reserved_names import sample_weight_name
 from ...core.types import Size, TensorType
+from ...training.target_form import LOWER_BOUNDS, MAX_VALUE, TransformName
 from .data_errors import MAX_LISTED_LOCATIONS, DataLocation, ErrorCollector
 from .data_spec import DataSpec, IndexRange
 from .missing_markers import is_missing_marker
@@ -72,7 +74,10 @@ def validate_array(
         index_range = data_spec.index_ranges.get(name)
         if accepts_missing and array.dtype.kind == "f":
             array = np.where(np.isnan(array), array.dtype.type(0), array)
-        _ValueCheck(array, dtype, title, index_range, errors, locate, column_count).run()
+        check = _ValueCheck(array, dtype, title, index_range, errors, locate, column_count)
+        check.run()
+        if name in data_spec.transforms and len(errors.diagnostics) == error_count:
+            check.check_domain(data_spec.transforms[name])
     if name in data_spec.date_inputs and len(errors.diagnostics) == error_count:
         _check_dates(array, title, data_spec.date_inputs[name], accepts_missing, errors, locate)
     if name in data_spec.vocabularies and len(errors.diagnostics) == error_count:
@@ -334,6 +339,20 @@ class _ValueCheck:
             if int(array.min()) < low or int(array.max()) > high:
                 outside = (array < low) | (array > high)
                 self._add("bad-value", outside, lambda v: f"{title} is {v}, beyond {dtype}'s range", RANGE_HELP)
+
+    def check_domain(self, transform: TransformName) -> None:
+        """Adds errors for targets of which a transform has no value."""
+        array, title, low = self.array, self.title, LOWER_BOUNDS.get(transform, -inf)
+        if array.min() <= low:
+            text = f'"{transform}" needs targets above {low:g}: correct them, or take '
+            other = '"yeo_johnson", which takes all numbers'
+            help = text + (f'"log1p", which takes numbers above -1, or {other}' if transform == "log" else other)
+            message = f"{title} is {{}}, and {transform!r} has no value there"
+            self._add("bad-value", array <= low, lambda v: message.format(v), help)
+        elif max(-float(array.min()), float(array.max())) > MAX_VALUE:
+            message = f"{title} is {{}}, too large for the transform {transform!r}"
+            help = f"targets are at most {MAX_VALUE:g}: correct the value, or write it in another unit"
+            self._add("bad-value", np.abs(array) > MAX_VALUE, lambda v: message.format(v), help)
 
     def _whole_help(self) -> str:
         if self.title.startswith("the target"):

@@ -184,18 +184,20 @@ class ArrayTable:
             errors.add("bad-data-file", f"the array {name!r} cannot be read: {error}")
             return None
 
+    def array(self, name: str) -> np.ndarray:
+        """An array as it is stored. Raises ValueError or CompileError for a malformed one."""
+        return np.asarray(self._read(name))
+
     def lengths_name(self, name: str) -> str | None:
         """The name of the array with the lengths of the sequences whose steps an array has one after the other."""
         lengths_name = f"{name}_lengths"
         return lengths_name if lengths_name in self.names else None
 
     def values(self, name: str) -> Sequence[Any]:
-        array = np.asarray(self._read(name))
-        if array.ndim > 1 and array.size == len(array):
-            array = array.reshape(-1)
-        if array.ndim != 1:
+        array = self._read(name)
+        if array.ndim == 0 or array.size != len(array):
             raise ValueError(f"has shape {list(array.shape)}, so that a row has several values")
-        return array.tolist()
+        return np.asarray(array).reshape(-1).tolist()
 
     def name_location(self, name: str | None) -> DataLocation:
         return NO_LOCATION

@@ -205,9 +205,15 @@ class ArrowTable:
 
     def lists(self, name: str, errors: ErrorCollector) -> Sequence[Any] | None:
         """The value of a column in each row, as Python's lists, numbers and texts; None, and an error, if damaged."""
+        values = [*self.iterate_values(name, errors)]
+        return None if errors else values
+
+    def iterate_values(self, name: str, errors: ErrorCollector) -> Iterator[Any]:
+        """The value of a column in each row, as Python's lists, numbers and texts. A damaged value adds an error and is
+        the end."""
         with self._errors_added(name, errors):
-            return [value for part in self._parts(name) for value in part.to_pylist()]
-        return None
+            for part in self._parts(name):
+                yield from part.to_pylist()
 
     def values(self, name: str) -> Sequence[Any]:
         kind, errors = self._kind(name), ErrorCollector()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from ...core.types import TensorType
 from ..samples.data_errors import DataLocation, ErrorCollector, TextHelp
@@ -45,3 +45,14 @@ class DataTable(Protocol):
 
     def element_locator(self, names: Sequence[str]) -> LocateElement:
         """Locates the elements of an array that was stacked from these columns."""
+
+
+@runtime_checkable
+class ListTable(Protocol):
+    """A table whose values may be lists."""
+
+    def lists(self, name: str, errors: ErrorCollector) -> Sequence[Any] | None:
+        """The value of a column in each row, as Python's lists, numbers and texts."""
+
+    def name_location(self, name: str | None) -> DataLocation: ...
+    def element_locator(self, names: Sequence[str]) -> LocateElement: ...

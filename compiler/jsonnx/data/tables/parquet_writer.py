@@ -97,6 +97,8 @@ def _array(pa: Any, values: Sequence[Any] | np.ndarray) -> Any:
         values = values.tolist() if values.dtype.kind in "OUS" else values.astype(np.float32)
     if isinstance(values, np.ndarray):
         return pa.array(np.ascontiguousarray(values))
+    if any(isinstance(value, list) for value in values):  # also of a part in which all are empty
+        return pa.array(values, pa.list_(pa.string()))
     try:
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):

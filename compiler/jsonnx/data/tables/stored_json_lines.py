@@ -92,6 +92,10 @@ class StoredJsonLines(BlockTable):
             errors.add_all(error.diagnostics)
             return None
 
+    def iterate_values(self, name: str, errors: ErrorCollector) -> Iterator[Any]:
+        """The value of a column in each row, as Python's lists, numbers and texts. Raises CompileError."""
+        return chain.from_iterable(self._table(number).lists(name, errors) for number in range(len(self._blocks)))
+
     def values(self, name: str) -> list[Any]:
         return [*chain.from_iterable(self._table(number).values(name) for number in range(len(self._blocks)))]
 

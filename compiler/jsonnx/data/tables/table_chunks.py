@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import IO, Any, NamedTuple
 
 from ...core.diagnostics import CompileError
@@ -75,6 +75,13 @@ def table_chunks(
     yield from groups.chunks(max_rows, start)
 
 
+def text_pieces(file: IO[bytes], name: str, options: TableOptions, errors: ErrorCollector) -> Iterator[bytes]:
+    """The header of an open table of text, empty for JSON, and its rows in pieces. Raises CompileError for a damaged
+    file."""
+    suffix, compression = split_suffix(name)
+    yield from _TextFile(file, name, FORMAT_BY_NAME[suffix], compression, options, errors).pieces()
+
+
 # -- Arrow -------------------------------------------------------------------------------------------------------------
 
 
@@ -102,7 +109,11 @@ class _RowGroups(NamedTuple):
     def _table(
         self, columns: _GroupColumns, row: int, count: int, first_row: int, options: TableOptions, errors: Any
     ) -> ArrowTable:
-        return ArrowTable(self.schema, count, lambda name: columns.rows(name, row, count), first_row=first_row)
+        @cache  # an input may be kept beside the results, too, and a group is read only once
+        def batches(name: str) -> list[Any]:
+            return [*columns.rows(name, row, count)]
+
+        return ArrowTable(self.schema, count, lambda name: iter(batches(name)), first_row=first_row)
 
 
 class _GroupColumns:
@@ -190,6 +201,16 @@ class _TextFile:
                 return
             first = FirstRow(first.line + self._rows.count_lines(rows), first.row + count, first.byte + len(rows))
             is_first = False
+
+    def pieces(self) -> Iterator[bytes]:
+        """The header, and the rows of each chunk."""
+        header = self._rows.header(self._next(b"")[0])
+        yield header
+        self._seek(len(header))
+        rows, rest = self._next(b"")
+        while rows:
+            yield rows
+            rows, rest = self._next(rest)
 
     def _next(self, rest: bytes) -> tuple[bytes, bytes]:
         """The rows of the next chunk, and what follows them; `rest` is what has been read of them."""

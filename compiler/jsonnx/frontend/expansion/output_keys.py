@@ -16,6 +16,7 @@ FILE_PATHS: tuple[JsonPath, ...] = tuple(("training", "data", part) for part in 
 OUTPUT_KEYED_PATHS: tuple[JsonPath, ...] = (
     ("labels",),
     *(("training", key) for key in ("loss", "loss_weights", "class_weight", "metrics", "weighted_metrics")),
+    ("training", "target", "transform"),
     ("training", "data", "y"),
     ("training", "data", "sample_weight"),
     *FILE_PATHS,

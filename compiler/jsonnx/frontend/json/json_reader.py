@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, NoReturn
 
+from ...core.components import Component
 from ...core.diagnostics import CompileError, Diagnostic, JsonPath, Position, UsageError, path_text
 from ...core.files.boundary import OutsideRoot
 from ...core.files.file_kinds import JSON, SIGNATURE_BYTES, file_kind, kind_error
@@ -59,6 +60,8 @@ class Source:
     written_value: Json
     """The value of the text. `value` may have been derived from it, as by options."""
     parser: JsonParser = field(repr=False)
+    functions: tuple[Component, ...] = ()
+    """The Python functions in the value, in whose places it has entries."""
 
     @property
     def text(self) -> str:
@@ -162,8 +165,12 @@ def read_text(
 
 def from_value(value: dict[str, Any], limits: Limits = DEFAULT_LIMITS) -> Source:
     """A copy of a Python value in plain JSON types. Raises CompileError if a JSON text could not express it."""
-    copy = _copy_as_json(value, _Counts(limits), (), ())
-    return Source(None, copy, copy, JsonParser(""))
+    counts = _Counts(limits)
+    try:
+        copy = _copy_as_json(value, counts, (), ())
+    except CompileError as error:
+        raise CompileError(error.diagnostics) from None  # without a line of traceback for each level of the value
+    return Source(None, copy, copy, JsonParser(""), tuple(counts.functions))
 
 
 # Recognised by their byte order mark or, since a document begins with ASCII, by zero bytes (RFC 4627, section 3).
@@ -193,6 +200,8 @@ class _Counts:
     values: int = 0
     containers: int = 0
     keys: int = 0
+    functions: list[Component] = field(default_factory=list)
+    """The Python functions among them."""
 
     def add(self, value: object, path: JsonPath) -> None:
         """Raises CompileError `too-large` if the value has too many parts."""
@@ -215,6 +224,9 @@ def _copy_as_json(value: object, counts: _Counts, path: JsonPath, ancestors: tup
     """
     counts.add(value, path)
     limits = counts.limits
+    if isinstance(value, Component) and value.is_python_function:
+        counts.functions.append(value)
+        return value.to_json()
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -244,11 +256,13 @@ def _python_help(value: object, path: JsonPath) -> str | None:
     """What to write in place of a Python function or class; None for another value."""
     if not callable(value):
         return None
-    if "metrics" in path or "weighted_metrics" in path:
-        return "a spec contains no Python code: name a metric, or compute one in a callback, from predictions"
+    if path[:2] in (("training", "metrics"), ("training", "weighted_metrics")):
+        return "jsonnx.metric(function) makes a metric of it, if it computes with jsonnx.ops"
     if path[:2] == ("training", "loss"):
-        return 'a spec contains no Python code: name a loss, or compute one with layers, and add {"type": "AddLoss"}'
-    return "a spec contains no Python code: name a component, or compute it with layers such as ops.multiply"
+        help = "jsonnx.loss(function) makes a loss of it, if it computes with jsonnx.ops"
+        return f'{help}; in JSON, compute a loss with layers, and add {{"type": "AddLoss"}}'
+    help = "a spec has Python functions only as jsonnx.loss(function) and jsonnx.metric(function) in `training`"
+    return f"{help}: name a component, or compute with layers such as ops.multiply, and AddLoss for a loss"
 
 
 def _checked_string(text: object, path: JsonPath) -> str:

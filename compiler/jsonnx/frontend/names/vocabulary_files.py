@@ -10,6 +10,7 @@ from typing import IO, Any
 
 from ...core.components import Json
 from ...core.diagnostics import JsonPath, Report, SourceMap
+from ...core.files.word_vectors import MalformedVectors, VectorFile
 from ...core.limits import MAX_VOCABULARY_BYTES, MAX_VOCABULARY_TOKENS
 from ...layers import LAYERS
 from ..expansion.expressions import escape_expressions
@@ -32,25 +33,59 @@ def vocabulary_files(document: Json) -> dict[int, str]:
 
 
 def inline_vocabularies(document: Json, open_file: FileOpener, report: Report) -> Json:
-    """The flat document with the tokens of the files, one per line, in place of the files' names."""
+    """The flat document with the tokens of the files in place of the files' names: the lines, or the tokens of word
+    vectors."""
     layers = list(document["layers"]) if vocabulary_files(document) else []
     bytes_left, tokens_left = int(MAX_VOCABULARY_BYTES), int(MAX_VOCABULARY_TOKENS)
     for index, name in vocabulary_files(document).items():
         path = ("layers", index, "vocabulary")
         file = open_file(name, path)
-        if file is not None:
-            with file:
+        if file is None:
+            continue
+        with file:
+            data = _vector_tokens(file, name, layers, index, tokens_left, report)
+            if data is None:
                 data = file.read(bytes_left + 1)
-            bytes_left -= len(data)
-            tokens_left -= 1 + data.count(b"\n")
-            if bytes_left < 0 or tokens_left < 0:
-                limit = f"{MAX_VOCABULARY_TOKENS:,} tokens" if bytes_left >= 0 else f"{MAX_VOCABULARY_BYTES:,} bytes"
-                message = f"with {short_repr(name)} the vocabulary files have more than {limit}"
-                report.add("too-large", path, message)
-                break
-            tokens = _parse_tokens(data, layers[index]["type"] == "IntegerLookup", name, path, report)
-            layers[index] = {**layers[index], "vocabulary": tokens}
+        bytes_left -= len(data)
+        tokens_left -= 1 + data.count(b"\n")
+        if bytes_left < 0 or tokens_left < 0:
+            limit = f"{MAX_VOCABULARY_TOKENS:,} tokens" if bytes_left >= 0 else f"{MAX_VOCABULARY_BYTES:,} bytes"
+            message = f"with {short_repr(name)} the vocabulary files have more than {limit}"
+            report.add("too-large", path, message, help="`max_tokens` takes the first tokens of a file of word vectors")
+            break
+        tokens = _parse_tokens(data, layers[index]["type"] == "IntegerLookup", name, path, report)
+        layers[index] = {**layers[index], "vocabulary": tokens}
     return {**document, "layers": layers} if layers else document
+
+
+def _vector_tokens(
+    file: IO[bytes], name: str, layers: list[Any], index: int, max_count: int, report: Report
+) -> bytes | None:
+    """The tokens of a file of word vectors as lines; None for another file. After an error was reported, no lines."""
+    layer = layers[index]
+    is_named = any(isinstance(entry, Mapping) and entry.get("vectors") == name for entry in layers)
+    try:
+        vectors = VectorFile(file)
+        if not is_named and not vectors.is_recognised():
+            file.seek(0)
+            return None
+        special = 2 if layer["type"] == "TextVectorization" else _special_count(layer)
+        max_tokens = layer.get("max_tokens")
+        limit = max_tokens - special if isinstance(max_tokens, int) and max_tokens > special else max_count + 1
+        return "\n".join(vectors.tokens(limit)).encode()
+    except (MalformedVectors, OSError) as error:
+        if not is_named:
+            file.seek(0)
+            return None
+        line = f", line {error.line:,}" if isinstance(error, MalformedVectors) and error.line else ""
+        report.add("bad-data-file", ("layers", index, "vocabulary"), f"{short_repr(name)}{line}: {error}")
+        return b""
+
+
+def _special_count(layer: Mapping[str, Any]) -> int:
+    """The indices of a lookup before those of its tokens."""
+    unknown = layer.get("num_oov_indices", 1)
+    return (unknown if isinstance(unknown, int) else 1) + (layer.get("mask_token") is not None)
 
 
 def write_back_tokens(raw: Json, document: Json, indexes: Iterable[int], source_map: SourceMap, report: Report) -> Json:

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from ...core.components import Json
 from ...core.diagnostics import JsonPath, Report, did_you_mean, quoted_list, suggested
@@ -21,6 +22,7 @@ from ..schema.phrases import known_names_help, short_name, short_repr
 from ..schema.schema import ENTRY_KEYS, LANGUAGE_VERSION
 from .input_counts import has_valid_input_count
 from .layer_patterns import check_lint_patterns, check_weight_patterns, learning_rate_factors, with_frozen_layers
+from .python_functions import NO_FUNCTIONS, PythonFunctions, with_valid_entries
 from .topological_sort import sort_topologically
 from .unused_layers import References, check_usage, names_in_reference
 from .valid_training import valid_training
@@ -35,6 +37,7 @@ def build_network(
     origins: Sequence[BlockLayer | None] = (),
     copies: Mapping[str, Collection[str]] = {},
     left_out: Mapping[str, LeftOutEntry] = {},
+    functions: PythonFunctions = NO_FUNCTIONS,
 ) -> Network | None:
     """Returns the network of a flat document and reports its errors.
 
@@ -48,10 +51,10 @@ def build_network(
         help = f"this release reads version {LANGUAGE_VERSION}; install a release that reads the file's version"
         report.add("unsupported-version", ("version",), message, help=help)
         return None
-    is_complete = check_against_schema(document, report)
+    is_complete = check_against_schema(with_valid_entries(document), report)
     if not is_complete or not isinstance(document, dict) or not isinstance(document.get("layers"), list):
         return None
-    return _NetworkBuilder(document, report, origins, copies, left_out).build()
+    return _NetworkBuilder(document, report, origins, copies, left_out, functions).build()
 
 
 @dataclass(eq=False, repr=False)
@@ -66,6 +69,7 @@ class _NetworkBuilder:
     origins: Sequence[BlockLayer | None]
     copies: Mapping[str, Collection[str]]
     left_out: Mapping[str, LeftOutEntry]
+    functions: PythonFunctions
     paths: dict[str, JsonPath] = field(default_factory=dict)
     """The path of the first definition of each name."""
     names_by_lower_case: dict[str, str] = field(default_factory=dict)
@@ -89,7 +93,7 @@ class _NetworkBuilder:
         usage = check_usage(self.document, calls, references, self.origins, self.left_out, self.report)
         dropped = tuple(call for call in ordered if call.name in usage.idle_names)
         ordered = [call for call in ordered if call.name not in usage.idle_names]
-        training = valid_training(self.document.get("training"), self.report)
+        training = valid_training(self._training_section(), self.report)
         rate_factors: dict[str, float] = {}
         if training is not None:
             ordered = with_frozen_layers(ordered, training, self.report)
@@ -112,6 +116,11 @@ class _NetworkBuilder:
             ignored_findings=ignored_findings,
             not_checked=usage.not_checked,
         )
+
+    def _training_section(self) -> Json:
+        """The section `training`, with the components of Python functions."""
+        document: Any = self.functions.put_into(self.document, self.report)
+        return document.get("training")
 
     def _text(self, key: str, default: str) -> str:
         value = self.document.get(key, default)

@@ -63,7 +63,8 @@ def _meant_alternative(validator: Any, value: Json, options: list[Json]) -> Json
     """The alternative that an invalid value is meant as; None if that is not clear.
 
     It is the only one that allows the JSON type of the value. Of several for an object, `type` tells whether it is a
-    component; else it is the one with the fewest errors, of nested lists the one with the fewest levels.
+    component; else it is the one with the fewest errors, then the one that lists the keys, or one for any keys; of
+    nested lists, it is the one with the fewest levels.
     """
     meant = [option for option in options if _may_be_meant(value, option)]
     if len(meant) > 1 and isinstance(value, dict):
@@ -71,6 +72,9 @@ def _meant_alternative(validator: Any, value: Json, options: list[Json]) -> Json
     if len(meant) > 1:
         counts = [_error_count(validator, value, option) for option in meant]
         meant = [option for option, count in zip(meant, counts, strict=True) if count == min(counts)]
+    if len(meant) > 1 and isinstance(value, dict) and value:
+        listing = [option for option in meant if value.keys() <= option.get("properties", {}).keys()]
+        meant = listing or [option for option in meant if "properties" not in option]
     return meant[0] if len(meant) == 1 or (meant and isinstance(value, list)) else None
 
 

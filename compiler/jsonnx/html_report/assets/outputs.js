@@ -68,9 +68,10 @@ function matrixTable(matrix) {
 
 function classTable(output) {
   const areas = Object.entries(output.areas ?? {});
-  const rows = output.classes.map((row, index) => [row.label, row.support, row.predicted, row.precision, row.recall, row.f1,
-    ...areas.map(([, values]) => values[index])]);
-  return table("Classes", ["class", "samples", "predicted", "precision", "recall", "F1", ...areas.map(([name]) => name)], rows, "cut");
+  const cuts = output.classes.some((row) => "threshold" in row) ? ["threshold"] : [];
+  const rows = output.classes.map((row, index) => [row.label, row.support, row.predicted, ...cuts.map((key) => row[key]), row.precision,
+    row.recall, row.f1, ...areas.map(([, values]) => values[index])]);
+  return table("Classes", ["class", "samples", "predicted", ...cuts, "precision", "recall", "F1", ...areas.map(([name]) => name)], rows, "cut");
 }
 
 function confusionsTable(output) {
@@ -184,6 +185,7 @@ function outputPart(name, entries, allRuns) {
 // -- samples -----------------------------------------------------------------------------------------------------------
 
 function shownValue(value, title) {
+  if (value.saliency) return el("div", { class: "pair" }, shownValue({ picture: value.picture }, title), shownValue({ picture: value.saliency }, `where the prediction depends on ${title}`));
   if (value.picture) return el("img", { src: value.picture, alt: title });
   if (value.text !== undefined) return el("blockquote", {}, value.text);
   return el("div", {}, el("table", {}, el("tbody", {}, value.values.map(([name, number]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", { class: "number" }, number))))),
@@ -212,6 +214,35 @@ function examplesPart(output) {
   };
   return el("div", {}, el("h3", {}, `Output ${output.name}`),
     el("p", { class: "quiet" }, `The error of a sample is ${output.examples.error_meaning}.`),
+    output.examples.worst.some((example) => example.inputs.some((input) => input.saliency)) &&
+      el("p", { class: "quiet" }, "Beside a picture: the magnitude of the gradient of the prediction by each pixel; where it is bright, a small change of the pixel changes the prediction most."),
     el("h4", {}, "Worst predictions"), list(output.examples.worst),
     el("h4", {}, "Most typical predictions"), el("p", { class: "quiet" }, `Here: ${output.examples.typical_meaning}.`), list(output.examples.typical));
+}
+
+// -- columns -----------------------------------------------------------------------------------------------------------
+
+// How much the metric becomes worse if a column is permuted, with its interval.
+function importancePart({ importance }) {
+  if (!importance) return null;
+  const rows = importance.columns.filter((row) => row.importance !== null);
+  const label = `by how much ${importance.metric} becomes worse`;
+  const draw = (width) => {
+    const margin = Math.min(width * 0.4, 12 + 6.6 * Math.max(...rows.map((row) => row.name.length)));
+    return plot(width, 44 + 18 * rows.length, {
+      marginLeft: margin, ariaLabel: "Importance of columns", x: { label, grid: true, zero: true },
+      y: { grid: false, label: null, domain: rows.map((row) => row.name), tickSize: 0, tickFormat: (name) => cutText(name, Math.floor((margin - 12) / 6)) },
+      marks: [
+        Plot.barX(rows, { y: "name", x: "importance", fill: color(0), insetTop: 3, insetBottom: 3 }),
+        Plot.ruleY(rows.filter((row) => row.low !== null), { y: "name", x1: "low", x2: "high", stroke: "currentColor" }),
+        Plot.ruleX([0]),
+      ],
+    });
+  };
+  const values = () => table("Importance of columns", [["column", "text"], "importance", "from", "to"],
+    importance.columns.map((row) => [row.name, row.importance, row.low, row.high]));
+  return el("div", {},
+    chart({ title: "Importance of columns", draw, values,
+      note: `On ${numberText(importance.samples)} samples whose values of one column are permuted; the line is a 95 % interval, over ${importance.repeats} permutations of bootstrap samples.` }),
+    importance.omitted ? el("p", { class: "quiet" }, `${numberText(importance.omitted)} more columns are not measured.`) : null);
 }

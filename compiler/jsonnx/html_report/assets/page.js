@@ -26,12 +26,14 @@ function outputsSection(runs) {
 
 function sections(runs) {
   const examples = byRun(runs, (run) => (run.outputs?.length ? el("div", {}, run.outputs.filter((output) => output.rows > 0).map(examplesPart)) : null));
+  const importance = byRun(runs, importancePart);
   const layers = byRun(runs, layersPart);
   return [
     overviewSection(runs),
     curvesSection(runs),
     outputsSection(runs),
     examples && section("examples", "Examples", examples),
+    importance && section("importance", "Importance of columns", importance),
     sharedSection("network", "Network", runs, "network", (run) => networkPart(run.network)),
     layers && section("layers", "Layers", layers),
     sharedSection("data", "Targets in the data", runs, "balance", balancePart),

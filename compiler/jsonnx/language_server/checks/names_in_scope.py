@@ -158,6 +158,7 @@ _NAMED_PLACES: tuple[tuple[str, Names], ...] = (
     ("training.metrics.*", _outputs),
     ("training.weighted_metrics.*", _outputs),
     ("training.target.normalize.*", _outputs),
+    ("training.target.transform.*", _outputs),
     ("training.data.y.*", _outputs),
     ("training.data.sample_weight.*", _outputs),
     ("training.data.x.*", _inputs),

@@ -25,7 +25,10 @@ OUTPUT_MODE_DOC = (
 )
 MAX_TOKENS_DOC = "Maximum size of the vocabulary, including mask and out-of-vocabulary tokens; null for no limit."
 PAD_TO_MAX_TOKENS_DOC = "Whether vectors have size `max_tokens` even if the vocabulary is smaller."
-VOCABULARY_DOC = "The tokens, or a file with one token per line; null to learn them from the training data."
+VOCABULARY_DOC = (
+    "The tokens, or a file with one token per line, or one with word vectors, whose first `max_tokens` tokens are "
+    "taken; null to learn them from the training data."
+)
 IDF_WEIGHTS_DOC = "Inverse document frequency of each token, for `tf_idf`."
 UTF8_ONLY = "Only UTF-8 is supported: strings in ONNX are UTF-8."
 NO_HASHING = "ONNX has no hash function, so out-of-vocabulary tokens cannot be hashed."

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ...core.diagnostics import JsonPath
+from ...sections.label_sets import label_set_outputs
 from ..fixes import set_key
 from ..layer_kinds import ALL_CONVOLUTIONS, SCALING_LAYERS, is_one_of
 from ..linted_network import LintedNetwork
@@ -70,13 +71,15 @@ def class_imbalance(network: LintedNetwork) -> Iterator[Finding]:
         return
     for output, loss in objective.losses.items():
         counts = network.data.class_counts.get(output, {})
+        if output in label_set_outputs(network.typed.types, {output: loss}):
+            yield from _rare_label(network, output, counts)
+            continue
         if output in objective.weighted_outputs or not is_classification(loss) or "focal" in loss.type_name:
             continue
         if len(counts) < 2 or max(counts.values()) <= MAX_IMBALANCE * min(counts.values()):
             continue
         rare, frequent = min(counts, key=lambda key: counts[key]), max(counts, key=lambda key: counts[key])
-        labels = network.typed.network.labels.get(output, ())
-        names = [repr(labels[index]) if index < len(labels) else str(index) for index in (rare, frequent)]
+        names = [_class_name(network, output, index) for index in (rare, frequent)]
         message = (
             f"class {names[0]} of {output!r} has {counts[rare]:,} training samples, {names[1]} {counts[frequent]:,}"
         )
@@ -84,14 +87,29 @@ def class_imbalance(network: LintedNetwork) -> Iterator[Finding]:
         yield Finding(("training",), message, 'write "class_weight": "balanced"', fix=fix)
 
 
+def _rare_label(network: LintedNetwork, output: str, counts: Mapping[int, int]) -> Iterator[Finding]:
+    """Labels so rare that their probabilities hardly exceed the threshold of 0.5."""
+    training, samples = network.training, network.data.sample_counts.get("train", 0)
+    rare = min(counts, key=lambda key: counts[key], default=None)
+    if rare is None or training is None or training.threshold is not None or samples < MAX_IMBALANCE * counts[rare]:
+        return
+    name = _class_name(network, output, rare)
+    message = f"label {name} of {output!r} is that of {counts[rare]:,} of {samples:,} training samples"
+    help = 'choose a threshold for each label: "threshold": {"maximize": "f1", "by_label": true}'
+    yield Finding(("training",), f"{message}, so that its probability hardly exceeds the threshold 0.5", help)
+
+
+def _class_name(network: LintedNetwork, output: str, number: int) -> str:
+    labels = network.typed.network.labels.get(output) or network.data.labels.get(output, ())
+    return repr(labels[number]) if number < len(labels) else str(number)
+
+
 @rule("few-class-samples", needs_data=True, default=False)
 def few_class_samples(network: LintedNetwork) -> Iterator[Finding]:
     for output, counts in network.data.class_counts.items():
         rare = min(counts, key=lambda key: counts[key]) if len(counts) > 1 else None
         if rare is not None and counts[rare] < MIN_CLASS_SAMPLES:
-            labels = network.typed.network.labels.get(output, ())
-            name = repr(labels[rare]) if rare < len(labels) else str(rare)
-            message = f"class {name} of {output!r} has {counts[rare]} training samples"
+            message = f"class {_class_name(network, output, rare)} of {output!r} has {counts[rare]} training samples"
             yield Finding(("training", "data", "train"), message, "collect more of them, or join it with another class")
 
 

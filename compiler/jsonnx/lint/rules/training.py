@@ -10,6 +10,7 @@ from ...core.diagnostics import JsonPath
 from ...core.fixes import remove_key
 from ...core.reserved_names import is_validation_name
 from ...sections.monitor import spec_has_validation
+from ...training.optimizers.relative_steps import ALL, TrainingLength
 from ...training.optimizers.schedules import Schedule
 from ..fixes import set_key
 from ..linted_network import LintedNetwork
@@ -22,14 +23,9 @@ MIN_SCHEDULE_SHARE = 0.2
 
 def _optimizers(network: LintedNetwork) -> Iterator[tuple[JsonPath, Any]]:
     """The optimizers with their paths."""
-    training = network.training
-    if training is None:
-        return
-    optimizer: Any = training.optimizer
-    if len(optimizer.optimizers) == 1 and optimizer.optimizers[0] is optimizer:
-        yield ("training", "optimizer"), optimizer
-        return
-    yield ("training", "optimizer", "default"), optimizer.optimizers[-1]
+    if network.training is not None:
+        for place, optimizer in network.training.optimizer.located_optimizers():
+            yield ("training", "optimizer", *place), optimizer
 
 
 def peak_rate(rate: Any) -> tuple[tuple[str, ...], float]:
@@ -173,20 +169,26 @@ def schedule_length(network: LintedNetwork) -> Iterator[Finding]:
     training, samples = network.training, network.data.sample_counts.get("train")
     if training is None or not samples:
         return
-    steps = training.epochs * ceil(samples / training.batch_size)
+    training_length = TrainingLength(ceil(samples / training.batch_size), training.epochs)
+    steps = training_length.steps
     for path, optimizer in _optimizers(network):
         rate: Any = optimizer.learning_rate
         key = rate.length_key if isinstance(rate, Schedule) else None
         if key is None:
             continue
-        length = getattr(rate, key) + getattr(rate, "warmup_steps", 0)
+        known = vars(rate) | {name: value.steps_in(training_length) for name, value in rate.relative_steps.items()}
+        warmup = known.get("warmup_steps", 0)
+        if key in rate.relative_steps and rate.relative_steps[key].is_all:
+            continue
+        length = known[key] + warmup
         if length > 1.05 * steps or length < MIN_SCHEDULE_SHARE * steps:
             message = f"the schedule takes {length:,} steps, and training {steps:,}"
             help = (
-                f"{samples:,} samples in batches of {training.batch_size} for {training.epochs} epochs: {steps:,} steps"
+                f"{samples:,} samples in batches of {training.batch_size} for {training.epochs} epochs: {steps:,} "
+                'steps; "all" stands for them'
             )
-            where, decay_steps = (*path, "learning_rate", key), max(steps - getattr(rate, "warmup_steps", 0), 2)
-            yield Finding(where, message, help, fix=set_key(network, where, decay_steps))
+            where = (*path, "learning_rate", key)
+            yield Finding(where, message, help, fix=set_key(network, where, ALL))
 
 
 @rule("missing-seed")

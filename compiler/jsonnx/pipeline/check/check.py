@@ -49,6 +49,7 @@ from ...frontend.names.vocabulary_files import inline_vocabularies, vocabulary_f
 from ...frontend.network import Network
 from ...frontend.networks.build_network import build_network
 from ...frontend.networks.document_size import is_too_large
+from ...frontend.networks.python_functions import PythonFunctions
 from ...frontend.networks.silences import Silences
 from ...frontend.text.fix_writer import FixWriter
 from ...lowering.check_augmentation import check_augmentation
@@ -182,13 +183,20 @@ def read_spec(spec: Spec) -> Source:
 
 
 def check_spec(
-    spec: Spec, after: StageHook = no_hook, changes: Sequence[str] = (), scale: str | None = None
+    spec: Spec,
+    after: StageHook = no_hook,
+    changes: Sequence[str] = (),
+    scale: str | None = None,
+    *,
+    accepts_missing_functions: bool = False,
 ) -> CheckedSpec:
     """Checks a spec at one of its scales and after changes such as `training.epochs=3`.
 
-    Raises CompileError only if the text is not JSON, UsageError for an unknown scale or an invalid change.
+    With `accepts_missing_functions`, losses and metrics may be Python functions that are missing. Raises CompileError
+    only if the text is not JSON, UsageError for an unknown scale or an invalid change.
     """
-    return check_source(read_spec(spec), after, changes, scale)
+    source = read_spec(spec)
+    return check_source(source, after, changes, scale, accepts_missing_functions=accepts_missing_functions)
 
 
 @gc_paused()
@@ -199,6 +207,7 @@ def check_source(
     scale: str | None = None,
     buffers: Buffers = no_buffers,
     open_named: NamedFileOpener | None = None,
+    accepts_missing_functions: bool = False,
 ) -> CheckedSpec:
     """Checks a spec that has been read, as `check_spec` does. Vocabularies in `buffers` are not read from disk.
 
@@ -216,7 +225,8 @@ def check_source(
     report = source_report.child(flat.document, flat.source_map, flat.invalid_paths)
     source, flat, vocabularies = _inline_vocabularies(source, flat, report, buffers, open_named)
     after("flat", flat)
-    network = build_network(flat.document, report, flat.origins, flat.copies, flat.left_out)
+    functions = PythonFunctions(source.functions, accepts_missing_functions)
+    network = build_network(flat.document, report, flat.origins, flat.copies, flat.left_out, functions)
     after("network", network)
     if network is None:
         _report_unchecked_layers(report)

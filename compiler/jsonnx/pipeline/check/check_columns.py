@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ...core.diagnostics import Diagnostic
 from ...sections.columns import SAMPLE_WEIGHT, column_errors
 from ...sections.file_names import file_name_errors
+from ...sections.label_sets import label_separator_errors, label_set_outputs
 from ...sections.mask_targets import mask_class_counts, mask_errors
 from ...sections.split_errors import sequence_errors, split_errors, window_errors
 from ...sections.training_section import Training
@@ -38,7 +39,8 @@ def check_columns(checked: CheckedSpec) -> list[Diagnostic]:
         report.add("ambiguous-columns", ("training", "data", "thousands"), message, help="give the file's two marks")
     window = window_errors(data, typed.inputs, objective.targets)
     masks = mask_errors(data, mask_class_counts(typed.outputs, objective.targets, objective.losses))
-    for error in (*split_errors(data), *window, *sequence_errors(data, typed.inputs), *masks):
+    labels = label_separator_errors(data, objective.targets, label_set_outputs(typed.outputs, objective.losses))
+    for error in (*split_errors(data), *window, *sequence_errors(data, typed.inputs), *masks, *labels):
         report.add(error.code, error.path, error.message, help=error.help, fix=error.fix)
     return list(report)
 

@@ -1,4 +1,4 @@
-"""Checks the paths of the data and weight files that a spec names, without opening a file."""
+"""Checks the paths of the data and weight files that a spec names, of which only word vectors are opened."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ...core.files.spec_folders import (
     SpecFolders,
     suffix_error,
 )
+from ...core.files.word_vectors import VECTORS_HELP, MalformedVectors, VectorFile, has_vector_suffix
 from ...sections.data_section import DATA_PARTS, named_files
 from .check import CheckedSpec
 
@@ -39,6 +40,8 @@ def check_paths(
     report = checked.new_report()
     document = checked.flat.document if checked.flat else None
     training = document.get("training") if isinstance(document, Mapping) else None
+    for file, size in _vector_files(document):
+        _check_vector_file(file, size, folders, missing, report)
     if isinstance(training, Mapping):
         for file in _data_files(training, parts):
             _check_data_file(file, folders, missing, report)
@@ -60,6 +63,34 @@ def _weight_files(training: Mapping[str, Any]) -> Iterator[NamedFile]:
         yield NamedFile(weights, ("training", "weights"))
     elif isinstance(weights, Mapping) and isinstance(name := weights.get("file"), str):
         yield NamedFile(name, ("training", "weights", "file"))
+
+
+def _vector_files(document: object) -> Iterator[tuple[NamedFile, int | None]]:
+    """The files of word vectors, each with the size of the vectors of its layer."""
+    layers = document.get("layers") if isinstance(document, Mapping) else None
+    for index, entry in enumerate(layers if isinstance(layers, list) else ()):
+        if isinstance(entry, Mapping) and entry.get("type") == "Embedding" and isinstance(entry.get("vectors"), str):
+            size = entry.get("output_dim")
+            yield NamedFile(entry["vectors"], ("layers", index, "vectors")), size if isinstance(size, int) else None
+
+
+def _check_vector_file(
+    file: NamedFile, size: int | None, folders: SpecFolders, missing: Severity, report: Report
+) -> None:
+    try:
+        with folders.open(file.name, "vectors") as content:
+            vectors = VectorFile(content)
+    except UnsafePath as error:
+        report.add("unsafe-path", file.path, str(error), help=UNSAFE_DATA_HELP)
+    except UsageError as error:
+        _add(error, file, report, missing)
+    except (MalformedVectors, OSError) as error:
+        line = f", line {error.line:,}" if isinstance(error, MalformedVectors) and error.line else ""
+        report.add("bad-data-file", file.path, f"{file.name!r}{line}: {error}")
+    else:
+        if size is not None and vectors.size != size:
+            message = f"the vectors in {file.name!r} have {vectors.size} numbers, the Embedding's {size}"
+            report.add("data-shape", file.path, message, help=f'write "output_dim": {vectors.size}')
 
 
 def _check_data_file(file: NamedFile, folders: SpecFolders, missing: Severity, report: Report) -> None:
@@ -99,6 +130,8 @@ def _check_item(name: str, folders: SpecFolders, part: str) -> tuple[str, str] |
 
 def _check_weight_file(file: NamedFile, folders: SpecFolders, missing: Severity, report: Report) -> None:
     suffix = suffix_error(file.name, WEIGHT_FILE_SUFFIXES, "weight")
+    if suffix is not None and has_vector_suffix(file.name):
+        suffix = suffix[0], f"{suffix[1]}; {VECTORS_HELP}"
     try:
         check_beneath(folders.own, file.name)
     except UnsafePath as error:

@@ -9,7 +9,9 @@ import numpy as np
 from ...analysis.decision import spec_thresholds
 from ...backend import model_metadata, to_model_writer
 from ...core.diagnostics import CompileError
+from ...core.files.spec_source import SpecSource
 from ...core.providers.known_providers import PLAIN_TARGET, target_names
+from ...core.signature.thresholds import Threshold
 from ...core.system.gc_pause import gc_paused
 from ...core.system.memory import require_memory
 from ...data.samples.data_errors import FeedError
@@ -28,6 +30,7 @@ from .initial_weights import Weights, resolve_initial_weights
 from .model import Model
 from .network_part import NetworkPart, network_part
 from .target_forms import write_for_target
+from .word_vectors import read_known_vectors
 
 NOT_LEARNED_HELP = "train the model, give the weights of a run that learned it, or write it as `vocabulary`"
 
@@ -98,7 +101,12 @@ def _weights(
         initial, report = resolve_initial_weights(checked, types, weights, partial, verify)
     except FeedError as error:
         raise CompileError(error.diagnostics) from error
-    return draw_initial_weights(graph, checked.seed(seed), initial), report
+    arrays = draw_initial_weights(graph, checked.seed(seed), initial)
+    source = SpecSource(checked.source.file, checked.locate)
+    for found in read_known_vectors(checked, source) if weights is None else ():
+        if found.weight in arrays and found.weight not in initial:
+            arrays[found.weight] = found.written_to(arrays[found.weight])
+    return arrays, report
 
 
 @gc_paused()
@@ -111,7 +119,7 @@ def compile_checked(
     fold: bool = True,
     verify: bool = True,
     target: str = PLAIN_TARGET,
-    thresholds: Mapping[str, float] = {},
+    thresholds: Mapping[str, Threshold] = {},
 ) -> Model:
     """Compiles a checked spec; see `compile`. `thresholds` are kept in the metadata, by output."""
     typed = checked.require()
@@ -131,7 +139,11 @@ def compile_checked(
         thresholds = spec_thresholds(typed, checked.objective.losses)
     layers = {call.owner for call in typed.network.inference_calls}
     count = count_parameters(graph, {call.owner for call in typed.network.calls} - layers)
-    statistics = {name: target_statistics_of(name, arrays) for name in typed.network.normalized_outputs}
+    statistics = {
+        name: target_statistics_of(name, form, arrays)
+        for name, form in typed.network.target_forms.items()
+        if form.statistics
+    }
     metadata = model_metadata(typed, document, count, onnxruntime_ops(bound), types, thresholds, statistics)
     model = to_model_writer(bound, name=typed.network.name, metadata=metadata)
     after("model", model)

@@ -79,9 +79,9 @@ def output_scoring_graph(
 ) -> Graph:
     """Loss and metrics as a graph whose inputs are the network's outputs and the targets.
 
-    Where an output has a mask, the graph computes the mask from the network's inputs. `target_statistics` are mean and
-    variance of normalized targets, by output. Raises CompileError if the mask depends on weights, if statistics are
-    missing, if a layer adds to the loss, or for auxiliary outputs.
+    Where an output has a mask, the graph computes the mask from the network's inputs. `target_statistics` are what was
+    learned from the targets, by output. Raises CompileError if the mask depends on weights, if statistics are missing,
+    if a layer adds to the loss, or for auxiliary outputs.
     """
     outside_model = [*objective.added_losses, *typed.network.auxiliary_outputs]
     if outside_model:
@@ -89,7 +89,7 @@ def output_scoring_graph(
         raise CompileError([Diagnostic("needs-weights", message, help=NEEDS_RUN_HELP)])
     states = {
         f"{target_name(output)}/{key}": array
-        for output in objective.normalized_outputs
+        for output in objective.target_forms
         for key, array in target_statistics.get(output, {}).items()
     }
     network = lower(typed) if typed.masks.inference.value_masks.keys() & typed.outputs.keys() else None
@@ -100,7 +100,11 @@ def output_scoring_graph(
         replace(scored, outputs={name: v for name, v in scored.outputs.items() if name not in outputs})
     )
     used = {x for node in scored.nodes for x in node.inputs}
-    unknown = [name for name in objective.normalized_outputs if scored.states.get(f"{target_name(name)}/mean") in used]
+    unknown = [
+        name
+        for name, form in objective.target_forms.items()
+        if any(scored.states.get(f"{target_name(name)}/{key}") in used for key in form.statistics)
+    ]
     if unknown:
         message = f"the loss of {unknown[0]!r} compares normalized targets, whose mean the model does not contain"
         raise CompileError([Diagnostic("needs-weights", message, help=NEEDS_RUN_HELP)])

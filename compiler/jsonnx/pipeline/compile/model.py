@@ -11,6 +11,7 @@ from ...backend import ModelWriter, require_one_message, to_loadable, verify_mod
 from ...core.files.loadable_model import LoadableModel
 from ...core.html_table import html_table
 from ...core.providers.known_providers import PLAIN_TARGET
+from ...core.signature.thresholds import Threshold
 from ...core.types import TensorType
 from ...frontend.network import Network
 from ...ir import Graph
@@ -50,7 +51,7 @@ class Model:
         input_types: Mapping[str, TensorType] = {},
         optimized_graph: Graph | None = None,
         target: str = PLAIN_TARGET,
-        thresholds: Mapping[str, float] = {},
+        thresholds: Mapping[str, Threshold] = {},
     ) -> None:
         self.weights, self.weights_report = dict(weights), report
         for array in self.weights.values():

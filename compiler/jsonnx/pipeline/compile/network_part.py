@@ -16,6 +16,7 @@ from ...core.types import Size
 from ...frontend.network import Call, Network
 from ...frontend.schema.phrases import known_names_help, name_list
 from ...frontend.schema.schema import DTYPES
+from ...sections.training_section import is_by_label
 from ..check.check import CheckedSpec, check_spec
 
 CALL_KEYS = ("use", "name", "description", "from")
@@ -39,7 +40,7 @@ class NetworkPart:
             owner, _, weight = name.partition("/")
             if owner in self.owners:
                 weights[f"{self.owners[owner]}/{weight}"] = array
-        statistics = [f"{target_name(output)}/" for output in self.checked.network.normalized_outputs]
+        statistics = [f"{target_name(output)}/" for output in self.checked.network.target_forms]
         return weights | {name: array for name, array in arrays.items() if name.startswith(tuple(statistics))}
 
 
@@ -221,13 +222,19 @@ class _Part:
         losses = self._losses(training.get("loss"))
         if not losses:
             return {}
-        normalized = [name for name in self.network.normalized_outputs if name in self.outputs]
+        forms = {name: form for name, form in self.network.target_forms.items() if name in self.outputs}
+        normalized = [name for name, form in forms.items() if form.is_normalized]
+        transforms = {name: form.transform for name, form in forms.items() if form.transform is not None}
+        target = {
+            **({"transform": transforms} if transforms else {}),
+            **({"normalize": normalized} if normalized else {}),
+        }
         threshold = training.get("threshold")
         data = self._data(training.get("data"))
         return {
             "loss": losses,
-            **({"target": {"normalize": normalized}} if normalized else {}),
-            **({"threshold": threshold} if isinstance(threshold, float) else {}),
+            **({"target": target} if target else {}),
+            **({"threshold": threshold} if isinstance(threshold, float) or is_by_label(threshold) else {}),
             **({"data": data} if data else {}),
         }
 

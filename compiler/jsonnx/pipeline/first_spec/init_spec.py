@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,30 @@ from .initial_network import (
     SMALL_ROW_EPOCHS,
     InitialNetwork,
     initial_network,
+    is_penalized,
     needs_no_validation,
+    network_size,
 )
 from .recognise_columns import RecognisedColumn, limit_codes, recognise
-from .recognise_labels import several_labels
-from .recognise_target import RecognisedTarget, Task, recognise_target, with_labels_joined
+from .recognise_labels import no_labels
+from .recognise_target import (
+    RARE_SHARE,
+    RecognisedTarget,
+    Task,
+    recognise_label_lists,
+    recognise_target,
+    with_labels_joined,
+)
 
+LABEL_METRICS = [
+    {"type": "auc", "multi_label": True},
+    {"type": "f1_score", "name": "f1_macro", "average": "macro", "threshold": 0.5},
+    {"type": "f1_score", "name": "f1_micro", "average": "micro", "threshold": 0.5},
+    {"type": "f1_score", "name": "f1_by_label", "threshold": 0.5},
+]
+"""The metrics of a target with several labels in a row; the last one is a table by label."""
 MIN_ROWS = 10
+PENALIZED_PATIENCE = 16
 PATIENT_ROW_COUNT = 2_000
 """Maximum number of rows for a patience of 20 epochs: epochs are short, and losses vary."""
 SEPARATORS = (";", "\t", "|")
@@ -75,7 +92,12 @@ def init_spec(data: str, targets: Sequence[str], task: Task | None, spec_folder:
     tail = VALIDATION_SPLIT if raw.row_count < LARGE_ROW_COUNT else VALIDATION_SPLIT_OF_LARGE_DATA
     is_text_table = all(_has_separators(item.name) for item in items)
     recognised_targets = with_labels_joined(
-        [recognise_target(name, raw.columns[name], task, tail, is_text_table) for name in names]
+        [
+            recognise_label_lists(name, raw.label_lists[name], tail)
+            if name in raw.label_lists
+            else recognise_target(name, raw.columns[name], task, tail, is_text_table)
+            for name in names
+        ]
     )
     columns = _recognise_columns(raw, items, names, is_text_table)
     if all(column.kind == "unused" for column in columns):
@@ -135,8 +157,10 @@ def _target_columns(raw: RawColumns, targets: Sequence[str]) -> list[str]:
     if not targets:
         raise UsageError("bad-option", "the target is missing", f"add --target COLUMN; the columns are {columns}")
     for target in targets:
+        if target in raw.label_lists:
+            continue
         if target in raw.unreadable and target in raw.list_columns:
-            raise several_labels(target, [])
+            raise no_labels(target)
         if target in raw.unreadable:
             raise UsageError("bad-target", f"the target {target!r} {raw.unreadable[target]}", "name another column")
         if target not in raw.columns:
@@ -160,7 +184,11 @@ def _recognise_columns(
         for name, column in raw.columns.items()
         if name not in targets and (raw.media is None or name == TEXTS.column)
     ]
-    unreadable = [RecognisedColumn(name, "unused", reason=f"it {reason}") for name, reason in raw.unreadable.items()]
+    unreadable = [
+        RecognisedColumn(name, "unused", reason=f"it {reason}")
+        for name, reason in raw.unreadable.items()
+        if name not in targets
+    ]
     return limit_codes(columns) + unreadable
 
 
@@ -216,12 +244,16 @@ def _complete_data_section(
         if network.columns:
             section["x"] = dict(network.columns)
         section |= _target_names(outputs)
+        section |= _label_separator(outputs.values())
     if raw.media is IMAGES:
         is_padded = any(column.is_padded for column in columns)
         section["images"] = {"resize": "bilinear", **({"pad_to_aspect_ratio": True} if is_padded else {})}
-    if needs_no_validation(columns, raw.row_count):
+    if needs_no_validation(columns, list(outputs.values()), raw.row_count):
         return
-    if any(target.is_ordered for target in outputs.values()):  # draw some from all rows: the last ones are unlike them
+    rare = [target.columns[0] for target in outputs.values() if target.is_rare]
+    if rare and raw.media is None:  # validation gets its share of the rare class
+        section["split"] = {"validation": tail, "stratify": rare[0]}
+    elif any(target.is_ordered for target in outputs.values()):  # the last rows are unlike the others
         section["split"] = {"validation": tail}
     else:
         section["validation_split"] = tail
@@ -231,23 +263,32 @@ def _training_section(
     outputs: Mapping[str, RecognisedTarget], columns: Sequence[RecognisedColumn], row_count: int
 ) -> dict[str, Any]:
     """The keys of `training` but its data."""
-    is_image = any(column.kind == "image" for column in columns)
-    uses_all_rows = needs_no_validation(columns, row_count)
+    targets = list(outputs.values())
     numbers = [name for name, target in outputs.items() if target.task == "regression"]
-    batch_size = 32 if row_count < LARGE_ROW_COUNT else 128 if row_count < 10 * LARGE_ROW_COUNT else 256
-    rate = 0.003 if row_count < SMALL_ROW_COUNT and not is_image else 0.001
+    is_small, is_large = row_count < SMALL_ROW_COUNT, row_count >= 10 * LARGE_ROW_COUNT
+    if is_penalized(columns):
+        rate, batch_size = network_size(targets, row_count).learning_rate, 32 if is_small else 128
+    else:
+        is_image = any(column.kind == "image" for column in columns)
+        rate, batch_size = 0.003 if is_small and not is_image else 0.001, 32 if row_count < LARGE_ROW_COUNT else 128
     training: dict[str, Any] = {
         "loss": _by_output(outputs, _loss),
         "optimizer": {"type": "adam", "learning_rate": rate},
         **({"target": {"normalize": numbers if len(numbers) < len(outputs) else True}} if numbers else {}),
         "metrics": _by_output(outputs, _metrics),
-        "epochs": SMALL_ROW_EPOCHS if uses_all_rows else 200,
-        "batch_size": batch_size,
+        "epochs": 200,
+        "batch_size": 256 if is_large else batch_size,
         "seed": 1,
     }
-    if not uses_all_rows:
-        patience = 20 if row_count < PATIENT_ROW_COUNT else 8
-        training |= {"early_stopping": {"monitor": "val_loss", "patience": patience}, "restore_best_weights": True}
+    if needs_no_validation(columns, targets, row_count):
+        return training | {"epochs": SMALL_ROW_EPOCHS}
+    patience = 20 if row_count < PATIENT_ROW_COUNT else 8
+    if is_penalized(columns):
+        patience = PENALIZED_PATIENCE
+        training["reduce_on_plateau"] = {"monitor": "val_loss", "factor": 0.3, "patience": 6}
+    training |= {"early_stopping": {"monitor": "val_loss", "patience": patience}, "restore_best_weights": True}
+    if all(target.is_rare for target in targets):
+        training["threshold"] = {"maximize": "f1"}
     return training
 
 
@@ -259,6 +300,15 @@ def _target_names(outputs: Mapping[str, RecognisedTarget]) -> dict[str, Any]:
         if target.columns != (output,)
     }
     return {"y": next(iter(columns.values())) if len(outputs) == 1 else columns} if columns else {}
+
+
+def _label_separator(targets: Iterable[RecognisedTarget]) -> dict[str, Any]:
+    """The key of the data with the mark between labels. Raises UsageError if targets have different ones."""
+    columns = {target.label_separator: target.columns[0] for target in targets if target.label_separator}
+    if len(columns) > 1:
+        message = f"the labels of {quoted_list(columns.values())} are separated by different marks"
+        raise _refused(message, "write all with the same mark: `label_separator` is that of all targets")
+    return {"label_separator": next(iter(columns))} if columns else {}
 
 
 def _by_output(outputs: Mapping[str, RecognisedTarget], setting: Callable[[RecognisedTarget], Any]) -> Any:
@@ -277,7 +327,9 @@ def _metrics(target: RecognisedTarget) -> list[Any]:
     if target.task == "regression":
         return ["mae", "r2_score"]
     if target.has_several_labels:
-        return [{"type": "auc", "multi_label": True}]
+        return LABEL_METRICS
+    if target.is_rare:  # most probabilities are close to 0, where 200 thresholds are too few
+        return ["accuracy", {"type": "auc", "num_thresholds": None}]
     return ["accuracy", "auc"] if target.is_binary else ["accuracy"]
 
 
@@ -299,7 +351,7 @@ def _notes(
     notes = [f"not used: {column.name!r}: {column.reason}" for column in columns if column.kind == "unused"]
     notes += [f"{column.name!r}: {column.note}" for column in columns if column.note]
     ordered = [name for target in targets if target.is_ordered for name in target.columns]
-    if needs_no_validation(columns, raw.row_count):
+    if needs_no_validation(columns, targets, raw.row_count):
         notes.append(
             f"all {raw.row_count:,} rows are for training, with a penalty on large weights in place of validation; "
             "`split` with `folds`, and `jsonnx train --fold all`, estimates the quality"
@@ -309,7 +361,7 @@ def _notes(
             f"the last rows have other values of {quoted_list(ordered)} than the first ones, so rows for validation "
             "are drawn from all"
         )
-    if any(target.largest_share > 0.9 for target in targets):
+    if any(target.largest_share > RARE_SHARE for target in targets):
         share = max(target.largest_share for target in targets)
         notes.append(f"{share:.0%} of the rows have one class: accuracy says little, see `auc`")
     return tuple(notes)

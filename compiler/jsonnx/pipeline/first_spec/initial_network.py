@@ -14,15 +14,15 @@ from .recognise_target import RecognisedTarget
 
 Layer = dict[str, Any]
 
-MAX_ONE_HOT_CATEGORIES = 30
+MAX_ONE_HOT_CATEGORIES = 100
 """Maximum number of categories for one-hot vectors. Columns with more get an Embedding."""
 MAX_EMBEDDING_SIZE = 32
 MAX_TEXT_WORDS = 256
 MAX_VOCABULARY = 20_000
 REPLACEMENT = "unknown"
 """The text in place of a missing one."""
-SMALL_ROW_COUNT, LARGE_ROW_COUNT = 500, 10_000
-"""Numbers of rows that separate small, medium and large networks."""
+SMALL_ROW_COUNT, MEDIUM_ROW_COUNT, LARGE_ROW_COUNT = 500, 1_000, 10_000
+"""Numbers of rows that separate networks of different sizes; those of rare classes count less."""
 UNPENALIZED_KINDS = {"image", "text", "sequence"}
 """Kinds of columns whose networks have weights that a penalty would bind too much."""
 MIN_POOLED_SIZE = 8
@@ -30,14 +30,54 @@ MIN_POOLED_SIZE = 8
 
 
 SMALL_ROW_EPOCHS = 100
-CLASS_PENALTY, NUMBER_PENALTY = 2.0, 5.0
-"""Penalty of squared weights for classes and for numbers, divided by the number of rows: with few rows, it takes the
-place of validation data that would say when to stop."""
 
 
-def needs_no_validation(columns: Sequence[RecognisedColumn], row_count: int) -> bool:
+@dataclass(frozen=True)
+class NetworkSize:
+    """What follows from the number of rows."""
+
+    units: tuple[int, ...]
+    dropout: float
+    waves: int
+    """Cosines of each number; none if 0."""
+    frequency: float
+    """The standard deviation of the initial frequencies of waves, in radians for each standard deviation."""
+    penalty: float
+    """Penalty of squared weights, divided by the number of rows."""
+    learning_rate: float
+
+
+SMALL, MEDIUM, LARGE = (
+    NetworkSize((32,), 0.3, 0, 0.0, 2.0, 0.003),
+    NetworkSize((32,), 0.4, 8, 1.0, 2.0, 0.001),
+    NetworkSize((128, 128), 0.2, 12, 2.0, 1.0, 0.003),
+)
+NUMBER_PENALTY = 2.5
+"""The factor of the penalty if all targets are numbers, whose errors are larger than those of classes."""
+
+
+def informative_row_count(targets: Sequence[RecognisedTarget], row_count: int) -> int:
+    """The number of rows that would tell as much about the target if its two classes were equally frequent."""
+    shares = [max(0.5, target.largest_share) for target in targets if target.is_binary]
+    return round(row_count * min((4 * share * (1 - share) for share in shares), default=1.0))
+
+
+def network_size(targets: Sequence[RecognisedTarget], row_count: int) -> NetworkSize:
+    """The size of a network for a table of numbers and categories."""
+    count = informative_row_count(targets, row_count)
+    return SMALL if count < SMALL_ROW_COUNT else MEDIUM if count < MEDIUM_ROW_COUNT else LARGE
+
+
+def needs_no_validation(
+    columns: Sequence[RecognisedColumn], targets: Sequence[RecognisedTarget], row_count: int
+) -> bool:
     """Whether a penalty keeps the network from overfitting, so that all rows are for training."""
-    return row_count < SMALL_ROW_COUNT and not {column.kind for column in columns} & UNPENALIZED_KINDS
+    return is_penalized(columns) and network_size(targets, row_count) is SMALL
+
+
+def is_penalized(columns: Sequence[RecognisedColumn]) -> bool:
+    """Whether large weights of the network are penalized."""
+    return not {column.kind for column in columns} & UNPENALIZED_KINDS
 
 
 @dataclass
@@ -72,15 +112,19 @@ def initial_network(
     for column in columns:
         if column.kind in _FEATURES:
             features.append(_FEATURES[column.kind](network, column, row_count))
-    if len(features) > 1:
-        network.layers.append({"type": "Concatenate", "name": network.new_name("features"), "from": features})
-        features = [network.layers[-1]["name"]]
-    penalty: dict[str, Any] = {}
-    if needs_no_validation(columns, row_count):
-        has_classes = any(target.task == "classification" for target in targets)
-        factor = (CLASS_PENALTY if has_classes else NUMBER_PENALTY) / row_count
-        penalty = {"kernel_regularizer": {"type": "L2", "l2": float(f"{factor:.2g}")}}
-    _add_hidden_layers(network, features[0], columns, row_count, penalty)
+    numbers = [layer["name"] for layer in network.layers if layer["type"] == "Normalization"]
+    joined = _joined(network, "features", features)
+    if not is_penalized(columns):
+        _add_summary(network, joined, columns, row_count)
+        _add_outputs(network, targets, {})
+        return network
+    size = network_size(targets, row_count)
+    factor = size.penalty / row_count
+    if all(target.task == "regression" for target in targets):
+        factor *= NUMBER_PENALTY
+    penalty = {"kernel_regularizer": {"type": "L2", "l2": float(f"{factor:.2g}")}}
+    deep = [joined, _waves(network, numbers, size)] if numbers and size.waves else [joined]
+    _add_hidden_layers(network, joined, _joined(network, "features_and_waves", deep), size, row_count, penalty)
     _add_outputs(network, targets, penalty)
     return network
 
@@ -233,32 +277,45 @@ _FEATURES = {
 # -- network and output ------------------------------------------------------------------------------------------------
 
 
-def _add_hidden_layers(
-    network: InitialNetwork, features: str, columns: Sequence[RecognisedColumn], row_count: int, penalty: Layer
-) -> None:
-    """Hidden layers whose number and width follow the number of rows.
+def _joined(network: InitialNetwork, name: str, sources: list[str]) -> str:
+    return sources[0] if len(sources) == 1 else _add_layer(network, name, "Concatenate", sources)
 
-    The output also reads the features themselves, so that it is no worse than a linear model.
-    """
-    kinds = {column.kind for column in columns}
-    if kinds & UNPENALIZED_KINDS:
-        rate = 0.3 if row_count >= SMALL_ROW_COUNT else 0.4
-        network.layers.append({"type": "Dropout", "rate": rate, "from": features})
-        if "text" not in kinds:
-            network.layers.append({"type": "Dense", "units": 64, "activation": "relu"})
-        return
-    sizes: tuple[int, ...]
-    sizes, rate = ((128, 128), 0.2) if row_count < LARGE_ROW_COUNT else ((128, 128), 0.1)
-    settings: dict[str, Any] = {"activation": "relu", **penalty}
-    if row_count < SMALL_ROW_COUNT:
-        sizes, rate = (32,), 0.3
-    source = features
-    noun = "One hidden layer suits" if len(sizes) == 1 else f"{len(sizes)} hidden layers suit"
-    for number, size in enumerate(sizes, 1):
-        source = _add_layer(network, f"hidden_{number}", "Dense", source, units=size, **settings)
+
+def _waves(network: InitialNetwork, numbers: list[str], size: NetworkSize) -> str:
+    """Cosines of numbers, by which a network learns steps and peaks (Gorishniy et al., 2022)."""
+    source = _joined(network, "scaled_numbers", numbers)
+    settings = {"equation": "bf,fk->bfk", "output_shape": [None, size.waves], "bias_axes": "fk"}
+    initial = {
+        "kernel_initializer": {"type": "RandomNormal", "stddev": size.frequency},
+        "bias_initializer": {"type": "RandomUniform", "minval": -3.14, "maxval": 3.14},
+    }
+    source = _add_layer(network, "frequencies", "EinsumDense", source, **settings, **initial)
+    network.layers[-1]["description"] = (
+        f"{size.waves} waves of each number, with learned frequencies: the network finds steps and peaks."
+    )
+    source = _add_layer(network, "waves", "ops.cos", source)
+    return _add_layer(network, "flat_waves", "Flatten", source)
+
+
+def _add_summary(network: InitialNetwork, features: str, columns: Sequence[RecognisedColumn], row_count: int) -> None:
+    """What follows the network of images, sequences and texts."""
+    rate = 0.3 if row_count >= SMALL_ROW_COUNT else 0.4
+    network.layers.append({"type": "Dropout", "rate": rate, "from": features})
+    if all(column.kind != "text" for column in columns):
+        network.layers.append({"type": "Dense", "units": 64, "activation": "relu"})
+
+
+def _add_hidden_layers(
+    network: InitialNetwork, features: str, source: str, size: NetworkSize, row_count: int, penalty: Layer
+) -> None:
+    """Hidden layers on `source`. The output also reads the features, so that it is no worse than a linear model."""
+    noun = "One hidden layer suits" if len(size.units) == 1 else f"{len(size.units)} hidden layers suit"
+    for number, units in enumerate(size.units, 1):
+        settings = {"units": units, "activation": "relu", **penalty}
+        source = _add_layer(network, f"hidden_{number}", "Dense", source, **settings)
         if number == 1:
             network.layers[-1]["description"] = f"{noun} {row_count:,} rows."
-        source = _add_layer(network, f"dropout_{number}", "Dropout", source, rate=rate)
+        source = _add_layer(network, f"dropout_{number}", "Dropout", source, rate=size.dropout)
     description = "The output also reads the features, so that it learns a linear relation at once."
     _add_layer(network, "wide_and_deep", "Concatenate", [features, source], description=description)
 

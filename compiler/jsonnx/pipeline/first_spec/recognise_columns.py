@@ -19,6 +19,7 @@ Kind = Literal["number", "code", "category", "text", "date", "vector", "sequence
 MIN_CODES, MAX_CODES = 3, 10
 """Numbers of different integers that are encoded as categories; fewer and more are numbers."""
 MIN_ROWS_PER_CODE = 20
+"""Minimum number of rows of each code. Integers of which some are rarer are numbers, such as counts."""
 MAX_CODE_COLUMNS = 20
 """Columns of integers that are encoded as categories; if there are more, all are numbers."""
 MAX_CATEGORIES = 10_000
@@ -111,7 +112,7 @@ def _recognise_numbers(name: str, column: np.ndarray) -> RecognisedColumn:
     error = _error_of_numbers(present) if present.size else "it is empty"
     if error:
         return _unused(name, error)
-    distinct = np.unique(present)
+    distinct, counts = np.unique(present, return_counts=True)
     if len(present) < len(column):
         return RecognisedColumn(name, "number", distinct=len(distinct), has_missing=True)
     is_integer = column.dtype.kind in "iu"
@@ -120,7 +121,7 @@ def _recognise_numbers(name: str, column: np.ndarray) -> RecognisedColumn:
         if is_range or ID_NAME.fullmatch(name):
             return _unused(name, "it numbers the rows")
     is_code = is_integer and MIN_CODES <= len(distinct) <= MAX_CODES
-    if is_code and len(column) >= MIN_ROWS_PER_CODE * len(distinct) and -(1 << 31) <= distinct[0] <= 1 << 31:
+    if is_code and counts.min() >= MIN_ROWS_PER_CODE and -(1 << 31) <= distinct[0] <= 1 << 31:
         return RecognisedColumn(name, "code", codes=tuple(distinct.tolist()), distinct=len(distinct))
     return RecognisedColumn(name, "number", distinct=len(distinct))
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from ...core.diagnostics import UsageError
-from .recognise_labels import label_lists, several_labels
+from .recognise_labels import LabelLists, label_lists, listed_labels, no_labels
 
 Task = Literal["classification", "regression"]
 
@@ -18,6 +18,8 @@ MAX_INTEGER_CLASSES = 20
 MIN_ROWS_PER_CLASS = 5
 """Minimum mean number of rows of a class. With fewer, integers are numbers to be predicted."""
 MAX_CLASSES = 1_000
+RARE_SHARE = 0.9
+"""The share of rows of one class above which the other class is rare."""
 MAX_TAIL_DIFFERENCE = 0.25
 """Maximum difference between the target of the last rows and of all rows: the share of rows whose class would have to
 change, or the distance of the means in standard deviations."""
@@ -39,16 +41,23 @@ class RecognisedTarget:
     """Whether the last rows are unlike the others, so that they cannot serve as validation data."""
     has_several_labels: bool = False
     """Whether each class is a label that a row may have or lack, whatever its others."""
+    label_separator: str | None = None
+    """The mark between the labels in the texts of the column."""
 
     @property
     def name(self) -> str:
         """What an output is called."""
-        return "labels" if self.has_several_labels else self.columns[0]
+        return "labels" if len(self.columns) > 1 else self.columns[0]
 
     @property
     def is_binary(self) -> bool:
         """Whether each unit of the output is a probability of its own."""
         return self.has_several_labels or self.class_count == 2
+
+    @property
+    def is_rare(self) -> bool:
+        """Whether one of two classes is rare."""
+        return self.class_count == 2 and not self.has_several_labels and self.largest_share > RARE_SHARE
 
 
 def recognise_target(
@@ -62,7 +71,12 @@ def recognise_target(
     if column.ndim > 1 and column.size == len(column):
         column = column.reshape(-1)
     is_text = column.dtype.kind not in "fiub"
-    _require_one_value_a_row(name, column, is_text, may_have_separators=task is None)
+    if column.ndim > 1 and is_text:
+        return recognise_label_lists(name, column.reshape(len(column), -1).tolist(), tail)
+    found = label_lists(column.tolist()) if is_text and task is None and column.ndim == 1 else None
+    if found is not None:
+        return _label_target(name, found, tail)
+    _require_one_value_a_row(name, column, is_text)
     values = column
     if is_text:  # names of classes in a table of text are read without the spaces around them
         values = np.array([text.strip() if is_text_table else text for text in column.tolist()], str)
@@ -92,16 +106,36 @@ def recognise_target(
     return RecognisedTarget((name,), "classification", labels, class_count, share, is_ordered=is_ordered)
 
 
-def _require_one_value_a_row(name: str, column: np.ndarray, is_text: bool, may_have_separators: bool) -> None:
-    """Raises UsageError for lists, labels between separators, and missing values."""
-    if column.ndim > 1 and is_text:
-        raise several_labels(name, column.reshape(len(column), -1).tolist())
+def recognise_label_lists(name: str, values: Sequence[Any], tail: float) -> RecognisedTarget:
+    """The target in a column with a list of labels in each row. Raises UsageError for one that cannot be predicted."""
+    return _label_target(name, listed_labels(values), tail)
+
+
+def _label_target(name: str, lists: LabelLists, tail: float) -> RecognisedTarget:
+    """The target of a column with any number of labels in a row. Raises UsageError for one that cannot be predicted."""
+    labels = lists.labels
+    if len(labels) < 2:
+        raise no_labels(name) if not labels else _unsuitable(name, "has only one label", "name another column")
+    if len(labels) > MAX_CLASSES:
+        help = "leave out labels that few rows have, or name another column"
+        raise _unsuitable(name, f"has {len(labels):,} different labels", help)
+    numbers = {label: number for number, label in enumerate(labels)}
+    counts = np.bincount([numbers[label] for row in lists.rows for label in row], minlength=len(labels))
+    last = lists.rows[len(lists.rows) - max(1, int(len(lists.rows) * tail)) :]
+    last_counts = np.bincount([numbers[label] for row in last for label in row], minlength=len(labels))
+    shares, last_shares = counts / len(lists.rows), last_counts / len(last)
+    chance = 3 * np.sqrt(shares * (1 - shares) / len(last))  # of rows at random, few labels differ by more
+    is_ordered = bool((np.abs(last_shares - shares) - chance).max() > MAX_TAIL_DIFFERENCE)
+    share = float(shares.max())
+    return RecognisedTarget(
+        (name,), "classification", tuple(labels), len(labels), share, is_ordered, True, lists.separator
+    )
+
+
+def _require_one_value_a_row(name: str, column: np.ndarray, is_text: bool) -> None:
+    """Raises UsageError for lists and missing values."""
     if column.ndim > 1:
         raise _unsuitable(name, "has several values in a row", "name a column with one value in a row")
-    lists = label_lists(column.tolist()) if is_text and may_have_separators else None
-    if lists is not None:
-        pairs = zip(column.tolist(), lists, strict=True)
-        raise several_labels(name, lists, next((text for text, labels in pairs if len(labels) > 1), ""))
     missing = sum(value is None for value in column.tolist()) if is_text else int((column != column).sum())
     if missing:
         raise _unsuitable(name, f"has no value in {missing:,} of {len(column):,} rows", "remove these rows")

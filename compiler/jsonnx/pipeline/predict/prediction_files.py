@@ -13,12 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...core.diagnostics import UsageError
+from ...data.samples.label_sets import text_of_labels
 from ...data.tables.parquet_writer import common_schema, join_parquet, parquet_bytes, recast_parquet
 from ...runtime.session.session import concatenate_batches
 from ..compile.output_classes import OutputClasses
-
-LABEL_SEPARATOR = ";"
-"""Separates the classes of a sample in a csv file."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +30,8 @@ class Predictions:
     outputs: Mapping[str, np.ndarray]
     classes: Mapping[str, OutputClasses] = field(default_factory=dict)
     kept: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    quantiles: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """The quantiles on the last axis of some outputs."""
 
     def predicted_classes(self) -> dict[str, list[Any]]:
         """The class of each sample, or its classes, by output."""
@@ -41,7 +41,8 @@ class Predictions:
         """The columns of a table with one row a sample.
 
         First the columns of the data file; one that is called like a result gets the name `data: NAME`. Then of each
-        output the class, if it has classes, and its numbers, named by the classes (`NAME: CLASS`) or numbered.
+        output the class, if it has classes, and its numbers, named by the classes (`NAME: CLASS`), by the quantiles
+        (`NAME_q0.1`), or numbered.
         """
         results = list(self._result_columns())
         names = {name for name, _ in results}
@@ -74,7 +75,9 @@ class Predictions:
     def concatenate(parts: Sequence[Predictions]) -> Predictions:
         """The predictions for the samples of all parts. Raises FeedError if the shapes of samples differ."""
         kept = {name: [value for part in parts for value in part.kept[name]] for name in parts[0].kept}
-        return Predictions(concatenate_batches([part.outputs for part in parts]), parts[0].classes, kept)
+        return Predictions(
+            concatenate_batches([part.outputs for part in parts]), parts[0].classes, kept, parts[0].quantiles
+        )
 
     def _result_columns(self) -> Iterator[tuple[str, Sequence[Any]]]:
         for name, array in self.outputs.items():
@@ -84,32 +87,42 @@ class Predictions:
                 yield name, classes.predicted(array)
                 names = [f"{name}: {label}" for label in classes.probability_labels]
             else:
-                names = [name] if rows.shape[1] == 1 else [f"{name}_{index}" for index in range(rows.shape[1])]
+                names = number_names(name, rows.shape[1], self.quantiles.get(name, ()))
             yield from zip(names, rows.T, strict=True)
+
+
+def number_names(output: str, count: int, quantiles: Sequence[float] = ()) -> list[str]:
+    """The names of the numbers of an output, the last axis of which may have quantiles."""
+    if quantiles:
+        places = number_names(output, count // len(quantiles))
+        return [f"{place}_q{quantile:g}" for place in places for quantile in quantiles]
+    return [output] if count == 1 else [f"{output}_{index}" for index in range(count)]
 
 
 Writer = Callable[[Predictions], bytes]
 
 
 def to_csv(predictions: Predictions) -> bytes:
-    """One row a sample; the classes of a sample that may have several are separated by `LABEL_SEPARATOR`."""
+    """One row a sample; the classes of a sample that may have several are a text that training reads."""
     header, columns = [], []
     for name, values in predictions.columns():
+        classes = predictions.classes.get(name)
         header.append(name)
-        columns.append(_csv_texts(values))
-    return _csv_bytes([header, *zip(*columns, strict=True)])
+        columns.append(_csv_texts(values, None if classes is None else classes.label_separator))
+    return csv_bytes([header, *zip(*columns, strict=True)])
 
 
-def _csv_bytes(rows: Iterable[Sequence[Any]]) -> bytes:
+def csv_bytes(rows: Iterable[Sequence[Any]]) -> bytes:
+    """Rows of a csv file."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode()
 
 
-def _csv_texts(values: Sequence[Any]) -> Sequence[Any]:
+def _csv_texts(values: Sequence[Any], label_separator: str | None) -> Sequence[Any]:
     if isinstance(values, np.ndarray):
         return values.astype(str)  # the shortest decimal that reads back as the same number
-    return [LABEL_SEPARATOR.join(value) if isinstance(value, list) else value for value in values]
+    return [text_of_labels(value, label_separator) if isinstance(value, list) else value for value in values]
 
 
 def to_json(predictions: Predictions) -> bytes:
@@ -187,7 +200,7 @@ class PartFormat(NamedTuple):
 
 
 def _join_csv(paths: Sequence[Path], columns: Sequence[str]) -> Iterator[bytes]:
-    header = _csv_bytes([columns])
+    header = csv_bytes([columns])
     for number, path in enumerate(paths):
         yield path.read_bytes()[len(header) if number else 0 :]
 

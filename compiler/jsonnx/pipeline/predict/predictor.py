@@ -96,7 +96,7 @@ class Predictor:
         for rows in batch_slices(len(part.samples)):
             batches.append(self.model.session.run(part.samples.take(rows)))
             on_samples(rows.stop - rows.start)
-        return Predictions(concatenate_batches(batches), self.classes, part.kept)
+        return Predictions(concatenate_batches(batches), self.classes, part.kept, self.model.checked.network.quantiles)
 
 
 def _part_rows(types: list[TensorType]) -> int:

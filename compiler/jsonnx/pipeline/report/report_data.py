@@ -45,6 +45,9 @@ def read_report_data(run: Run, model: TrainedModel, plan: TrainingPlan, files: U
         source = SpecSource(data_roots=model.data_roots)
         samples = from_file(files, plan.training.data, plan.data_spec, source)
         return ReportData({files_text(files): samples}, files_text(files))
+    if run.info.get("arrays"):
+        note = "The run was trained on arrays, so metrics of predictions are missing: --data FILE gives them."
+        return ReportData({}, None, [note])
     try:
         parts = _parts_of_spec(model, plan)
     except (CompileError, UsageError, FeedError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from ...html_report.pictures import is_picture, number_text, shown_sample, value
 from ...sections.columns import assigned_columns
 from ...sections.data_section import DataSection
 from .report_predictions import OutputResults
+from .report_saliency import Saliency
 
 MAX_EXAMPLES = 8
 """Samples of each list."""
@@ -26,13 +27,19 @@ TYPICAL_OF_CLASSES = "of each class, the correct prediction with the highest sco
 TYPICAL_OF_NUMBERS = "those whose error is nearest to the median"
 
 
-def examples(results: OutputResults, samples: Dataset, data: DataSection | None) -> dict[str, Any]:
+SaliencyOf = Callable[[OutputResults, list[int]], Saliency]
+"""Computes where the predictions of some samples depend on their pictures."""
+
+
+def examples(
+    results: OutputResults, samples: Dataset, data: DataSection | None, saliency_of: SaliencyOf
+) -> dict[str, Any]:
     """The worst and the most typical samples of an output."""
     is_flat = results.predictions.ndim <= 2
     by_class = results.predicted.kind in (OutputKind.EXCLUSIVE, OutputKind.BINARY) and is_flat
     typical = _typical_of_classes(results) if by_class else _typical_of_numbers(results.errors)
     worst = np.argsort(-results.errors, kind="stable")[:MAX_EXAMPLES]
-    shown = _Shown(results, samples, data)
+    shown = _Shown(results, samples, data, saliency_of(results, [*map(int, worst), *map(int, typical)]))
     return rounded(
         {
             "worst": [shown.sample(index) for index in worst],
@@ -65,9 +72,9 @@ def _typical_of_classes(results: OutputResults) -> list[int]:
 class _Shown:
     """Samples as JSON values."""
 
-    def __init__(self, results: OutputResults, samples: Dataset, data: DataSection | None) -> None:
-        self.results, self.samples = results, samples
-        self.names = _column_names(samples, data)
+    def __init__(self, results: OutputResults, samples: Dataset, data: DataSection | None, saliency: Saliency) -> None:
+        self.results, self.samples, self.saliency = results, samples, saliency
+        self.names = column_names(samples, data)
         first = slice(min(len(samples), MAX_RANGE_SAMPLES))
         self.limits = {
             name: value_range(array)
@@ -84,9 +91,16 @@ class _Shown:
         return {
             "sample": int(index) + 1,
             "error": float(self.results.errors[index]),
-            "inputs": [{"name": name, **shown} for name, shown in inputs.items()],
+            "inputs": [{"name": name, **shown, **self._saliency(name, index, shown)} for name, shown in inputs.items()],
             **self._target_and_prediction(index),
         }
+
+    def _saliency(self, name: str, index: int, shown: Mapping[str, Any]) -> dict[str, Any]:
+        """The picture of where the prediction depends on an input that is shown as a picture."""
+        by_sample = self.saliency.get(name, {})
+        if int(index) not in by_sample or "picture" not in shown:
+            return {}
+        return {"saliency": shown_sample(by_sample[int(index)], (0.0, 1.0))["picture"]}
 
     def _target_and_prediction(self, index: int) -> dict[str, Any]:
         """The target and the prediction as texts, or as pictures."""
@@ -102,11 +116,12 @@ class _Shown:
             listed = ", ".join(f"{labels[unit]}: {number_text(round(float(scores[unit]), 4))}" for unit in order)
             return {"true": labels[int(true)], "predicted": listed, "right": bool(order[0] == true)}
         if predicted.kind is OutputKind.BINARY:
-            is_right = bool((scores > predicted.threshold) == bool(true))
+            is_right = bool((scores > np.asarray(predicted.threshold)) == bool(true))
             text = f"{labels[1]}: {number_text(round(float(scores), 4))}"
             return {"true": labels[int(true)], "predicted": text, "right": is_right}
         if predicted.kind is OutputKind.MULTI_LABEL:
-            above = [label for label, score in zip(labels, scores, strict=True) if score > predicted.threshold]
+            holds = scores > np.asarray(predicted.threshold)
+            above = [label for label, is_above in zip(labels, holds, strict=True) if is_above]
             held = [label for label, holds in zip(labels, true, strict=True) if holds]
             return {"true": ", ".join(held) or "none", "predicted": ", ".join(above) or "none", "right": held == above}
         return {"true": _numbers_text(true), "predicted": _numbers_text(scores)}
@@ -135,7 +150,7 @@ def _numbers_text(values: np.ndarray) -> str:
     return listed if len(flat) <= MAX_EXAMPLES else f"{listed}, … ({len(flat):,} numbers)"
 
 
-def _column_names(samples: Dataset, data: DataSection | None) -> Mapping[str, Sequence[str]]:
+def column_names(samples: Dataset, data: DataSection | None) -> Mapping[str, Sequence[str]]:
     """The names of the columns of each input, as the spec assigns them."""
     assigned = assigned_columns(getattr(data, "x", None), "x", samples.inputs)
     return {name: columns.names for name, columns in assigned.items()} | dict(samples.columns)

@@ -8,17 +8,18 @@ from functools import cached_property
 
 import numpy as np
 
-from ...analysis.decision import threshold_scale
+from ...analysis.decision import DEFAULT_THRESHOLD, threshold_scale
 from ...analysis.output_layer import output_layer
 from ...analysis.shape_inference import TypedNetwork
 from ...backend import thresholds_from
 from ...core.reserved_names import target_name
+from ...core.signature.thresholds import Threshold
 from ...data.samples.dataset import Dataset
 from ...html_report.outputs import OutputKind, Predicted
 from ...runtime.session.session import concatenate_batches
 from ...training.losses.losses import Loss
 from ...training.losses.margin_losses import MarginLoss
-from ..compile.output_classes import DEFAULT_THRESHOLD, UNNAMED_LABELS
+from ..compile.output_classes import UNNAMED_LABELS
 from ..run.trained_model import BATCH_SIZE, TrainedModel
 
 MAX_ROWS = 2_000_000
@@ -99,7 +100,7 @@ class _OutputForm:
     typed: TypedNetwork
     name: str
     loss: Loss
-    threshold: float
+    threshold: Threshold
     """A class is predicted if its probability exceeds this."""
 
     @cached_property

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...core.diagnostics import CompileError, UsageError
+from ...core.files.run_layout import RunPaths
 from ...core.files.spec_folders import LOCK_FILE
 from ...core.files.user_files import UserFiles, files_text, with_paths
 from ...core.metric_values import numbers_only
@@ -26,6 +27,7 @@ from ...html_report.outputs import output_metrics
 from ...lowering.cost import cost_table
 from ...render.networks.tables import summary_json
 from ...runtime.fit.trainer import PlanTrainer
+from ...runtime.session.weight_files import read_weight_file
 from ...runtime.training_plan import TrainingPlan
 from ..check.check import CheckedSpec
 from ..compile.graphs import costed_graph
@@ -35,9 +37,11 @@ from ..run_folder.run import Run
 from ..run_folder.run_folder import RunFolder
 from ..train.plan_training import plan_training
 from .report_data import ReportData, read_report_data, target_balance
-from .report_examples import examples
+from .report_examples import column_names, examples
+from .report_importance import permutation_importance
 from .report_layers import layer_norms, unit_values
-from .report_predictions import output_results
+from .report_predictions import OutputResults, output_results
+from .report_saliency import Saliency, saliency
 
 MAX_STEPS = 500
 """Steps whose loss the page shows."""
@@ -78,7 +82,10 @@ def run_values(folder: Path, options: ReportOptions) -> RunValues:
     values["evaluated"] = _part_title(data.evaluated_part, options.data)
     values["balance"] = target_balance(data, model)
     if data.evaluated is not None:
-        values["outputs"] = _outputs(model, plan, data.evaluated)
+        trainer = _trainer(model, plan, options)
+        values["outputs"] = _outputs(model, trainer, data.evaluated, values["notes"])
+        names = column_names(data.evaluated, plan.training.data)
+        values["importance"] = permutation_importance(model.checked, trainer, data.evaluated, names, values["notes"])
         values["notes"] += _unshown_outputs(model, values["outputs"])
     values["layers"] = _layers(run, model.checked, plan, data, values["notes"])
     return values
@@ -201,12 +208,27 @@ def _files(run: Run) -> list[dict[str, str]]:
     ]
 
 
-def _outputs(model: TrainedModel, plan: TrainingPlan, samples: Dataset) -> list[dict[str, Any]]:
+def _trainer(model: TrainedModel, plan: TrainingPlan, options: ReportOptions) -> PlanTrainer:
+    """A trainer with the weights of the run's model."""
+    trainer = PlanTrainer(plan)
+    assert model.folder is not None, "a report is of a RUN folder"
+    trainer.set_weights(read_weight_file(RunPaths(model.folder).weights, options.verify))
+    return trainer
+
+
+def _outputs(model: TrainedModel, trainer: PlanTrainer, samples: Dataset, notes: list[str]) -> list[dict[str, Any]]:
+    def saliency_of(results: OutputResults, indices: list[int]) -> Saliency:
+        try:
+            return saliency(model.checked, trainer, results, samples, indices)
+        except MissingRule as error:
+            notes.append(f"The gradients of {results.name} by pictures are missing: {error}.")
+            return {}
+
     return [
         {
             "name": results.name,
             **output_metrics(results.predicted),
-            "examples": examples(results, samples, plan.training.data),
+            "examples": examples(results, samples, trainer.plan.training.data, saliency_of),
         }
         for results in output_results(model, samples)
     ]

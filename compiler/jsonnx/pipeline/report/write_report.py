@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,17 +18,25 @@ from ..run_folder.run import Run
 from ..train.run_data import file_paths
 from .report_run import DEFAULT_OPTIONS, ReportOptions, run_values
 
+JSON_SUFFIX = ".json"
+
 
 def write_report(folders: Sequence[Path], output: Path, options: ReportOptions = DEFAULT_OPTIONS) -> list[str]:
-    """Writes the page, and returns notes on what is missing in it. Raises UsageError, CompileError."""
+    """Writes the page, or its values as JSON to a file with the suffix .json, and returns notes on what is missing.
+
+    Raises UsageError, CompileError.
+    """
     refuse_overwrite((path for folder in folders for path in _input_files(folder, options)), [output])
     runs = [run_values(folder, options) for folder in folders]
     titles = _titles(folders)
     for run, title in zip(runs, titles, strict=True):
         run["name"] = title
-    page = report_page(f"jsonnx report: {', '.join(titles)}", runs)
+    if output.suffix == JSON_SUFFIX:
+        text = json.dumps({"runs": runs}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    else:
+        text = report_page(f"jsonnx report: {', '.join(titles)}", runs)
     in_run = any(output == RunPaths(folder).report for folder in folders)
-    write_atomically(output, page.encode(), follows_links=not in_run)
+    write_atomically(output, text.encode(), follows_links=not in_run)
     return [f"{run['name']}: {note}" for run in runs for note in run["notes"]]
 
 

@@ -108,11 +108,12 @@ def _output_features(
 ) -> Iterator[Feature]:
     """The features of an output: its classes if these have names, else its numbers."""
     if classes is not None and classes.kind is not ClassKind.MULTI_LABEL:
-        cut = classes.cut if classes.kind is ClassKind.BINARY else None
+        cut = classes.cut if classes.kind is ClassKind.BINARY and isinstance(classes.cut, float) else None
         yield Feature(name, name, "class", labels=classes.labels, cut=cut)
     elif classes is not None and len(classes.labels) <= MAX_LABELS:
         for index, label in enumerate(classes.labels):
-            yield Feature(f"{name}: {label}", name, "label", index, labels=HOLDS, cut=classes.cut)
+            cut = classes.cut[index] if isinstance(classes.cut, tuple) else classes.cut
+            yield Feature(f"{name}: {label}", name, "label", index, labels=HOLDS, cut=cut)
     else:
         yield from array_features(name, (name,), type.with_shape(array.shape), array)
 

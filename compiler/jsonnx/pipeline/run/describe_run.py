@@ -8,18 +8,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...core.files.run_layout import SPEC_FILE
 from ...core.metric_values import finite_or_none
 from ...core.reserved_names import LOSS, validation_name
 from ...core.system.optional_packages import used_package_versions
 from ...core.system.peak_memory import peak_memory_bytes
 from ...core.training_options import TrainingOptions
-from ...frontend.json.json_reader import STDIN_NAME
 from ...runtime.fit.early_stopping import EarlyStoppingMonitor
 from ...runtime.fit.environment import INSTRUCTION_SETS
+from ...runtime.fit.schedule_steps import planned_steps
+from ...runtime.fit_arguments import fit_settings
 from ...sections.monitor import monitored_metric
+from ..compile.word_vectors import vector_digests
 from ..git.git_revision import git_revision
 from ..run_folder.run_info import LAYOUT_VERSION, RUNNING, RunInfo, best_epoch, finite_metrics, path_from
 from ..train.run_data import DataFiles, RunData
+from .run_differences import SCHEDULE_STEPS, VECTORS
 
 if TYPE_CHECKING:
     from ...runtime.execution.history import History
@@ -44,7 +48,7 @@ def start_info(
     replaced = DataFiles.of(options).with_paths(lambda path: path_from(folder, Path(path)))
     return {
         "layout": LAYOUT_VERSION,
-        "spec": Path(checked.source.file or STDIN_NAME).name,
+        "spec": Path(checked.source.file or SPEC_FILE).name,
         "name": checked.network.name,
         "state": RUNNING,
         "provider": trainer.provider,
@@ -54,7 +58,9 @@ def start_info(
         **options.recorded(),
         "parameters": document.get("parameters", {}),
         "initial_weights": trainer.initial_weights_digest,
+        **_vectors(checked, trainer, before),
         "data": {part: {"samples": len(dataset), "sha256": dataset.digest} for part, dataset in data.parts.items()},
+        **_schedule_steps(trainer, data),
         "monitor": _monitor(trainer, data.validation is not None),
         "data_folder": path_from(folder, checked.folder),
         **({"data_files": replaced} if replaced else {}),
@@ -65,6 +71,20 @@ def start_info(
         **_environment(trainer),
         "git_revision": git_revision(checked.folder),
     }
+
+
+def _vectors(checked: CheckedSpec, trainer: Trainer, before: RunInfo) -> RunInfo:
+    """The hashes of files of word vectors. A run that continues keeps those of files that are gone."""
+    kept = before.get(VECTORS)
+    digests = (kept if isinstance(kept, dict) else {}) | vector_digests(checked, trainer.plan.source)
+    return {VECTORS: digests} if digests else {}
+
+
+def _schedule_steps(trainer: Trainer, data: RunData) -> RunInfo:
+    """The numbers of steps of a schedule that the data and the epochs determine."""
+    plan = trainer.plan
+    steps = trainer.schedule_steps or planned_steps(plan, data.train, fit_settings(plan.training))
+    return {SCHEDULE_STEPS: steps} if steps else {}
 
 
 def _environment(trainer: Trainer) -> RunInfo:

@@ -189,7 +189,7 @@ def _source_paths_in_model(model: onnx.ModelProto) -> dict[str, str]:
     """The source paths by the spec in a model; empty if it has none that is valid."""
     text = next((entry.value for entry in model.metadata_props if entry.key == "jsonnx.spec"), "")
     try:
-        return _source_paths(check_spec(spec_from_metadata(text)))
+        return _source_paths(check_spec(spec_from_metadata(text), accepts_missing_functions=True))
     except CompileError:
         return {}
 

@@ -9,6 +9,10 @@ from typing import Any
 from ...core.training_options import option_keys, recorded_options
 from ...runtime.fit.environment import INSTRUCTION_SETS, environment_changes
 
+SCHEDULE_STEPS = "schedule_steps"
+"""The key of the numbers of steps of schedules that the data and epochs gave."""
+VECTORS = "vectors"
+"""The key of the hashes of files of word vectors, by their names."""
 DEFAULTS: Mapping[str, Any] = {
     run_key.name: option.run_default for option, run_key in recorded_options() if not run_key.is_in_every_run
 }
@@ -20,7 +24,10 @@ def input_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iter
     yield from _data_differences(_object(before, "data"), _object(now, "data"))
     if before.get("initial_weights", now.get("initial_weights")) != now.get("initial_weights"):
         yield "the initial weights are others"
-    for key in option_keys(is_environment=False):
+    for name, digest in _object(now, VECTORS).items():
+        if _object(before, VECTORS).get(name, digest) != digest:
+            yield f"the file of word vectors {name!r} has changed"
+    for key in (SCHEDULE_STEPS, *option_keys(is_environment=False)):
         old, new = (values.get(key, DEFAULTS.get(key)) for values in (before, now))
         if old != new:
             yield f"{key} was {json.dumps(old)}, now it is {json.dumps(new)}"

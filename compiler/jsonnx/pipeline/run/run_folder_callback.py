@@ -9,6 +9,7 @@ from functools import partial
 
 from ...core.callback import Callback, Logs
 from ...core.diagnostics import UsageError
+from ...core.reserved_names import LEARNING_RATE
 from ..run_folder.metric_files import step_line
 from ..run_folder.run_folder import RunFolder
 from ..train.trainer import Trainer
@@ -64,7 +65,8 @@ class RunFolderCallback(Callback):
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if (batch + 1) % self.step_interval == 0:
-            self.step_lines.append(step_line(self.trainer.steps, self.epoch, logs or {}))
+            logs = {**(logs or {}), LEARNING_RATE: self.trainer.last_learning_rate}
+            self.step_lines.append(step_line(self.trainer.steps, self.epoch, logs))
         self._save_if(self.schedule.is_due_after_step(self.trainer.steps))
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...core.files.run_layout import RunPaths
 from ...core.metric_values import MetricValue, numbers_only
 from ...core.reserved_names import is_validation_name
+from ...core.signature.thresholds import Threshold, threshold_text
 from ...runtime.execution.history import History
+
+MAX_LISTED_LABELS = 12
+"""Labels whose thresholds the summary has."""
 
 
 @dataclass
@@ -20,7 +24,9 @@ class Outcome:
     history: History
     test_metrics: dict[str, MetricValue] = field(default_factory=dict)
     temperatures: Mapping[str, float] = field(default_factory=dict)
-    thresholds: Mapping[str, float] = field(default_factory=dict)
+    thresholds: Mapping[str, Threshold] = field(default_factory=dict)
+    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The names of the classes, by output."""
     split_counts: Mapping[str, int] = field(default_factory=dict)
     """The number of samples of each part of the spec's `split`."""
     is_locked: bool = False
@@ -42,6 +48,13 @@ class Outcome:
         metrics = {name: values[index] for name, values in self.history.history.items() if is_validation_name(name)}
         return numbers_only(metrics | {f"test_{name}": metric for name, metric in self.test_metrics.items()})
 
+    def _threshold_texts(self) -> list[str]:
+        """The threshold of each output, or those of its labels."""
+        return [
+            f"{name} {threshold_text(value, self.labels.get(name, ()), '.4f', MAX_LISTED_LABELS)}"
+            for name, value in self.thresholds.items()
+        ]
+
     def summary_lines(self) -> list[str]:
         """The summary that the command prints."""
         lines = []
@@ -61,7 +74,7 @@ class Outcome:
                 "temperature  " + "  ".join(f"{name} {value:.4f}" for name, value in self.temperatures.items())
             )
         if self.thresholds:
-            lines.append("threshold  " + "  ".join(f"{name} {value:.4f}" for name, value in self.thresholds.items()))
+            lines.append(f"threshold  {'  '.join(self._threshold_texts())}")
         if self.test_metrics:
             metrics = numbers_only(self.test_metrics)
             lines.append("test  " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()))

@@ -12,6 +12,7 @@ from ...core.callback import Callback, Logs
 from ...core.diagnostics import Diagnostic
 from ...core.files.run_layout import RunPaths
 from ...core.metric_values import numbers_only
+from ...core.reserved_names import LEARNING_RATE
 from ...sections.trackers import TRACKERS, Mlflow, Tensorboard, Tracker, Wandb
 from ...trackers.tracker import Parameter, RunTracker, TrackedRun
 from ...trackers.worker import TrackerWorker
@@ -116,7 +117,8 @@ class RunTrackers(Callback):
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if self._workers and (batch + 1) % steps_between_lines(self.params["steps"] or 0) == 0:
-            self.send({f"step/{name}": value for name, value in numbers_only(logs or {}).items()})
+            logs = {**(logs or {}), LEARNING_RATE: self.trainer.last_learning_rate}
+            self.send({f"step/{name}": value for name, value in numbers_only(logs).items()})
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self.send(logs or {})

@@ -8,17 +8,17 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...analysis.shape_inference import TypedNetwork
 from ...backend import target_statistics_from, thresholds_from, to_model_proto
-from ...core.diagnostics import CompileError, Diagnostic, UsageError
+from ...core.diagnostics import CompileError, Diagnostic, UsageError, quoted_list
 from ...core.files.run_layout import RunPaths
 from ...core.files.spec_folders import existing_folders
 from ...core.files.spec_source import SpecSource
-from ...core.files.user_files import UserFiles, files_text, with_paths
+from ...core.files.user_files import UserFiles, file_names, files_text, with_paths
 from ...core.metric_values import MetricValue
 from ...data.files.dataset_files import from_file
 from ...data.samples.dataset import Dataset
@@ -35,13 +35,16 @@ from ..compile.graphs import output_scoring_graph
 from ..compile.target_forms import plan_for_target
 from ..run_folder.run_info import RunInfo, path_from, read_run_info, write_evaluation
 from ..train.decision import with_thresholds
+from ..train.evaluated_part import NO_PARTS, EvaluatedPart, evaluated_part
 from ..train.left_out_notes import left_out_notes
 from ..train.plan_training import plan_training
-from ..train.run_data import part_of_spec, read_part, read_split, split_off_validation
 from .recorded_data import RecordedData, recorded_data
 from .run_warnings import Warn, no_warning
 
-NO_EVALUATION_DATA = "the spec names neither test nor validation data, and has no `validation_split`"
+RECORDED_NAMES = {"train": "training data", "validation": "validation data"}
+"""The names of parts of a spec's data under which `run.json` records evaluations."""
+
+ARRAYS_REASON = "the run was trained on arrays, which no file has"
 
 BATCH_SIZE = 512
 """Samples in a call of the model."""
@@ -50,6 +53,13 @@ NO_SPEC_HELP = "`jsonnx.Session` in Python runs any ONNX model, and `jsonnx insp
 
 SPEC_KEY = "jsonnx.spec"
 """The key of a spec in the metadata of a model."""
+
+
+class Evaluation(NamedTuple):
+    """The loss and the metrics of a model on samples."""
+
+    metrics: dict[str, MetricValue]
+    evaluated: EvaluatedPart
 
 
 @dataclass(frozen=True)
@@ -112,44 +122,57 @@ class TrainedModel:
             name: reported.metric.axis_labels(labels.get(reported.output, ())) for name, reported in metrics.items()
         }
 
-    def evaluate(self, data: UserFiles | None, warn: Warn = no_warning) -> dict[str, MetricValue]:
-        """Loss and metrics on a file, or else on the spec's test data, or else on its validation data.
+    def evaluate(self, data: UserFiles | None, warn: Warn = no_warning, part: str | None = None) -> Evaluation:
+        """Loss and metrics on a file, or else on a part of the spec's data: by default the test data, or else the
+        validation data.
 
         Without a RUN folder the loss lacks the penalties on weights, which a model does not contain. With one, the
         metrics are written to its `run.json`. `warn` is called with notes about samples that are left out.
         """
-        metrics = self._evaluate(data, warn)
+        evaluated, sums = self.metric_sums(data, warn, part)
+        metrics = self.known_metrics(sums, warn)
         if self.folder is not None:
-            self._record(self.folder, data, metrics)
-        return metrics
+            self._record(self.folder, data, evaluated, metrics)
+        return Evaluation(metrics, evaluated)
 
-    def _record(self, folder: Path, data: UserFiles | None, metrics: Mapping[str, MetricValue]) -> None:
+    def _record(
+        self, folder: Path, data: UserFiles | None, evaluated: EvaluatedPart, metrics: Mapping[str, MetricValue]
+    ) -> None:
         """Writes metrics to `run.json`, unless a process trains the run, or the folder may not be written."""
-        training = self.checked.network.training
-        has_test = training is not None and training.data is not None and training.data.has_part("test")
-        name = "validation data" if data is None and not has_test else None
+        name = RECORDED_NAMES.get(evaluated.part or "")
         if data is not None:
             name = files_text(with_paths(data, lambda path: path_from(folder, Path(path))))
         with suppress(UsageError, CompileError):
             write_evaluation(folder, name, metrics)
 
-    def _evaluate(self, data: UserFiles | None, warn: Warn) -> dict[str, MetricValue]:
-        source = self.data.source if data is None else SpecSource(data_roots=self.data_roots)
-        training_plan = replace(plan_training(self.checked), source=source)
-        samples = self._evaluation_samples(training_plan, data)
-        tell_left_out(samples, warn)
-        batch_size = _evaluation_batch_size(training_plan)
-        if self.folder is not None:
-            provider = self.session.provider
-            trainer = PlanTrainer(plan_for_target(training_plan, provider.name), provider)
-            trainer.set_weights(read_weight_file(RunPaths(self.folder).weights, self.verify))
-            return trainer.evaluate(samples, batch_size)
-        return self._evaluate_outputs(training_plan, samples, batch_size)
+    def known_metrics(self, sums: MetricSums, warn: Warn = no_warning) -> dict[str, MetricValue]:
+        """The loss and the metrics of sums, without those of functions that the model lacks."""
+        metrics = sums.results()
+        missing = self.checked.objective.missing_functions() if self.checked.objective is not None else set()
+        if missing:
+            metrics = {name: metric for name, metric in metrics.items() if name not in missing}
+            warn([_missing_functions_note(missing)])
+        return metrics
 
-    def _evaluate_outputs(
-        self, training_plan: TrainingPlan, samples: Dataset, batch_size: int
-    ) -> dict[str, MetricValue]:
-        """Loss and metrics computed from the model's outputs by a graph of their own."""
+    def metric_sums(
+        self, data: UserFiles | None, warn: Warn = no_warning, part: str | None = None
+    ) -> tuple[EvaluatedPart, MetricSums]:
+        """The samples that `evaluate` takes, and the sums of which loss and metrics are made."""
+        source = self.data.source if data is None else SpecSource(data_roots=self.data_roots)
+        plan = replace(plan_training(self.checked), source=source)
+        evaluated = self._evaluated_part(plan, data, part)
+        samples = evaluated.samples
+        tell_left_out(samples, warn)
+        batch_size = _evaluation_batch_size(plan)
+        if self.folder is None:
+            return evaluated, self._sums_of_outputs(plan, samples, batch_size)
+        provider = self.session.provider
+        trainer = PlanTrainer(plan_for_target(plan, provider.name), provider)
+        trainer.set_weights(read_weight_file(RunPaths(self.folder).weights, self.verify))
+        return evaluated, trainer.engine.measure(samples, batch_size)
+
+    def _sums_of_outputs(self, training_plan: TrainingPlan, samples: Dataset, batch_size: int) -> MetricSums:
+        """The sums of loss and metrics, computed from the model's outputs by a graph of their own."""
         objective = self.checked.objective
         if objective is None:
             raise ValueError("a plan without an objective")
@@ -162,31 +185,22 @@ class TrainedModel:
             outputs = self.session.run({name: feeds[name] for name in self.session.inputs})
             scored = {name: array for name, array in (feeds | outputs).items() if name in scorer.inputs}
             sums.add(scorer.run(scored), rows.stop - rows.start)
-        return sums.results()
+        return sums
 
-    def _evaluation_samples(self, training_plan: TrainingPlan, data: UserFiles | None) -> Dataset:
+    def _evaluated_part(self, plan: TrainingPlan, data: UserFiles | None, part: str | None) -> EvaluatedPart:
         if data is not None:
-            return from_file(data, training_plan.training.data, training_plan.data_spec, training_plan.source)
-        samples = None
-        if self.folder is not None:
-            section, source = training_plan.training.data, training_plan.source
-            parts = read_split(section, self.data.files, training_plan.data_spec, source)
-            samples = parts.get("test") or part_of_spec(training_plan, "test")
-            samples = samples or parts.get("validation") or self._validation_samples(training_plan)
-        if samples is None:
+            samples = from_file(data, plan.training.data, plan.data_spec, plan.source)
+            return EvaluatedPart(samples, None, tuple(file_names(data)))
+        has_arrays = self.run_info is not None and bool(self.run_info.get("arrays"))
+        owner = f"the spec of {str(self.path)!r}"
+        files = self.folder is not None and not has_arrays
+        evaluated = evaluated_part(plan, self.data.files, part, owner) if files else None
+        if evaluated is None:
             message = f"there is no data to evaluate {str(self.path)!r} on"
-            reason = "a model file does not name its data" if self.folder is None else NO_EVALUATION_DATA
+            reason = "a model file does not name its data" if self.folder is None else NO_PARTS
+            reason = ARRAYS_REASON if has_arrays else reason
             raise UsageError("no-data", message, f"name a file with --data; {reason}")
-        return samples
-
-    def _validation_samples(self, training_plan: TrainingPlan) -> Dataset | None:
-        """The validation data of the run: a file of their own, or the samples that training split off."""
-        section, data_spec, source = training_plan.training.data, training_plan.data_spec, training_plan.source
-        validation = read_part("validation", section, self.data.files, data_spec, source)
-        if validation is not None or section is None or not section.validation_split:
-            return validation
-        train = read_part("train", section, self.data.files, data_spec, source)
-        return None if train is None else split_off_validation(train, None, section, source).validation
+        return evaluated
 
 
 def spec_from_metadata(text: str) -> dict[str, Any]:
@@ -208,7 +222,7 @@ def checked_spec_of(session: Session, model: str) -> CheckedSpec | None:
     if SPEC_KEY not in session.metadata:
         return None
     # Checked as a value, without positions: they would refer to the metadata, which is not a file of the user.
-    checked = check_spec(spec_from_metadata(session.metadata[SPEC_KEY]))
+    checked = check_spec(spec_from_metadata(session.metadata[SPEC_KEY]), accepts_missing_functions=True)
     typed = checked.require()
     inputs = typed.network.inference_inputs
     if inputs.keys() != session.inputs.keys() or typed.inference_outputs.keys() != session.outputs.keys():
@@ -216,14 +230,20 @@ def checked_spec_of(session: Session, model: str) -> CheckedSpec | None:
     return with_thresholds(checked, thresholds_from(session.metadata))
 
 
+def _missing_functions_note(names: Iterable[str]) -> Diagnostic:
+    message = f"not computed: {quoted_list(sorted(names))}, which needs a Python function of the training"
+    help = "jsonnx.Trainer(spec, loss=..., weights=RUN).evaluate(x, y) computes it in Python"
+    return Diagnostic("python-function", message, help=help, severity="warning")
+
+
 def _target_statistics(typed: TypedNetwork, metadata: Mapping[str, str]) -> dict[str, dict[str, np.ndarray]]:
-    """The statistics of normalized targets in a model's metadata that have the shapes of the outputs' features."""
+    """The statistics of targets in a model's metadata that have the shapes of the outputs' features."""
     statistics = {}
     for output, own in target_statistics_from(metadata).items():
         arrays = {name: np.asarray(values, np.float32) for name, values in own.items()}
-        if output in typed.outputs and {array.shape for array in arrays.values()} == {
-            typed.outputs[output].shape[1:][-1:]
-        }:
+        form = typed.network.target_forms.get(output)
+        shapes = {array.shape for array in arrays.values()}
+        if form is not None and output in typed.outputs and shapes == {form.statistics_shape(typed.outputs[output])}:
             statistics[output] = arrays
     return statistics
 

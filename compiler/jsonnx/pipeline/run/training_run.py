@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ...collective.protocol import Collective
 from ...core.diagnostics import CompileError, Diagnostic, Note, UsageError
@@ -19,6 +20,7 @@ from ...runtime.fit.trainer import Diverged, History
 from ...runtime.providers.signals import StopOnSignal
 from ...runtime.session.weight_files import WeightsReport
 from ..check.check import CheckedSpec
+from ..compile.word_vectors import vector_notes
 from ..run_folder.run_folder import RunFolder
 from ..run_folder.run_info import DIVERGED, FINISHED, INTERRUPTED, RunInfo, read_run_info, run_info_texts
 from ..run_folder.spec_files import spec_sha256, spec_texts
@@ -80,45 +82,14 @@ def train(
     checked = with_learned(checked, data.train)
     if not resumes:
         warn(notes)
+        if trainer.plan.vector_tasks:
+            trainer.plan_trainer.prepare(data.train)
+        warn(vector_notes(checked, trainer.plan_trainer.engine.vector_counts))
         warn(checked.without_silenced(data_warnings(checked, data, has_initial_weights=options.weights is not None)))
     if collective is not None:
         compare_ranks(collective, trainer, data, warn)
-    run = _PreparedRun(run_folder, checked, spec_hash, options, trainer, data, warn, start_time, collective)
-    if lock is not None:
-        run.check_lock(lock)
-    with run_folder:
-        if is_resumed(run_folder, options) != resumes:
-            message = f"another process has started or removed the run in {str(folder)!r}"
-            raise UsageError("run-exists", message, "give the command once more")
-        trainer.plan_trainer.temporary_folder = run_folder.path
-        run_info = run.resume(on_resumed) if resumes else run.start(on_weights_resolved)
-        writer = RunFolderCallback(run_folder, trainer, options.on_save_error == "continue", warn)
-        with _resume_help(), trackers.tracking(trainer, folder, run_info, checked.source.value, resumes):
-            history = run.fit(writer, trackers, callbacks, run_info)
-            with StopOnSignal() as stop_signal:
-                files = run.write_results()
-            history.signal = history.signal or stop_signal.signal
-            test_metrics = {}
-            if data.test is not None and not history.interrupted:
-                test_metrics = trainer.evaluate(data.test)
-            trackers.send({f"test_{name}": metric for name, metric in test_metrics.items()})
-            trackers.state = INTERRUPTED if history.interrupted else FINISHED
-            run.write_end(run_info, trackers.state, history, test_metrics, files)
-            writer.finish()
-            is_locked = lock is not None and not history.interrupted
-            if lock is not None and is_locked:
-                lock.require_weights(files[WEIGHTS_FILE], run_info)
-        split_counts = {part: len(data.parts[part]) for part in data.split_parts}
-        return Outcome(
-            folder,
-            history,
-            test_metrics,
-            trainer.temperatures,
-            trainer.thresholds,
-            split_counts,
-            is_locked,
-            trainer.plan.training.restore_best_weights,
-        )
+    run = PreparedRun(run_folder, checked, spec_hash, options, trainer, data, warn, start_time, collective)
+    return run.train(resumes, trackers, callbacks, lock, on_weights_resolved, on_resumed)
 
 
 def _report_placement(
@@ -139,7 +110,7 @@ def _report_placement(
 
 
 @dataclass(frozen=True)
-class _PreparedRun:
+class PreparedRun:
     """A run whose spec, initial weights and data have been read, before anything is written."""
 
     folder: RunFolder
@@ -150,7 +121,60 @@ class _PreparedRun:
     data: RunData
     warn: Warn
     start_time: float
-    collective: Collective | None
+    collective: Collective | None = None
+    fit_arguments: Mapping[str, Any] = field(default_factory=lambda: {"verbose": 0})
+    """The arguments of `Trainer.fit` besides data and callbacks."""
+    array_parts: tuple[str, ...] = ()
+    """The parts of the data that a program gave as arrays."""
+
+    def train(
+        self,
+        resumes: bool,
+        trackers: RunTrackers,
+        callbacks: Iterable[object],
+        lock: LockedRun | None = None,
+        on_weights_resolved: Callable[[WeightsReport], None] = lambda report: None,
+        on_resumed: Callable[[list[str]], None] = lambda lines: None,
+    ) -> Outcome:
+        """Trains, and writes all results to the folder. Raises the errors of the function `train`."""
+        folder, trainer, data = self.folder, self.trainer, self.data
+        if lock is not None:
+            self.check_lock(lock)
+        with folder:
+            if is_resumed(folder, self.options) != resumes:
+                message = f"another process has started or removed the run in {str(folder.path)!r}"
+                raise UsageError("run-exists", message, "give the command once more")
+            trainer.plan_trainer.temporary_folder = folder.path
+            run_info = self.resume(on_resumed) if resumes else self.start(on_weights_resolved)
+            writer = RunFolderCallback(folder, trainer, self.options.on_save_error == "continue", self.warn)
+            document = self.checked.source.value
+            with _resume_help(), trackers.tracking(trainer, folder.path, run_info, document, resumes):
+                history = self.fit(writer, trackers, callbacks, run_info)
+                with StopOnSignal() as stop_signal:
+                    files = self.write_results()
+                history.signal = history.signal or stop_signal.signal
+                test_metrics = {}
+                if data.test is not None and not history.interrupted:
+                    test_metrics = trainer.evaluate(data.test)
+                trackers.send({f"test_{name}": metric for name, metric in test_metrics.items()})
+                trackers.state = INTERRUPTED if history.interrupted else FINISHED
+                self.write_end(run_info, trackers.state, history, test_metrics, files)
+                writer.finish()
+                is_locked = lock is not None and not history.interrupted
+                if lock is not None and is_locked:
+                    lock.require_weights(files[WEIGHTS_FILE], run_info)
+            split_counts = {part: len(data.parts[part]) for part in data.split_parts}
+            return Outcome(
+                folder.path,
+                history,
+                test_metrics,
+                trainer.temperatures,
+                trainer.thresholds,
+                self.checked.network.labels,
+                split_counts,
+                is_locked,
+                trainer.plan.training.restore_best_weights,
+            )
 
     def check_lock(self, lock: LockedRun) -> None:
         """Raises CompileError if the run cannot be the lock file's; warns if its last bits may differ."""
@@ -183,7 +207,8 @@ class _PreparedRun:
             raise CompileError(with_change_notes(error.diagnostics, self.folder.paths.spec, self.checked)) from error
         if checkpoint is None:
             raise UsageError("no-checkpoint", f"there is no checkpoint in {str(path)!r} to resume from", RESTART_HELP)
-        self.trainer.check_resumed_fit(self.data.train, self.data.validation)
+        settings = {key: self.fit_arguments.get(key) for key in ("batch_size", "epochs", "shuffle")}
+        self.trainer.check_resumed_fit(self.data.train, self.data.validation, **settings)
         self.warn(warnings)
         on_resumed([self._resumed_text(), *change_texts(self.folder.paths.spec, self.checked)])
         run_info = self._info()
@@ -211,7 +236,7 @@ class _PreparedRun:
         if options.resume and self.folder.has_run:
             with suppress(UsageError, CompileError):  # a damaged description is replaced
                 before = read_run_info(self.folder.path)
-        return start_info(
+        info = start_info(
             self.folder.path,
             self.checked,
             self.spec_sha256,
@@ -220,6 +245,7 @@ class _PreparedRun:
             options,
             before,
         )
+        return info | {"arrays": list(self.array_parts)} if self.array_parts else info
 
     def fit(
         self, writer: RunFolderCallback, trackers: RunTrackers, callbacks: Iterable[object], run_info: RunInfo
@@ -228,7 +254,7 @@ class _PreparedRun:
         train, validation = self.data.train, self.data.validation
         try:
             ordered = [*callbacks, trackers, writer]
-            return self.trainer.fit(train, validation_data=validation, callbacks=ordered, verbose=0)
+            return self.trainer.fit(train, validation_data=validation, callbacks=ordered, **self.fit_arguments)
         except Diverged as error:
             writer.try_log(writer.write_steps)
             trackers.state = DIVERGED

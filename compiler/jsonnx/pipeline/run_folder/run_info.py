@@ -14,7 +14,7 @@ from typing import Any
 
 from ...core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list
 from ...core.files.files import write_atomically
-from ...core.files.run_layout import SPEC_FILE, RunPaths
+from ...core.files.run_layout import FOLDS_FILE, SPEC_FILE, RunPaths
 from ...core.files.sweep_data import SWEEP_FILE
 from ...core.metric_values import MetricValue, finite, is_number
 from ...core.training_options import option_keys
@@ -33,6 +33,7 @@ LAYOUT_VERSION = 2
 EXECUTION_KEYS = (
     "data_folder",
     "data_files",
+    "arrays",
     "started",
     "ended",
     "seconds",
@@ -77,6 +78,10 @@ def no_run_folder(folder: Path) -> UsageError:
         choice = f"name {runs}, or train" if runs else "train"
         help = f"{choice} the best spec with `jsonnx train {folder / 'best.json'}`"
         return UsageError("unreadable-file", f"{message}, but a SWEEP folder", help)
+    if (folder / FOLDS_FILE).is_file():
+        evaluate = f"`jsonnx evaluate {folder}` shows the metrics of all folds"
+        help = f"name a run, such as {str(folder / 'fold-0')!r}, or several with {folder / 'fold-*'}; {evaluate}"
+        return UsageError("unreadable-file", f"{message}, but a folder with the runs of all folds", help)
     if runs := _run_folders(folder):
         help = f"name {runs}; `jsonnx runs {folder}` lists all"
         return UsageError("unreadable-file", f"{message}, but a folder of RUN folders", help)

@@ -108,9 +108,18 @@ def _prediction_field(typed: TypedNetwork, name: str, classes: OutputClasses | N
     if classes is not None:
         kind = _PREDICTION_KINDS[classes.kind]
         return PredictionField(
-            name, kind, type.dtype, classes.labels, classes.has_probabilities, description=description
+            name,
+            kind,
+            type.dtype,
+            classes.labels,
+            classes.has_probabilities,
+            has_label_thresholds=isinstance(classes.threshold, tuple),
+            description=description,
         )
     shape = _row_shape(type)
+    if name in typed.network.quantiles:
+        listed = "the quantiles " + ", ".join(f"{quantile:g}" for quantile in typed.network.quantiles[name])
+        description = f"{description}: {listed}" if description else listed
     return PredictionField(name, "value", type.dtype, shape=() if shape == (1,) else shape, description=description)
 
 

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -118,7 +118,7 @@ def run_sweep(
     machine. `warn` is called with warnings, `on_status` with lines that say what is done. Raises CompileError,
     FeedError, UsageError.
     """
-    original = read_spec(spec)
+    original = replace(read_spec(spec), functions=())  # trials read the spec from a file
     check = _checked_search(original, options, warn)
     name = check.checked.network.name
     path = Path(folder) if folder is not None else _default_folder(original, name, options)

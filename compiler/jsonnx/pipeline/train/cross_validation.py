@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite, nan
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 from ...core.diagnostics import UsageError
 from ...core.files.files import write_atomically
+from ...core.files.run_layout import FOLDS_FILE
 from ...core.metric_values import finite, numbers_only
 from ..check.check import CheckedSpec, check_source
 
-FOLDS_FILE = "folds.json"
-"""The file with the metrics of all folds, in the folder that has a RUN folder for each."""
 FOLDS_HELP = 'write "split": {"folds": 5} in `training.data`, or add --set training.data.split.folds=5'
 
 Metrics = Mapping[str, float]
@@ -60,10 +60,15 @@ def spread(metrics: Sequence[Metrics]) -> Iterator[tuple[str, Metrics]]:
 def write_folds(folder: Path, metrics: Sequence[Metrics]) -> Path:
     """Writes the metrics of all folds, their mean and their standard deviation. Raises UsageError."""
     rows = [{name: finite(metric) for name, metric in numbers_only(own).items()} for own in metrics]
-    summary = {
+    path = folder / FOLDS_FILE
+    document = {"folds": rows, **spread_json(metrics)}
+    write_atomically(path, (json.dumps(document, indent=2) + "\n").encode(), follows_links=False)
+    return path
+
+
+def spread_json(metrics: Sequence[Metrics]) -> dict[str, dict[str, Any]]:
+    """The mean and the standard deviation as JSON values."""
+    return {
         title.replace(" ", "_"): {name: finite(metric) for name, metric in own.items()}
         for title, own in spread(metrics)
     }
-    path = folder / FOLDS_FILE
-    write_atomically(path, (json.dumps({"folds": rows, **summary}, indent=2) + "\n").encode(), follows_links=False)
-    return path

@@ -32,6 +32,7 @@ MIN_REPORTED_DISTANCE = 10.0
 
 MAX_LISTED_CLASSES = 8
 SCALE_HELP = "scale the targets in the data"
+RARE_LABELS_HELP = "leave out labels that few rows have, or give such rows to all parts, by files of their own"
 NORMALIZE_HELP = 'normalize the targets: "target": {"normalize": true} in `training`'
 
 ACTIVATION_RANGES = {
@@ -60,7 +61,7 @@ def data_warnings(checked: CheckedSpec, data: RunData, *, has_initial_weights: b
     for output, loss in objective.losses.items():
         _check_classes(data.train, data, output, objective, checked, report)
         _check_split_classes(data, output, objective, checked, report)
-        if output in objective.normalized_outputs:
+        if output in objective.target_forms:
             continue
         if isinstance(loss, RegressionLoss) and not has_initial_weights and training.weights is None:
             _check_scale(data.train, output, training, checked, report)
@@ -114,8 +115,10 @@ def _check_split_classes(
     lacking = {part: sorted(all_classes - counts[part].keys()) for part in counts}
     errors = [f"`{part}` lacks {_class_list(classes, labels)}" for part, classes in lacking.items() if classes]
     if errors:
-        message = f"classes of {output!r} are missing from parts of the split: {', '.join(errors)}"
+        noun = "labels" if output in data.train.data_spec.label_separators else "classes"
+        message = f"{noun} of {output!r} are missing from parts of the split: {', '.join(errors)}"
         help = "`stratify` with the column of the classes divides each class by the shares, if it has enough rows"
+        help = RARE_LABELS_HELP if noun == "labels" else help
         report.add("split-classes", _data_path(checked, "split"), message, help=help, severity="warning")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...analysis.decision import (
+    Scale,
     calibrated_layers,
     has_exclusive_classes,
     spec_thresholds,
@@ -17,6 +18,7 @@ from ...analysis.decision import (
 )
 from ...backend import to_loadable, to_model_writer
 from ...core.reserved_names import target_name
+from ...core.signature.thresholds import Threshold
 from ...data.samples.dataset import Dataset
 from ...passes.canonicalize import canonicalize
 from ...passes.constant_folding import bind_weights
@@ -85,7 +87,7 @@ def _logits(trainer: PlanTrainer, outputs: list[str], samples: Dataset) -> dict[
     return concatenate_batches(batches)
 
 
-def choose_thresholds(trainer: PlanTrainer, checked: CheckedSpec, validation: Dataset | None) -> dict[str, float]:
+def choose_thresholds(trainer: PlanTrainer, checked: CheckedSpec, validation: Dataset | None) -> dict[str, Threshold]:
     """The threshold of each output that has one, by its name."""
     objective, section = checked.objective, trainer.plan.training.threshold
     if objective is None:
@@ -96,15 +98,24 @@ def choose_thresholds(trainer: PlanTrainer, checked: CheckedSpec, validation: Da
     predicted = trainer.predict(validation, batch_size=BATCH_SIZE)
     results = predicted if isinstance(predicted, dict) else {next(iter(trainer.plan.predict.outputs)): predicted}
     targets = validation.take(slice(None))
-    thresholds = {}
+    thresholds: dict[str, Threshold] = {}
     for name, scale in scales.items():
-        numbers = np.asarray(results[name], np.float64)
-        probabilities = 1.0 / (1.0 + np.exp(-numbers)) if scale == "logit" else numbers
-        thresholds[name] = best_threshold(probabilities, targets[target_name(name)], section)
+        numbers, target = results[name], targets[target_name(name)]
+        if section.by_label and numbers.shape[-1] > 1:
+            columns = range(numbers.shape[-1])
+            thresholds[name] = tuple(_best_threshold(numbers[:, i], target[:, i], scale, section) for i in columns)
+        else:
+            thresholds[name] = _best_threshold(numbers, target, scale, section)
     return thresholds
 
 
-def with_thresholds(checked: CheckedSpec, thresholds: Mapping[str, float]) -> CheckedSpec:
+def _best_threshold(numbers: np.ndarray, target: np.ndarray, scale: Scale, section: ThresholdSection) -> float:
+    numbers = np.asarray(numbers, np.float64)
+    probabilities = 1.0 / (1.0 + np.exp(-numbers)) if scale == "logit" else numbers
+    return best_threshold(probabilities, target, section)
+
+
+def with_thresholds(checked: CheckedSpec, thresholds: Mapping[str, Threshold]) -> CheckedSpec:
     """The spec, with the threshold of each output in its metrics that have the default one."""
     objective = checked.objective
     if objective is None or not thresholds:

@@ -13,7 +13,8 @@ from ...data.samples.dataset import DataArgument, Dataset
 from ...runtime.fit.fit_data import dataset_of, stream_of
 from ...runtime.fit_arguments import require_fraction
 from ...runtime.training_plan import TrainingPlan
-from .run_data import part_of_spec, read_data, require_validation, split_off_validation
+from .evaluated_part import evaluated_part
+from .run_data import SPEC_FILES, read_data, read_part, require_validation, split_off_validation
 
 Samples = Dataset | BatchStream
 
@@ -89,7 +90,8 @@ def _samples_of_table(
     samples = dataset_of(plan, x, y, learns_labels=True)
     if has_validation or section is None:
         return _split_off(samples, plan, validation_split)
-    validation = part_of_spec(plan.with_learned(samples), "validation")
+    learned = plan.with_learned(samples)
+    validation = read_part("validation", learned.training.data, SPEC_FILES, learned.data_spec, learned.source)
     data = split_off_validation(samples, validation, section, plan.source)
     return data.train, data.validation
 
@@ -117,19 +119,26 @@ def _validation_samples(plan: TrainingPlan, data: Any) -> Samples:
 
 
 def evaluation_samples(
-    plan: TrainingPlan, x: DataArgument | Dataset, y: DataArgument, sample_weight: DataArgument
+    plan: TrainingPlan,
+    x: DataArgument | Dataset,
+    y: DataArgument,
+    sample_weight: DataArgument,
+    split: str | None = None,
 ) -> Samples:
-    """The samples in arguments, or else of the spec's test file, or else of its validation file.
+    """The samples in arguments, or else a part of the spec's data: by default the test or else the validation data.
 
-    Raises UsageError without samples, CompileError and FeedError for data that do not fit.
+    Raises UsageError without samples, CompileError and FeedError for data that do not fit, TypeError for arguments and
+    a part.
     """
     if x is None and y is None:
-        samples = part_of_spec(plan, "test") or part_of_spec(plan, "validation")
-        if samples is None:
+        evaluated = evaluated_part(plan, part=split)
+        if evaluated is None:
             raise UsageError(
                 "no-data", "there is nothing to evaluate on", "name a file in `training.data.test`, or pass x and y"
             )
-        return samples
+        return evaluated.samples
+    if split is not None:
+        raise TypeError("split is a part of the spec's data, so it cannot be given with x and y")
     if y is None and sample_weight is None and is_batch_source(x):
         return stream_of(plan, x)
     return dataset_of(plan, x, y, sample_weight)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from ...analysis.decision import check_threshold_labels
 from ...analysis.sample_weights import check_class_names
 from ...core.diagnostics import Diagnostic
 from ...data.samples.dataset import Dataset
@@ -21,11 +22,12 @@ MAX_LISTED_NAMES = 20
 
 def with_learned(checked: CheckedSpec, train: Dataset) -> CheckedSpec:
     """The checked spec with the labels, the columns and the step of the training data. Raises CompileError for weights
-    of classes that the data lack."""
+    of classes, and thresholds of labels, that the data lack."""
     learned = _with_learned(checked, train)
     if checked.objective is not None:
         report = checked.new_report()
         check_class_names(learned.require(), checked.objective.losses, report)
+        check_threshold_labels(learned.require(), checked.objective.losses, report, are_learned=True)
         report.raise_errors()
     return learned
 

@@ -35,10 +35,12 @@ from ...runtime.training_plan import AdaptTask, AugmentedInput, ObjectiveGraphs
 from ...sections.target_scaling import target_statistics
 from ...sections.training_section import Training
 from ...training.metrics.objective import Objective
+from ...training.target_form import TargetForm
 from ...tuning.cpu.gradient import CPU_GRADIENTS
 from ..check.check import CheckedSpec, StageHook, no_hook
 from ..check.data_spec import date_inputs, index_limits, input_vocabularies, inputs_with_missing_values
 from ..compile.graphs import forward_graph, inference_only
+from ..compile.word_vectors import vector_tasks
 from .sharded_graphs import shard_builder
 
 NORMALIZATION_MODULES = Adaptable.__module__.partition(".preprocessing")[0] + ".normalization."
@@ -77,6 +79,7 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
         labels=typed.network.labels,
         source=SpecSource(checked.source.file, checked.locate),
         adapt_tasks=adapt_tasks(typed, training),
+        vector_tasks=vector_tasks(checked),
         make_shards=shard_builder(checked, scored),
         make_step=partial(sized_training_graph, checked, objective),
         weighted_outputs=objective.weighted_outputs,
@@ -127,15 +130,18 @@ def adapt_tasks(typed: TypedNetwork, training: Training) -> tuple[AdaptTask, ...
                 adapt_input = call.layer.adapt_input(g, *graph.outputs.values())
             adapt_graph = with_stored_weights(training, canonicalize(g.graph({ADAPT_INPUT: adapt_input})))
             tasks[call.owner] = AdaptTask(call.owner, call.layer.adapt, adapt_graph)
-    target_tasks = (target_task(typed, output) for output in typed.network.normalized_outputs)
+    forms = {output: form for output, form in typed.network.target_forms.items() if form.statistics}
+    target_tasks = (target_task(typed, output, form) for output, form in forms.items())
     return (*tasks.values(), *target_tasks)
 
 
-def target_task(typed: TypedNetwork, output: str) -> AdaptTask:
-    """The mean and the variance of the target of an output, which has the type of the output."""
+def target_task(typed: TypedNetwork, output: str, form: TargetForm) -> AdaptTask:
+    """The statistics of the target of an output."""
     g = Builder()
-    target = g.input(target_name(output), typed.types[output])
-    return AdaptTask(target_name(output), target_statistics, g.graph({ADAPT_INPUT: g.Identity(target)}))
+    type = typed.types[output]
+    target = g.input(target_name(output), type.with_shape(type.shape[:-1]) if form.has_quantiles else type)
+    graph = g.graph({ADAPT_INPUT: g.Identity(target)})
+    return AdaptTask(target_name(output), partial(target_statistics, form), graph)
 
 
 def fixed_parts(document: Any) -> dict[str, Any]:
@@ -204,9 +210,9 @@ def with_stored_weights(training: Training, graph: Graph) -> Graph:
 
 
 def in_normalization(network: Network) -> Callable[[Node], bool]:
-    """Whether a node belongs to a normalization layer of the network, or to the normalization of a target."""
+    """Whether a node belongs to a normalization layer of the network, or to the transform of a target."""
     names = {call.owner for call in network.calls if type(call.layer).__module__.startswith(NORMALIZATION_MODULES)}
-    names |= {target_name(output) for output in network.normalized_outputs}
+    names |= {target_name(output) for output in network.target_forms}
     return lambda node: node.scope in names
 
 

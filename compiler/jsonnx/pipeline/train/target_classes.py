@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ...data.samples.dataset import Dataset
+from ...data.samples.stored_arrays import read_rows
 from ...training.losses.losses import BinaryLoss, CategoricalLoss
 from ...training.metrics.objective import Objective
 
@@ -39,14 +40,31 @@ def target_classes(samples: Dataset, output: str, objective: Objective) -> np.nd
 
 
 def class_counts(parts: Mapping[str, Dataset], objective: Objective) -> dict[str, dict[str, ClassCounts]]:
-    """The numbers of elements of each class, by output and by part of the data, for the outputs that have classes."""
+    """The numbers of elements of each class, by output and by part of the data, for the outputs that have classes; of
+    outputs with several labels, the numbers of samples with each label."""
     counts: dict[str, dict[str, ClassCounts]] = {}
     for output in objective.losses:
         for part, samples in parts.items():
             classes = target_classes(samples, output, objective)
-            if classes is not None:
-                counts.setdefault(output, {})[part] = count_classes(classes)
+            own = label_counts(samples, output) if classes is None else count_classes(classes)
+            if own is not None:
+                counts.setdefault(output, {})[part] = own
     return counts
+
+
+def label_counts(samples: Dataset, output: str) -> ClassCounts | None:
+    """The number of samples with each label, for a target that has several of 0 and 1; None for other targets."""
+    array = samples.target_rows(output)
+    if output not in samples.data_spec.label_separators or array is None or not array.size:
+        return None
+    totals = np.zeros(array.shape[-1], np.int64)
+    chunk_rows = max(1, CHUNK_ELEMENTS // array.shape[-1])
+    for start in range(0, len(array), chunk_rows):
+        chunk = read_rows(array, slice(start, start + chunk_rows))
+        if not np.isin(chunk, (0, 1)).all():
+            return None
+        totals += (chunk != 0).sum(0)
+    return {number: count for number, count in enumerate(totals.tolist()) if count}
 
 
 def count_classes(classes: np.ndarray) -> ClassCounts:

@@ -5,45 +5,44 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from ...collective.protocol import Collective
 from ...core.diagnostics import Diagnostic, suggestion
-from ...core.html_table import METRIC_TITLES, html_table, metric_rows
 from ...core.quantities import count_text
 from ...core.reserved_names import is_slot_name
+from ...core.signature.thresholds import Threshold
 from ...core.system.gc_pause import gc_paused
 from ...core.system.memory import require_memory
 from ...data.samples.array_digest import array_digest
 from ...data.samples.dataset import DataArgument, Dataset
 from ...ir import variable_bytes
-from ...lowering.cost import cost_table
 from ...render.results.progress import VERBOSITIES, AddedMetricsLine, Verbosity, progress_display
 from ...runtime.callbacks.callbacks import checked_callbacks
 from ...runtime.execution.history import History
 from ...runtime.execution.precision import require_precision
 from ...runtime.execution.variables import DonatedArrays
 from ...runtime.fit.class_weights import ClassWeightArgument, WeightsByClass
-from ...runtime.fit.fit_data import dataset_of
 from ...runtime.fit.trainer import PlanTrainer
 from ...runtime.fit_arguments import fit_settings
 from ...runtime.parity.parity_check import check_step
 from ...runtime.providers.provider_options import ProviderOptions
 from ...runtime.providers.providers import Provider, resolve_provider
 from ...runtime.training_plan import TrainingPlan
-from ..check.check import CheckedSpec, Spec, check_spec
+from ..check.check import CheckedSpec, Spec, check_source, read_spec
+from ..check.python_objective import with_objective
 from ..compile.compile import compile_checked, compile_part
-from ..compile.graphs import costed_graph
 from ..compile.initial_weights import Weights, resolve_initial_weights
-from ..compile.model import Model, layer_table
+from ..compile.model import Model
 from ..compile.network_part import network_part
 from ..compile.target_forms import plan_for_target
-from .cross_validation import with_fold
+from ..compile.word_vectors import read_known_vectors
+from .cross_validation import fold_change, with_fold
 from .decision import calibrate, choose_thresholds, with_thresholds
 from .fit_samples import evaluation_samples, fit_samples
 from .learned_spec import with_learned
 from .plan_training import plan_training
-from .weight_gradients import batch_gradients
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,20 +64,23 @@ class Trainer:
     the CPU computes from drawn samples, which is checked once for each step. `data_roots` are folders whose files the
     spec may name as data, besides its own folder. `provider_options` are those of onnxruntime's documentation, such as
     `{"device_id": 1}`. `fold` is the index of the fold for validation, from 0, if the spec's `split` has `folds`.
-    `collective` connects the workers of a distributed training, each of which has a trainer of the same spec. Raises
-    CompileError for an invalid spec or a weight file that does not fit, FeedError for arrays that do not fit,
-    UsageError if the provider is not available or the spec has no such fold.
+    `collective` connects the workers of a distributed training, each of which has a trainer of the same spec. `loss`
+    and `metrics` replace the spec's, in the forms that a spec has, and may be functions of `jsonnx.loss` and
+    `jsonnx.metric`. Raises CompileError for an invalid spec or a weight file that does not fit, FeedError for arrays
+    that do not fit, UsageError if the provider is not available or the spec has no such fold.
     """
 
     plan_trainer: PlanTrainer
     """The trainer of the spec's training plan. It does all that needs no spec."""
     temperatures: dict[str, float]
     """The numbers by which a calibration divided the logits, by output."""
-    thresholds: dict[str, float]
+    thresholds: dict[str, Threshold]
     """The decision thresholds of outputs, by output; chosen by `fit`, or set in the spec."""
     weights_report: WeightsReport | None
     """The loaded and the missing weights; None if no weights were given."""
     _checked: CheckedSpec
+    _recorded_options: dict[str, Any]
+    """The options that a RUN folder records, by the names in TrainingOptions."""
 
     @gc_paused()
     def __init__(
@@ -97,10 +99,18 @@ class Trainer:
         provider_options: ProviderOptions | None = None,
         fold: int | None = None,
         collective: Collective | None = None,
+        loss: Any = None,
+        metrics: Any = None,
     ) -> None:
-        self._checked = spec if isinstance(spec, CheckedSpec) else check_spec(spec, changes=changes, scale=scale)
+        if isinstance(spec, CheckedSpec):
+            self._checked = spec
+        else:
+            source = with_objective(read_spec(spec), loss, metrics)
+            self._checked = check_source(source, changes=changes, scale=scale)
+        self._recorded_options = {"scale": scale, "changes": tuple(changes)}
         if fold is not None:
             self._checked = with_fold(self._checked, fold)
+            self._recorded_options["changes"] = (*changes, fold_change(fold))
         plan = plan_training(self._checked, seed)
         plan = replace(plan, source=plan.source.with_data_roots(data_roots))
         resolved_provider = resolve_provider(provider, provider_options)
@@ -113,12 +123,16 @@ class Trainer:
         require_memory("the training", needed_bytes, plan.source.file)
         initial_weights, self.weights_report = resolve_initial_weights(self._checked, types, weights, partial, verify)
         digest = array_digest(sorted(initial_weights.items())) if initial_weights else None
+        given_weights = {*initial_weights}
         donated_weights = DonatedArrays(initial_weights)
         del initial_weights  # the engine frees each array once it is copied
         self.plan_trainer = PlanTrainer(
             plan, resolved_provider, threads, fast=fast, donated_weights=donated_weights, collective=collective
         )
         self.plan_trainer.initial_weights_digest = digest
+        for found in read_known_vectors(self._checked, plan.source) if weights is None else ():
+            if found.weight not in given_weights:
+                self.plan_trainer.engine.write_rows(found.weight, found.indices, found.vectors, found.token_count)
         if verify and not self.resolved_provider.is_cpu:
             check_step(self.plan, self.resolved_provider)
         self.temperatures = {}
@@ -179,6 +193,16 @@ class Trainer:
     def learning_rate(self, rate: float) -> None:
         self.plan_trainer.learning_rate = rate
 
+    @property
+    def schedule_steps(self) -> dict[str, int]:
+        """The numbers of steps that a schedule has from the data and epochs of the first fit, such as
+        `{"decay_steps": 300}`; empty before it, and for a schedule that gives them as numbers."""
+        return self.plan_trainer.schedule_steps
+
+    @property
+    def last_learning_rate(self) -> float:
+        return self.plan_trainer.last_learning_rate
+
     def weights(self) -> dict[str, np.ndarray]:
         """Copies of the network's weights, by Keras' names and in Keras' order."""
         return self.plan_trainer.weights()
@@ -215,6 +239,8 @@ class Trainer:
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
         validation_freq: int | Collection[int] = 1,
+        run: str | os.PathLike[str] | None = None,
+        resume: bool = False,
     ) -> History:
         """Train for some epochs. Arguments that are None are taken from the spec's training section, and so are the
         data.
@@ -232,12 +258,30 @@ class Trainer:
         epoch is one pass, or `steps_per_epoch` batches. Batches have their own size and order, so `batch_size` and
         `shuffle` have no effect.
 
+        `run` is a folder, to which the fit writes all that `jsonnx train` writes, with the arguments of the fit in the
+        place of the spec's values; `resume` continues the run in the folder, if there is one. Raises UsageError
+        `run-exists` for a folder with a run that is not resumed.
+
         `verbose` is as in Keras: 1 shows a progress bar in a terminal or a notebook, elsewhere a line an epoch; 2 shows
         a line an epoch, 0 nothing; "auto" shows a bar in a terminal or a notebook, elsewhere nothing. It is printed to
         standard error, in a notebook to standard output.
         """
         if verbose not in VERBOSITIES:
             raise ValueError(f"verbose must be one of {VERBOSITIES}, got {verbose!r}")
+        if run is not None:
+            samples_given: dict[str, Any] = {"x": x, "y": y, "sample_weight": sample_weight}
+            samples_given |= {"validation_data": validation_data, "validation_split": validation_split}
+            arguments: dict[str, Any] = {
+                "batch_size": batch_size,
+                "epochs": epochs,
+                "shuffle": shuffle,
+                "verbose": verbose,
+            }
+            arguments |= {"class_weight": class_weight, "initial_epoch": initial_epoch}
+            arguments |= {"steps_per_epoch": steps_per_epoch, "validation_freq": validation_freq}
+            return self._recorded_fit(Path(run), resume, samples_given, arguments, callbacks or ())
+        if resume:
+            raise TypeError("resume continues the run in a folder: give run, too; load_checkpoint resumes without one")
         listeners = checked_callbacks(callbacks)
         with progress_display(verbose) as display:
             settings = fit_settings(
@@ -250,6 +294,17 @@ class Trainer:
             history = self.plan_trainer.fit(samples, validation, settings, callbacks, class_weight, model=self)
         self._decide()
         return history
+
+    def _recorded_fit(
+        self,
+        run: Path,
+        resume: bool,
+        data: Mapping[str, Any],
+        arguments: Mapping[str, Any],
+        callbacks: Iterable[object],
+    ) -> History:
+        """A fit that writes a RUN folder. `data` are the arguments of `fit` with samples, `arguments` the others."""
+        raise NotImplementedError("jsonnx.Trainer writes RUN folders")
 
     def _decide(self) -> None:
         """Calibrates the weights and chooses thresholds, as the spec says, on the validation data of the last fit."""
@@ -291,14 +346,16 @@ class Trainer:
         y: DataArgument = None,
         batch_size: int | None = None,
         sample_weight: DataArgument = None,
+        *,
+        split: Literal["train", "validation", "test"] | None = None,
     ) -> dict[str, Any]:
-        """Loss and metrics; without `x`, on the spec's test file or else on its validation file. Classes are not
-        weighted. `x` may be a table or an iterable of batches, as in `fit`.
+        """Loss and metrics; without `x`, on a part of the spec's data, `split`: by default the test data, or else the
+        validation data. Classes are not weighted. `x` may be a table or an iterable of batches, as in `fit`.
 
         Metrics with the default threshold take that of their output in `thresholds`.
         """
         plan = self._thresholded_plan() if self.thresholds else self.plan
-        return self.plan_trainer.evaluate(evaluation_samples(plan, x, y, sample_weight), batch_size, plan)
+        return self.plan_trainer.evaluate(evaluation_samples(plan, x, y, sample_weight, split), batch_size, plan)
 
     def _thresholded_plan(self) -> TrainingPlan:
         """The plan with metrics that take the thresholds."""
@@ -335,16 +392,6 @@ class Trainer:
 
     # -- of the spec -------------------------------------------------------------------------------------------------
 
-    def gradients(
-        self, x: DataArgument | Dataset, y: DataArgument = None, sample_weight: DataArgument = None
-    ) -> dict[str, np.ndarray]:
-        """The gradients of the loss of one batch: float32 arrays in the shapes of the weights, by their names.
-
-        They equal the gradients of the next `step`, before clipping. Weights that are not trained or that the loss
-        does not depend on have none. No weight and no other state changes. Raises FeedError for data that do not fit.
-        """
-        return batch_gradients(self._checked, self.plan_trainer, dataset_of(self.plan, x, y, sample_weight))
-
     def model(self, *, inputs: Sequence[str] = (), outputs: Sequence[str] = ()) -> Model:
         """The inference model with the current weights; its metadata have the thresholds.
 
@@ -358,24 +405,12 @@ class Trainer:
 
     def __setattr__(self, name: str, value: object) -> None:
         """Raises AttributeError for an unknown attribute, which would have no effect. Subclasses may have more."""
-        if type(self) is Trainer and name not in Trainer.__annotations__ and not hasattr(Trainer, name):
+        is_own = type(self).__module__.partition(".")[0] == __name__.partition(".")[0]
+        if is_own and name not in Trainer.__annotations__ and not hasattr(Trainer, name):
             public = [known for known in (*Trainer.__annotations__, *dir(Trainer)) if not known.startswith("_")]
             help = suggestion(OTHER_NAMES.get(name, name), public)
             raise AttributeError(f"a Trainer has no attribute {name!r}" + (f": {help}" if help else ""))
         super().__setattr__(name, value)
-
-    def _repr_html_(self) -> str:
-        """The table that a notebook shows: the state, and the metrics of the last fit; before the first, the layers."""
-        if not self.history.history:
-            rows = cost_table(self._checked.require(), costed_graph(self._checked))
-            return layer_table(repr(self), rows)
-        return html_table(repr(self), METRIC_TITLES, metric_rows(self.history.history))
-
-    def __reduce__(self) -> Any:
-        raise TypeError(
-            "a Trainer cannot be pickled or copied: it has sessions of onnxruntime. save_checkpoint and "
-            "load_checkpoint keep its state, weights() are arrays, and model() is what a prediction needs"
-        )
 
     def __repr__(self) -> str:
         training = self.plan.training

@@ -106,7 +106,7 @@ def _is_locked(spec_file: str | None) -> bool:
 def _data_facts(data: DataCheck) -> DataFacts:
     counts = {part: len(samples) for part, samples in data.samples.items()}
     classes = {output: dict(parts["train"]) for output, parts in data.class_counts.items() if "train" in parts}
-    return DataFacts(counts, classes, _input_ranges(data))
+    return DataFacts(counts, classes, _input_ranges(data), labels=data.labels)
 
 
 def _input_ranges(data: DataCheck) -> Mapping[str, tuple[float, float]]:

@@ -213,7 +213,8 @@ def _prediction_type(field: PredictionField, types: ClientTypes) -> list[str]:
     numbers = "probabilities" if field.has_probabilities else "scores"
     key = label if field.kind != "binary" else f"Literal[{_literal(field.number_labels[0])}]"
     labels = _Member("labels", f"list[{label}]") if field.kind == "labels" else _Member("label", label)
-    threshold = [] if field.kind == "class" else [_Member("threshold", "float")]
+    cut = f"dict[{key}, float]" if field.has_label_thresholds else "float"
+    threshold = [] if field.kind == "class" else [_Member("threshold", cut)]
     return _typed_dict(name, [labels, _Member(numbers, f"dict[{key}, float]"), *threshold], None)
 
 

@@ -194,7 +194,7 @@ def _class_members(field: PredictionField, types: ClientTypes) -> Iterator[str]:
     yield f"  labels: {label}[];" if field.kind == "labels" else f"  label: {label};"
     yield f"  {'probabilities' if field.has_probabilities else 'scores'}: Record<{key}, number>;"
     if field.kind != "class":
-        yield "  threshold: number;"
+        yield f"  threshold: {f'Record<{key}, number>' if field.has_label_thresholds else 'number'};"
 
 
 def _row_type(field: RowField, types: ClientTypes) -> str:

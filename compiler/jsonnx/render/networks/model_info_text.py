@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...core.files.digests import CONTENT_DIGEST_KEY, DIGEST_KEYS, records_digests
 from ...core.invisible_characters import escape_invisible
 from ...core.quantities import count_text
+from ...core.signature.thresholds import by_label, threshold_text
 from .shape_text import keras_shape_text
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def inspection_text(inspection: ModelInfo) -> str:
         ("model", _safe_text(facts.name)),
         *_type_rows("inputs", facts.inputs, {}),
         *_type_rows("outputs", facts.outputs, inspection.labels),
-        ("threshold", _safe_text(", ".join(f"{name} {value:.6g}" for name, value in inspection.thresholds.items()))),
+        ("threshold", _safe_text(", ".join(_threshold_texts(inspection)))),
         ("parameters", f"{inspection.parameter_count:,}"),
         ("nodes", f"{facts.operator_counts.total():,}{_operators_text(facts.operator_counts)}"),
         ("size", f"{facts.size_bytes:,} bytes"),
@@ -40,6 +41,14 @@ def inspection_text(inspection: ModelInfo) -> str:
         ("spec", _spec_text(inspection)),
     ]
     return "\n".join(f"{title:12}{text}" for title, text in rows if text)
+
+
+def _threshold_texts(inspection: ModelInfo) -> list[str]:
+    """The threshold of each output, or those of its labels."""
+    return [
+        f"{name} {threshold_text(value, inspection.labels.get(name, []), '.6g', MAX_ITEMS_SHOWN)}"
+        for name, value in inspection.thresholds.items()
+    ]
 
 
 def inspection_json(inspection: ModelInfo) -> dict[str, Any]:
@@ -68,7 +77,12 @@ def inspection_json(inspection: ModelInfo) -> dict[str, Any]:
         "inputs": {name: _json_type(type) for name, type in facts.inputs.items()},
         "outputs": {name: _json_type(type) for name, type in facts.outputs.items()},
         "labels": inspection.labels,
-        "thresholds": inspection.thresholds,
+        "thresholds": {
+            name: by_label(value, inspection.labels.get(name) or [*map(str, range(len(value)))])
+            if isinstance(value, tuple)
+            else value
+            for name, value in inspection.thresholds.items()
+        },
         "parameters": inspection.parameter_count,
         "nodes": facts.operator_counts.total(),
         "operators": dict(facts.operator_counts.most_common()),

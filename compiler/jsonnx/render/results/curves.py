@@ -19,6 +19,12 @@ def curve(values: Sequence[float | None], low: float, high: float, bucket: int =
     )
 
 
+def metric_curve(values: Sequence[float | None], width: int = 24) -> str:
+    """The curve of a metric by epoch, in no more than `width` characters."""
+    shown = finite_values(values)
+    return curve(values, min(shown), max(shown), -(-len(values) // width)) if shown else ""
+
+
 def finite_values(values: Sequence[float | None]) -> list[float]:
     """The values that a curve shows."""
     return [value for value in values if value is not None and isfinite(value)]

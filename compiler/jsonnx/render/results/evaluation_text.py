@@ -6,10 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...core.invisible_characters import escape_invisible
-from ...core.metric_values import MetricValue
+from ...core.metric_values import MetricValue, finite
 
 AxisLabels = Sequence[Sequence[str]]
 """The labels of the elements along each axis of a list."""
+
+
+def evaluation_json(results: Sequence[tuple[str, Mapping[str, Any], Mapping[str, MetricValue]]]) -> Any:
+    """The run, the data and the metrics of each evaluation: of one, the metrics by name beside its `data`."""
+    figures = [{name: finite(metric) for name, metric in metrics.items()} for _, _, metrics in results]
+    if len(results) == 1:
+        return {"data": results[0][1], **figures[0]}
+    return [{"run": run, "data": data, "figures": own} for (run, data, _), own in zip(results, figures, strict=True)]
 
 
 def evaluation_text(metrics: Mapping[str, MetricValue], labels: Mapping[str, AxisLabels]) -> str:

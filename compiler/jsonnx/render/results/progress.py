@@ -16,6 +16,7 @@ from typing import Any, Literal, TextIO, TypeVar
 from ...core.callback import Callback, Logs
 from ...core.invisible_characters import escape_invisible
 from ...core.metric_values import MetricValue, numbers_only
+from ...core.reserved_names import LEARNING_RATE
 from ..text.terminal import can_rewrite_lines, in_notebook, line_width, shows_color
 
 Metrics = Mapping[str, MetricValue]
@@ -84,7 +85,9 @@ def metric_texts(metrics: Metrics) -> list[str]:
     """The metrics, without metrics that have a number for each class."""
     numbers = numbers_only(metrics)
     shown = ((escape_invisible(name), value) for name, value in numbers.items())
-    return [f"{name} {_number_text(value)}" for name, value in shown]
+    return [
+        f"{name} {value:.4g}" if name == LEARNING_RATE else f"{name} {_number_text(value)}" for name, value in shown
+    ]
 
 
 def _number_text(value: float) -> str:
@@ -112,6 +115,16 @@ def class_weight_lines(
         )
 
 
+def schedule_line(steps: Mapping[str, int], planned: Mapping[str, int]) -> str:
+    """The numbers of steps of a schedule, and those that a new training of this length would have: `schedule:
+    decay_steps 300`."""
+    text = "  ".join(f"{name} {number:,}" for name, number in steps.items())
+    if steps == planned:
+        return f"schedule: {text}"
+    others = "  ".join(f"{name} {number:,}" for name, number in planned.items() if number != steps.get(name))
+    return f"schedule: {text}, kept from the start of the training; a new one with these epochs would have {others}"
+
+
 class AddedMetricsLine(Callback):
     """Prints the metrics that callbacks have added to those of the epoch, below the line of a display."""
 
@@ -130,7 +143,8 @@ class AddedMetricsLine(Callback):
 
 
 class _EpochDisplay(Display):
-    """A display of epochs, which begins with the class weights that a fit has learned from its data."""
+    """A display of epochs, which begins with the class weights and the schedule that a fit has learned from its
+    data."""
 
     stream: TextIO
     start_time = 0.0
@@ -138,6 +152,9 @@ class _EpochDisplay(Display):
     @until_failure
     def on_train_begin(self, logs: Logs | None = None) -> None:
         for line in class_weight_lines(self.params.get("class_weights", {}), self.trainer.plan.labels):
+            print(line, file=self.stream, flush=True)
+        if "schedule_steps" in self.params:
+            line = schedule_line(self.params["schedule_steps"], self.params["planned_schedule_steps"])
             print(line, file=self.stream, flush=True)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
@@ -187,7 +204,7 @@ class EpochDrawing(_EpochDisplay):
     @until_failure
     def _draw_step(self, step: int, metrics: Metrics) -> None:
         self.step = step
-        self.draw(metrics)
+        self.draw({**metrics, LEARNING_RATE: self.trainer.last_learning_rate})
 
     @until_failure
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:

@@ -44,14 +44,21 @@ def _option_value(option: TrainingOption, run_key: RunKey) -> Schema:
     return schema
 
 
-OPTIONAL_OPTIONS = tuple(run_key.name for _, run_key in recorded_options() if not run_key.is_in_every_run)
+OPTIONAL_INPUTS = ("schedule_steps", "vectors", *(key.name for _, key in recorded_options() if not key.is_in_every_run))
 
 INPUTS: Schema = {
     "spec_sha256": described(
         "SHA-256 of the spec with its overrides, as JSON without spaces and line ends, in UTF-8", HASH
     ),
     **_options(is_environment=False),
+    "schedule_steps": described(
+        "Numbers of steps of learning rate schedules that the data and epochs gave, by attribute",
+        {"type": "object", "additionalProperties": COUNT},
+    ),
     "initial_weights": described("SHA-256 of the initial weights that a file gave; null: drawn", NULLABLE_HASH),
+    "vectors": described(
+        "SHA-256 of files of word vectors, by their names", {"type": "object", "additionalProperties": HASH}
+    ),
     "data": described(
         "The samples by part: `train`, `validation`, `test`",
         {
@@ -119,7 +126,7 @@ RUN_JSON = closed_object(
             {"type": "object", "additionalProperties": METRICS},
         ),
     },
-    optional=(*OPTIONAL_OPTIONS, "epochs", "figures", "best", "test", "sha256", "evaluations"),
+    optional=(*OPTIONAL_INPUTS, "epochs", "figures", "best", "test", "sha256", "evaluations"),
 )
 
 EXECUTION_JSON = closed_object(
@@ -132,6 +139,10 @@ EXECUTION_JSON = closed_object(
                 "additionalProperties": {"anyOf": [TEXT, {"type": "object", "additionalProperties": TEXT}]},
             },
         ),
+        "arrays": described(
+            "The parts of the data that a program gave to `Trainer.fit` as arrays, which no file has",
+            {"type": "array", "items": TEXT},
+        ),
         "started": described("The time of the start, in UTC", TIME),
         "ended": described("The time of the end, in UTC; null until then", {"anyOf": [TIME, {"type": "null"}]}),
         "seconds": described("The duration in seconds, of all parts of a resumed run together", {"type": "number"}),
@@ -142,7 +153,7 @@ EXECUTION_JSON = closed_object(
         **ENVIRONMENT,
         "git_revision": described("The commit of the spec's repository; files may differ from it", NULLABLE_TEXT),
     },
-    optional=("data_files", "peak_memory_bytes"),
+    optional=("data_files", "arrays", "peak_memory_bytes"),
 )
 
 
@@ -179,7 +190,7 @@ def run_schema() -> Schema:
 def lock_schema() -> Schema:
     """The schema of `jsonnx.lock`."""
     weights = {"weights_sha256": described("SHA-256 of `weights.safetensors`", HASH)}
-    entry = closed_object({**INPUTS, **ENVIRONMENT, **weights}, optional=OPTIONAL_OPTIONS)
+    entry = closed_object({**INPUTS, **ENVIRONMENT, **weights}, optional=OPTIONAL_INPUTS)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "jsonnx.lock, format 1",

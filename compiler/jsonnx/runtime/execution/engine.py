@@ -13,13 +13,7 @@ import numpy as np
 
 from ...collective.protocol import Collective
 from ...core.numpy_types import as_network_weight
-from ...core.reserved_names import (
-    AVERAGE_SLOT,
-    LEARNING_RATE,
-    LOSS,
-    is_slot_name,
-    slot_scope,
-)
+from ...core.reserved_names import AVERAGE_SLOT, LAST_LEARNING_RATE, LEARNING_RATE, LOSS, is_slot_name, slot_scope
 from ...core.system.cpu_count import checked_thread_count
 from ...core.system.gc_pause import gc_paused
 from ...data.samples.batch_stream import BatchStream
@@ -28,16 +22,13 @@ from ...data.samples.dataset import Dataset
 from ...ir import unlearned_states
 from ..providers.provider_options import ProviderOptions
 from ..providers.providers import Provider, resolve_provider
-from ..providers.random import (
-    InferenceRandoms,
-    draw_initial_weights,
-)
+from ..providers.random import InferenceRandoms, draw_initial_weights
 from ..providers.session_recorder import SessionRecorder
 from ..session.session import concatenate_batches
 from ..session.weight_files import validate_weights
 from ..sharding.rank_evaluation import gathered, measured_batches, own_batches
 from ..sharding.shard_group import shard_group
-from ..training_plan import TrainingPlan
+from ..training_plan import TrainingPlan, VectorTask
 from .adapt import adapted_states
 from .device_variables import DeviceVariables
 from .divergence import Diverged, diverged, find_origin
@@ -79,6 +70,8 @@ class Engine:
         self.steps = 0
         self.constant_rate = np.array(plan.constant_rate, np.float32)
         """Fed to every step without a copy, so that a change also reaches batches that are prepared already."""
+        self._replaced_rate, self._rate_set_at = self.constant_rate, -1
+        """The constant learning rate before it was last set, and the number of steps done by then."""
         variables = initial_variables(plan.train, plan.seed, donated_weights or DonatedArrays({}))
         initial = DonatedArrays(with_stored_types(plan.train, variables.take_all()) | self.execution.zero_states())
         vocabularies = {name: initial.take(name) for name in unlearned_states(plan.train)}
@@ -93,6 +86,8 @@ class Engine:
         """Steps on a device whose losses are not read yet."""
         self._kept_steps = 0
         """The steps before the set of variables that a device keeps."""
+        self.vector_counts: dict[str, tuple[int, int]] = {}
+        """The tokens that have a vector in a file, and all tokens, by the embedding that starts with them."""
         self.recorder: SessionRecorder | None = None
         """Records when the nodes of training steps run."""
         self._use_vocabularies(vocabularies)
@@ -169,7 +164,23 @@ class Engine:
         if self.plan.adapt_tasks:
             initial = draw_initial_weights(self.plan.train, self.plan.seed)
             variables, seed = self.variables(), self.plan.seed
-            self.write(adapted_states(self.plan.adapt_tasks, samples, initial, variables, seed))
+            learned = adapted_states(self.plan.adapt_tasks, samples, initial, variables, seed)
+            self.write(learned)
+            for task in self.plan.vector_tasks:
+                if task.vocabulary in learned and np.array_equal(initial[task.weight], variables[task.weight]):
+                    self._start_with_vectors(task, learned[task.vocabulary].tolist())
+
+    def _start_with_vectors(self, task: VectorTask, tokens: list[str]) -> None:
+        """Gives the tokens of an embedding the vectors of a file."""
+        indices, vectors = task.read(tokens, self.plan.source)
+        self.write_rows(task.weight, indices, vectors, len(tokens))
+
+    def write_rows(self, weight: str, indices: np.ndarray, vectors: np.ndarray, token_count: int) -> None:
+        """Replaces the vectors of some of the tokens of an embedding."""
+        self.vector_counts[weight] = (len(indices), token_count)
+        array = np.array(as_network_weight(self._read([weight])[weight]))
+        array[indices] = vectors
+        self.write({weight: array})
 
     def write(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Replaces the values of some variables by arrays that fit."""
@@ -213,8 +224,16 @@ class Engine:
         runner = self.loader.rate_runner
         return float(self.constant_rate if runner is None else runner({})[LEARNING_RATE])
 
+    def last_learning_rate(self) -> float:
+        """The learning rate of the last step, with no more digits than a float32 has."""
+        runner = self.loader.rate_runner
+        constant = self._replaced_rate if self._rate_set_at == self.steps else self.constant_rate
+        return float(str(constant if runner is None else runner({})[LAST_LEARNING_RATE]))
+
     def set_learning_rate(self, rate: float) -> None:
         """Replaces the constant learning rate, from the next step on."""
+        if self._rate_set_at != self.steps:
+            self._replaced_rate, self._rate_set_at = self.constant_rate.copy(), self.steps
         self.constant_rate[...] = rate
 
     def prefetch_buffers(self, samples: Dataset, batch_size: int) -> tuple[PrefetchBuffer, PrefetchBuffer] | None:
@@ -337,7 +356,8 @@ class Engine:
 
     def _reset_optimizer(self) -> None:
         """Resets the optimizer's slots to their initial values, since overwritten slots cannot be rolled back."""
-        slots = {name: state for name, state in self.plan.train.states.items() if is_slot_name(name)}
+        kept, states = self.plan.schedule_states, self.plan.train.states.items()
+        slots = {name: state for name, state in states if is_slot_name(name) and name not in kept}
         self.write(draw_initial_weights(replace(self.plan.train, parameters={}, states=slots), self.plan.seed))
 
     # -- without training --------------------------------------------------------------------------------------------

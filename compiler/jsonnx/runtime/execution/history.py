@@ -119,6 +119,15 @@ class MetricSums:
                 total = result[name].astype(np.float64) if total is None else total + result[name]
             sums[name] = total
 
+    def add_sums(self, other: MetricSums) -> None:
+        """Adds the sums of other samples, with the losses and metrics of the same plan."""
+        self.sample_count += other.sample_count
+        for name, rows in self._rows.items():
+            rows += other._rows[name]
+        for name, total in other.sums.items():
+            if name not in self._rows:
+                self.sums[name] = self.sums.get(name, 0.0) + total
+
     def _join_rows(self) -> None:
         for name, rows in self._rows.items():
             if len(rows) > 1 or (rows and name not in self.sums):

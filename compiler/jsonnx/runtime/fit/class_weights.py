@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ...data.samples.data_spec import loss_of
 from ...data.samples.dataset import Dataset
 from ...sections.class_weights import (
     BALANCED,
@@ -89,7 +88,7 @@ def class_numbers(target: np.ndarray, output: WeightedClasses) -> np.ndarray:
 
 
 def weighted_classes(plan: TrainingPlan) -> dict[str, WeightedClasses]:
-    losses = {name: loss_of(plan.training, name) for name in plan.targets}
+    losses = {name: plan.training.loss_of(name) for name in plan.targets}
     return {
         name: WeightedClasses(loss, plan.outputs[name], plan.labels.get(name, ()))
         for name, loss in losses.items()

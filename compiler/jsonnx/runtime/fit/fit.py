@@ -15,7 +15,7 @@ import numpy as np
 
 from ...core.callback import Callback, Logs, methods_for, overrides
 from ...core.diagnostics import UsageError
-from ...core.reserved_names import validation_name
+from ...core.reserved_names import LEARNING_RATE, validation_name
 from ...data.samples.batch_stream import NO_BATCHES, BatchStream
 from ...data.samples.dataset import Dataset
 from ...data.samples.sequences import bucketed_order
@@ -319,6 +319,7 @@ class Fit:
                 return
             self._call("on_test_end", measured.results())
             logs |= {validation_name(name): metric for name, metric in measured.results().items()}
+        logs.setdefault(LEARNING_RATE, engine.last_learning_rate())
         progress.history.add(progress.epoch, logs)
         progress.finished = self.early_stopping.should_stop_after(progress.epoch, logs, engine.current_weights)
         progress.early_stopping_state = self.early_stopping.state_dict()

@@ -14,7 +14,7 @@ from ...core.callback import HOOKS, Callback, Logs
 from ...core.diagnostics import UsageError, quoted_or_list, suggestion
 from ...core.files.files import error_reason, write_atomically
 from ...core.invisible_characters import escape_invisible
-from ...core.reserved_names import validation_name
+from ...core.reserved_names import LEARNING_RATE, validation_name
 from ...interop.safetensors_file import weights_parts
 from ...sections.monitor import LIST_HELP
 from ..execution.history import Weights
@@ -267,7 +267,7 @@ class CSVLogger(Callback):
         self._names: list[str] = []
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._names = ["epoch", *self.params["metrics"]]
+        self._names = ["epoch", *self.params["metrics"], LEARNING_RATE]
         if not self._size or not (self.append or self.trainer.history.epoch):
             self._write([self._names], "w")
 

@@ -45,6 +45,7 @@ from .environment import run_environment
 from .fit import Fit
 from .fit_data import dataset_of, samples_without_targets
 from .plateau import plateau_monitor
+from .schedule_steps import known_steps, require_known_steps, set_schedule_steps
 from .stream_arguments import check_stream, weighted_batches
 from .trainer_checkpoint import engine_for_plan, load_run, save_run
 
@@ -124,6 +125,11 @@ class PlanTrainer:
             raise TypeError("the learning rate is a schedule of the spec, so it cannot be set")
         self.engine.set_learning_rate(require_rate(rate))
 
+    @property
+    def last_learning_rate(self) -> float:
+        """The learning rate of the last step."""
+        return self.engine.last_learning_rate()
+
     def weights(self) -> dict[str, np.ndarray]:
         """Copies of the network's weights, by Keras' names and in Keras' order."""
         return self.engine.weights()
@@ -145,6 +151,8 @@ class PlanTrainer:
         feeds = self.cached_layout.feeds(x, y) if self.cached_layout and sample_weight is None else None
         engine = self.engine
         if feeds is None:
+            if not self.schedule_steps:
+                require_known_steps(self.plan)
             samples = dataset_of(self.plan, x, y, sample_weight)
             self._use_weights(self.plan.weighted_outputs.union(samples.weights))
             engine, samples = self.engine, samples.for_graphs(self.plan.data_spec)
@@ -177,12 +185,14 @@ class PlanTrainer:
         samples = self._weighted(samples, class_weight)
         if not self._resumes:
             self.engine.adapt(samples)
+        schedule_steps = set_schedule_steps(self.engine, samples, settings)
         resumed_rate = self.learning_rate if self._resumes and self.plan.rate_graph is None else None
         monitor = EarlyStoppingMonitor(self.plan, self.temporary_folder)
         progress = self._start_progress(monitor, (samples, validation), settings)
         params = fit_params(self.plan, settings, samples, validation)
         if has_balanced(self.plan.training.class_weight if class_weight is None else class_weight):
             params["class_weights"] = self.class_weights
+        params |= schedule_steps
         for callback in callbacks:
             callback.set_model(self if model is None else model)
             callback.set_params(dict(params))
@@ -209,6 +219,16 @@ class PlanTrainer:
         finally:
             self._fit = None
             progress.callbacks = progress.callbacks.detached()
+
+    def forget_fit(self) -> None:
+        """Lets the next fit begin with its own first epoch, unless it resumes the fit of a loaded checkpoint."""
+        if not self._resumes:
+            self._progress = None
+
+    @property
+    def schedule_steps(self) -> dict[str, int]:
+        """The numbers of steps of schedules that the first fit has determined, by name; empty before it."""
+        return known_steps(self.engine)
 
     def _deadline(self) -> float | None:
         """The time of the monotonic clock when a fit that starts is interrupted; None without a time limit."""
@@ -382,10 +402,10 @@ class PlanTrainer:
         """Loads the state of a checkpoint; the next `fit` resumes its run. Returns warnings."""
         given = self.initial_weights_digest, self.environment(), exact, self.temporary_folder
         saved = load_run(os.fspath(path), self.plan, self.engine, *given)
-        self.engine.steps = saved.steps
-        self.engine.write(saved.values)
         if saved.learning_rate is not None and self.plan.rate_graph is None:
             self.engine.set_learning_rate(saved.learning_rate)
+        self.engine.steps = saved.steps
+        self.engine.write(saved.values)
         self._progress, self._resumes = saved.progress, saved.progress is not None
         self._loaded_weights_digest = saved.initial_weights
         return saved.differences

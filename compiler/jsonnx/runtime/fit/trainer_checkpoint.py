@@ -130,9 +130,9 @@ def engine_for_plan(plan: TrainingPlan, old: Engine, fast: bool) -> Engine:
     if old.recorder is not None:
         engine.record_steps(old.recorder)
     engine.write(converted_state(engine, old.state_dict()))
-    engine.steps = old.steps
     if plan.rate_graph is None:
         engine.set_learning_rate(old.learning_rate())
+    engine.steps = old.steps
     return engine
 
 
@@ -140,16 +140,17 @@ def converted_state(engine: Engine, arrays: Mapping[str, np.ndarray]) -> Weights
     """The `state_dict` of another engine of the same plan, in the form that this engine's `write` takes."""
     lazy_tables = None if engine.execution.lazy_tables else find_lazy_tables(engine.plan)
     arrays = with_eager_state(lazy_tables, arrays) if lazy_tables else arrays
-    return {**arrays, **_converted_step_count(engine.plan, arrays)}
+    return {**arrays, **_converted_counts(engine.plan, arrays)}
 
 
-def _converted_step_count(plan: TrainingPlan, arrays: Mapping[str, np.ndarray]) -> Weights:
-    """The count of steps in the element type that it has in this plan, which depends on the provider."""
-    count, state = arrays.get(STEP_COUNT), plan.train.states.get(STEP_COUNT)
-    if count is None or state is None or count.dtype.kind != "i":
-        return {}
-    converted = count.astype(numpy_dtype(state.dtype))
-    return {STEP_COUNT: converted} if np.array_equal(converted, count) else {}
+def _converted_counts(plan: TrainingPlan, arrays: Mapping[str, np.ndarray]) -> Weights:
+    """The counts of steps in the element type that they have in this plan, which depends on the provider."""
+    converted: Weights = {}
+    for name in (STEP_COUNT, *plan.schedule_states):
+        count, state = arrays.get(name), plan.train.states.get(name)
+        if count is not None and state is not None and count.dtype.kind == "i":
+            converted[name] = count.astype(numpy_dtype(state.dtype))
+    return {name: count for name, count in converted.items() if np.array_equal(count, arrays[name])}
 
 
 def _decode_strings(engine: Engine, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -80,7 +80,8 @@ def _threshold_comment(model: ExportedModel, output: str) -> Iterator[str]:
         otherwise, above = map(_quoted, item.labels)
         yield f"    # The class is {above} if the number exceeds {item.cut!r}, else {otherwise}."
     elif item.kind is ClassKind.MULTI_LABEL:
-        yield f"    # All classes hold whose numbers exceed {item.cut!r}."
+        cuts = item.cut if isinstance(item.cut, tuple) else (item.cut,)
+        yield f"    # All classes hold whose numbers exceed {', '.join(map(repr, cuts))}."
 
 
 def _dims(type: TensorType, has_batches: bool) -> list[int]:

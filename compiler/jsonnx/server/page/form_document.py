@@ -150,5 +150,5 @@ def _classes_json(served: ServedModel, output: str) -> dict[str, Any]:
         return {}
     decision: dict[str, Any] = {"labels": list(classes.labels), "decision": DECISIONS[classes.kind]}
     if classes.kind is not ClassKind.ONE_OF_MANY:
-        decision["threshold"] = classes.threshold
+        decision["threshold"] = classes.shown_threshold
     return {"classes": decision}

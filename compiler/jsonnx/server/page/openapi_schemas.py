@@ -198,5 +198,7 @@ def _classes_schema(classes: OutputClasses) -> Schema:
     decision = {"labels": array_of(label)} if classes.kind is ClassKind.MULTI_LABEL else {"label": label}
     decision["probabilities" if classes.has_probabilities else "scores"] = numbers
     if classes.kind is not ClassKind.ONE_OF_MANY:
-        decision["threshold"] = {"type": "number"}
+        number: Schema = {"type": "number"}
+        has_several = isinstance(classes.threshold, tuple)
+        decision["threshold"] = record(dict.fromkeys(classes.labels, number)) if has_several else number
     return record(decision)

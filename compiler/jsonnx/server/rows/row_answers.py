@@ -24,10 +24,10 @@ def row_answers(predictions: Predictions) -> Iterator[dict[str, Any]]:
 
 def _class_answers(array: np.ndarray, classes: OutputClasses) -> list[dict[str, Any]]:
     """For each row its `label` (`labels` if there may be several), the `probabilities` by label (`scores` for numbers
-    that are none), and the `threshold` of outputs that have one."""
+    that are none), and the `threshold` of outputs that have one, or those by label."""
     numbers = "probabilities" if classes.has_probabilities else "scores"
     label = "labels" if classes.kind is ClassKind.MULTI_LABEL else "label"
-    rest = {} if classes.kind is ClassKind.ONE_OF_MANY else {"threshold": classes.threshold}
+    rest = {} if classes.kind is ClassKind.ONE_OF_MANY else {"threshold": classes.shown_threshold}
     rows = json_numbers(shortest_numbers(array))
     return [
         {label: predicted, numbers: dict(zip(classes.probability_labels, row, strict=True)), **rest}

@@ -43,6 +43,8 @@ class Loss(Component):
     aligns_steps: ClassVar[bool] = False
     """Whether the loss aligns the steps of an output, whose class 0 is a blank, with the target, so that steps in the
     padding change it."""
+    has_quantiles: ClassVar[bool] = False
+    """Whether the last axis of the output has `quantiles`, and the target lacks it."""
     reduction: Reduction = attr(
         "sum_over_batch_size",
         doc="How the losses of a batch are combined: `sum` adds them; all other values average them.",
@@ -55,6 +57,14 @@ class Loss(Component):
 
     def target_type(self, output: TensorType) -> TensorType:
         return output
+
+    def point_types(self, output: TensorType) -> tuple[TensorType, TensorType]:
+        """The types of the target and of the output that metrics of numbers and classes compare."""
+        return self.target_type(output), output
+
+    def point_values(self, g: Builder, target: Value, output: Value) -> tuple[Value, Value]:
+        """The target and the output that metrics of numbers and classes compare."""
+        return target, output
 
     def terms(self, g: Builder, target: Value, output: Value) -> Value:
         raise NotImplementedError

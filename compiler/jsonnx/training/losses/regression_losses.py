@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import log
 from typing import TYPE_CHECKING
 
@@ -78,6 +79,46 @@ class LogCosh(DifferenceLoss):
     def terms(self, g: Builder, target: Value, output: Value) -> Value:
         error = g.Sub(output, target)
         return g.Sub(g.Add(error, g.Softplus(g.Mul(error, -2.0))), log(2.0))
+
+
+@LOSSES.register("quantile")
+class Quantile(DifferenceLoss):
+    """`mean(max(q * error, (q - 1) * error))`, where `error` is `target - output`, over the quantiles q on the last
+    axis of the output, which the target lacks (Koenker and Bassett, 1978). Models sort what they predict."""
+
+    quantiles: tuple[float, ...] = attr(
+        (0.1, 0.5, 0.9), doc="Quantiles on the last axis of the output, in ascending order.", above=0, below=1
+    )
+    has_class_targets = False
+    has_quantiles = True
+
+    @property
+    def middle(self) -> int:
+        """The index of the quantile that metrics of numbers take: the one next to the median."""
+        return min(range(len(self.quantiles)), key=lambda index: abs(self.quantiles[index] - 0.5))
+
+    def point_types(self, output: TensorType) -> tuple[TensorType, TensorType]:
+        target = self.target_type(output)
+        target = target.with_shape((*target.shape, 1)) if target.rank == 1 else target
+        return target, target
+
+    def point_values(self, g: Builder, target: Value, output: Value) -> tuple[Value, Value]:
+        point = g.Gather(output, g.const(self.middle, "int64"), axis=-1)
+        return (g.Unsqueeze(target, [-1]), g.Unsqueeze(point, [-1])) if target.rank == 1 else (target, point)
+
+    def target_type(self, output: TensorType) -> TensorType:
+        given, count = list(self.quantiles), len(self.quantiles)
+        is_ascending = count > 0 and all(low < high for low, high in pairwise(given))
+        require(is_ascending, f"needs quantiles in ascending order, got {given}", code="invalid-value")
+        help = f"give it {count} units; [horizon, {count}] for windows, with a Reshape as the last layer"
+        units = output.shape[-1] if output.rank > 1 else 1
+        require(units == count, f"needs the {count} quantiles {given} on the last axis, got {output}", help)
+        return output.with_shape(output.shape[:-1])
+
+    def terms(self, g: Builder, target: Value, output: Value) -> Value:
+        error = g.Sub(g.Unsqueeze(target, [-1]), output)
+        above, below = ([q + offset for q in self.quantiles] for offset in (0.0, -1.0))
+        return g.Max(*(g.Mul(error, g.const(factors, error.dtype)) for factors in (above, below)))
 
 
 @LOSSES.register("cosine_similarity")

@@ -31,6 +31,7 @@ SMALLEST_SCORE = 1e-9
 class FScore(Metric):
     """The weighted harmonic mean of precision and recall."""
 
+    threshold_key = "threshold"
     average: Literal["micro", "macro", "weighted"] | None = attr(
         None,
         doc="Whether all classes are counted together (`micro`), or the mean over the classes is reported (`macro`, or "
@@ -52,9 +53,6 @@ class FScore(Metric):
             metric = self.replace(average=self.average or "macro", threshold=self.threshold or 0.5)
         metric.check(loss.target_type(output), output)
         return metric
-
-    def with_default_threshold(self, threshold: float) -> Metric:
-        return self.replace(threshold=threshold) if self.threshold == 0.5 else self
 
     def output_form(self, output: TensorType) -> OutputForm:
         return OutputForm.NUMBERS if self.threshold is None else form_for_thresholds(self.threshold)
@@ -259,11 +257,9 @@ class BinaryIoU(IntersectionOverUnion):
 
     logits_arguments = ZERO_THRESHOLD
     target_class_ids: tuple[int, ...] = attr((0, 1), doc=TARGET_CLASSES_DOC, minimum=0, maximum=1)
+    threshold_key = "threshold"
     threshold: float = attr(0.5, doc="Outputs that are not below the threshold count as 1.")
     num_classes = 2
-
-    def with_default_threshold(self, threshold: float) -> Metric:
-        return self.replace(threshold=threshold) if self.threshold == 0.5 else self
 
 
 @METRICS.register()
@@ -271,6 +267,7 @@ class ConfusionMatrix(PairCounts):
     """Number of samples by class: a row for each class of the target, a column for each predicted class."""
 
     logits_arguments = ZERO_THRESHOLD
+    threshold_key = "threshold"
     threshold: float = attr(0.5, doc="Of an output with one element, scores above it predict the class 1.")
     normalize: Literal["true", "pred", "all"] | None = attr(
         None, doc="Divides the numbers by the sums of their rows (`true`), of their columns (`pred`), or by their sum."
@@ -281,8 +278,8 @@ class ConfusionMatrix(PairCounts):
     def is_scalar(self) -> bool:
         return False
 
-    def with_default_threshold(self, threshold: float) -> Metric:
-        return self.replace(threshold=threshold) if self.threshold == 0.5 else self
+    def decisions(self, g: Builder, output: Value) -> Value:
+        return output  # of several units, the greatest number decides
 
     def class_count(self, units: int) -> int:
         return max(units, 2)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...core.components import Component, ComponentCodec, Json, Registry, attr
 from ...core.metric_values import MetricValue
+from ...core.signature.thresholds import Threshold
 from ...core.types import ShapeError, TensorType, require
 from ..losses import losses, margin_losses, regression_losses
 from ..losses.losses import Loss, expand_rank, mean_over_trailing_axes
@@ -40,6 +41,12 @@ class Metric(Component):
     """`result` as an expression, for the manifest of an exported training step."""
     logits_arguments: ClassVar[Mapping[str, Json]] = {}
     """The arguments with which the metric takes logits in place of probabilities."""
+    takes_quantiles: ClassVar[bool] = False
+    """Whether the metric takes all quantiles of an output, not the one next to the median."""
+    threshold_key: ClassVar[str] = ""
+    """The attribute with the threshold of the scores; empty if the metric has none."""
+    label_cuts: ClassVar[tuple[float, ...] | None] = None
+    """Of a metric with the default threshold: the thresholds of the output's labels, in the numbers of the output."""
     name: str | None = attr(None, doc="Name under which the metric is reported; by default its type.")
 
     @property
@@ -51,7 +58,7 @@ class Metric(Component):
 
         Raises ShapeError like `check`.
         """
-        self.check(loss.target_type(output), output)
+        self.check(*loss.point_types(output))
         return self
 
     def output_form(self, output: TensorType) -> OutputForm:
@@ -99,9 +106,23 @@ class Metric(Component):
     def result(self, totals: Any) -> MetricValue:
         return quotient(totals)
 
-    def with_default_threshold(self, threshold: float) -> Metric:
+    @property
+    def has_default_threshold(self) -> bool:
+        """Whether the metric has the threshold of 0.5 that those of outputs take the place of."""
+        return bool(self.threshold_key) and getattr(self, self.threshold_key) == 0.5
+
+    def with_default_threshold(self, threshold: Threshold) -> Metric:
         """The metric with another threshold, in the numbers of the output, where it has the default one."""
-        return self
+        if not self.has_default_threshold:
+            return self
+        key = "label_cuts" if isinstance(threshold, tuple) else self.threshold_key
+        return self.replace(**{key: threshold})
+
+    def decisions(self, g: Builder, output: Value) -> Value:
+        """The output; if its labels have thresholds, 1 in place of each number above that of its label, else 0."""
+        if self.label_cuts is None:
+            return output
+        return g.cast(g.Greater(output, g.const([*self.label_cuts], output.dtype)), output.dtype)
 
     def axis_labels(self, classes: Sequence[str]) -> list[Sequence[str]]:
         """The labels along the axes of a metric that is a list, given those of the output's classes."""
@@ -204,10 +225,8 @@ class BinaryAccuracy(AccuracyMetric):
     """Fraction of correct elements: above the threshold where the target is 1, otherwise not above it."""
 
     logits_arguments = ZERO_THRESHOLD
+    threshold_key = "threshold"
     threshold: float = attr(0.5, doc="Outputs above the threshold count as 1.")
-
-    def with_default_threshold(self, threshold: float) -> Metric:
-        return self.replace(threshold=threshold) if self.threshold == 0.5 else self
 
     def output_form(self, output: TensorType) -> OutputForm:
         return form_for_thresholds(self.threshold)

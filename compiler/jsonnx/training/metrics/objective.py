@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from ...core.components import Component
+from ...core.reserved_names import LOSS, output_loss_name
 from ...core.types import TensorType
 from ..losses.losses import Loss
+from ..target_form import TargetForm
 from .metrics import Metric
+
+
+def _is_missing(component: Component) -> bool:
+    return component.is_python_function and getattr(component, "implementation", None) is None
 
 
 class ReportedMetric(NamedTuple):
@@ -31,8 +38,14 @@ class Objective(NamedTuple):
     """The metrics that sample weights apply to."""
     weighted_outputs: frozenset[str] = frozenset()
     """The outputs whose losses take sample weights."""
-    normalized_outputs: tuple[str, ...] = ()
-    """The outputs whose losses compare standardized values."""
+    target_forms: Mapping[str, TargetForm] = {}
+    """What losses compare in place of targets and outputs, by output."""
+
+    def missing_functions(self) -> set[str]:
+        """The reported names of the losses and metrics that depend on a Python function which is missing."""
+        missing = {output for output, loss in self.losses.items() if _is_missing(loss)}
+        losses = {LOSS, *(output_loss_name(output) for output in missing if len(self.losses) > 1)} if missing else set()
+        return losses | {name for name, (_, metric, _) in self.metrics_by_name().items() if _is_missing(metric)}
 
     def metrics_by_name(self) -> dict[str, ReportedMetric]:
         """The metrics by the name under which they are reported, the weighted ones last.

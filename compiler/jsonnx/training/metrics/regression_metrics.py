@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from ...core.components import attr
 from ...core.metric_values import MetricValue
 from ...core.types import TensorType, require
+from ..losses.losses import Loss
+from ..losses.regression_losses import Quantile
 from .class_counts import static_units, trailing_ones
 from .metrics import METRICS, Metric, sum_and_count
 from .threshold_metrics import Thresholds
@@ -152,3 +154,50 @@ class MeanRelativeError(Metric):
         factors = [0.0 if divisor == 0 else 1.0 / divisor for divisor in divisors]
         errors = g.Mul(g.Abs(g.Sub(target, output)), g.const(factors, "float32"))
         return sum_and_count(g, errors, mask)
+
+
+class QuantileMetric(Metric):
+    """Base of the metrics of all quantiles of an output, whose quantiles are those of its loss."""
+
+    takes_quantiles = True
+    counts_classes = False
+
+    def resolve(self, loss: Loss, output: TensorType) -> Metric:
+        message = f"measures predicted quantiles, and the loss is {loss.type_name}"
+        require(isinstance(loss, Quantile), message, 'the loss {"type": "quantile", "quantiles": [0.1, 0.9]} has some')
+        loss.target_type(output)
+        return self
+
+
+@METRICS.register("interval_coverage")
+class IntervalCoverage(QuantileMetric):
+    """Fraction of targets from the lowest to the highest predicted quantile: for 0.1 and 0.9, best about 0.8."""
+
+    def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
+        lowest, highest = (g.Gather(output, g.const(index, "int64"), axis=-1) for index in (0, output.shape[-1] - 1))
+        is_inside = g.And(g.LessOrEqual(lowest, target), g.LessOrEqual(target, highest))
+        return sum_and_count(g, g.cast(is_inside, "float32"), mask)
+
+
+@METRICS.register("mean_pinball_loss")
+class MeanPinballLoss(QuantileMetric):
+    """Mean of the pinball loss over all quantiles, in the unit of the target, also if that is transformed or
+    normalized."""
+
+    higher_is_better = False
+    quantiles: tuple[float, ...] | None = attr(None, doc="Quantiles of the output; null: those of the loss.")
+
+    @property
+    def loss(self) -> Loss:
+        make: Any = Quantile
+        return cast(Loss, make(quantiles=self.quantiles))
+
+    def resolve(self, loss: Loss, output: TensorType) -> Metric:
+        super().resolve(loss, output)
+        assert isinstance(loss, Quantile)
+        given = self.quantiles or loss.quantiles
+        require(len(given) == len(loss.quantiles), f"has {len(given)} quantiles, and the loss {len(loss.quantiles)}")
+        return self.replace(quantiles=given)
+
+    def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
+        return sum_and_count(g, self.loss.unreduced_losses(g, target, output), mask)

@@ -128,6 +128,7 @@ class ThresholdMetric(Metric):
 class ListedThresholds(ThresholdMetric):
     """A metric with the attribute `thresholds`: a metric for each of them."""
 
+    threshold_key = "thresholds"
     thresholds: Thresholds | None = attr(None, doc=THRESHOLDS_DOC, minimum=0, maximum=1)
 
     @property
@@ -144,8 +145,9 @@ class ListedThresholds(ThresholdMetric):
     def is_scalar(self) -> bool:
         return len(self._thresholds) == 1
 
-    def with_default_threshold(self, threshold: float) -> Metric:
-        return self.replace(thresholds=threshold) if self.thresholds is None and self.top_k is None else self
+    @property
+    def has_default_threshold(self) -> bool:
+        return self.thresholds is None and self.top_k is None
 
     def check(self, target: TensorType, output: TensorType) -> None:
         require(len(self._thresholds) > 0, "needs at least one threshold")

@@ -44,6 +44,10 @@ class MultiOptimizer(Optimizer):
         """The default optimizer, then the optimizers of the patterns, in their order."""
         return (self.default_optimizer, *self.optimizer_map.values())
 
+    def located_optimizers(self) -> Iterator[tuple[JsonPath, Optimizer]]:
+        yield ("default_optimizer",), self.default_optimizer
+        yield from ((("optimizer_map", pattern), optimizer) for pattern, optimizer in self.optimizer_map.items())
+
     def weight_patterns(self) -> Iterator[tuple[str, JsonPath, bool]]:
         for pattern, path, at_key in self.default_optimizer.weight_patterns():
             yield pattern, ("default_optimizer", *path), at_key

@@ -107,6 +107,10 @@ class Optimizer(Component):
         """The optimizers that have a learning rate of their own: this one, or those between which it chooses."""
         return (self,)
 
+    def located_optimizers(self) -> Iterator[tuple[JsonPath, Optimizer]]:
+        """`optimizers` with their paths in this one."""
+        yield (), self
+
     def weight_patterns(self) -> Iterator[tuple[str, JsonPath, bool]]:
         """The patterns for names of weights, with their paths in the optimizer; and whether each one is a key there."""
         for index, pattern in enumerate(self.exclude_from_weight_decay):

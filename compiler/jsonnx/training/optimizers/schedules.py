@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from ...core.components import Component, ComponentCodec, NumberCodec, Registry, UnionCodec, attr
 from ...core.types import require
+from .relative_steps import RELATIVE_STEPS_DOC, AllSteps, RelativeSteps, Steps, TrainingLength
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
@@ -34,6 +35,26 @@ class Schedule(Component):
 
     def check(self) -> None:
         """Raises ShapeError if attributes contradict each other."""
+        for steps in self.relative_steps.values():
+            steps.check()
+
+    @property
+    def relative_steps(self) -> dict[str, RelativeSteps]:
+        """The numbers of steps that the length of the training determines, by attribute."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, RelativeSteps)}
+
+    def steps_in(self, length: TrainingLength) -> dict[str, int]:
+        """What `relative_steps` are in a training: `all` is what a warm-up leaves. Raises ShapeError for too few
+        steps."""
+        resolved = {name: steps.steps_in(length) for name, steps in self.relative_steps.items()}
+        warmup = resolved.get("warmup_steps", getattr(self, "warmup_steps", 0))
+        for name, steps in self.relative_steps.items():
+            if steps.is_all:
+                resolved[name] = length.steps - warmup
+                message = f"has {warmup:,} warm-up steps, and the training {length.steps:,}, so that none is left"
+                require(resolved[name] > 0, message, "give a shorter warm-up, or more epochs", code="invalid-value")
+        self.replace(**resolved).check()
+        return resolved
 
     def rate(self, g: Builder, step: Value) -> Value:
         raise NotImplementedError
@@ -49,9 +70,14 @@ LearningRate = Annotated[
 """A number, or a schedule."""
 
 
-def elapsed(g: Builder, step: Value, steps: float) -> Value:
+def as_float(g: Builder, steps: Any) -> float | Value:
+    """A number of steps that is known, or a value, as a floating-point number."""
+    return float(steps) if isinstance(steps, int) else g.cast(steps, g.float_dtype)
+
+
+def elapsed(g: Builder, step: Value, steps: Any) -> Value:
     """The number of steps done, in units of `steps`."""
-    return g.Div(g.cast(step, g.float_dtype), float(steps))
+    return g.Div(g.cast(step, g.float_dtype), as_float(g, steps))
 
 
 def half_cosine(g: Builder, start: float, end: float, progress: Value) -> Value:
@@ -69,7 +95,9 @@ class Decay(Schedule):
     """Base of the schedules that decay from an initial rate."""
 
     initial_learning_rate: float = attr(doc=INITIAL_RATE_DOC, minimum=0, maximum=1e6)
-    decay_steps: int = attr(doc="Number of steps of the decay.", minimum=1)
+    decay_steps: AllSteps = attr(
+        doc=f'Number of steps of the decay, "all" that a warm-up leaves, {RELATIVE_STEPS_DOC}.', minimum=1
+    )
 
 
 class RateDecay(Decay):
@@ -152,9 +180,12 @@ class CosineDecay(Decay):
     warmup_target: float | None = attr(
         None, doc="Learning rate after the warm-up, from which it decays.", minimum=0, maximum=1e6
     )
-    warmup_steps: int = attr(0, doc="Number of steps of the warm-up, before the decay.", minimum=0)
+    warmup_steps: Steps = attr(
+        0, doc=f"Number of steps of the warm-up, before the decay, {RELATIVE_STEPS_DOC}.", minimum=0
+    )
 
     def check(self) -> None:
+        super().check()
         message = f"has {self.warmup_steps} warm-up steps, but no `warmup_target`"
         help = "give the learning rate after the warm-up; `initial_learning_rate` is the one before it"
         require(not self.warmup_steps or self.warmup_target is not None, message, help, code="invalid-value")
@@ -180,7 +211,9 @@ class CosineDecayRestarts(Schedule):
     (Loshchilov and Hutter, 2017)."""
 
     initial_learning_rate: float = attr(doc=INITIAL_RATE_DOC, minimum=0, maximum=1e6)
-    first_decay_steps: int = attr(doc="Number of steps of the first wave.", minimum=1)
+    first_decay_steps: AllSteps = attr(
+        doc=f'Number of steps of the first wave, "all", {RELATIVE_STEPS_DOC}.', minimum=1
+    )
     t_mul: float = attr(2.0, doc="Length of a wave, relative to the one before it.", minimum=1)
     m_mul: float = attr(1.0, doc="Height of a wave, relative to the one before it.", minimum=0)
     alpha: float = attr(0.0, doc="Least learning rate, as a fraction of the initial one.", minimum=0)
@@ -208,7 +241,7 @@ class OneCycle(Schedule):
     peak_keys = ("max_learning_rate",)
     length_key = "total_steps"
     max_learning_rate: float = attr(doc="Highest learning rate.", above=0, maximum=1e6)
-    total_steps: int = attr(doc="Number of steps of the cycle.", minimum=2)
+    total_steps: AllSteps = attr(doc=f'Number of steps of the cycle, "all", {RELATIVE_STEPS_DOC}.', minimum=2)
     pct_start: float = attr(0.3, doc="Fraction of the cycle in which the rate rises.", above=0, below=1)
     anneal_strategy: Literal["cos", "linear"] = attr("cos", doc="Whether the rate follows a cosine or a line.")
     div_factor: float = attr(25.0, doc="Maximum divided by the first rate.", above=0)
@@ -218,16 +251,21 @@ class OneCycle(Schedule):
     )
 
     def check(self) -> None:
+        super().check()
+        if not isinstance(self.total_steps, int):
+            return
         limit = 0.5 if self.three_phase else 1.0
-        is_valid = all(start < end for start, end in pairwise(self.phase_ends())) and self.pct_start <= limit
+        ends = [factor * self.total_steps + offset for factor, offset in self.phase_ends()]
+        is_valid = all(start < end for start, end in pairwise(ends)) and self.pct_start <= limit
         message = f"has no step for one of its phases, with `pct_start` {self.pct_start:g} of {self.total_steps} steps"
         require(is_valid, message, "choose a longer cycle or another `pct_start`", code="invalid-value")
 
-    def phase_ends(self) -> list[float]:
-        """The first step of the cycle, and the last steps of its phases."""
-        rise = self.pct_start * self.total_steps
-        middle = [rise - 1.0, 2.0 * rise - 2.0] if self.three_phase else [rise - 1.0]
-        return [0.0, *middle, self.total_steps - 1.0]
+    def phase_ends(self) -> list[tuple[float, float]]:
+        """The first step of the cycle and the last steps of its phases, as factors of `total_steps` and offsets."""
+        middle = (
+            [(self.pct_start, -1.0), (2.0 * self.pct_start, -2.0)] if self.three_phase else [(self.pct_start, -1.0)]
+        )
+        return [(0.0, 0.0), *middle, (1.0, -1.0)]
 
     def phase_rates(self) -> list[float]:
         """The learning rates at these steps."""
@@ -237,13 +275,24 @@ class OneCycle(Schedule):
 
     def rate(self, g: Builder, step: Value) -> Value:
         now = g.cast(step, g.float_dtype)
-        return self._from_phase(g, now, self.phase_ends(), self.phase_rates())
+        total = as_float(g, self.total_steps)
+        ends = [_end(g, total, factor, offset) for factor, offset in self.phase_ends()]
+        return self._from_phase(g, now, ends, self.phase_rates())
 
-    def _from_phase(self, g: Builder, now: Value, ends: Sequence[float], rates: Sequence[float]) -> Value:
+    def _from_phase(self, g: Builder, now: Value, ends: Sequence[Any], rates: Sequence[float]) -> Value:
         """The rate in the first of these phases or a later one."""
         curve = half_cosine if self.anneal_strategy == "cos" else line
-        progress = g.Clip(g.Div(g.Sub(now, ends[0]), ends[1] - ends[0]), 0.0, 1.0)
+        is_known = all(isinstance(end, float) for end in ends[:2])
+        length = ends[1] - ends[0] if is_known else g.Sub(ends[1], ends[0])
+        progress = g.Clip(g.Div(g.Sub(now, ends[0]), length), 0.0, 1.0)
         rate = curve(g, rates[0], rates[1], progress)
         if len(ends) == 2:
             return rate
         return g.Where(g.LessOrEqual(now, ends[1]), rate, self._from_phase(g, now, ends[1:], rates[1:]))
+
+
+def _end(g: Builder, total: Any, factor: float, offset: float) -> Any:
+    """The end of a phase of a cycle with a number of steps that is known, or a value."""
+    if isinstance(total, float):
+        return factor * total + offset
+    return g.Add(g.Mul(total, factor), offset) if factor else offset

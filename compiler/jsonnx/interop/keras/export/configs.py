@@ -23,6 +23,9 @@ KERAS_MODULES = {
 CALL_ARGUMENTS = {"arguments", "use_causal_mask", "return_attention_scores"}
 """Arguments that Keras takes in the call of a layer."""
 
+NOT_CONFIGURED = {*CALL_ARGUMENTS, "trainable", "dtype", "vectors"}
+"""Arguments that are no part of a layer's config; the weights of the exported model have the vectors of `vectors`."""
+
 LAYERS_WITHOUT_TRAINABLE = ("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "Discretization", "Pipeline")
 """Layers without weights whose constructors do not take `trainable`."""
 
@@ -71,7 +74,7 @@ def layer_config(layer: Layer, name: str, trainable: bool = True) -> dict[str, J
         config["dtype"] = FLOAT32_POLICY
     for argument, attribute in layer.attributes.items():
         value = getattr(layer, argument)
-        if argument in CALL_ARGUMENTS or argument in ("trainable", "dtype") or attribute.unsupported is not None:
+        if argument in NOT_CONFIGURED or attribute.unsupported is not None:
             continue
         if argument in OPTIONAL_ARGUMENTS and value == attribute.default:
             continue

@@ -1,0 +1,78 @@
+"""The public Trainer, with what training itself does not need: RUN folders, gradients, and its table in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...core.html_table import METRIC_TITLES, html_table, metric_rows
+from ...core.training_options import TrainingOptions
+from ...data.samples.dataset import DataArgument, Dataset
+from ...lowering.cost import cost_table
+from ...render.results.curves import metric_curve
+from ...runtime.execution.history import History
+from ...runtime.fit.fit_data import dataset_of
+from ..compile.graphs import costed_graph
+from ..compile.model import layer_table
+from ..train.input_gradients import input_gradients
+from ..train.trainer import Trainer as SpecTrainer
+from ..train.weight_gradients import batch_gradients
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Trainer(SpecTrainer):
+    __doc__ = SpecTrainer.__doc__
+
+    def _recorded_fit(
+        self, run: Path, resume: bool, samples: Mapping[str, Any], arguments: Mapping[str, Any], callbacks: Any
+    ) -> History:
+        from .recorded_fit import recorded_fit  # which imports what a fit without a folder does not need
+
+        options = TrainingOptions(resume=resume, **self._recorded_options)
+        return recorded_fit(self, self._checked, run, options, samples, callbacks, arguments).history
+
+    def gradients(
+        self,
+        x: DataArgument | Dataset,
+        y: DataArgument = None,
+        sample_weight: DataArgument = None,
+        *,
+        inputs: bool = False,
+        output: str | None = None,
+        unit: int | Sequence[int] | None = None,
+    ) -> dict[str, np.ndarray]:
+        """The gradients of the loss of one batch: float32 arrays in the shapes of the weights, by their names.
+
+        They equal the gradients of the next `step`, before clipping. Weights that are not trained or that the loss
+        does not depend on have none. No weight and no other state changes. Raises FeedError for data that do not fit.
+
+        With `inputs`, they are the gradients by the inputs, in the shapes of these, of the loss that `evaluate`
+        computes. An input that has no real numbers stands for the first real values behind it, under the names of
+        their layers: the vectors of an Embedding for words or indices. Without `y`, they are the gradients of the
+        `output` (the only one by default), summed over the samples, and over its last axis, of which `unit` chooses an
+        element for all samples, or one for each.
+        """
+        if not inputs:
+            if output is not None or unit is not None:
+                raise TypeError("output and unit choose what is differentiated by inputs: give inputs=True, too")
+            return batch_gradients(self._checked, self.plan_trainer, dataset_of(self.plan, x, y, sample_weight))
+        return input_gradients(self._checked, self.plan_trainer, (x, y, sample_weight), output, unit)
+
+    def _repr_html_(self) -> str:
+        """The table that a notebook shows: the layers of an untrained network, then the metrics of the last fit."""
+        if not self.history.history:
+            costs = cost_table(self._checked.require(), costed_graph(self._checked))
+            return layer_table(f"{'' if self.steps else 'Untrained '}{repr(self).strip('<>')}", costs)
+        rows = metric_rows(self.history.history)
+        curves = [metric_curve(self.history.history[row[0]]) for row in rows]
+        shown = [[*row, line] for row, line in zip(rows, curves, strict=True)]
+        return html_table(repr(self).strip("<>"), (*METRIC_TITLES, "by epoch"), shown)
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "a Trainer cannot be pickled or copied: it has sessions of onnxruntime. save_checkpoint and "
+            "load_checkpoint keep its state, weights() are arrays, and model() is what a prediction needs"
+        )
