@@ -56,7 +56,7 @@ pipeline/validate: pipeline/run pipeline/train pipeline/compile pipeline/check l
     backend ir core
 pipeline/serving: pipeline/run pipeline/compile pipeline/check render runtime data analysis layers sections backend core
 pipeline/predict: pipeline/run pipeline/run_folder pipeline/train pipeline/compile pipeline/check runtime data frontend
-    backend core
+    backend sections core
 pipeline/run: pipeline/run_folder pipeline/train pipeline/git pipeline/compile pipeline/check render trackers runtime
     collective data passes lowering analysis frontend sections placement backend ir core
 pipeline/run_folder: pipeline/check runtime interop frontend backend core

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -176,6 +176,18 @@ def split_names(texts: Sequence[str]) -> list[str]:
 )
 @click.option("--with-inputs", is_flag=True, help="Write all columns of the data beside the results.")
 @click.option(
+    "--last",
+    "forecast",
+    flag_value="last",
+    help="Of time series, predict only what follows the last known row of each, with a row for each step and its time.",
+)
+@click.option(
+    "--long",
+    "forecast",
+    flag_value="long",
+    help="Of time series, write a row for each step that a window predicts, with its series and its time.",
+)
+@click.option(
     "--distributed",
     type=click.Choice(["ray"]),
     help="Predict on the workers of a Ray cluster, to the same file; all nodes need model, data and output at the same "
@@ -216,6 +228,7 @@ def predict(
     force: bool,
     ids: tuple[str, ...],
     with_inputs: bool,
+    forecast: Literal["last", "long"] | None,
     distributed: str | None,
     workers: int | None,
     address: str | None,
@@ -241,7 +254,7 @@ def predict(
         "a prediction on a cluster",
         {"--workers": workers, "--address": address, "--cpus-per-worker": cpus_per_worker},
     )
-    options = PredictOptions(threshold, None if with_inputs else ids, input_format, output_format, force)
+    options = PredictOptions(threshold, None if with_inputs else ids, input_format, output_format, force, forecast)
     print_provider_choice(provider)
     run_options = parse_assignments(provider_options)
     model = TrainedModel.open(Path(run), provider, not unverified, provider_options=run_options, seed=seed)

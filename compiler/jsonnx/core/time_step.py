@@ -53,14 +53,17 @@ class TimeStep:
         name = max((name for name in units if self.size % units[name] == 0), key=units.__getitem__, default="s")
         return f"{self.size / units[name]:.12g}{name}"
 
-    def later(self, date: datetime, count: int) -> datetime:
-        """The date that is a number of steps later, for a step of dates."""
+    def later(self, date: datetime, count: int, month_day: int | None = None) -> datetime:
+        """The date that is a number of steps later, for a step of dates.
+
+        Of steps of months, `month_day` is the day of the month, if the month is long enough; None for that of the date.
+        """
         if self.unit == "second":
             return date + timedelta(seconds=count * self.size)
         from calendar import monthrange  # `validate` does without it
 
         year, month = divmod(date.year * 12 + date.month - 1 + count * int(self.size), 12)
-        return date.replace(year=year, month=month + 1, day=min(date.day, monthrange(year, month + 1)[1]))
+        return date.replace(year=year, month=month + 1, day=min(month_day or date.day, monthrange(year, month + 1)[1]))
 
     def __str__(self) -> str:
         return f"{self.size:.6g}" if self.unit == "number" else str(self.written)

@@ -199,6 +199,8 @@ def _require_rows(predictor: Predictor, data: UserFiles) -> str:
         reason = "standard input"
     elif stream.is_whole:
         reason = "data whose rows depend on one another: windows, or outputs as long as the longest sequence"
+    elif stream.data is not None and stream.data.skips_damaged_files:
+        reason = 'data of which damaged files are left out ("damaged": "skip"): their rows are not known beforehand'
     elif model.session.random_inputs:
         reason = "models with random inputs, whose numbers are drawn in the order of the rows"
     else:

@@ -82,6 +82,9 @@ class ImagesSection(Section):
         doc="The gray value of each class in the masks of a segmentation, in the order of the classes, such as "
         "`[0, 255]`; null if pixels are the indices of classes.",
     )
+    damaged: Literal["error", "skip"] = attr(
+        "error", doc="What to do about files that are damaged or no images: `error`, or `skip` to leave them out."
+    )
 
 
 class AudioSection(Section):
@@ -92,6 +95,9 @@ class AudioSection(Section):
     )
     pad_or_truncate: bool = attr(
         False, doc="Whether recordings are padded with zeros or truncated at the end to the length of the input."
+    )
+    damaged: Literal["error", "skip"] = attr(
+        "error", doc="What to do about files that are damaged or no recordings: `error`, or `skip` to leave them out."
     )
 
 
@@ -195,6 +201,16 @@ class DataSection(Section):
         if self.windows is None or self.windows.step is not None or step is None:
             return self
         return self.replaced(windows=self.windows.replaced(step=step.written))
+
+    @property
+    def skips_damaged_files(self) -> bool:
+        """Whether samples of damaged images or recordings are left out."""
+        return "skip" in (self.images.damaged, self.audio.damaged)
+
+    def with_damaged_errors(self) -> DataSection:
+        """The section with damaged images and recordings as errors."""
+        images, audio = self.images.replaced(damaged="error"), self.audio.replaced(damaged="error")
+        return self.replaced(images=images, audio=audio)
 
     def has_part(self, part: str) -> bool:
         """Whether the spec names files for a part of the data, or sets rows aside for it."""

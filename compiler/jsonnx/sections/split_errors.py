@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ..core.diagnostics import JsonPath
+from ..core.diagnostics import JsonPath, quoted_or_list, suggest
 from ..core.time_step import STEP_HELP
 from ..core.types import Size, TensorType
 from .columns import ColumnError, assigned_columns
@@ -81,18 +81,44 @@ def window_errors(
         if is_given and windows.time is None:
             message = f"`{key}` is about the times of rows, and no column of times is named"
             yield _error(message, (*path, key), f'name the column: "time": "date", or remove `{key}`')
+    yield from _future_errors(windows, inputs)
     for name, type in inputs.items():
-        size = type.shape[1] if type.rank > 1 else None
-        if not isinstance(size, Size) and size != windows.length:
-            message = f"a window has {windows.length:,} rows, but the input {name!r} is {type}"
-            help = f"the input has the shape [{windows.length}, features]" if size is None else f'"length": {size}, or '
-            help += "" if size is None else f"an input of the shape [{windows.length}, ...]"
-            yield _error(message, (*path, "length"), help)
+        is_future = name in windows.future_inputs
+        key, size = ("horizon", windows.horizon) if is_future else ("length", windows.length)
+        own_size = type.shape[1] if type.rank > 1 else None
+        if not isinstance(own_size, Size) and own_size != size:
+            subject = f"the horizon has {size:,} steps" if is_future else f"a window has {size:,} rows"
+            message = f"{subject}, but the input {name!r} is {type}"
+            help = f"the input has the shape [{size}, features]" if own_size is None else f'"{key}": {own_size}, or '
+            help += "" if own_size is None else f"an input of the shape [{size}, ...]"
+            yield _error(message, (*path, key), help)
     columns = assigned_columns(data.y, "y", targets)
     for name, type in targets.items():
         if type.rank > 3 or (type.rank == 3 and not takes_all_steps(type, windows, len(columns[name].names))):
             message = f"the target of {name!r} is {type}, which is neither one row nor {windows.horizon:,}"
             yield _error(message, (*path, "horizon"), "the horizon is the size of the output's first axis")
+
+
+def _future_errors(windows: WindowsSection, inputs: Mapping[str, TensorType]) -> Iterator[ColumnError]:
+    """Errors in the inputs that have the rows of the horizon."""
+    path = (*DATA_PATH, "windows", "future")
+    for index, name in enumerate(windows.future_inputs):
+        if name not in inputs:
+            own_path = path if isinstance(windows.future, str) else (*path, index)
+            proposed = suggest(name, inputs)
+            help = (
+                proposed.text if proposed else f"it names inputs, to which `x` gives columns: {quoted_or_list(inputs)}"
+            )
+            fix = proposed.fix(own_path, at_key=False) if proposed else None
+            yield ColumnError("unknown-name", f"there is no input {name!r}", own_path, help, fix)
+    if not windows.future_inputs:
+        return
+    if windows.horizon == 0:
+        message = "`future` is about the rows of the horizon, which is 0"
+        yield _error(message, path, "give a `horizon` of at least 1, or remove `future`")
+    if inputs and all(name in windows.future_inputs for name in inputs):
+        message = "all inputs are in `future`, so that none has the rows of the window"
+        yield _error(message, path, "take an input out of it")
 
 
 def sequence_errors(data: DataSection, inputs: Mapping[str, TensorType]) -> Iterator[ColumnError]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from ..core.components import NullableCodec, ScalarCodec, UnionCodec, attr, is_string
+from ..core.components import ArrayCodec, NullableCodec, ScalarCodec, UnionCodec, attr, is_list, is_string
 from ..core.time_step import TimeStep
 from .section_base import Section
 
@@ -18,6 +18,13 @@ Step = Annotated[
     ),
 ]
 """The time between rows: a text such as `1d`, or a number."""
+InputNames = Annotated[
+    str | tuple[str, ...] | None,
+    NullableCodec(
+        UnionCodec((is_string, ScalarCodec(type="string")), (is_list, ArrayCodec(ScalarCodec(type="string"))))
+    ),
+]
+"""An input, or a list of inputs."""
 
 ROW_COLUMN_KEYS = {"windows": ("by", "time"), "split": ("key", "group", "time", "stratify")}
 """The keys that name columns which divide or order rows, by their section."""
@@ -85,6 +92,26 @@ class WindowsSection(Section):
         "fills), and leaves out windows whose target was added; `ignore` takes rows as steps whatever their times, as "
         "for business days.",
     )
+    future: InputNames = attr(
+        None,
+        doc="Input, or list of inputs, whose values are known in advance, such as promotions and holidays: they have "
+        "the rows of the horizon in place of those of the window, and the shape `[horizon, columns]`.",
+    )
+
+    @property
+    def future_inputs(self) -> tuple[str, ...]:
+        """The inputs that have the rows of the horizon."""
+        return (self.future,) if isinstance(self.future, str) else self.future or ()
+
+    @property
+    def rows_of_sample(self) -> int:
+        """The number of rows, one for each step, that a prediction is made from."""
+        return self.length + (self.horizon if self.future_inputs else 0)
+
+    def rows_of_input(self, name: str) -> tuple[int, int]:
+        """The offsets, from the first row of a window, of the first row that an input has, and of that after its last
+        one."""
+        return (self.length, self.length + self.horizon) if name in self.future_inputs else (0, self.length)
 
     @property
     def time_step(self) -> TimeStep | None:

@@ -131,7 +131,7 @@ def test_metrics_are_read_by_epoch_and_step() -> None:
     assert run.history.keys() == {*metrics, *(f"val_{name}" for name in metrics), "learning_rate"}
     assert [len(values) for values in run.history["f1_score"]] == [3, 3, 3]
     assert run.figures["val_loss"] == run.history["val_loss"][-1]
-    assert run.steps.keys() == {"step", "epoch", "loss", "accuracy"}
+    assert run.steps.keys() == {"step", "epoch", "loss", "accuracy", "learning_rate"}
     assert run.steps["step"] == [step + 30 * epoch for epoch in range(3) for step in (10, 20, 30)]
     assert run.steps["loss"][2] == run.history["loss"][0]  # the mean at the end of an epoch is that of the epoch
     assert run.figure_labels()["f1_score"] == [("calm", "rain", "snow")]

@@ -135,6 +135,26 @@ def test_windows_have_the_fields_of_a_step(tmp_path: Path) -> None:
     ]
 
 
+def test_only_columns_known_in_advance_are_required_in_rows_of_the_future(tmp_path: Path) -> None:
+    windows = {"length": 3, "horizon": 2, "time": "when", "future": "plans"}
+    spec = {
+        "inputs": {"past": {"shape": [3, 2]}, "plans": {"shape": [2, 1]}},
+        "layers": [
+            {"type": "Flatten", "name": "f", "from": "past"},
+            {"type": "Flatten", "name": "g", "from": "plans"},
+            {"type": "Concatenate", "from": ["f", "g"]},
+            {"type": "Dense", "name": "y", "units": 2},
+        ],
+        "training": {
+            "loss": "mse",
+            "data": {"train": "d.csv", "x": {"past": ["a", "b"], "plans": "b"}, "y": "a", "windows": windows},
+        },
+    }
+    fields = fields_of(spec, tmp_path)
+    assert fields.window_length == 5
+    assert [(field.name, field.may_be_missing) for field in fields.rows] == [("a", True), ("b", False), ("when", False)]
+
+
 def prediction(layers: list[dict[str, Any]], folder: Path, **more: Any) -> PredictionField:
     (field,) = fields_of({"inputs": {"x": {"shape": [3]}}, "layers": layers, **more}, folder).predictions
     return field

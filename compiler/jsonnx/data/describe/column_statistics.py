@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
@@ -19,7 +20,7 @@ class ColumnStatistics:
 
     name: str
     type: str
-    """`boolean`, `integer`, `number` or `text`."""
+    """`boolean`, `integer`, `number`, `text`, or `list` for lists of texts or integers of different lengths."""
     shape: tuple[int, ...]
     """The shape of the values of one row; empty for a single value."""
     count: int
@@ -72,6 +73,12 @@ def column_statistics(name: str, column: np.ndarray) -> ColumnStatistics:
         most_frequent=_repeated([(convert(value) if isfinite(value) else value, n) for value, n in frequent]),
         **metrics,
     )
+
+
+def list_statistics(name: str, lists: Sequence[Any]) -> ColumnStatistics:
+    """The statistics of a column of lists, as `read_raw_columns` returns it; frequent ones as JSON."""
+    texts = [json.dumps(value, ensure_ascii=False) for value in lists if value is not None]
+    return replace(_of_texts(name, texts, len(lists), ()), type="list")
 
 
 def _of_texts(name: str, texts: Sequence[Any], size: int, shape: tuple[int, ...]) -> ColumnStatistics:

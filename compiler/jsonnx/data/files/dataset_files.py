@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from ...core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list, suggestion
+from ...core.diagnostics import CompileError, Diagnostic, UsageError
 from ...core.files.files import error_reason
 from ...core.files.spec_source import NO_SPEC, SpecSource
 from ...core.files.user_files import UserFiles
@@ -20,6 +20,8 @@ from ...sections.file_names import file_name_errors
 from ...sections.label_sets import label_separator_errors
 from ...sections.mask_targets import mask_errors
 from ...sections.split_errors import sequence_errors, split_errors, window_errors
+from ..rows.forecasts import ForecastChoice
+from ..rows.incomplete_rows import IncompleteRows
 from ..rows.row_columns import (
     check_times_agree,
     concatenate_row_values,
@@ -28,7 +30,6 @@ from ..rows.row_columns import (
     values_of_rows,
 )
 from ..rows.row_samples import Kept, PartRows, Rows, SampleMaker, concatenate_complete
-from ..rows.series import IncompleteRows
 from ..samples.data_errors import ErrorCollector
 from ..samples.data_spec import DataSpec
 from ..samples.dataset import Dataset, with_learned_labels
@@ -41,9 +42,10 @@ from ..tables.data_table import DataTable
 from ..tables.folder_table import FolderTable, read_folder
 from ..tables.table_file import TableOptions
 from ..tables.united_table import FileTable, UnitedTable
-from .data_columns import column_request, target_columns
+from .data_columns import target_columns
 from .data_locations import DataItem, file_size, items_of_spec, items_of_user
 from .folder_columns import folder_columns, with_folder_labels
+from .kept_columns import concatenate_kept, kept_columns, names_to_keep
 from .label_columns import label_columns
 from .rows_of_files import RowsOfFiles
 from .table_samples import MissingPolicy, samples_of_files, without_missing_weights
@@ -134,13 +136,16 @@ def inputs_from(
     data_spec: DataSpec,
     format: str | None = None,
     keep: Sequence[str] | None = (),
+    forecast: ForecastChoice | None = None,
 ) -> tuple[Dataset, dict[str, Sequence[Any]]]:
     """The inputs in files, without targets, and the values of further columns as they are in the files.
 
     `format` replaces the suffixes of the files' names. `keep` names the further columns; None stands for all that have
-    one value for each sample. Raises CompileError with every error in the files, UsageError if one cannot be read.
+    one value for each sample. With a `forecast`, the series and times of predictions are among the columns. Raises
+    CompileError with every error in the files, UsageError if one cannot be read.
     """
-    return _Reader(data, data_spec, NO_SPEC, with_targets=False, format=format, keep=keep).read(items)
+    reader = _Reader(data, data_spec, NO_SPEC, with_targets=False, format=format, keep=keep, forecast=forecast)
+    return reader.read(items)
 
 
 @dataclass(frozen=True)
@@ -157,12 +162,13 @@ class _Reader:
     needs_weights: bool = False
     memory: str | None = None
     """The setting `memory` of all files, if it is not the spec's."""
+    forecast: ForecastChoice | None = None
 
     def read(self, items: Sequence[DataItem]) -> tuple[Dataset, Kept]:
         """The samples of all files, and the columns to keep. Raises CompileError with the errors of the first files
         that have errors, UsageError."""
         rows, maker = self._read(items)
-        return maker.all_samples(rows, self._locator(items, rows))
+        return maker.all_samples(rows, self._locator(items, rows), self.forecast)
 
     def read_parts(
         self, items: Sequence[DataItem], parts: Collection[str] | None
@@ -217,11 +223,12 @@ class _Reader:
             raise CompileError(collector.diagnostics)
         return Rows(
             samples,
-            _concatenate_kept([part.kept for part in parts]),
+            concatenate_kept([part.kept for part in parts]),
             concatenate_row_values([part.values for part in parts]),
             IncompleteRows.concatenate([part.incomplete for part in parts], [len(part.samples) for part in parts]),
             [len(part.samples) for part in parts],
             *concatenate_complete(parts),
+            concatenate_kept([part.places for part in parts]),
         )
 
     def _column_assignment(self) -> dict[str, AssignedColumns]:
@@ -298,33 +305,39 @@ class _Reader:
         by_key = FilesByKey(table.files if isinstance(table, UnitedTable) else {}, whole, columns, data_spec)
         matched = by_key.match_columns(targets)
         row_values = row_columns(data, with_split=self.with_split)
-        requests = {
-            key: dict.fromkeys(assigned.names, column_request(key, data_spec, self._missing != "error"))
-            for key, assigned in by_key.columns.items()
-        }
         kept_names = table.names if self.keep is None else self.keep
-        labels = label_columns(by_key.columns, data_spec)
-        if not by_key.load(requests, [*kept_names, *(column.name for column in row_values), *labels]):
+        texts = [*kept_names, *(column.name for column in row_values), *label_columns(by_key.columns, data_spec)]
+        if not by_key.load(self._missing != "error", texts):
             return None
-        read = samples_of_files(by_key.files, by_key.columns, data_spec, data, self._missing, errors)
+        future = data.windows.future_inputs if data and data.windows else ()
+        read = samples_of_files(by_key.files, by_key.columns, data_spec, data, self._missing, future, errors)
         if read is None:
             return None
-        samples, rows, incomplete = read
-        kept = _kept_columns(table, self.keep, len(samples), errors)
-        row_count = len(samples) if rows is None else samples.missing.all_row_count
+        samples, rows, row_count, incomplete = read
+        skipping = data is not None and data.skips_damaged_files and not self.with_targets
+        names = names_to_keep(self.keep, skipping, table, by_key.columns, data_spec)
+        kept = kept_columns(table, names, row_count, errors)
+        if rows is not None:
+            kept = {name: [column[row] for row in rows.tolist()] for name, column in kept.items()}
         values = read_row_columns(table, row_values, row_count, errors)
         samples = replace(
             samples, columns=matched, shuffle_buffer=data.shuffle_buffer if data else DEFAULT_BUFFER_SAMPLES
         )
+        places = (
+            {column.name: table.values(column.name) for column in row_values} if self.forecast and not errors else {}
+        )
         values = values if rows is None else values_of_rows(values, rows)
-        return Rows(samples, kept, values, incomplete, complete=rows, file_sizes=[row_count])
+        return Rows(samples, kept, values, incomplete, complete=rows, file_sizes=[row_count], places=places)
 
     @property
     def _missing(self) -> MissingPolicy:
         """What becomes of rows with missing values. A prediction has one for each row, or for each window."""
+        windows = self.data.windows if self.data is not None else None
+        if windows is not None and windows.future_inputs:
+            return "mark"  # the rows of the future lack values
         if self.data is None or self.data.missing == "error":
             return "error"
-        if self.data.windows is not None:
+        if windows is not None:
             return "mark"
         return "drop" if self.with_targets else "error"
 
@@ -343,35 +356,3 @@ class _Reader:
                 shape, other = list(array.shape[1:]), list(expected.shape[1:])
                 message = f"samples of {self.data_spec.describe(name)} have shape {shape}, in {first_file!r} {other}"
                 errors.add("data-shape", message, help="all files need samples of one shape")
-
-
-# -- columns to keep ---------------------------------------------------------------------------------------------------
-
-
-def _kept_columns(table: DataTable, names: Sequence[str] | None, count: int, errors: ErrorCollector) -> Kept:
-    kept: Kept = {}
-    for name in dict.fromkeys(table.names if names is None else names):
-        if name not in table.names:
-            help = suggestion(name, table.names) or f"columns: {quoted_or_list(table.names)}"
-            errors.add("missing-column", f"there is no column {name!r} to keep", table.name_location(None), help=help)
-            continue
-        try:
-            values = table.values(name)
-        except (CompileError, OSError, ValueError, EOFError) as error:
-            if names is not None:
-                errors.add("data-shape", f"the column {name!r} cannot be kept: it {error}")
-            continue
-        if len(values) == count:
-            kept[name] = values
-        elif names is not None:
-            message = f"the column {name!r} cannot be kept: it has {len(values):,} values for {count:,} samples"
-            errors.add("data-shape", message)
-    return kept
-
-
-def _concatenate_kept(parts: Sequence[Kept]) -> Kept:
-    """The columns that all files have, one below the other."""
-    if len(parts) == 1:
-        return parts[0]
-    names: Iterable[str] = [name for name in parts[0] if all(name in part for part in parts)] if parts else []
-    return {name: [value for part in parts for value in part[name]] for name in names}

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from ...core.diagnostics import UsageError
 from ...core.files.files import error_reason
 from ...sections.data_section import DataSection
+from ..rows.forecasts import ForecastChoice
 from ..rows.row_samples import Kept
 from ..samples.data_errors import ErrorCollector
 from ..samples.data_spec import DataSpec
@@ -58,7 +59,9 @@ class _Piece:
 
     def split(self, count: int) -> tuple[_Piece, _Piece]:
         """The first rows, and all others."""
-        return self._rows(slice(count)), replace(self._rows(slice(count, None)), row=self.row + count)
+        first = self._rows(slice(count))
+        first = replace(first, samples=replace(first.samples, damaged=self.samples.damaged))  # tell what is left out
+        return first, replace(self._rows(slice(count, None)), row=self.row + count)
 
     def _rows(self, rows: slice) -> _Piece:
         kept = {name: values[rows] for name, values in self.kept.items()}
@@ -81,6 +84,8 @@ class InputStream:
     is_whole: bool = False
     max_rows: int = 1 << 16
     """Rows of a part."""
+    forecast: ForecastChoice | None = None
+    """What is predicted of time series."""
 
     def parts(self, start: StreamPlace = STREAM_START) -> Iterator[InputPart]:
         """All rows from a place on, in their order, in parts of `max_rows` rows, the last one of fewer perhaps.
@@ -126,7 +131,7 @@ class InputStream:
             place = start if number == start.item else StreamPlace(number)
             chunked = self._chunk_items(items[0], place.first) if self.has_chunks(items[0]) else None
             for own in ([item] for item in chunked) if chunked is not None else [items]:
-                samples, kept = inputs_from(own, self.data, self.data_spec, self.format, self.keep)
+                samples, kept = inputs_from(own, self.data, self.data_spec, self.format, self.keep, self.forecast)
                 first = own[0].chunk.first if own[0].chunk else FIRST_ROW
                 piece = _Piece(samples, kept, number, first, 0)
                 if number == start.item and first == start.first and start.skipped:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from ...sections.columns import AssignedColumns
-from ..rows.series import IncompleteRows
+from ..rows.incomplete_rows import IncompleteRows
 from ..samples.data_spec import DataSpec
-from ..samples.left_out import MissingCounts
+from ..samples.left_out import LackedValue, MissingCounts
 from ..samples.stored_arrays import Samples, StoredArray
 from ..samples.validate_arrays import is_missing
 
@@ -21,8 +21,8 @@ class MissingValues:
 
     masks: Mapping[str, np.ndarray]
     """Whether a row lacks a value, for each input, target or weight that some rows lack."""
-    reasons: Mapping[str, np.ndarray]
-    """Whether a row lacks a value, by what it lacks, such as `a number in 'age'`."""
+    reasons: Mapping[LackedValue, np.ndarray]
+    """Whether a row lacks a value, by what it lacks."""
     row_count: int
     """The number of all rows."""
 
@@ -36,21 +36,23 @@ class MissingValues:
         if len({len(array) for array in needed.values()}) != 1:
             return MissingValues({}, {}, 0)  # the different numbers of samples are reported later
         masks: dict[str, np.ndarray] = {}
-        reasons: dict[str, np.ndarray] = {}
+        reasons: dict[LackedValue, np.ndarray] = {}
         for key, array in needed.items():
             lacking = _lacking(array, key, len(columns[key].names), data_spec)
             if lacking.any():
                 masks[key] = np.asarray(lacking.any(1))
                 for name, mask in zip(columns[key].names, lacking.T, strict=False):
                     if mask.any():
-                        reasons[f"{_kind(array, key, data_spec)} in {name!r}"] = mask
+                        reasons[LackedValue(_kind(array, key, data_spec), name)] = mask
         return MissingValues(masks, reasons, len(next(iter(needed.values()))))
 
     @property
     def counts(self) -> MissingCounts:
         complete = self.complete_rows()
         count = 0 if complete is None else self.row_count - len(complete)
-        return MissingCounts(count, self.row_count, {name: int(mask.sum()) for name, mask in self.reasons.items()})
+        return MissingCounts(
+            count, self.row_count, {str(value): int(mask.sum()) for value, mask in self.reasons.items()}
+        )
 
     def complete_rows(self) -> np.ndarray | None:
         """The rows that have all values; None if these are all rows."""
@@ -61,13 +63,13 @@ class MissingValues:
         """Whether all rows lack a value of one input or target."""
         return any(mask.all() for mask in self.masks.values())
 
-    def by_role(self, data_spec: DataSpec) -> IncompleteRows:
-        """The rows without an input, and those without a target or a weight."""
-        inputs, targets = (np.zeros(self.row_count, bool) for _ in range(2))
+    def by_role(self, data_spec: DataSpec, future_inputs: Collection[str]) -> IncompleteRows:
+        """The rows without an input of the window or of the horizon, and those without a target or a weight."""
+        inputs, future, targets = (np.zeros(self.row_count, bool) for _ in range(3))
         for key, mask in self.masks.items():
-            rows = inputs if key in data_spec.inputs else targets
+            rows = future if key in future_inputs else inputs if key in data_spec.inputs else targets
             rows |= mask
-        return IncompleteRows(inputs, targets, self.reasons)
+        return IncompleteRows(inputs, future, targets, self.reasons)
 
 
 def _lacking(array: Samples, key: str, column_count: int, data_spec: DataSpec) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
@@ -13,11 +13,12 @@ from ...sections.columns import AssignedColumns
 from ...sections.data_section import DataSection
 from ...sections.split_section import SequencesSection
 from ..media.media_files import MediaReader
+from ..rows.incomplete_rows import IncompleteRows
 from ..rows.sequence_columns import check_equal_lengths, read_sequences
-from ..rows.series import IncompleteRows
 from ..samples.data_errors import ErrorCollector
 from ..samples.data_spec import DataSpec
 from ..samples.dataset import Dataset, make_dataset
+from ..samples.left_out import MAX_DAMAGED_FILES, DamagedFiles
 from ..samples.sequences import Sequences
 from ..samples.stored_arrays import Samples, subset_of
 from ..samples.validate_arrays import check_consistent_sizes
@@ -39,6 +40,8 @@ class TableSamples(NamedTuple):
     samples: Dataset
     rows: np.ndarray | None
     """The rows of the table that the samples have; None for all."""
+    row_count: int
+    """The number of rows of the table."""
     incomplete: IncompleteRows | None
     """The rows with missing values, if they are kept with a mark."""
 
@@ -49,31 +52,16 @@ def samples_of_files(
     data_spec: DataSpec,
     data: DataSection | None,
     policy: MissingPolicy,
+    future_inputs: Collection[str],
     errors: ErrorCollector,
 ) -> TableSamples | None:
     """The samples in the columns of the file of each input, target and weight, which may be the same file; None, and
-    errors, if they are invalid."""
+    errors, if they are invalid. `future_inputs` have the rows of the horizon of a window."""
     for key, file in files.items():
         check_columns_exist(file.table, {key: columns[key]}, data_spec, file.errors)
     if errors:
         return None
-    stored: dict[str, Samples] = {}
-    arrays: dict[str, Any] = {}
-    for key, assigned in columns.items():
-        file = files[key]
-        if data is not None and data.sequences is not None and takes_lists(key, assigned.names, data_spec, file.table):
-            ragged = _read_sequences(file, key, assigned.names[0], data_spec, data.sequences)
-            if ragged is not None:
-                arrays[key] = ragged
-            continue
-        if takes_label_sets(key, assigned.names, data_spec, file.table):
-            label_sets = read_label_sets(file.table, key, assigned.names[0], data_spec, file.errors)
-            if label_sets is not None:
-                arrays[key] = label_sets
-            continue
-        array = read_columns(file.table, key, assigned.names, data_spec, file.errors, policy != "error")
-        if array is not None:
-            stored[key] = array
+    stored, arrays = _read_values(files, columns, data_spec, data, policy)
     if not _counts_agree(files, {**arrays, **stored}, errors):
         return None
     missing = _missing_values(stored, columns, data_spec, errors) if policy != "error" and stored else None
@@ -82,12 +70,13 @@ def samples_of_files(
         errors.add("empty-data", "every row has a missing value", help=ALL_MISSING_HELP)
         return None
     arrays = {key: array if rows is None else array[rows] for key, array in arrays.items()}
+    damaged: dict[int, str] = {}
     for key, array in stored.items():
         mark = missing.masks.get(key) if missing is not None and policy == "mark" else None
         own_rows = rows if mark is None else np.flatnonzero(~mark)
         kept = array if own_rows is None else subset_of(array, own_rows)
         file, names = files[key], columns[key].names
-        media = MediaReader.of(file.folder, data)
+        media = replace(MediaReader.of(file.folder, data), damaged=damaged)
         validated = validate_columns(kept, file.table, key, names, data_spec, file.errors, media, own_rows)
         if validated is not None:
             arrays[key] = validated if mark is None else _with_marked_rows(validated, mark)
@@ -97,11 +86,47 @@ def samples_of_files(
     if errors:
         return None
     samples = make_dataset(arrays, data_spec, weights)
-    if missing is None or not missing.masks:
-        return TableSamples(samples, None, None)
-    if policy == "mark":
-        return TableSamples(samples, None, missing.by_role(data_spec))
-    return TableSamples(replace(samples, missing=missing.counts), rows, None)
+    row_count = missing.row_count if missing is not None and rows is not None else len(samples)
+    incomplete = None
+    if missing is not None and missing.masks:
+        incomplete = missing.by_role(data_spec, future_inputs) if policy == "mark" else None
+        samples = samples if policy == "mark" else replace(samples, missing=missing.counts)
+    if damaged:
+        samples, rows = _without_damaged(samples, damaged, rows)
+    return TableSamples(samples, rows, row_count, incomplete)
+
+
+def _read_values(
+    files: Mapping[str, FileTable],
+    columns: Mapping[str, AssignedColumns],
+    data_spec: DataSpec,
+    data: DataSection | None,
+    policy: MissingPolicy,
+) -> tuple[dict[str, Samples], dict[str, Any]]:
+    """The columns as they are in the files, which are validated later, and the sequences and sets of labels."""
+    stored: dict[str, Samples] = {}
+    arrays: dict[str, Any] = {}
+    sequences = data.sequences if data is not None else None
+    for key, assigned in columns.items():
+        file, name = files[key], assigned.names[0]
+        if sequences is not None and takes_lists(key, assigned.names, data_spec, file.table):
+            arrays[key] = _read_sequences(file, key, name, data_spec, sequences)
+        elif takes_label_sets(key, assigned.names, data_spec, file.table):
+            arrays[key] = read_label_sets(file.table, key, name, data_spec, file.errors)
+        else:
+            array = read_columns(file.table, key, assigned.names, data_spec, file.errors, policy != "error")
+            stored |= {} if array is None else {key: array}
+    return stored, {key: array for key, array in arrays.items() if array is not None}
+
+
+def _without_damaged(
+    samples: Dataset, damaged: Mapping[int, str], rows: np.ndarray | None
+) -> tuple[Dataset, np.ndarray]:
+    """The samples without those of damaged files, and their rows of the table."""
+    kept = np.delete(np.arange(len(samples)), [*damaged])
+    names = tuple(damaged[index] for index in sorted(damaged))[:MAX_DAMAGED_FILES]
+    files = DamagedFiles(len(damaged), len(samples), names)
+    return replace(samples.subset(kept), missing=samples.missing, damaged=files), kept if rows is None else rows[kept]
 
 
 def _read_sequences(

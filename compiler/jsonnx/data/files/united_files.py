@@ -18,7 +18,7 @@ from ..tables.data_files import read_table
 from ..tables.data_table import ColumnRequest, DataTable
 from ..tables.table_file import TableOptions
 from ..tables.united_table import FileTable, ShardedTable, UnitedTable
-from .data_columns import match_columns
+from .data_columns import column_request, match_columns
 from .data_locations import DataItem
 
 FOLDER_HELP = 'name files; a folder of images, recordings or texts has the classes, too: `"train": "photos"`'
@@ -137,8 +137,12 @@ class FilesByKey:
             return None
         return tuple(name for name in names if key not in self._data_spec.inputs or name not in targets)
 
-    def load(self, requests: Mapping[str, Group], texts: Collection[str]) -> bool:
+    def load(self, accepts_missing: bool, texts: Collection[str]) -> bool:
         """Reads the columns of each input, target and weight, and columns of texts, as `load_columns`."""
+        requests = {
+            key: dict.fromkeys(assigned.names, column_request(key, self._data_spec, accepts_missing))
+            for key, assigned in self.columns.items()
+        }
         return all(
             load_columns(
                 file.table,

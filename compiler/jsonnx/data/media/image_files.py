@@ -20,6 +20,7 @@ READ_MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "C
 """Pillow's names of images with 8 bits a channel or less."""
 RESAMPLING = {"nearest": 0, "lanczos3": 1, "bilinear": 2, "bicubic": 3, "area": 4}
 """Pillow's numbers of interpolations."""
+SKIP_HELP = '"images": {"damaged": "skip"} in `training.data` leaves damaged images out'
 _TOO_MANY_PIXELS = f"the image has more than {MAX_IMAGE_PIXELS:,} pixels, the limit"
 
 
@@ -35,6 +36,7 @@ class ImageDecoder:
         self._channels = dims[2] if len(dims) == 3 else 1
         self._has_channel_axis = len(dims) == 3
         self._padding = 0
+        self.skips_damaged = section.damaged == "skip"
 
     def decode(self, content: bytes, shape: tuple[int, ...] | None) -> np.ndarray:
         """The pixels of an image. Raises MediaError."""
@@ -59,14 +61,14 @@ class ImageDecoder:
         except self._image.DecompressionBombError as error:
             raise MediaError("too-large", _TOO_MANY_PIXELS) from error
         except self._image.UnidentifiedImageError as error:
-            raise MediaError("bad-data-file", "not a PNG, JPEG or WebP image", "convert or remove the file") from error
+            help = f"convert or remove the file; {SKIP_HELP}"
+            raise MediaError("bad-data-file", "not a PNG, JPEG or WebP image", help, is_damage=True) from error
         except (
             Exception
         ) as error:  # decoders raise what they like for damaged files: OSError, SyntaxError, struct.error
             reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise MediaError(
-                "bad-data-file", f"not a readable image: {reason}", "replace or remove the file"
-            ) from error
+            help = f"replace or remove the file; {SKIP_HELP}"
+            raise MediaError("bad-data-file", f"not a readable image: {reason}", help, is_damage=True) from error
 
     def _fitted(self, image: Any, height: int | None, width: int | None) -> Any:
         """An image of a size; None leaves a side as it is. Raises MediaError."""

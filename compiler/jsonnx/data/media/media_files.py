@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Protocol
 
@@ -35,6 +35,10 @@ _RIFF = b"RIFF"
 class Decoder(Protocol):
     """Decodes the files of one input."""
 
+    @property
+    def skips_damaged(self) -> bool:
+        """Whether damaged files are left out."""
+
     def decode(self, content: bytes, shape: tuple[int, ...] | None) -> np.ndarray:
         """The array of a file. Raises MediaError if it is damaged, or if it has not this shape, which is the first
         file's if the input's has symbolic sizes."""
@@ -52,12 +56,16 @@ class MediaReader:
     """Whether samples are decoded once (`load`) or for each batch (`stream`), as in a spec."""
     sequences: SequencesSection | None = None
     """The padding of recordings of different lengths; None if they have one length."""
+    damaged: dict[int, str] = field(default_factory=dict)
+    """The damaged files that are left out, by the index of their sample; arrays have any values there."""
 
     @staticmethod
     def of(folder: DataFolder, data: DataSection | None) -> MediaReader:
         """The reader for the options of a spec."""
         if data is None:
             return MediaReader(folder)
+        if data.windows is not None:  # a step cannot be left out
+            data = data.with_damaged_errors()
         return MediaReader(folder, data.images, data.audio, data.memory, data.sequences)
 
     def read(
@@ -96,14 +104,36 @@ class MediaReader:
         start, first = next(((index, sample) for index, sample in decoded if sample is not None), (len(items), None))
         if first is not None and streams(self.memory, len(items) * first.nbytes):
             _for_each(range(start + 1, len(items)), lambda index: decode(index, first.shape))
-            _add_errors(error_list, items, locate, errors)
-            return None if error_list else StoredArray(_MediaSamples(self, items, decoder, first))
+            has_errors = self._add_errors(error_list, items, decoder, locate, errors)
+            return None if has_errors else StoredArray(_MediaSamples(self, items, decoder, first))
         array = None if first is None else _allocate(len(items), first, title, errors)
         if array is not None and first is not None:
             array[start] = first
             _fill(array, range(start + 1, len(items)), lambda index: decode(index, first.shape))
-        _add_errors(error_list, items, locate, errors)
-        return None if error_list else array
+        if self._add_errors(error_list, items, decoder, locate, errors) or array is None:
+            return None
+        array[[*error_list]] = 0  # of damaged files that are left out
+        return array
+
+    def _add_errors(
+        self,
+        found: dict[int, MediaError],
+        items: Sequence[str | bytes],
+        decoder: Decoder,
+        locate: LocateElement,
+        errors: ErrorCollector,
+    ) -> bool:
+        """Adds the errors of files, and tells whether there are some; damaged files that are left out are none."""
+        left_out = {}
+        if decoder.skips_damaged and len(found) < len(items):
+            left_out = {index: error for index, error in found.items() if error.is_damage}
+        for index, error in left_out.items():
+            location, item = locate((index,)), items[index]
+            place = repr(item) if isinstance(item, str) else location.text
+            self.damaged.setdefault(index, f"{place}: {error.reason}")
+        remaining = {index: error for index, error in found.items() if index not in left_out}
+        _add_errors(remaining, items, locate, errors)
+        return bool(remaining)
 
     def takes_sequences(self, items: Sequence[str | bytes], type: TensorType) -> bool:
         """Whether the files of an input are read as sequences of different lengths."""
@@ -123,11 +153,15 @@ class MediaReader:
             except MediaError as error:
                 error_list[index] = error
 
-        decode(0)  # the first file decides about the sampling rate
-        _for_each(range(1, len(items)), decode)
-        _add_errors(error_list, items, locate, errors)
-        if error_list:
+        start = 0
+        for start in range(len(items)):  # the first file decides about the sampling rate
+            decode(start)
+            if recordings[start] is not None:
+                break
+        _for_each(range(start + 1, len(items)), decode)
+        if self._add_errors(error_list, items, decoder, locate, errors):
             return None
+        recordings = [recordings[start] if one is None else one for one in recordings]
         shapes = {recording.shape[1:] for recording in recordings}
         if len(shapes) > 1:
             counts = " and ".join(str(shape[0]) for shape in sorted(shapes))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import numpy as np
 
-from ...core.time_step import TimeStep
 from ..samples.stored_arrays import Samples, StoredArray, subset_of
 from .series_times import SeriesTimes
+from .time_spacing import later_time
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +74,7 @@ class InputFilling:
         if self.time_column is not None and times.step is not None and added.size:
             columns = values.reshape(len(values), -1)
             for position, old in zip(added.tolist(), before.tolist(), strict=True):
-                columns[position, self.time_column] = _later_value(old, int(order.steps[rows[position]]), times.step)
+                columns[position, self.time_column] = later_time(old, int(order.steps[rows[position]]), times.step)
         return values
 
 
@@ -94,14 +93,3 @@ class _FilledSamples:
 
     def block_starts(self) -> None:
         return None
-
-
-def _later_value(value: Any, count: int, step: TimeStep) -> Any:
-    """The time that is a number of steps later, written as a time of the column is."""
-    if not isinstance(value, str):
-        return value + count * step.size
-    text = value.strip()
-    date = step.later(datetime.fromisoformat(text), count)
-    if len(text) <= len("2026-11-27"):
-        return date.date().isoformat()
-    return date.isoformat(text[10], "minutes" if len(text) == len("2026-11-27T18:30") else "auto")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -18,46 +19,12 @@ from ..samples.dataset import Dataset
 from ..samples.left_out import MAX_LACKING_SERIES, NO_MISSING, MissingCounts, SeriesWithoutWindow, WindowCounts
 from ..samples.stored_arrays import subset_of
 from .filled_rows import FilledOrder, InputFilling
+from .forecasts import ForecastChoice
+from .incomplete_rows import IncompleteRows
 from .row_columns import RowValues
 from .series_times import SERIES_PATH, TIME_PATH, WINDOWS_PATH, RowLocator, SeriesTimes, series_order
 from .time_spacing import UNEVEN
 from .windows import WindowedDataset
-
-
-class IncompleteRows(NamedTuple):
-    """The rows of files with missing values, which stand where a complete row would stand."""
-
-    inputs: np.ndarray
-    """Whether a row lacks a value of an input."""
-    targets: np.ndarray
-    """Whether a row lacks a value of a target, or a weight."""
-    reasons: Mapping[str, np.ndarray]
-    """Whether a row lacks a value, by what it lacks, such as `a number in 'age'`."""
-
-    @staticmethod
-    def concatenate(parts: Sequence[IncompleteRows | None], sizes: Sequence[int]) -> IncompleteRows | None:
-        """The rows of all files, of which `sizes` are the numbers of rows; None if all rows are complete."""
-        if not any(parts):
-            return None
-        complete = [np.zeros(size, bool) for size in sizes]
-        names = dict.fromkeys(name for part in parts if part for name in part.reasons)
-        reasons = {
-            name: np.concatenate(
-                [part.reasons.get(name, zeros) if part else zeros for part, zeros in zip(parts, complete, strict=True)]
-            )
-            for name in names
-        }
-        return IncompleteRows(
-            np.concatenate([part.inputs if part else zeros for part, zeros in zip(parts, complete, strict=True)]),
-            np.concatenate([part.targets if part else zeros for part, zeros in zip(parts, complete, strict=True)]),
-            reasons,
-        )
-
-    def counts(self, rows: np.ndarray) -> MissingCounts:
-        """The incomplete ones of some rows."""
-        incomplete = (self.inputs | self.targets)[rows]
-        reasons = {name: count for name, mask in self.reasons.items() if (count := int(mask[rows].sum()))}
-        return MissingCounts(int(incomplete.sum()), len(rows), reasons)
 
 
 class _Problems(NamedTuple):
@@ -84,10 +51,14 @@ class Series:
     """Whether the row before is not one step earlier."""
     is_filled: np.ndarray
     lacks_input: np.ndarray
+    """Whether a row lacks a value of an input that has the rows of a window."""
+    lacks_future: np.ndarray
+    """Whether a row lacks a value of an input that has the rows of the horizon."""
     lacks_target: np.ndarray
     missing_steps: np.ndarray
     """The number of steps that the files lack before each row; `UNEVEN` if it is not whole."""
     incomplete: IncompleteRows | None
+    columns: Mapping[str, AssignedColumns]
     step: TimeStep | None = None
 
     @staticmethod
@@ -115,17 +86,19 @@ class Series:
             follows_gap=no_rows,
             is_filled=no_rows,
             lacks_input=no_rows if incomplete is None else incomplete.inputs[order],
+            lacks_future=no_rows if incomplete is None else incomplete.future_inputs[order],
             lacks_target=no_rows if incomplete is None else incomplete.targets[order],
             missing_steps=np.zeros(len(order), np.int64),
             incomplete=incomplete,
+            columns=columns,
         )
         if times is None:
             return result
         ordered = SeriesTimes(section, times[order], order, series[order], names)
         ordered.check(locator, errors)
-        return result if errors or section.gaps == "ignore" else result._with_gaps(ordered, columns, errors)
+        return result if errors or section.gaps == "ignore" else result._with_gaps(ordered, errors)
 
-    def _with_gaps(self, times: SeriesTimes, columns: Mapping[str, AssignedColumns], errors: ErrorCollector) -> Series:
+    def _with_gaps(self, times: SeriesTimes, errors: ErrorCollector) -> Series:
         """The series with their gaps: filled, or marked."""
         missing_steps = np.zeros(len(self.order), np.int64)
         missing_steps[times.pairs + 1] = np.where(times.counts == UNEVEN, UNEVEN, times.counts - 1)
@@ -139,14 +112,14 @@ class Series:
             help = 'give the "step" of the series, or "gaps": "skip"'
             errors.add_in_spec("too-large", message, (*WINDOWS_PATH, "gaps"), help)
             return series
-        return series._filled(FilledOrder.of(times, max_rows), times, columns)
+        return series._filled(FilledOrder.of(times, max_rows), times)
 
-    def _filled(self, order: FilledOrder, times: SeriesTimes, columns: Mapping[str, AssignedColumns]) -> Series:
+    def _filled(self, order: FilledOrder, times: SeriesTimes) -> Series:
         """The series with the rows that fill gaps."""
         rows, blank_inputs = self.rows, self.rows.data_spec.missing_inputs
         inputs = {}
         for name, array in rows.inputs.items():
-            names = columns[name].names
+            names = self.columns[name].names
             time_column = names.index(str(self.section.time)) if self.section.time in names else None
             inputs[name] = InputFilling(name in blank_inputs, time_column).fill(array, order, times)
         return replace(
@@ -162,21 +135,52 @@ class Series:
             follows_gap=order.follows_gap,
             is_filled=order.is_filled,
             lacks_input=self.lacks_input[order.rows],
+            lacks_future=self.lacks_future[order.rows],
             lacks_target=self.lacks_target[order.rows],
             missing_steps=np.where(order.is_filled, 0, self.missing_steps[order.rows]),
         )
 
+    def columns_of(self, *, future: bool) -> frozenset[str]:
+        """The columns of the inputs that have the rows of the horizon, or of those that have the rows of the window."""
+        names = [name for name in self.rows.inputs if (name in self.section.future_inputs) == future]
+        return frozenset(column for name in names for column in self.columns[name].names)
+
+    @cached_property
+    def is_future(self) -> np.ndarray:
+        """Whether a row is one of the future, if an input has the rows of the horizon: after the last row of its series
+        that has all other inputs, and its target."""
+        if not self.section.future_inputs:
+            return np.zeros(len(self.order), bool)
+        is_known = ~(self.lacks_input | self.lacks_target)
+        last_known = np.full(len(self.names), -1)
+        np.maximum.at(last_known, self.series[is_known], np.flatnonzero(is_known))
+        return np.arange(len(self.order)) > last_known[self.series]
+
+    @property
+    def future_rows(self) -> np.ndarray:
+        """The rows of the files that are rows of the future."""
+        return self.order[self.is_future & ~self.is_filled]
+
     def windows(
-        self, data_spec: DataSpec, all_steps: frozenset[str], mask: np.ndarray | None = None
+        self,
+        data_spec: DataSpec,
+        all_steps: frozenset[str],
+        mask: np.ndarray | None = None,
+        forecast: ForecastChoice | None = None,
     ) -> WindowedDataset:
-        """The windows whose rows, including the target's, are in one series and in the mask of the files' rows, one
-        step after the other and complete."""
+        """The windows whose rows, including those of the target and of future inputs, are in one series and in the mask
+        of the files' rows, one step after the other and complete; or of these only the last one of each series."""
         section, rows = self.section, self.rows
         is_included = np.ones(len(self.order), bool) if mask is None else mask[self.order]
-        horizon = section.horizon if rows.targets else 0
-        starts = self._starts(section.length + horizon, section.stride, is_included)
-        first_target = section.length if all_steps and horizon else section.length - 1 + horizon
-        problems = self._problems(starts, first_target, section.length + horizon)
+        if rows.targets:
+            is_included &= ~self.is_future
+        horizon = section.horizon if rows.targets or section.future_inputs else 0
+        without_future = np.zeros(len(self.names), bool)
+        if forecast is not None and forecast.is_of_last_window:
+            starts, without_future = self._last_starts(forecast)
+        else:
+            starts = self._starts(section.length + horizon, section.stride, is_included)
+        problems = self._problems(starts, all_steps, section.length + horizon)
         kept = starts[~np.logical_or.reduce(problems)]
         return WindowedDataset(
             rows.inputs,
@@ -188,25 +192,39 @@ class Series:
             windows=section,
             starts=kept,
             all_steps=all_steps,
-            counts=self._counts(problems, is_included, kept, horizon),
+            counts=self._counts(problems, is_included, kept, horizon, without_future),
         )
 
-    def _problems(self, starts: np.ndarray, first_target: int, span: int) -> _Problems:
-        """What is wrong with windows of `span` rows, whose targets are the rows from `first_target` on."""
-        lacks_value = _count(self.lacks_input, starts, (0, self.section.length)) > 0
-        if self.rows.targets:
-            lacks_value |= _count(self.lacks_target, starts, (first_target, span)) > 0
+    def _problems(self, starts: np.ndarray, all_steps: frozenset[str], span: int) -> _Problems:
+        """What is wrong with windows of `span` rows, with those of the horizon."""
+        length, has_targets = self.section.length, bool(self.rows.targets)
+        # Without targets, a window may not end in a row that fills a gap.
+        targets = (length if all_steps and span > length else span - 1, span) if has_targets else (length - 1, length)
+        lacks_value = _count(self.lacks_input, starts, (0, length)) > 0
+        lacks_value |= _count(self.lacks_future, starts, (length, span)) > 0
+        if has_targets:
+            lacks_value |= _count(self.lacks_target, starts, targets) > 0
         return _Problems(
             across_gap=_count(self.follows_gap, starts, (1, span)) > 0,
             lacks_value=lacks_value,
-            has_filled_target=_count(self.is_filled, starts, (first_target, span)) > 0,
+            has_filled_target=_count(self.is_filled, starts, targets) > 0,
         )
 
-    def _counts(self, problems: _Problems, is_included: np.ndarray, kept: np.ndarray, horizon: int) -> WindowCounts:
+    def _counts(
+        self,
+        problems: _Problems,
+        is_included: np.ndarray,
+        kept: np.ndarray,
+        horizon: int,
+        without_future: np.ndarray,
+    ) -> WindowCounts:
         """The counts of the windows that are left out. `kept` are the first rows of the others."""
         across_gap, lacks_value, has_filled_target = problems
         missing_steps = self.missing_steps[is_included]
-        lacking_count, lacking = self._without_window(is_included & ~self.is_filled, kept)
+        counted = is_included & ~self.is_filled & ~self.is_future & ~without_future[self.series]
+        lacking_count, lacking = self._without_window(counted, kept)
+        lacking_future = np.flatnonzero(without_future)
+        future_counts = np.bincount(self.series[self.is_future], minlength=len(self.names))
         return WindowCounts(
             series_count=len(np.unique(self.series[is_included])),
             length=self.section.length,
@@ -219,6 +237,11 @@ class Series:
             with_filled_target=int((has_filled_target & ~across_gap & ~lacks_value).sum()),
             lacking_series_count=lacking_count,
             lacking_series=lacking,
+            without_future_count=len(lacking_future),
+            without_future=tuple(
+                SeriesWithoutWindow(self.names[index], int(future_counts[index]))
+                for index in lacking_future[:MAX_LACKING_SERIES].tolist()
+            ),
         )
 
     def is_consecutive(self, rows: np.ndarray) -> bool:
@@ -243,9 +266,24 @@ class Series:
         ]
         return np.concatenate([np.zeros(0, np.int64), *runs])
 
+    def _last_starts(self, forecast: ForecastChoice) -> tuple[np.ndarray, np.ndarray]:
+        """The first row of the window that ends in the last known row of each series, and whether each series has
+        fewer rows of the future than its future inputs need."""
+        section, counts = self.section, np.bincount(self.series, minlength=len(self.names))
+        future = np.bincount(self.series[self.is_future], minlength=len(self.names))
+        lacks_future = np.zeros(len(counts), bool)
+        if section.future_inputs:
+            if not forecast.tells_future(self.columns_of(future=False)):
+                future = np.where(future == 0, section.horizon, future)  # nothing tells the rows of the future
+            lacks_future = future < section.horizon
+        ends = np.cumsum(counts) - future
+        first_rows = np.cumsum(counts) - counts
+        starts = ends - section.length
+        return starts[(starts >= first_rows) & ~lacks_future], lacks_future
+
     def _missing(self, is_included: np.ndarray) -> MissingCounts:
         """The rows of the files with missing values, among those that are included."""
-        rows = self.order[is_included & ~self.is_filled]
+        rows = self.order[is_included & ~self.is_filled & ~self.is_future]
         return NO_MISSING if self.incomplete is None else self.incomplete.counts(rows)
 
     def _without_window(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -92,6 +93,26 @@ class _MonthDay(NamedTuple):
 
 def _seconds(differences: np.ndarray) -> np.ndarray:
     return np.asarray(differences / np.timedelta64(1, "s"), np.float64)
+
+
+def later_time(value: Any, count: int, step: TimeStep, month_day: int | None = None) -> Any:
+    """The time that is a number of steps later, written as the value is; None if it is after the year 9999.
+
+    Of steps of months, `month_day` is the day of the month, if the month is long enough; None for that of the value.
+    """
+    if step.unit == "number":
+        if not isinstance(value, str):
+            return value + count * (int(step.size) if float(step.size).is_integer() else step.size)
+        return f"{float(value) + count * step.size:.15g}"
+    text = str(value).strip()
+    try:
+        date = step.later(datetime.fromisoformat(text), count, month_day)
+    except (OverflowError, ValueError):
+        return None
+    if len(text) <= len("2026-11-27") and not (date.hour or date.minute or date.second or date.microsecond):
+        return date.date().isoformat()
+    separator = " " if " " in text else "T"
+    return date.isoformat(separator, "minutes" if len(text) == len("2026-11-27T18:30") else "auto")
 
 
 def time_text(time: np.datetime64 | float) -> str:

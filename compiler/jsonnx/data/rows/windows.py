@@ -44,7 +44,7 @@ class WindowedDataset(Dataset):
         starts, length, horizon = self.starts[rows], self.windows.length, self.windows.horizon
         array = self._feeds[name]
         if name in self.inputs:
-            return rows_of(array, starts[:, None] + np.arange(length))
+            return rows_of(array, starts[:, None] + np.arange(*self.windows.rows_of_input(name)))
         if name in self._stepwise:
             return rows_of(array, starts[:, None] + np.arange(length, length + horizon))
         return rows_of(array, starts + (length - 1 + horizon))
@@ -52,7 +52,8 @@ class WindowedDataset(Dataset):
     def sample_shape(self, name: str) -> tuple[int, ...]:
         row_shape = super().sample_shape(name)
         if name in self.inputs:
-            return (self.windows.length, *row_shape)
+            first, end = self.windows.rows_of_input(name)
+            return (end - first, *row_shape)
         return (self.windows.horizon, *row_shape) if name in self._stepwise else row_shape
 
     @cached_property
@@ -79,6 +80,8 @@ class WindowedDataset(Dataset):
     def digest(self) -> str:
         shape = np.array([self.windows.length, self.windows.horizon])
         arrays = [*self.inputs.items(), *self.targets.items(), ("starts", self.starts), ("windows", shape)]
+        if self.windows.future_inputs:
+            arrays.append(("future", np.array(sorted(self.windows.future_inputs), object)))
         return array_digest(arrays)
 
 

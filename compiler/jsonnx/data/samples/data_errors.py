@@ -32,9 +32,11 @@ class FeedError(ShortTraceback, ValueError):
 class MediaError(ValueError):
     """An error of an image or a recording, with a code and help."""
 
-    def __init__(self, code: str, reason: str, help: str | None = None) -> None:
+    def __init__(self, code: str, reason: str, help: str | None = None, *, is_damage: bool = False) -> None:
         super().__init__(reason)
         self.code, self.reason, self.help = code, reason, help
+        self.is_damage = is_damage
+        """Whether the contents of the file cannot be decoded."""
 
     def message(self, item: str | bytes, location: DataLocation) -> str:
         """The message for a file, given by its name or its contents, at a location that may name it, too."""

@@ -19,7 +19,7 @@ from .array_digest import array_digest
 from .data_errors import ErrorCollector, FeedError
 from .data_spec import MAX_SUGGESTED_LABELS, DataSpec
 from .label_sets import LabelSets, are_labels, label_sets, unit_count_help
-from .left_out import NO_MISSING, MissingCounts, WindowCounts
+from .left_out import NO_DAMAGED, NO_MISSING, DamagedFiles, MissingCounts, WindowCounts
 from .sample_order import block_order, sample_order
 from .sample_weights import expand_weights, validate_weights
 from .sequences import Sequences, concatenate_arrays
@@ -43,6 +43,8 @@ class Dataset:
     """The weights of samples, or of positions of samples, by output. Other samples have the weight 1."""
     missing: MissingCounts = NO_MISSING
     """The rows with missing values, which are not among the samples."""
+    damaged: DamagedFiles = NO_DAMAGED
+    """The images and recordings that are not among the samples, since they cannot be decoded."""
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The columns of a file that patterns of the spec match, by input."""
     shuffle_buffer: int = DEFAULT_BUFFER_SAMPLES
@@ -205,7 +207,7 @@ class Dataset:
             errors = ErrorCollector()
             errors.add("empty-data", f"{len(self)} samples cannot be split with a fraction of {fraction} set aside")
             raise FeedError(errors.diagnostics)
-        train = replace(self.subset(slice(train_count)), missing=self.missing)
+        train = replace(self.subset(slice(train_count)), missing=self.missing, damaged=self.damaged)
         return train, self.subset(slice(train_count, None))
 
     def subset(self, rows: slice | np.ndarray) -> Dataset:
@@ -213,7 +215,7 @@ class Dataset:
         inputs = {name: subset_of(array, rows) for name, array in self.inputs.items()}
         targets = {name: subset_of(array, rows) for name, array in self.targets.items()}
         weights = {name: array[rows] for name, array in self.weights.items()}
-        return replace(self, inputs=inputs, targets=targets, weights=weights, missing=NO_MISSING)
+        return replace(self, inputs=inputs, targets=targets, weights=weights, missing=NO_MISSING, damaged=NO_DAMAGED)
 
     def target_rows(self, output: str) -> Samples | None:
         """The target of each sample; None if the output has none."""
@@ -234,7 +236,8 @@ class Dataset:
         outputs = dict.fromkeys(name for part in parts for name in part.weights)
         weights = {name: np.concatenate(_weights_of_parts(parts, name)) for name in outputs}
         missing = MissingCounts.total(part.missing for part in parts)
-        return replace(parts[0], inputs=inputs, targets=targets, weights=weights, missing=missing)
+        damaged = DamagedFiles.total(part.damaged for part in parts)
+        return replace(parts[0], inputs=inputs, targets=targets, weights=weights, missing=missing, damaged=damaged)
 
     @cached_property
     def digest(self) -> str:

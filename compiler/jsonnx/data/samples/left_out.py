@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ...core.time_step import TimeStep
+
+
+class LackedValue(NamedTuple):
+    """What a row lacks, such as a number in a column."""
+
+    kind: str
+    column: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} in {self.column!r}"
 
 
 @dataclass(frozen=True)
@@ -29,9 +40,31 @@ class MissingCounts:
         return MissingCounts(sum(part.row_count for part in parts), sum(part.all_row_count for part in parts), reasons)
 
 
+MAX_DAMAGED_FILES = 1000
+"""Maximum number of damaged files whose names are kept."""
+
+
+@dataclass(frozen=True)
+class DamagedFiles:
+    """The images and recordings that cannot be decoded, whose samples are left out."""
+
+    count: int = 0
+    all_count: int = 0
+    """The number of all samples, with the others."""
+    names: tuple[str, ...] = ()
+    """The first of these files, each with the reason, at most `MAX_DAMAGED_FILES`."""
+
+    @staticmethod
+    def total(parts: Iterable[DamagedFiles]) -> DamagedFiles:
+        """The files of all parts together."""
+        parts = [*parts]
+        names = tuple(name for part in parts for name in part.names)[:MAX_DAMAGED_FILES]
+        return DamagedFiles(sum(part.count for part in parts), sum(part.all_count for part in parts), names)
+
+
 MAX_LACKING_SERIES = 1000
 """Maximum number of series without a window whose names are kept."""
-NO_MISSING = MissingCounts()
+NO_MISSING, NO_DAMAGED = MissingCounts(), DamagedFiles()
 
 
 @dataclass(frozen=True)
@@ -66,6 +99,13 @@ class WindowCounts:
     """Series of which no window is a sample."""
     lacking_series: tuple[SeriesWithoutWindow, ...] = ()
     """The longest of these series, at most `MAX_LACKING_SERIES`."""
+    without_future_count: int = 0
+    """Series without a forecast, since they have fewer rows of the future than the horizon."""
+    without_future: tuple[SeriesWithoutWindow, ...] = ()
+    """The first of these series with their numbers of such rows, at most `MAX_LACKING_SERIES`."""
+
+    unknown_time_count: int = 0
+    """Forecasts of which a time is not known."""
 
     @property
     def left_out(self) -> int:

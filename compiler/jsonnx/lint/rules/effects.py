@@ -90,7 +90,8 @@ def frozen_random_weights(network: LintedNetwork) -> Iterator[Finding]:
         layer: Any = call.layer
         initializer = getattr(layer, "kernel_initializer", None) or getattr(layer, "embeddings_initializer", None)
         is_fixed = initializer is None or initializer.type_name in ("constant", "zeros", "ones", "identity", "stft")
-        if layer.trainable or is_fixed or call.name != call.owner:
+        has_vectors = getattr(layer, "vectors", None) is not None
+        if layer.trainable or is_fixed or has_vectors or call.name != call.owner:
             continue
         is_own = network.is_written((*call.path, "trainable"))
         if not is_own and freeze_reported:

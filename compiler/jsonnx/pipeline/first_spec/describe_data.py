@@ -12,7 +12,7 @@ from ...core.files.spec_folders import SpecFolders
 from ...core.files.spec_source import SpecSource
 from ...core.files.user_files import UserFiles
 from ...core.reserved_names import target_name
-from ...data.describe.column_statistics import column_statistics
+from ...data.describe.column_statistics import column_statistics, list_statistics
 from ...data.describe.data_description import BatchArray, DataDescription, DescribedColumn, DescribedPart
 from ...data.describe.data_leaks import find_duplicates, find_leaks
 from ...data.describe.raw_columns import RawColumns, beside, read_raw_columns
@@ -153,13 +153,14 @@ def _read_files_by_name(
 
 def _described(part: _RawPart, items: Sequence[DataItem]) -> DescribedPart:
     roles, raw = part.columns.roles(), part.raw
-    described = [
-        DescribedColumn(column_statistics(name, column), tuple(roles.get(name, ())))
-        for name, column in raw.columns.items()
-    ]
-    unused = tuple(name for name in raw.names if name not in roles and name not in raw.columns)
+    statistics = [column_statistics(name, column) for name, column in raw.columns.items()]
+    statistics += [list_statistics(name, lists) for name, lists in raw.label_lists.items()]
+    described = [DescribedColumn(column, tuple(roles.get(column.name, ()))) for column in statistics]
+    known = {column.name for column in statistics}
+    unused = tuple(name for name in raw.names if name not in roles and name not in known)
+    unreadable = {name: reason for name, reason in raw.unreadable.items() if name not in known}
     files = tuple(item.name for item in items)
-    return DescribedPart(files, raw.row_count, tuple(described), dict(raw.unreadable), unused)
+    return DescribedPart(files, raw.row_count, tuple(described), unreadable, unused)
 
 
 # -- duplicates and leaks ----------------------------------------------------------------------------------------------

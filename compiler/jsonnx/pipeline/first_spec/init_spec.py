@@ -287,8 +287,9 @@ def _training_section(
         patience = PENALIZED_PATIENCE
         training["reduce_on_plateau"] = {"monitor": "val_loss", "factor": 0.3, "patience": 6}
     training |= {"early_stopping": {"monitor": "val_loss", "patience": patience}, "restore_best_weights": True}
-    if all(target.is_rare for target in targets):
-        training["threshold"] = {"maximize": "f1"}
+    if all(target.is_rare or target.has_several_labels for target in targets):
+        has_labels = any(target.has_several_labels for target in targets)
+        training["threshold"] = {"maximize": "f1", **({"by_label": True} if has_labels else {})}
     return training
 
 

@@ -49,7 +49,7 @@ class NetworkSize:
 
 SMALL, MEDIUM, LARGE = (
     NetworkSize((32,), 0.3, 0, 0.0, 2.0, 0.003),
-    NetworkSize((32,), 0.4, 8, 1.0, 2.0, 0.001),
+    NetworkSize((32,), 0.6, 8, 1.0, 2.0, 0.001),
     NetworkSize((128, 128), 0.2, 12, 2.0, 1.0, 0.003),
 )
 NUMBER_PENALTY = 2.5
@@ -58,7 +58,7 @@ NUMBER_PENALTY = 2.5
 
 def informative_row_count(targets: Sequence[RecognisedTarget], row_count: int) -> int:
     """The number of rows that would tell as much about the target if its two classes were equally frequent."""
-    shares = [max(0.5, target.largest_share) for target in targets if target.is_binary]
+    shares = [max(0.5, target.largest_share) for target in targets if target.has_two_classes]
     return round(row_count * min((4 * share * (1 - share) for share in shares), default=1.0))
 
 

@@ -55,9 +55,13 @@ class RecognisedTarget:
         return self.has_several_labels or self.class_count == 2
 
     @property
+    def has_two_classes(self) -> bool:
+        return self.class_count == 2 and not self.has_several_labels
+
+    @property
     def is_rare(self) -> bool:
         """Whether one of two classes is rare."""
-        return self.class_count == 2 and not self.has_several_labels and self.largest_share > RARE_SHARE
+        return self.has_two_classes and self.largest_share > RARE_SHARE
 
 
 def recognise_target(

@@ -116,7 +116,7 @@ def _predicted(
 
     names = folder.progress.columns if folder else ()
     for number, part in enumerate(predictor.parts(*([start] if start else []))):
-        if not number:
+        if not number or part.samples.damaged.count:
             tell_left_out(part.samples, reports.warn)
         first_row = done
         predictions = predictor.predict(part, on_samples)
@@ -173,6 +173,7 @@ def job_of(model: TrainedModel, predictor: Predictor, options: PredictOptions, r
             "input_format": options.input_format,
             "output_format": options.output_format,
             "part_rows": predictor.part_rows,
+            "forecast": options.forecast,
         },
     }
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Literal
 
 from ...backend import thresholds_from
 from ...core.diagnostics import UsageError
@@ -20,6 +21,7 @@ from ...runtime.session.session import concatenate_batches
 from ..check.data_spec import input_spec
 from ..compile.output_classes import OutputClasses, output_classes
 from ..run.trained_model import BATCH_SIZE, TrainedModel, batch_slices
+from .forecast_rows import forecast_choice, rows_of_steps
 from .prediction_files import Predictions
 
 MAX_PART_ROWS = 1 << 16
@@ -48,6 +50,9 @@ class PredictOptions:
     """The format of the parts in a folder; None: Parquet."""
     force: bool = False
     """Whether the parts of an interrupted prediction are removed, not continued."""
+    forecast: Literal["last", "long"] | None = None
+    """Of time series: `last` for the window at the end of each series, `long` for all windows, with a row for each step
+    in both cases; None for all windows, with a row for each."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,8 @@ class Predictor:
         is_whole = any(isinstance(size, Size) for type in outputs.values() for size in type.shape[1:])
         is_whole = is_whole or (section is not None and section.windows is not None)
         part_rows = _part_rows([*data_spec.inputs.values(), *outputs.values()])
-        stream = InputStream(items, section, data_spec, format, options.keep, is_whole, part_rows)
+        forecast = forecast_choice(model.checked, options.forecast)
+        stream = InputStream(items, section, data_spec, format, options.keep, is_whole, part_rows, forecast)
         return Predictor(model, stream, classes, part_rows)
 
     def parts(self, start: StreamPlace = STREAM_START) -> Iterator[InputPart]:
@@ -96,7 +102,10 @@ class Predictor:
         for rows in batch_slices(len(part.samples)):
             batches.append(self.model.session.run(part.samples.take(rows)))
             on_samples(rows.stop - rows.start)
-        return Predictions(concatenate_batches(batches), self.classes, part.kept, self.model.checked.network.quantiles)
+        quantiles = self.model.checked.network.quantiles
+        predictions = Predictions(concatenate_batches(batches), self.classes, part.kept, quantiles)
+        forecast = self.stream.forecast
+        return predictions if forecast is None else rows_of_steps(predictions, forecast)
 
 
 def _part_rows(types: list[TensorType]) -> int:

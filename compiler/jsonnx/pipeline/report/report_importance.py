@@ -40,7 +40,7 @@ class Column(NamedTuple):
 
     name: str
     input: str
-    index: int | None = None
+    element: int | None = None
 
 
 class Effort(NamedTuple):
@@ -155,7 +155,7 @@ class _Measured:
             batch = {name: array[rows] for name, array in feeds.items()}
             sums.add(self._run(randoms.fed(batch, self._plan.inputs)), rows.stop - rows.start)
         value = sums.results()[self._metric]
-        return float(value) if is_number(value) else float("nan")  # type: ignore[arg-type]
+        return float(value) if is_number(value) else float("nan")
 
 
 def _changes(
@@ -175,7 +175,7 @@ def _changes(
 def _permuted(feeds: Mapping[str, np.ndarray], column: Column, order: np.ndarray) -> dict[str, np.ndarray]:
     """The samples with the values of a column in another order."""
     array = feeds[column.input]
-    changed = array[order] if column.index is None else array.copy()
-    if column.index is not None:
-        changed[..., column.index] = array[order][..., column.index]
+    changed = array[order] if column.element is None else array.copy()
+    if column.element is not None:
+        changed[..., column.element] = array[order][..., column.element]
     return {**feeds, column.input: changed}

@@ -41,7 +41,7 @@ def saliency(
 def _pictures(checked: CheckedSpec, samples: Dataset) -> dict[str, str]:
     """The inputs that are pictures, each with the value of as many pixels by which it is differentiated."""
     typed = checked.require()
-    pictures = {}
+    pictures: dict[str, str] = {}
     for value, input in differentiable_values(checked).items():
         shape = samples.sample_shape(input) if input in samples.inputs else ()
         type: TensorType = typed.types.get(value) or typed.inputs[input]

@@ -64,7 +64,7 @@ def model_fields(model: TrainedModel) -> ModelFields:
         document.get("description"),
         tuple(row_fields(model)),
         tuple(prediction_fields(model)),
-        windows.length if windows is not None else None,
+        windows.rows_of_sample if windows is not None else None,
     )
 
 
@@ -85,7 +85,20 @@ def row_fields(model: TrainedModel) -> list[RowField]:
             fields[column.name] = _time_field(fields.get(column.name), column.name)
         else:
             fields.setdefault(column.name, RowField(column.name, None, "text", "string", example=EXAMPLE_TEXT))
+    in_advance = _columns_in_advance(section, columns)
+    if in_advance:  # the rows of the future have these columns only
+        fields = {
+            name: field if name in in_advance or field.input is None else replace(field, may_be_missing=True)
+            for name, field in fields.items()
+        }
     return list(fields.values())
+
+
+def _columns_in_advance(section: DataSection | None, columns: Mapping[str, AssignedColumns]) -> frozenset[str]:
+    """The columns of inputs that have the rows of the horizon."""
+    windows = section.windows if section is not None else None
+    names = windows.future_inputs if windows is not None else ()
+    return frozenset(column for name in names if name in columns for column in columns[name].names)
 
 
 def _time_field(field: RowField | None, name: str) -> RowField:

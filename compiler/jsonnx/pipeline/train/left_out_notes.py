@@ -8,10 +8,13 @@ from typing import NamedTuple
 from ...core.diagnostics import Diagnostic
 from ...core.quantities import count_text
 from ...data.samples.dataset import Dataset
-from ...data.samples.left_out import WindowCounts
+from ...data.samples.left_out import DamagedFiles, SeriesWithoutWindow, WindowCounts
 
 MAX_LISTED_SERIES = 20
-"""Series without a window that a note names."""
+"""Series that a note names."""
+MAX_LISTED_FILES = 20
+"""Damaged files that a note names."""
+UNKNOWN_REASON = 'since they go beyond the rows, which are no even steps ("gaps": "ignore")'
 
 
 class LeftOutNote(NamedTuple):
@@ -40,6 +43,11 @@ def left_out_notes(parts: Collection[tuple[str | None, Dataset]]) -> list[LeftOu
         for part, samples in parts
         if samples.missing.row_count and samples.counts is None
     ]
+    damaged = [
+        _with_part(f"{files.count:,} of {files.all_count:,}", part) + f" ({_file_list(files)})"
+        for part, samples in parts
+        if (files := samples.damaged).count
+    ]
     windows = [
         _with_part(f"{samples.counts.left_out:,} of {len(samples) + samples.counts.left_out:,}", part)
         + f" ({'; '.join(_window_reasons(samples.counts, _reasons(samples.missing.reasons)))})"
@@ -52,14 +60,31 @@ def left_out_notes(parts: Collection[tuple[str | None, Dataset]]) -> list[LeftOu
         if samples.counts is not None and samples.counts.lacking_series_count
     }
     lacking = [
-        _with_part(f"{counts.lacking_series_count:,} of {counts.series_count:,}", part) + f" ({_series_list(counts)})"
+        _with_part(f"{counts.lacking_series_count:,} of {counts.series_count:,}", part)
+        + f" ({_series_list(counts.lacking_series, counts.lacking_series_count)})"
         for part, counts in series.items()
     ]
     size = next((_window_size(counts) for counts in series.values()), "")
+    all_counts = [(part, samples.counts) for part, samples in parts if samples.counts is not None]
+    future = [
+        _with_part(f"{counts.without_future_count:,} of {counts.series_count:,}", part)
+        + f" ({_series_list(counts.without_future, counts.without_future_count)})"
+        for part, counts in all_counts
+        if counts.without_future_count
+    ]
+    horizon = next((count_text(counts.horizon, "row") for _, counts in all_counts), "")
+    unknown = [
+        _with_part(f"{counts.unknown_time_count:,} of {len(samples):,}", part)
+        for part, samples in parts
+        if (counts := samples.counts) is not None and counts.unknown_time_count
+    ]
     notes = [
         LeftOutNote("missing", code="dropped-samples", title="samples with missing values are left out", texts=missing),
+        LeftOutNote("images", code="damaged-files", title="damaged files are left out", texts=damaged),
         LeftOutNote("windows", code="skipped-windows", title="windows are left out", texts=windows),
         LeftOutNote("windows", code="short-series", title=f"series have no window of {size}", texts=lacking),
+        LeftOutNote("windows", code="short-series", title=f"series have no {horizon} of the future", texts=future),
+        LeftOutNote("windows", code="unknown-times", title=f"forecasts lack times, {UNKNOWN_REASON}", texts=unknown),
     ]
     return [note for note in notes if note.texts]
 
@@ -92,9 +117,16 @@ def _reasons(reasons: Mapping[str, int]) -> str:
     )
 
 
-def _series_list(counts: WindowCounts) -> str:
-    """The names of series without a window."""
-    named = counts.lacking_series[:MAX_LISTED_SERIES]
-    hidden = counts.lacking_series_count - len(named)
+def _series_list(series: Sequence[SeriesWithoutWindow], count: int) -> str:
+    """The names of the first series, and their numbers of rows."""
+    named = series[:MAX_LISTED_SERIES]
+    hidden = count - len(named)
     names = [f"{one.name!r} has {count_text(one.row_count, 'row')}" for one in named]
     return ", ".join(names) + (f" and {hidden:,} more" if hidden else "")
+
+
+def _file_list(files: DamagedFiles) -> str:
+    """The names of the first damaged files, with the reasons."""
+    named = files.names[:MAX_LISTED_FILES]
+    hidden = files.count - len(named)
+    return "; ".join(named) + (f"; and {hidden:,} more" if hidden else "")

@@ -54,7 +54,9 @@ def rows_of(served: ServedModel, body: bytes, media_type: str, max_rows: int) ->
         help = f"send its inputs as tensors to /v2/models/{served.name}/infer"
         raise RequestError(400, "no-spec", message, help)
     request = read_rows(body, media_type)
-    stream = replace(served.predictor.stream, items=[request.item], format=request.format)
+    data = served.predictor.stream.data
+    data = data.with_damaged_errors() if data is not None else None  # each row of a request has an answer
+    stream = replace(served.predictor.stream, items=[request.item], format=request.format, data=data)
     predictor = replace(served.predictor, stream=stream)
     try:
         parts = list(predictor.parts())

@@ -84,7 +84,8 @@ function signatureView(model) {
 }
 
 function classesText({ labels, decision, threshold }) {
-  return `${labels.join(", ")}: ${decision}${threshold === undefined ? "" : ` (${shortText(threshold)})`}`;
+  const cuts = typeof threshold === "object" ? labels.map((label) => shortText(threshold[label])).join(", ") : shortText(threshold);
+  return `${labels.join(", ")}: ${decision}${threshold === undefined ? "" : ` (${cuts})`}`;
 }
 
 start();

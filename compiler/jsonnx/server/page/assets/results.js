@@ -27,8 +27,14 @@ function classesView(output, answer) {
     list,
     answer.threshold !== undefined && el("p", { class: "quiet" }, isBinary
       ? `${rows.at(-1)[0]} is predicted above a probability of ${shortText(answer.threshold)}.`
-      : `Labels above a probability of ${shortText(answer.threshold)} are predicted.`),
+      : hasCutByLabel(answer.threshold) ? "A label is predicted above its mark."
+        : `Labels above a probability of ${shortText(answer.threshold)} are predicted.`),
   ];
+}
+
+// Whether each label has a threshold of its own.
+function hasCutByLabel(threshold) {
+  return typeof threshold === "object";
 }
 
 // A threshold is marked in all bars; of a binary output in that of the second class.
@@ -40,7 +46,7 @@ function bars(rows, chosen, threshold, isBinary) {
     const track = el("span", { class: "track", "aria-hidden": "true" }, fill);
     if (threshold !== undefined && !(isBinary && index === 0)) {
       const mark = el("span", { class: "mark" });
-      mark.style.setProperty("left", `${100 * threshold}%`);
+      mark.style.setProperty("left", `${100 * (hasCutByLabel(threshold) ? threshold[label] : threshold)}%`);
       track.append(mark);
     }
     return el("li", { class: chosen.includes(label) ? "chosen" : null },
