@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.core.files.user_files import parse_user_files
+from jsonnx.frontend.names.name_references import name_references
 from support.commands import jsonnx as command
 
 COUNT = 60
@@ -222,3 +223,22 @@ def test_a_file_may_have_an_equals_sign_in_its_name() -> None:
     assert parse_user_files([], "--data") is None
     with pytest.raises(UsageError, match="two files of 'x'"):
         parse_user_files(["x=a", "x=b"], "--data")
+
+
+def test_names_of_files_are_references_for_editors() -> None:
+    found = name_references(document({"features": "x.npy", "kind": "y.npy"}))
+    kinds = {item.text: item.kind for item in found if item.path[:3] == ("training", "data", "train")}
+    assert kinds == {"features": "input", "kind": "output"}
+
+
+def test_split_files_are_written_by_name() -> None:
+    spec({"x": "x.npy", "y": "y.csv"}, split={"validation": 0.3})
+    result = command("data", "spec.json", "--write-splits", "parts")
+    assert "wrote parts/train-x.npy, parts/train-y.csv" in result.stdout
+    files = {part: {name: f"parts/{part}-{name}" for name in "xy"} for part in ("train", "validation")}
+    own = {part: {"x": f"{names['x']}.npy", "y": f"{names['y']}.csv"} for part, names in files.items()}
+    expected = trained({"x": "x.npy", "y": "y.csv"}, split={"validation": 0.3})
+    for weight, other in zip(trained(own["train"], validation=own["validation"]), expected, strict=True):
+        np.testing.assert_array_equal(weight, other)
+    spec({"x": ["x0.npy", "x1.npy"], "y": "y.csv"}, split={"validation": 0.3})
+    assert "several files of 'x'" in command("data", "spec.json", "--write-splits", "other", status=2).stderr
