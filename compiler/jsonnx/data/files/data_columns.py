@@ -27,7 +27,7 @@ from ..samples.stored_arrays import Samples, StoredArray, stack_columns
 from ..samples.validate_arrays import LocateElement, is_missing, is_text, validate_array, validate_stored
 from ..tables.data_table import ColumnRequest, DataTable, ListTable
 from ..tables.folder_table import CLASS_FOLDERS_HELP, LABEL, FolderTable
-from ..tables.united_table import UnitedTable
+from .united_table import UnitedTable
 
 MAX_LOADED_TARGET_BYTES = 16
 """Targets of at most this many bytes per sample are loaded even if inputs are streamed: class indices, numbers."""

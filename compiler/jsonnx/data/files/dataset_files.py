@@ -41,7 +41,6 @@ from ..tables.data_files import read_table
 from ..tables.data_table import DataTable
 from ..tables.folder_table import FolderTable, read_folder
 from ..tables.table_file import TableOptions
-from ..tables.united_table import FileTable, UnitedTable
 from .data_columns import target_columns
 from .data_locations import DataItem, file_size, items_of_spec, items_of_user
 from .folder_columns import folder_columns, with_folder_labels
@@ -50,6 +49,7 @@ from .label_columns import label_columns
 from .rows_of_files import RowsOfFiles
 from .table_samples import MissingPolicy, samples_of_files, without_missing_weights
 from .united_files import FilesByKey, open_member, require_known_names, unite_files
+from .united_table import FileTable, UnitedTable
 
 MAX_ERRORS = 20
 """Errors after which no further file is read."""

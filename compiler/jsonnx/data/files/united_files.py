@@ -17,9 +17,9 @@ from ..tables.csv_table import CsvTable
 from ..tables.data_files import read_table
 from ..tables.data_table import ColumnRequest, DataTable
 from ..tables.table_file import TableOptions
-from ..tables.united_table import FileTable, ShardedTable, UnitedTable
 from .data_columns import column_request, match_columns
 from .data_locations import DataItem
+from .united_table import FileTable, ShardedTable, UnitedTable
 
 FOLDER_HELP = 'name files; a folder of images, recordings or texts has the classes, too: `"train": "photos"`'
 

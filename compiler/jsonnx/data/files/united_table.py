@@ -11,9 +11,9 @@ from ...core.files.spec_folders import DataFolder
 from ..samples.data_errors import NO_LOCATION, DataLocation, ErrorCollector
 from ..samples.stored_arrays import Samples, concatenate_samples
 from ..samples.validate_arrays import ElementIndex, LocateElement
-from .array_tables import ArrayTable
-from .data_table import ColumnRequest, DataTable
-from .python_tables import FrameTable, RowTable
+from ..tables.array_tables import ArrayTable
+from ..tables.data_table import ColumnRequest, DataTable
+from ..tables.python_tables import FrameTable, RowTable
 
 EQUAL_COUNTS_HELP = "each sample is one row of every file: give files with equal numbers of rows"
 
