@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..core.diagnostics import UsageError
+from ..core.files.user_files import UserFiles
 from ..core.invisible_characters import escape_invisible
 from ..sections.data_section import DATA_PARTS
 from .common import (
@@ -28,6 +29,7 @@ from .common import (
     print_result,
     print_status,
 )
+from .options import data_option
 
 if TYPE_CHECKING:
     from ..pipeline.baselines.compare_baselines import Comparison
@@ -42,10 +44,8 @@ OpenModel = Callable[[Path], "TrainedModel"]
 
 @click.command(short_help="Compute loss and metrics of trained models on data.")
 @click.argument("runs", metavar="RUN_OR_MODEL...", nargs=-1, required=True)
-@click.option(
-    "--data",
-    metavar="FILE",
-    help="Data to evaluate on; if omitted, the test data of each run's spec, or else its validation data.",
+@data_option(
+    "Data to evaluate on; if omitted, the test data of each run's spec, or else its validation data.",
 )
 @click.option(
     "--split",
@@ -81,7 +81,7 @@ OpenModel = Callable[[Path], "TrainedModel"]
 @handles_errors
 def evaluate(
     runs: tuple[str, ...],
-    data: str | None,
+    data: UserFiles | None,
     split: str | None,
     data_roots: tuple[str, ...],
     provider: str,
@@ -163,7 +163,7 @@ class _Baselines:
 def _evaluate_runs(
     runs: Sequence[str],
     open_model: OpenModel,
-    data: str | None,
+    data: UserFiles | None,
     split: str | None,
     baselines: _Baselines,
     format_: str,

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from ..core.diagnostics import UsageError
+from ..core.files.user_files import UserFiles, file_names
 from .common import (
     ALL_OPTION,
     DATA_ROOT_OPTION,
@@ -19,7 +20,7 @@ from .common import (
     print_result,
     print_status,
 )
-from .options import training_option
+from .options import data_option, training_option
 
 PORT_WITHOUT_LIVE = "--port has no effect without --live"
 
@@ -33,10 +34,8 @@ PORT_WITHOUT_LIVE = "--port has no effect without --live"
     help="File to write: the page, or its values as JSON if the name ends in .json; if omitted, report.html in the RUN "
     "folder, for several runs in the current folder.",
 )
-@click.option(
-    "--data",
-    metavar="FILE",
-    help="Data to predict and to compare with; if omitted, each run's validation data, or else its test data.",
+@data_option(
+    "Data to predict and to compare with; if omitted, each run's validation data, or else its test data.",
 )
 @DATA_ROOT_OPTION
 @click.option("--baseline", is_flag=True, help="Compare with simple models, as `jsonnx evaluate --baseline` does.")
@@ -49,7 +48,7 @@ PORT_WITHOUT_LIVE = "--port has no effect without --live"
 def report(
     runs: tuple[str, ...],
     output: str | None,
-    data: str | None,
+    data: UserFiles | None,
     data_roots: tuple[str, ...],
     baseline: bool,
     live: bool,
@@ -63,7 +62,7 @@ def report(
 
     folders = [Path(run) for run in runs]
     if live:
-        _serve(folders, port, {"-o": output, "--data": data, "--baseline": baseline or None})
+        _serve(folders, port, {"-o": output, "--data": ", ".join(file_names(data)), "--baseline": baseline or None})
         return
     check_port(port, live)
     print_provider_choice(provider)

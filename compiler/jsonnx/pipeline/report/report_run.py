@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 from ...core.diagnostics import CompileError, UsageError
 from ...core.files.run_layout import RunPaths
 from ...core.files.spec_folders import LOCK_FILE
+from ...core.files.user_files import UserFiles, files_text, with_paths
 from ...core.metric_values import numbers_only
 from ...core.reserved_names import LOSS
 from ...data.samples.data_errors import FeedError
@@ -54,7 +56,7 @@ RunValues = dict[str, Any]
 class ReportOptions:
     """The sources of a report. `data` is a file that replaces the data of the runs."""
 
-    data: str | None = None
+    data: UserFiles | None = None
     data_roots: tuple[str, ...] = ()
     provider: str = "cpu"
     verify: bool = True
@@ -118,11 +120,11 @@ def followed_values(run: Run) -> RunValues:
     }
 
 
-def _part_title(part: str | None, file: str | None) -> str | None:
+def _part_title(part: str | None, files: UserFiles | None) -> str | None:
     """The name of the evaluated samples."""
     if part is None:
         return None
-    return Path(part).name if part == file else f"the {part} data"
+    return f"the {part} data" if files is None else files_text(with_paths(files, os.path.basename))
 
 
 def _facts(run: Run) -> list[list[Any]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.files.run_layout import FOLDS_FILE, RunPaths
+from ...core.files.user_files import UserFiles
 from ...core.metric_values import MetricValue, finite, numbers_only
 from ...runtime.execution.history import MetricSums
 from ..run_folder.run_info import no_run_folder
@@ -73,7 +74,7 @@ def fold_folders(folder: Path) -> list[Path]:
 def evaluate_folds(
     folder: Path,
     open_model: Callable[[Path], TrainedModel],
-    data: str | None,
+    data: UserFiles | None,
     part: str | None = None,
     warn: Warn = no_warning,
     observe: Callable[[TrainedModel, EvaluatedPart], None] = lambda model, evaluated: None,

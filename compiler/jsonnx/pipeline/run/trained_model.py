@@ -18,6 +18,7 @@ from ...core.diagnostics import CompileError, Diagnostic, UsageError, quoted_lis
 from ...core.files.run_layout import RunPaths
 from ...core.files.spec_folders import existing_folders
 from ...core.files.spec_source import SpecSource
+from ...core.files.user_files import UserFiles, file_names, files_text, with_paths
 from ...core.metric_values import MetricValue
 from ...data.files.dataset_files import from_file
 from ...data.samples.dataset import Dataset
@@ -131,7 +132,7 @@ class TrainedModel:
             name: reported.metric.axis_labels(labels.get(reported.output, ())) for name, reported in metrics.items()
         }
 
-    def evaluate(self, data: str | None, warn: Warn = no_warning, part: str | None = None) -> Evaluation:
+    def evaluate(self, data: UserFiles | None, warn: Warn = no_warning, part: str | None = None) -> Evaluation:
         """Loss and metrics on a file, or else on a part of the spec's data: by default the test data, or else the
         validation data.
 
@@ -145,10 +146,12 @@ class TrainedModel:
         return Evaluation(metrics, evaluated)
 
     def _record(
-        self, folder: Path, data: str | None, evaluated: EvaluatedPart, metrics: Mapping[str, MetricValue]
+        self, folder: Path, data: UserFiles | None, evaluated: EvaluatedPart, metrics: Mapping[str, MetricValue]
     ) -> None:
         """Writes metrics to `run.json`, unless a process trains the run, or the folder may not be written."""
-        name = RECORDED_NAMES.get(evaluated.part or "") if data is None else path_from(folder, Path(data))
+        name = RECORDED_NAMES.get(evaluated.part or "")
+        if data is not None:
+            name = files_text(with_paths(data, lambda path: path_from(folder, Path(path))))
         with suppress(UsageError, CompileError):
             write_evaluation(folder, name, metrics)
 
@@ -162,7 +165,7 @@ class TrainedModel:
         return metrics
 
     def metric_sums(
-        self, data: str | None, warn: Warn = no_warning, part: str | None = None
+        self, data: UserFiles | None, warn: Warn = no_warning, part: str | None = None
     ) -> tuple[EvaluatedPart, MetricSums]:
         """The samples that `evaluate` takes, and the sums of which loss and metrics are made."""
         source = self.data.source if data is None else SpecSource(data_roots=self.data_roots)
@@ -194,9 +197,10 @@ class TrainedModel:
             sums.add(scorer.run(scored), rows.stop - rows.start)
         return sums
 
-    def _evaluated_part(self, plan: TrainingPlan, data: str | None, part: str | None) -> EvaluatedPart:
+    def _evaluated_part(self, plan: TrainingPlan, data: UserFiles | None, part: str | None) -> EvaluatedPart:
         if data is not None:
-            return EvaluatedPart(from_file(data, plan.training.data, plan.data_spec, plan.source), None, (data,))
+            samples = from_file(data, plan.training.data, plan.data_spec, plan.source)
+            return EvaluatedPart(samples, None, tuple(file_names(data)))
         has_arrays = self.run_info is not None and bool(self.run_info.get("arrays"))
         owner = f"the spec of {str(self.path)!r}"
         files = self.folder is not None and not has_arrays
