@@ -10,6 +10,7 @@ from typing import Any, Literal
 import click
 
 from ..core.diagnostics import UsageError
+from ..core.files.user_files import UserFiles
 from ..core.providers.known_providers import PLAIN_TARGET, target_names
 from .budget import budget_options
 from .common import (
@@ -32,7 +33,7 @@ from .common import (
     print_status,
     print_weights_report,
 )
-from .options import MAX_WORKERS, address_option, require_distributed
+from .options import MAX_WORKERS, address_option, data_option, require_distributed
 
 _print_notes = partial(print_diagnostics, format_="text")
 
@@ -140,12 +141,10 @@ def split_names(texts: Sequence[str]) -> list[str]:
 
 @click.command()
 @click.argument("run", metavar="RUN_OR_MODEL")
-@click.option(
-    "--data",
-    required=True,
-    metavar="FILE",
-    help="Input data: a file, a folder of tables, images, recordings or texts, or a pattern in quotes; - is standard "
-    "input.",
+@click.argument("files", metavar="[FILE]", nargs=-1)
+@data_option(
+    "Input data: a file, a folder of tables, images, recordings or texts, or a pattern in quotes; - is standard input. "
+    "May also follow the model without `--data`."
 )
 @click.option(
     "--input-format",
@@ -223,7 +222,8 @@ def split_names(texts: Sequence[str]) -> list[str]:
 @handles_errors
 def predict(
     run: str,
-    data: str,
+    files: tuple[str, ...],
+    data: UserFiles | None,
     input_format: str | None,
     output: str | None,
     output_format: str | None,
@@ -249,6 +249,7 @@ def predict(
     from ..render.results.progress import SampleCounter
     from ..runtime.providers.provider_options import parse_assignments
 
+    data = _one_file(files, data)
     if ids and with_inputs:
         raise UsageError("bad-option", "--id and --with-inputs exclude each other", "--with-inputs writes all columns")
     require_distributed(
@@ -269,6 +270,17 @@ def predict(
 
         scoring_workers = ScoringWorkers(workers or 1, cpus_per_worker or 1, address)
         predict_on_ray(model, data, output, options, scoring_workers, reports)
+
+
+def _one_file(files: Sequence[str], data: UserFiles | None) -> UserFiles:
+    """The data that are named with or without `--data`. Raises UsageError unless they are named once."""
+    named = [*files, *([] if data is None else [data])]
+    if not named:
+        raise UsageError("bad-option", "no data to predict are named", "add --data FILE; - is standard input")
+    if len(named) > 1:
+        help = "name a folder, or a pattern in quotes, such as --data 'photos/*.jpg'"
+        raise UsageError("bad-option", f"{len(named)} files are named, and one is predicted at a time", help)
+    return named[0]
 
 
 @click.command()
