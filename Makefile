@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test test-slow test-slow-sample test-versions reliability lint test-webgpu test-openvino test-ray test-serving test-mcp test-wheel parity parity-sample benchmarks generate clean
+.PHONY: demo test test-slow test-slow-sample test-versions reliability lint test-webgpu test-openvino test-frames test-ray test-serving test-mcp test-wheel parity parity-sample benchmarks generate clean
 
 demo: $(STAMP)
 	$(BIN)/jsonnx train samples/mnist_mlp.json -o runs/mnist_mlp --force
@@ -38,6 +38,10 @@ test-webgpu:
 # The same comparison on OpenVINO, which any x86 CPU runs.
 test-openvino:
 	sh tests/environments/openvino/run.sh
+
+# Frames of pandas and polars as data.
+test-frames:
+	sh tests/environments/frames/run.sh
 
 # Trainings, searches and predictions on Ray clusters of this machine. `run.sh -m "slow or not slow"` has more faults.
 test-ray:

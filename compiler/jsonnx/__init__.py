@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from .pipeline.compile.keras_import import from_keras
     from .pipeline.compile.model import Model
     from .pipeline.keras_export import to_keras
+    from .pipeline.predict.session import Session
     from .pipeline.run.public_trainer import Trainer
     from .pipeline.run_folder.run import Run
     from .pipeline.sweep.sweep import sweep
     from .pipeline.validate.validate import validate
-    from .runtime.session.session import Session
 
 _LAZY = {
     "Callback": "core.callback",
@@ -36,7 +36,7 @@ _LAZY = {
     "Note": "core.diagnostics",
     "Run": "pipeline.run_folder.run",
     "ServerError": "client.server_error",
-    "Session": "runtime.session.session",
+    "Session": "pipeline.predict.session",
     "Size": "core.types",
     "TensorType": "core.types",
     "Trainer": "pipeline.run.public_trainer",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..core.diagnostics import UsageError
+from ..core.files.user_files import UserFiles, files_text
 from .common import (
     ALL_OPTION,
     DATA_ROOT_OPTION,
@@ -28,6 +29,7 @@ from .common import (
     print_result,
     print_status,
 )
+from .options import data_option
 
 if TYPE_CHECKING:
     from ..pipeline.check.check import CheckedSpec
@@ -36,7 +38,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @SPEC_ARGUMENT
-@click.option("--data", metavar="FILE", help="Describe FILE in place of the files that the spec names.")
+@data_option(
+    "Describe FILE in place of the files that the spec names.",
+)
 @click.option(
     "--write-splits",
     metavar="DIR",
@@ -57,7 +61,7 @@ if TYPE_CHECKING:
 @handles_errors
 def data(
     spec: str,
-    data: str | None,
+    data: UserFiles | None,
     write_splits: str | None,
     preview: str | None,
     data_roots: tuple[str, ...],
@@ -99,7 +103,7 @@ def data(
     sys.exit(EXIT_USAGE_ERROR if description.has_unreadable_data else EXIT_INVALID_INPUT if has_error else 0)
 
 
-def _write_splits(checked: CheckedSpec, folder: str, data: str | None, data_roots: tuple[str, ...]) -> None:
+def _write_splits(checked: CheckedSpec, folder: str, data: UserFiles | None, data_roots: tuple[str, ...]) -> None:
     """Writes the parts of the data, and prints the files and how to train on them."""
     import shlex
 
@@ -107,7 +111,7 @@ def _write_splits(checked: CheckedSpec, folder: str, data: str | None, data_root
 
     written = write_splits(checked, Path(folder), data, data_roots)
     for part in written:
-        print_result(f"wrote {part.files}: {part.row_count:,} rows")
+        print_result(f"wrote {files_text(part.files)}: {part.row_count:,} rows")
     command = ["jsonnx", "train", checked.source.file or "-"]
     for change in training_changes(checked, written):
         command += ["--set", f"training.data.{change}"]
@@ -169,12 +173,10 @@ def init(data: str, targets: tuple[str, ...], task: Task | None, output: str | N
 
 @click.command()
 @click.argument("run", metavar="RUN")
-@click.option(
-    "--data",
-    required=True,
-    metavar="FILE",
-    help="Data to compare: a file, a folder of tables, images, recordings or texts, or a pattern in quotes; - is "
+@data_option(
+    "Data to compare: a file, a folder of tables, images, recordings or texts, or a pattern in quotes; - is "
     "standard input.",
+    required=True,
 )
 @click.option(
     "--input-format",
@@ -194,7 +196,7 @@ def init(data: str, targets: tuple[str, ...], task: Task | None, output: str | N
 @ALL_OPTION
 @handles_errors
 def drift(
-    run: str, data: str, input_format: str | None, threshold: float, format_: str, provider: str, unverified: bool
+    run: str, data: UserFiles, input_format: str | None, threshold: float, format_: str, provider: str, unverified: bool
 ) -> None:
     """Compare data, and their predictions, with the training data of a run: drift, missing and unknown values.
 

@@ -7,6 +7,7 @@ import sys
 import click
 
 from ..core.diagnostics import UsageError
+from ..core.files.user_files import UserFiles
 from .common import (
     ALL_OPTION,
     DATA_ROOT_OPTION,
@@ -19,16 +20,16 @@ from .common import (
     selected_specs,
 )
 from .fixes import FixOptions, fix_options
+from .options import data_option
 from .specs import OptionalDataCommand, check_and_print
 
 
 @click.command(cls=OptionalDataCommand)
 @click.argument("specs", nargs=-1, metavar="SPEC...")
-@click.option(
-    "--data",
-    metavar="[FILE]",
-    help="Also read and check the data, for the rules that need them: the files that the spec names, or FILE in their "
+@data_option(
+    "Also read and check the data, for the rules that need them: the files that the spec names, or FILE in their "
     "place; a .json file needs --data=FILE.",
+    metavar="[FILE]",
 )
 @click.option("--spec-data", is_flag=True, hidden=True)
 @DATA_ROOT_OPTION
@@ -53,7 +54,7 @@ from .specs import OptionalDataCommand, check_and_print
 @handles_errors
 def lint(
     specs: tuple[str, ...],
-    data: str | None,
+    data: UserFiles | None,
     spec_data: bool,
     data_roots: tuple[str, ...],
     select: tuple[str, ...],

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import click
 
 from ..core.diagnostics import UsageError
+from ..core.files.user_files import UserFiles
 from ..core.providers.known_providers import PLAIN_TARGET, target_names
 from .budget import budget_options
 from .common import (
@@ -32,7 +33,7 @@ from .common import (
     print_status,
     print_weights_report,
 )
-from .options import MAX_WORKERS, address_option, require_distributed
+from .options import MAX_WORKERS, address_option, data_option, require_distributed
 
 _print_notes = partial(print_diagnostics, format_="text")
 
@@ -141,11 +142,9 @@ def split_names(texts: Sequence[str]) -> list[str]:
 @click.command()
 @click.argument("run", metavar="RUN_OR_MODEL")
 @click.argument("files", metavar="[FILE]", nargs=-1)
-@click.option(
-    "--data",
-    metavar="FILE",
-    help="Input data: a file, a folder of tables, images, recordings or texts, or a pattern in quotes; - is standard "
-    "input. May also follow the model without `--data`.",
+@data_option(
+    "Input data: a file, a folder of tables, images, recordings or texts, or a pattern in quotes; - is standard input. "
+    "May also follow the model without `--data`."
 )
 @click.option(
     "--input-format",
@@ -224,7 +223,7 @@ def split_names(texts: Sequence[str]) -> list[str]:
 def predict(
     run: str,
     files: tuple[str, ...],
-    data: str | None,
+    data: UserFiles | None,
     input_format: str | None,
     output: str | None,
     output_format: str | None,
@@ -273,7 +272,7 @@ def predict(
         predict_on_ray(model, data, output, options, scoring_workers, reports)
 
 
-def _one_file(files: Sequence[str], data: str | None) -> str:
+def _one_file(files: Sequence[str], data: UserFiles | None) -> UserFiles:
     """The data that are named with or without `--data`. Raises UsageError unless they are named once."""
     named = [*files, *([] if data is None else [data])]
     if not named:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..core.diagnostics import UsageError
+from ..core.files.user_files import UserFiles
 from .common import (
     ALL_OPTION,
     DATA_ROOT_OPTION,
@@ -23,6 +24,7 @@ from .common import (
     print_result,
     print_status,
 )
+from .options import data_option
 
 if TYPE_CHECKING:
     from ..pipeline.compile.plot_network import ImageFormat
@@ -33,7 +35,9 @@ IMAGE_FORMATS: dict[str, ImageFormat] = {".svg": "svg", ".png": "png", ".pdf": "
 
 @click.command()
 @SPEC_ARGUMENT
-@click.option("--data", metavar="FILE", help="Take the batch from FILE instead of the spec's training data.")
+@data_option(
+    "Take the batch from FILE instead of the spec's training data.",
+)
 @DATA_ROOT_OPTION
 @click.option(
     "--weights",
@@ -49,7 +53,7 @@ IMAGE_FORMATS: dict[str, ImageFormat] = {".svg": "svg", ".png": "png", ".pdf": "
 @handles_errors
 def trace(
     spec: str,
-    data: str | None,
+    data: UserFiles | None,
     data_roots: tuple[str, ...],
     weights: str | None,
     unverified: bool,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..core.diagnostics import UsageError
+from ..core.files.user_files import UserFiles, parse_user_files
 from ..core.training_options import TRAINING_OPTIONS, TrainingOption, TrainingOptions
 
 if TYPE_CHECKING:
@@ -30,9 +31,28 @@ def training_option(name: str, help: str | None = None) -> Callable[[Command], C
         settings["is_flag"] = True
     if record.kind in ("texts", "folders", "assignments"):
         settings["multiple"] = True
+    if record.kind == "files":
+        settings |= FILES_SETTINGS
     if record.kind == "fold":
         settings["callback"] = _fold_of
     return click.option(*record.flags, option.parameter, type=value_type(option), **settings)
+
+
+def _files_of(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> UserFiles | None:
+    """The files of an option that may be repeated. Raises click.BadParameter for several files without names."""
+    try:
+        return parse_user_files(values, parameter.opts[0])
+    except UsageError as error:
+        raise click.BadParameter(f"{error.diagnostic.message}: {error.diagnostic.help}.") from error
+
+
+FILES_SETTINGS: dict[str, Any] = {"multiple": True, "callback": _files_of}
+"""The settings of an option of files: FILE, or NAME=FILE several times."""
+
+
+def data_option(help: str, metavar: str = "FILE", *, required: bool = False) -> Callable[[Command], Command]:
+    """The option `--data` of a command that reads other data than the spec's."""
+    return click.option("--data", metavar=metavar, required=required, help=help, **FILES_SETTINGS)
 
 
 def value_type(option: TrainingOption) -> click.ParamType[Any] | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from ..core.diagnostics import UsageError
+from ..core.files.user_files import UserFiles, file_names
 from .common import (
     ALL_OPTION,
     DATA_ROOT_OPTION,
@@ -25,6 +26,7 @@ from .common import (
     print_result,
     print_status,
 )
+from .options import data_option
 
 if TYPE_CHECKING:
     from ..pipeline.inspect.profile_network import ProfileOptions
@@ -37,10 +39,8 @@ MAX_WORKERS = 100_000
 @click.command(short_help="Show where the time of a network goes, by layer, operator or node.")
 @click.argument("spec_or_model", metavar="SPEC_OR_MODEL")
 @click.option("--training", is_flag=True, help="Measure steps of training instead of runs of the model.")
-@click.option(
-    "--data",
-    metavar="FILE",
-    help="Samples to run; if omitted, the spec's training data, and drawn inputs for runs of the model.",
+@data_option(
+    "Samples to run; if omitted, the spec's training data, and drawn inputs for runs of the model.",
 )
 @DATA_ROOT_OPTION
 @click.option(
@@ -97,7 +97,7 @@ MAX_WORKERS = 100_000
 def profile(
     spec_or_model: str,
     training: bool,
-    data: str | None,
+    data: UserFiles | None,
     data_roots: tuple[str, ...],
     weights: str | None,
     batch_size: int | None,
@@ -137,7 +137,7 @@ def profile(
     if workers is not None and trace_file is not None:
         raise UsageError("bad-option", "--trace has no effect with --workers", "leave one of them out")
     if trace_file is not None:
-        refuse_overwrite([Path(name) for name in (spec_or_model, data) if name], [Path(trace_file)])
+        refuse_overwrite(list(map(Path, [spec_or_model, *file_names(data)])), [Path(trace_file)])
     print_provider_choice(provider)
     options = ProfileOptions(
         steps,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from ..core.diagnostics import UsageError
+from ..core.files.user_files import UserFiles, file_names
 from .common import (
     ALL_OPTION,
     DATA_ROOT_OPTION,
@@ -19,7 +20,7 @@ from .common import (
     print_result,
     print_status,
 )
-from .options import training_option
+from .options import data_option, training_option
 
 PORT_WITHOUT_LIVE = "--port has no effect without --live"
 
@@ -33,12 +34,11 @@ PORT_WITHOUT_LIVE = "--port has no effect without --live"
     help="File to write: the page, or its values as JSON if the name ends in .json; if omitted, report.html in the RUN "
     "folder, for several runs in the current folder.",
 )
-@click.option(
-    "--data",
-    metavar="FILE",
-    help="Data to predict and to compare with; if omitted, each run's validation data, or else its test data.",
+@data_option(
+    "Data to predict and to compare with; if omitted, each run's validation data, or else its test data.",
 )
 @DATA_ROOT_OPTION
+@click.option("--baseline", is_flag=True, help="Compare with simple models, as `jsonnx evaluate --baseline` does.")
 @click.option("--live", is_flag=True, help="Write nothing; serve the page on this machine while the run trains.")
 @training_option("port")
 @PROVIDER_OPTION
@@ -48,8 +48,9 @@ PORT_WITHOUT_LIVE = "--port has no effect without --live"
 def report(
     runs: tuple[str, ...],
     output: str | None,
-    data: str | None,
+    data: UserFiles | None,
     data_roots: tuple[str, ...],
+    baseline: bool,
     live: bool,
     port: int | None,
     provider: str,
@@ -61,12 +62,13 @@ def report(
 
     folders = [Path(run) for run in runs]
     if live:
-        _serve(folders, port, {"-o": output, "--data": data})
+        _serve(folders, port, {"-o": output, "--data": ", ".join(file_names(data)), "--baseline": baseline or None})
         return
     check_port(port, live)
     print_provider_choice(provider)
     file = Path(output) if output else default_report_file(folders)
-    for note in write_report(folders, file, ReportOptions(data, data_roots, provider, not unverified)):
+    options = ReportOptions(data, data_roots, provider, not unverified, baseline)
+    for note in write_report(folders, file, options):
         print_status(f"note: {note}")
     print_status(f"wrote {file}")
 
@@ -102,7 +104,7 @@ def write_run_report(folder: Path, data_roots: tuple[str, ...]) -> None:
     print_result(f"wrote {file}")
 
 
-def _serve(folders: list[Path], port: int | None, ignored: dict[str, str | None]) -> None:
+def _serve(folders: list[Path], port: int | None, ignored: Mapping[str, object]) -> None:
     """Serves the page of a run until Ctrl-C."""
     from ..pipeline.report.live_report import DEFAULT_PORT, LiveReport
     from ..pipeline.run_folder.run import Run

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
+from ..core.files.user_files import UserFiles
 from .budget import MODEL_OPTIONS, budget_options
 from .common import (
     ALL_OPTION,
@@ -33,6 +34,7 @@ from .common import (
     selected_specs,
 )
 from .fixes import FixOptions, FixOutcome, apply_fixes, fix_options, print_fix_counts, print_fixable
+from .options import data_option
 
 if TYPE_CHECKING:
     from ..frontend.json.json_reader import Source
@@ -57,12 +59,13 @@ class AssignedSize(click.ParamType):  # type: ignore[type-arg]
 class OptionalDataCommand(click.Command):
     """A command whose option `--data` may stand alone, to check the data that the spec names.
 
-    The next argument is its value only if it is a folder or has the suffix of a data file other than .json: in
-    `--data spec.json`, the spec is an argument. `--data=FILE` always gives a value.
+    The next argument is its value only if it is a folder, has the suffix of a data file other than .json, or is
+    NAME=FILE: in `--data spec.json`, the spec is an argument. `--data=FILE` always gives a value.
     """
 
     def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
         from ..core.files.data_formats import DATA_ONLY_SUFFIXES
+        from ..core.files.user_files import parse_user_files
 
         rewritten: list[str] = []
         rest = list(arguments)
@@ -72,7 +75,9 @@ class OptionalDataCommand(click.Command):
                 rewritten += [argument, *rest]
                 break
             if argument == "--data":
-                has_value = bool(rest) and (rest[0].lower().endswith(DATA_ONLY_SUFFIXES) or os.path.isdir(rest[0]))
+                value = rest[0] if rest else ""
+                has_value = value.lower().endswith(DATA_ONLY_SUFFIXES) or os.path.isdir(value)
+                has_value = has_value or isinstance(parse_user_files([value], "--data"), dict)
                 argument = f"--data={rest.pop(0)}" if has_value else "--spec-data"
             rewritten.append(argument)
         return super().parse_args(context, rewritten)
@@ -88,11 +93,10 @@ class OptionalDataCommand(click.Command):
 
 @click.command(cls=OptionalDataCommand)
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
-@click.option(
-    "--data",
-    metavar="[FILE]",
-    help="Also read and check the data: the files that the spec names, or FILE in their place; a .json file "
+@data_option(
+    "Also read and check the data: the files that the spec names, or FILE in their place; a .json file "
     "needs --data=FILE.",
+    metavar="[FILE]",
 )
 @click.option("--spec-data", is_flag=True, hidden=True)
 @DATA_ROOT_OPTION
@@ -114,7 +118,7 @@ class OptionalDataCommand(click.Command):
 @handles_errors
 def validate(
     specs: tuple[str, ...],
-    data: str | None,
+    data: UserFiles | None,
     spec_data: bool,
     data_roots: tuple[str, ...],
     format_: str,

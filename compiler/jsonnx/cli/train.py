@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..core.files.user_files import file_names
 from ..core.training_options import TrainingOptions
 from .common import (
     ALL_OPTION,
@@ -76,8 +77,7 @@ def _train(spec: str, options: TrainingOptions, workers: RayWorkers | None) -> i
         print_provider_choice(options.provider)
     run_in = bind(_train_in, options, lock, workers)
     if fold == ALL_FOLDS:
-        named = [os.path.dirname(path) or "." for path in (options.data, options.validation_data) if path is not None]
-        roots = (*options.data_roots, *named)
+        roots = (*options.data_roots, *_data_folders(options))
         return train_all_folds(checked, changes, options.output, options.resume, quiet, roots, run_in)
     if fold is not None:
         checked, changes = with_fold(checked, fold), (*changes, fold_change(fold))
@@ -122,9 +122,15 @@ def _train_in(
     for line in outcome.summary_lines():
         print_result(line)
     if options.report:
-        named = [os.path.dirname(path) or "." for path in (options.data, options.validation_data) if path is not None]
+        named = _data_folders(options)
         write_run_report(folder, (*options.data_roots, str(checked.folder), *named))
     return outcome
+
+
+def _data_folders(options: TrainingOptions) -> list[str]:
+    """The folders of the files in place of the spec's."""
+    paths = [*file_names(options.data), *file_names(options.validation_data)]
+    return [os.path.dirname(path) or "." for path in paths]
 
 
 def _print_placement(provider: str, placement: ProviderPlacement | None) -> None:

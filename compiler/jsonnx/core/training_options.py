@@ -13,8 +13,9 @@ MAX_SEED = (1 << 63) - 1
 MAX_THREADS = 256
 MAX_PORT = 65535
 
-Kind = Literal["flag", "text", "texts", "integer", "choice", "folders", "assignments", "fold"]
-"""The type of an option's value. A flag sets the opposite of its default; assignments are texts `KEY=VALUE`."""
+Kind = Literal["flag", "text", "texts", "integer", "choice", "files", "folders", "assignments", "fold"]
+"""The type of an option's value. A flag sets the opposite of its default; files are `FILE`, or `NAME=FILE` several
+times; assignments are texts `KEY=VALUE`."""
 
 
 class RunKey(NamedTuple):
@@ -142,18 +143,19 @@ class TrainingOptions:
         argument="seed",
         run_key=RunKey("seed", "The seed", is_resolved=True),
     )
-    data: str | None = option(
+    data: str | Mapping[str, str] | None = option(
         None,
         "--data",
-        "text",
-        "Train on this file, folder or pattern instead of the spec's training data.",
+        "files",
+        "Train on this file, folder or pattern instead of the spec's training data; NAME=FILE, repeated, gives each "
+        "input and output a file of its own.",
         metavar="FILE",
     )
-    validation_data: str | None = option(
+    validation_data: str | Mapping[str, str] | None = option(
         None,
         "--validation-data",
-        "text",
-        "Validate on this file, folder or pattern instead of the spec's validation data.",
+        "files",
+        "Validate on this file, folder or pattern, or on NAME=FILE, repeated, instead of the spec's validation data.",
         metavar="FILE",
     )
     data_roots: tuple[str, ...] = option(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..core.diagnostics import UsageError
 from ..core.files.files import make_folders
+from ..core.files.user_files import UserFiles
 from ..pipeline.predict.parts_folder import CLUSTER_FOLDER, PartsFolder
 from ..pipeline.predict.predict import Output, Reports, continuation_text, job_of, refuse_data_as_output
 from ..pipeline.predict.predictor import PredictOptions, Predictor
@@ -66,7 +67,7 @@ def predict(
 
 def predict_on_ray(
     model: TrainedModel,
-    data: str,
+    data: UserFiles,
     output: str | None,
     options: PredictOptions,
     workers: ScoringWorkers,
@@ -76,7 +77,7 @@ def predict_on_ray(
     target = _target(output, options)
     refuse_data_as_output(model, data, output)
     predictor = Predictor.of(model, data, options)
-    _require_rows(predictor, data)
+    rows = _require_rows(predictor, data)
     cluster = Cluster("predictions on Ray", workers.address, {"include_dashboard": False})
     try:
         _require_cpus(cluster, workers)
@@ -85,7 +86,7 @@ def predict_on_ray(
         with folder.opened(options.force):
             folder.create()
             make_folders(folder.path / CLUSTER_FOLDER)
-            _Scoring(model, data, options, workers, target, folder, predictor, cluster, reports).run()
+            _Scoring(model, rows, options, workers, target, folder, predictor, cluster, reports).run()
     finally:
         cluster.close()
 
@@ -190,8 +191,8 @@ def _target(output: str | None, options: PredictOptions) -> Output:
     return target
 
 
-def _require_rows(predictor: Predictor, data: str) -> None:
-    """Raises UsageError unless the rows of the data can be divided among workers."""
+def _require_rows(predictor: Predictor, data: UserFiles) -> str:
+    """The data, whose rows can be divided among workers. Raises UsageError for others."""
     stream, model = predictor.stream, predictor.model
     reason = None
     if data == "-":
@@ -206,8 +207,9 @@ def _require_rows(predictor: Predictor, data: str) -> None:
         other = next((item.name for item in stream.items if not stream.has_chunks(item)), None)
         if other is not None:
             reason = f"{other!r}, which is not a table that is read by rows (.csv, .tsv, .jsonl, .parquet, .arrow)"
-    if reason is not None:
+    if reason is not None or not isinstance(data, str):
         raise UsageError("bad-option", f"workers of a cluster cannot share {reason}", "leave out --distributed")
+    return data
 
 
 def _require_cpus(cluster: Cluster, workers: ScoringWorkers) -> None:

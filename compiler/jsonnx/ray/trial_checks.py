@@ -13,7 +13,8 @@ from typing import Any
 from ..backend import package_version
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.files.files import TEMPORARY_NAME, error_reason
-from ..core.files.spec_folders import SpecFolders, expand_user_path
+from ..core.files.spec_folders import SpecFolders
+from ..core.files.user_files import expand_user_files
 from ..pipeline.check.check_paths import check_paths
 from ..pipeline.sweep.trial_run import TrialJob
 from ..pipeline.train.run_data import DataFiles
@@ -65,9 +66,9 @@ class NodeCheck:
             return [error.diagnostic]
         replaced = DataFiles.of(self.job.training).paths
         errors = check_paths(checked, folders, [part for part in DATA_PARTS if part not in replaced], "error")
-        for path in replaced.values():
+        for files in replaced.values():
             try:
-                errors += [_missing(item) for item in expand_user_path(path) if not os.path.exists(item)]
+                errors += [_missing(item) for item in expand_user_files(files) if not os.path.exists(item)]
             except UsageError as error:
                 errors.append(error.diagnostic)
         return errors

@@ -44,11 +44,19 @@ class FileListCodec(ArrayCodec):
         return super().schema() | {"minItems": 1}
 
 
-FILES_CODEC = UnionCodec((is_string, ScalarCodec(type="string")), (is_list, FileListCodec(ScalarCodec(type="string"))))
-"""A file, a folder or a pattern, or a list of them."""
+class FilesByNameCodec(DictCodec):
+    """Files by name, at least one."""
 
-Files = Annotated[str | tuple[str, ...], FILES_CODEC]
-OptionalFiles = Annotated[str | tuple[str, ...] | None, NullableCodec(FILES_CODEC)]
+    def schema(self) -> dict[str, Json]:
+        return super().schema() | {"minProperties": 1}
+
+
+_FILES = (is_string, ScalarCodec(type="string")), (is_list, FileListCodec(ScalarCodec(type="string")))
+FILES_CODEC = UnionCodec(*_FILES, (lambda value: True, FilesByNameCodec(UnionCodec(*_FILES))))
+"""A file, a folder or a pattern, a list of them, or an object with those of each input and output."""
+
+Files = Annotated[str | tuple[str, ...] | dict[str, str | tuple[str, ...]], FILES_CODEC]
+OptionalFiles = Annotated[str | tuple[str, ...] | dict[str, str | tuple[str, ...]] | None, NullableCodec(FILES_CODEC)]
 
 MaskValues = Annotated[
     tuple[int, ...] | None, NullableCodec(ArrayCodec(ScalarCodec(type="integer", minimum=0, maximum=255)))
@@ -102,7 +110,8 @@ class DataSection(Section):
 
     train: Files = attr(
         doc="Training data: a file, a folder of images, recordings or texts, a pattern such as `part-*.csv`, or a list "
-        "of these; the paths are relative to the spec."
+        "of these; or an object with the files of each input and output, such as "
+        '`{"x": "x.npy", "y": "y.npy"}`. The paths are relative to the spec.'
     )
     validation: OptionalFiles = attr(None, doc="Validation data, used after each epoch.")
     test: OptionalFiles = attr(None, doc="Test data, used after training.")
@@ -180,10 +189,11 @@ class DataSection(Section):
     )
 
     def with_columns(self, columns: Mapping[str, tuple[str, ...]]) -> DataSection:
-        """The section with these columns of inputs in place of patterns in `x`."""
+        """The section with these columns of inputs in place of patterns in `x`, and of files of several columns."""
         if not columns:
             return self
-        x = {**self.x, **columns} if isinstance(self.x, dict) else next(iter(columns.values()))
+        by_name = {} if self.x is None else self.x
+        x = {**by_name, **columns} if isinstance(by_name, dict) else next(iter(columns.values()))
         return self.replaced(x=x)
 
     def with_step(self, step: TimeStep | None) -> DataSection:
@@ -213,8 +223,13 @@ class DataSection(Section):
 
 def named_files(value: object, part: str) -> list[tuple[str, JsonPath]]:
     """The names in the value of a key of `training.data`, each with its path in the spec; other values are skipped."""
-    path: JsonPath = ("training", "data", part)
+    return _named_files(value, ("training", "data", part))
+
+
+def _named_files(value: object, path: JsonPath) -> list[tuple[str, JsonPath]]:
     if isinstance(value, str):
         return [(value, path)]
+    if isinstance(value, Mapping):
+        return [file for key, files in value.items() for file in _named_files(files, (*path, key))]
     names = value if isinstance(value, (list, tuple)) else []
     return [(name, (*path, index)) for index, name in enumerate(names) if isinstance(name, str)]

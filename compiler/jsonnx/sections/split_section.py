@@ -26,6 +26,9 @@ InputNames = Annotated[
 ]
 """An input, or a list of inputs."""
 
+ROW_COLUMN_KEYS = {"windows": ("by", "time"), "split": ("key", "group", "time", "stratify")}
+"""The keys that name columns which divide or order rows, by their section."""
+
 
 class SplitSection(Section):
     """Divides the rows of the training files into training, validation and test data.

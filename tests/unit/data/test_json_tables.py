@@ -144,9 +144,9 @@ def test_the_help_for_a_missing_value_suits_its_type(type: TensorType, help: str
 def test_an_element_is_located_in_its_row() -> None:
     locate = table_of(ROWS, "json").element_locator(["a"])
     assert locate((1, 0)).text == "row 2, column 'a', element [0]"
-    assert locate((1,))[1:] == (2, 18)
+    assert locate((1,))[1:3] == (2, 18)
     assert table_of(ROWS, "json").element_locator(["b", "a"])((1, 1)).text == "row 2, column 'a'"
-    assert table_of(COLUMNS, "json").element_locator(["b"])((1,))[1:] == (2, 13)
+    assert table_of(COLUMNS, "json").element_locator(["b"])((1,))[1:3] == (2, 13)
 
 
 @pytest.mark.parametrize(

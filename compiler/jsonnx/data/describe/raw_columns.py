@@ -55,6 +55,29 @@ class RawColumns:
     media: MediaKind | None = None
     """The kind of files in a folder; its column of that name has the paths of the files."""
 
+    def renamed(self, name: str) -> RawColumns:
+        """The only column with another name."""
+        ((own, column),) = self.columns.items()
+        lists = frozenset([name]) if own in self.list_columns else frozenset()
+        return RawColumns({name: column}, self.row_count, {}, (name,), lists)
+
+
+def beside(files: Mapping[str, RawColumns]) -> RawColumns:
+    """The columns of several files side by side; the first file that has a column of a name provides it."""
+    columns: dict[str, np.ndarray] = {}
+    unreadable: dict[str, str] = {}
+    row_count = max(file.row_count for file in files.values())
+    for file in files.values():
+        unreadable |= file.unreadable
+        for column, values in file.columns.items():
+            if file.row_count != row_count:
+                unreadable[column] = f"has {file.row_count:,} rows, another file {row_count:,}"
+            else:
+                columns.setdefault(column, values)
+    names = dict.fromkeys(name for file in files.values() for name in file.names)
+    lists = frozenset().union(*(file.list_columns for file in files.values()))
+    return RawColumns(columns, row_count, unreadable, tuple(names), lists)
+
 
 def read_raw_columns(
     items: Sequence[DataItem],

@@ -9,16 +9,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from ...core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list
+from ...core.diagnostics import CompileError, Diagnostic, UsageError
 from ...core.files.files import error_reason
 from ...core.files.spec_source import NO_SPEC, SpecSource
+from ...core.files.user_files import UserFiles
 from ...core.reserved_names import sample_weight_name
 from ...sections.columns import SAMPLE_WEIGHT, AssignedColumns, assigned_columns, column_errors, weight_columns
 from ...sections.data_section import DATA_PARTS, DataSection
+from ...sections.file_names import file_name_errors
 from ...sections.label_sets import label_separator_errors
 from ...sections.mask_targets import mask_errors
 from ...sections.split_errors import sequence_errors, split_errors, window_errors
-from ..media.media_files import MediaReader
 from ..rows.forecasts import ForecastChoice
 from ..rows.incomplete_rows import IncompleteRows
 from ..rows.row_columns import (
@@ -36,18 +37,19 @@ from ..samples.label_sets import LabelSets
 from ..samples.memory_limit import streams
 from ..samples.sequences import Sequences
 from ..samples.stored_arrays import DEFAULT_BUFFER_SAMPLES
-from ..tables.arrow_table import ArrowTable
-from ..tables.csv_table import CsvTable
 from ..tables.data_files import read_table
 from ..tables.data_table import DataTable
-from ..tables.folder_table import LABEL, FolderTable, read_folder
+from ..tables.folder_table import FolderTable, read_folder
 from ..tables.table_file import TableOptions
-from .data_columns import column_request, match_columns, target_columns
+from .data_columns import target_columns
 from .data_locations import DataItem, file_size, items_of_spec, items_of_user
+from .folder_columns import folder_columns, with_folder_labels
 from .kept_columns import concatenate_kept, kept_columns, names_to_keep
 from .label_columns import label_columns
 from .rows_of_files import RowsOfFiles
-from .table_samples import MissingPolicy, samples_of_table, without_missing_weights
+from .table_samples import MissingPolicy, samples_of_files, without_missing_weights
+from .united_files import FilesByKey, open_member, require_known_names, unite_files
+from .united_table import FileTable, UnitedTable
 
 MAX_ERRORS = 20
 """Errors after which no further file is read."""
@@ -100,7 +102,7 @@ def rows_by_part(
 
 
 def from_file(
-    path: str | os.PathLike[str],
+    files: UserFiles | os.PathLike[str],
     data: DataSection | None,
     data_spec: DataSpec,
     source: SpecSource = NO_SPEC,
@@ -108,13 +110,24 @@ def from_file(
     targets: bool = True,
     needs_weights: bool = False,
 ) -> Dataset:
-    """The samples of any file, folder or pattern, with the column names of the spec.
+    """The samples of any file, folder or pattern, or of files by name, with the column names of the spec.
 
     Unless `needs_weights`, files may lack the columns of sample weights. Raises CompileError with every error in the
     files, UsageError if one cannot be read.
     """
-    reader = _Reader(data, data_spec, source, with_targets=targets, needs_weights=needs_weights)
-    return reader.read(items_of_user(path, source))[0]
+    return from_items(items_of_user(files, source), data, data_spec, source, targets, needs_weights)
+
+
+def from_items(
+    items: Sequence[DataItem],
+    data: DataSection | None,
+    data_spec: DataSpec,
+    source: SpecSource,
+    targets: bool,
+    needs_weights: bool,
+) -> Dataset:
+    """The samples of files, like `from_file`."""
+    return _Reader(data, data_spec, source, with_targets=targets, needs_weights=needs_weights).read(items)[0]
 
 
 def inputs_from(
@@ -177,7 +190,8 @@ class _Reader:
         """The rows of all files, and what makes samples of them."""
         columns = self._column_assignment()
         maker = SampleMaker.of(self.data, self.data_spec, columns, self.source)
-        memory = "stream" if len(items) > 1 and self._stream_together(items) else None
+        has_several = len(items) > 1 or any(item.members for item in items)
+        memory = "stream" if has_several and self._stream_together(items) else None
         return replace(self, data_spec=maker.row_spec, memory=memory)._read_rows(items, columns), maker
 
     def _stream_together(self, items: Sequence[DataItem]) -> bool:
@@ -234,7 +248,8 @@ class _Reader:
             masks = mask_errors(self.data, self.data_spec.mask_class_counts) if self.with_targets else ()
             separators = self.data_spec.label_separators
             labels = label_separator_errors(self.data, targets, separators) if self.with_targets else ()
-            for error in (*split_errors(self.data), *windows, *sequences, *masks, *labels):
+            files = file_name_errors(self.data, self.data_spec.inputs, targets) if self.with_targets else ()
+            for error in (*split_errors(self.data), *windows, *sequences, *masks, *labels, *files):
                 errors.add_in_spec(error.code, error.message, error.path, error.help)
         if self.with_targets:
             weights = getattr(self.data, SAMPLE_WEIGHT, None)
@@ -258,9 +273,16 @@ class _Reader:
     def _open(
         self, item: DataItem, errors: ErrorCollector, stack: ExitStack, columns: Mapping[str, AssignedColumns]
     ) -> DataTable | None:
-        """The table of a file or a folder, whose file stays open until the stack closes it."""
-        npy_column = columns[next(iter(self.data_spec.inputs))].names[0]
-        options = TableOptions.of(self.data, npy_column, self.format)
+        """The table of a file, a folder or several files, which stay open until the stack closes them."""
+        if item.members:
+            if self.with_targets:  # further files of a prediction have columns to keep
+                require_known_names(item, self.data, self.data_spec)
+            options = TableOptions.of(self.data, "", self.format)
+            options = options._replace(memory=self.memory or options.memory)
+            files = {name: open_member(name, own, options, errors, stack) for name, own in item.members.items()}
+            opened = {name: file for name, file in files.items() if file is not None}
+            return None if errors else unite_files(opened, columns, self.data_spec, errors)
+        options = TableOptions.of(self.data, columns[next(iter(self.data_spec.inputs))].names[0], self.format)
         if item.chunk is not None:
             names = [name for assigned in columns.values() for name in assigned.names]
             return item.chunk.read(options._replace(names=(*names, *(self.keep or ()))), errors)
@@ -273,44 +295,37 @@ class _Reader:
     def _rows(
         self, table: DataTable, item: DataItem, columns: dict[str, AssignedColumns], errors: ErrorCollector
     ) -> Rows | None:
-        data_spec = self.data_spec
+        data_spec, data = self.data_spec, self.data
         if isinstance(table, FolderTable):
-            columns = _folder_columns(table, columns, data_spec)
-            data_spec = _with_folder_labels(table, columns, data_spec, errors)
+            columns = folder_columns(table, columns, data_spec)
+            data_spec = with_folder_labels(table, columns, data_spec, errors)
         if not self.needs_weights:
             columns = without_missing_weights(columns, table, data_spec)
-        matched = match_columns(table, columns, data_spec, target_columns(self.data, data_spec), errors)
-        columns = columns | {key: columns[key]._replace(names=names) for key, names in matched.items()}
-        data = self.data
-        media = MediaReader.of(item.folder, data)
-        names = row_columns(self.data, with_split=self.with_split)
-        if isinstance(table, ArrowTable):
-            if not table.load([name for assigned in columns.values() for name in assigned.names], errors):
-                return None
-        elif isinstance(table, CsvTable):
-            groups = [
-                dict.fromkeys(assigned.names, column_request(key, data_spec, self._missing != "error"))
-                for key, assigned in columns.items()
-            ]
-            kept_names = table.names if self.keep is None else self.keep
-            texts = [*kept_names, *(column.name for column in names), *label_columns(columns, data_spec)]
-            if not table.load(groups, texts, errors):
-                return None
-        sequences = data.sequences if data else None
+        whole, targets = FileTable(table, errors, item.folder), target_columns(data, data_spec)
+        by_key = FilesByKey(table.files if isinstance(table, UnitedTable) else {}, whole, columns, data_spec)
+        matched = by_key.match_columns(targets)
+        row_values = row_columns(data, with_split=self.with_split)
+        kept_names = table.names if self.keep is None else self.keep
+        texts = [*kept_names, *(column.name for column in row_values), *label_columns(by_key.columns, data_spec)]
+        if not by_key.load(self._missing != "error", texts):
+            return None
         future = data.windows.future_inputs if data and data.windows else ()
-        read = samples_of_table(table, columns, data_spec, media, sequences, self._missing, future, errors)
+        read = samples_of_files(by_key.files, by_key.columns, data_spec, data, self._missing, future, errors)
         if read is None:
             return None
         samples, rows, row_count, incomplete = read
         skipping = data is not None and data.skips_damaged_files and not self.with_targets
-        kept = kept_columns(table, names_to_keep(self.keep, skipping, table, columns, data_spec), row_count, errors)
+        names = names_to_keep(self.keep, skipping, table, by_key.columns, data_spec)
+        kept = kept_columns(table, names, row_count, errors)
         if rows is not None:
             kept = {name: [column[row] for row in rows.tolist()] for name, column in kept.items()}
-        values = read_row_columns(table, names, row_count, errors)
+        values = read_row_columns(table, row_values, row_count, errors)
         samples = replace(
             samples, columns=matched, shuffle_buffer=data.shuffle_buffer if data else DEFAULT_BUFFER_SAMPLES
         )
-        places = {column.name: table.values(column.name) for column in names} if self.forecast and not errors else {}
+        places = (
+            {column.name: table.values(column.name) for column in row_values} if self.forecast and not errors else {}
+        )
         values = values if rows is None else values_of_rows(values, rows)
         return Rows(samples, kept, values, incomplete, complete=rows, file_sizes=[row_count], places=places)
 
@@ -341,39 +356,3 @@ class _Reader:
                 shape, other = list(array.shape[1:]), list(expected.shape[1:])
                 message = f"samples of {self.data_spec.describe(name)} have shape {shape}, in {first_file!r} {other}"
                 errors.add("data-shape", message, help="all files need samples of one shape")
-
-
-# -- folders -----------------------------------------------------------------------------------------------------------
-
-
-def _folder_columns(
-    table: FolderTable, columns: dict[str, AssignedColumns], data_spec: DataSpec
-) -> dict[str, AssignedColumns]:
-    """The assignment. By default, the only input and the only target take the files and their classes."""
-    assigned = dict(columns)
-    for names, column in ((data_spec.inputs, table.kind.column), (data_spec.targets, LABEL)):
-        for key in names:
-            if len(names) == 1 and key in assigned and assigned[key].path is None:
-                assigned[key] = AssignedColumns((column,), None)
-    return assigned
-
-
-def _with_folder_labels(
-    table: FolderTable, columns: Mapping[str, AssignedColumns], data_spec: DataSpec, errors: ErrorCollector
-) -> DataSpec:
-    """The data spec with the names of the folders as labels of targets that the spec gives no labels."""
-    labels = dict(data_spec.labels)
-    for key in data_spec.targets:
-        if key not in columns or columns[key].names != (LABEL,) or key in labels or not table.class_names:
-            continue
-        index_range = data_spec.index_ranges.get(key)
-        count = 2 if index_range is None else index_range.size
-        labels[key] = tuple(table.class_names)
-        if len(labels[key]) != count:
-            number = "1 class" if len(labels[key]) == 1 else f"{len(labels[key])} classes"
-            message = f"the folder has {number}, the network {count}"
-            names = quoted_or_list(labels[key]) if len(labels[key]) <= MAX_ERRORS else "many"
-            errors.add(
-                "data-shape", message, help=f"the folders are {names}; or list the classes in `labels` of the spec"
-            )
-    return replace(data_spec, labels=labels)

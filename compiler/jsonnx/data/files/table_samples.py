@@ -10,6 +10,7 @@ import numpy as np
 
 from ...core.diagnostics import CompileError
 from ...sections.columns import AssignedColumns
+from ...sections.data_section import DataSection
 from ...sections.split_section import SequencesSection
 from ..media.media_files import MediaReader
 from ..rows.incomplete_rows import IncompleteRows
@@ -25,6 +26,7 @@ from ..tables.data_table import DataTable
 from .data_columns import check_columns_exist, read_columns, takes_lists, validate_columns
 from .label_columns import read_label_sets, takes_label_sets
 from .missing_values import MissingValues
+from .united_table import FileTable, ShardedTable, add_count_error
 
 ALL_MISSING_HELP = "leave columns without values out of `x`, or fill them with an Imputation layer"
 
@@ -44,47 +46,38 @@ class TableSamples(NamedTuple):
     """The rows with missing values, if they are kept with a mark."""
 
 
-def samples_of_table(
-    table: DataTable,
+def samples_of_files(
+    files: Mapping[str, FileTable],
     columns: Mapping[str, AssignedColumns],
     data_spec: DataSpec,
-    media: MediaReader,
-    sequences: SequencesSection | None,
+    data: DataSection | None,
     policy: MissingPolicy,
     future_inputs: Collection[str],
     errors: ErrorCollector,
 ) -> TableSamples | None:
-    """The samples in the columns of a table; None, and errors, if they are invalid. `future_inputs` have the rows of
-    the horizon of a window."""
-    if errors or not check_columns_exist(table, columns, data_spec, errors):
+    """The samples in the columns of the file of each input, target and weight, which may be the same file; None, and
+    errors, if they are invalid. `future_inputs` have the rows of the horizon of a window."""
+    for key, file in files.items():
+        check_columns_exist(file.table, {key: columns[key]}, data_spec, file.errors)
+    if errors:
         return None
-    stored: dict[str, Samples] = {}
-    arrays: dict[str, Any] = {}
-    for key, assigned in columns.items():
-        if sequences is not None and takes_lists(key, assigned.names, data_spec, table):
-            ragged = read_sequences(table, key, assigned.names[0], data_spec, sequences, errors)
-            if ragged is not None:
-                arrays[key] = ragged
-            continue
-        if takes_label_sets(key, assigned.names, data_spec, table):
-            label_sets = read_label_sets(table, key, assigned.names[0], data_spec, errors)
-            if label_sets is not None:
-                arrays[key] = label_sets
-            continue
-        array = read_columns(table, key, assigned.names, data_spec, errors, policy != "error")
-        if array is not None:
-            stored[key] = array
+    stored, arrays = _read_values(files, columns, data_spec, data, policy)
+    if not _counts_agree(files, {**arrays, **stored}, errors):
+        return None
     missing = _missing_values(stored, columns, data_spec, errors) if policy != "error" and stored else None
     rows = missing.complete_rows() if missing is not None and policy == "drop" else None
     if missing is not None and (missing.is_everywhere or (rows is not None and not len(rows))):
         errors.add("empty-data", "every row has a missing value", help=ALL_MISSING_HELP)
         return None
     arrays = {key: array if rows is None else array[rows] for key, array in arrays.items()}
+    damaged: dict[int, str] = {}
     for key, array in stored.items():
         mark = missing.masks.get(key) if missing is not None and policy == "mark" else None
         own_rows = rows if mark is None else np.flatnonzero(~mark)
         kept = array if own_rows is None else subset_of(array, own_rows)
-        validated = validate_columns(kept, table, key, columns[key].names, data_spec, errors, media, own_rows)
+        file, names = files[key], columns[key].names
+        media = replace(MediaReader.of(file.folder, data), damaged=damaged)
+        validated = validate_columns(kept, file.table, key, names, data_spec, file.errors, media, own_rows)
         if validated is not None:
             arrays[key] = validated if mark is None else _with_marked_rows(validated, mark)
     weights = {output: arrays.pop(key) for key, output in data_spec.weighted_outputs.items() if key in arrays}
@@ -98,9 +91,32 @@ def samples_of_table(
     if missing is not None and missing.masks:
         incomplete = missing.by_role(data_spec, future_inputs) if policy == "mark" else None
         samples = samples if policy == "mark" else replace(samples, missing=missing.counts)
-    if media.damaged:
-        samples, rows = _without_damaged(samples, media.damaged, rows)
+    if damaged:
+        samples, rows = _without_damaged(samples, damaged, rows)
     return TableSamples(samples, rows, row_count, incomplete)
+
+
+def _read_values(
+    files: Mapping[str, FileTable],
+    columns: Mapping[str, AssignedColumns],
+    data_spec: DataSpec,
+    data: DataSection | None,
+    policy: MissingPolicy,
+) -> tuple[dict[str, Samples], dict[str, Any]]:
+    """The columns as they are in the files, which are validated later, and the sequences and sets of labels."""
+    stored: dict[str, Samples] = {}
+    arrays: dict[str, Any] = {}
+    sequences = data.sequences if data is not None else None
+    for key, assigned in columns.items():
+        file, name = files[key], assigned.names[0]
+        if sequences is not None and takes_lists(key, assigned.names, data_spec, file.table):
+            arrays[key] = _read_sequences(file, key, name, data_spec, sequences)
+        elif takes_label_sets(key, assigned.names, data_spec, file.table):
+            arrays[key] = read_label_sets(file.table, key, name, data_spec, file.errors)
+        else:
+            array = read_columns(file.table, key, assigned.names, data_spec, file.errors, policy != "error")
+            stored |= {} if array is None else {key: array}
+    return stored, {key: array for key, array in arrays.items() if array is not None}
 
 
 def _without_damaged(
@@ -111,6 +127,28 @@ def _without_damaged(
     names = tuple(damaged[index] for index in sorted(damaged))[:MAX_DAMAGED_FILES]
     files = DamagedFiles(len(damaged), len(samples), names)
     return replace(samples.subset(kept), missing=samples.missing, damaged=files), kept if rows is None else rows[kept]
+
+
+def _read_sequences(
+    file: FileTable, key: str, name: str, data_spec: DataSpec, section: SequencesSection
+) -> Sequences | None:
+    """The sequences of an input or a target in one or several files; None, and errors, if they are invalid."""
+    if not isinstance(file.table, ShardedTable):
+        return read_sequences(file.table, key, name, data_spec, section, file.errors)
+    parts = [read_sequences(part.table, key, name, data_spec, section, part.errors) for part in file.table.parts]
+    read = [part for part in parts if part is not None]
+    return Sequences.concatenate(read) if len(read) == len(parts) else None
+
+
+def _counts_agree(
+    files: Mapping[str, FileTable], arrays: Mapping[str, Samples | Sequences], errors: ErrorCollector
+) -> bool:
+    """Whether files of different inputs and targets have equal numbers of rows; adds an error if not."""
+    counts = {files[key].file: len(array) for key, array in arrays.items() if array.shape}
+    if len({*counts.values()}) < 2:
+        return True
+    add_count_error(counts, errors)
+    return False
 
 
 def _with_marked_rows(samples: Samples | Sequences, mark: np.ndarray) -> Samples | Sequences:

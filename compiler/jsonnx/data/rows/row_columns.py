@@ -10,6 +10,7 @@ import numpy as np
 
 from ...core.diagnostics import CompileError, JsonPath, quoted_or_list, suggestion
 from ...sections.data_section import DataSection
+from ...sections.split_section import ROW_COLUMN_KEYS
 from ..samples.data_errors import ErrorCollector
 from ..tables.data_table import DataTable
 
@@ -33,9 +34,10 @@ RowValues = dict[JsonPath, Any]
 
 def row_columns(data: DataSection | None, *, with_split: bool) -> list[RowColumn]:
     """The columns that `windows` and `split` name."""
-    keys = {"windows": ("by", "time")} | ({"split": ("key", "group", "time", "stratify")} if with_split else {})
     columns = []
-    for section, names in keys.items():
+    for section, names in ROW_COLUMN_KEYS.items():
+        if section == "split" and not with_split:
+            continue
         value = getattr(data, section, None)
         for name in names:
             column = getattr(value, name, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -12,6 +12,12 @@ ITERABLES_HELP = (
     "`Trainer.fit`, `evaluate` and `predict` also take an iterable of batches, alone: `fit(batches)`"
 )
 _ARRAY_PROTOCOLS = ("__array__", "__array_interface__", "__array_struct__", "__buffer__")
+
+
+class Table(Protocol):
+    """A frame of pandas or polars, a table of Arrow, or another object with Arrow's protocol for tables."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
 
 class RaggedArray(ValueError):
@@ -53,6 +59,8 @@ def _without_number_objects(array: np.ndarray) -> np.ndarray:
 def not_an_array(value: Any) -> str | None:
     """The end of a sentence that says why a value is not taken as an array; None if it may be one."""
     kind = type(value).__name__
+    if is_query(value):
+        return f"is a query that has not run ({kind}): pass x.collect()"
     if hasattr(value, "toarray") and hasattr(value, "nnz"):
         return f"is a sparse matrix ({kind}), which is not taken: pass x.toarray()"
     if getattr(value, "requires_grad", False) is True:
@@ -64,8 +72,37 @@ def not_an_array(value: Any) -> str | None:
     return None
 
 
+def is_table(value: Any) -> bool:
+    """Whether a value is a table with named columns: a frame of pandas or polars, a table of Arrow, or rows as dicts.
+
+    Frames are told by Arrow's protocols, which series have, too, but no columns.
+    """
+    if isinstance(value, (list, tuple)):
+        return bool(value) and isinstance(value[0], Mapping) and not any(map(_is_array_of_values, value[0].values()))
+    is_arrow = hasattr(value, "__arrow_c_stream__") or hasattr(value, "__arrow_c_array__")
+    is_frame = is_arrow and any(hasattr(value, name) for name in ("columns", "column_names", "read_all"))
+    return is_frame or is_pandas_frame(value)
+
+
+def is_pandas_frame(value: Any) -> bool:
+    return any(
+        kind.__name__ == "DataFrame" and kind.__module__.partition(".")[0] == "pandas" for kind in type(value).__mro__
+    )
+
+
+def is_query(value: Any) -> bool:
+    return type(value).__name__ == "LazyFrame" and hasattr(value, "collect")
+
+
+def _is_array_of_values(value: Any) -> bool:
+    """Whether a value of a dict makes it a batch of arrays, not a row."""
+    return _is_array_like(value) and np.ndim(value) > 0
+
+
 def is_batch_iterable(value: Any) -> bool:
     """Whether a value yields batches or samples: a generator, a data loader, or a list of tuples or dicts of arrays."""
+    if is_table(value) or is_query(value):
+        return False
     if isinstance(value, (list, tuple)):
         first = value[0] if value else None
         parts = first.values() if isinstance(first, Mapping) else first if isinstance(first, tuple) else ()

@@ -50,6 +50,8 @@ class DataLocation(NamedTuple):
     text: str
     line: int | None = None
     column: int | None = None
+    file: str | None = None
+    """The file, if it is one of several."""
 
 
 NO_LOCATION = DataLocation("")
@@ -62,6 +64,12 @@ class ErrorCollector:
         self.file, self.source = file, source
         self.diagnostics: list[Diagnostic] = []
 
+    def of_file(self, file: str) -> ErrorCollector:
+        """A collector for one of several files, whose errors are among these."""
+        collector = ErrorCollector(file, self.source)
+        collector.diagnostics = self.diagnostics
+        return collector
+
     def add(
         self,
         code: str,
@@ -73,8 +81,10 @@ class ErrorCollector:
     ) -> None:
         """Adds an error of the data."""
         text = f"{location.text}: {message}" if location.text else message
-        diagnostic = Diagnostic(code, text, "$", self.file, location.line, location.column, help, notes=tuple(notes))
-        self.diagnostics.append(diagnostic)
+        file = location.file or self.file
+        self.diagnostics.append(
+            Diagnostic(code, text, "$", file, location.line, location.column, help, notes=tuple(notes))
+        )
 
     def add_in_spec(self, code: str, message: str, path: JsonPath, help: str | None = None) -> None:
         """Adds an error of the spec that the data belong to."""

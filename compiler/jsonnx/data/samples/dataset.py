@@ -14,7 +14,7 @@ from ...core.numpy_types import numpy_dtype
 from ...core.reserved_names import sample_weight_name, target_name
 from ...core.types import TensorType
 from ...sections.data_section import DataSection
-from .array_arguments import RaggedArray, is_batch_iterable, is_pair_of_arrays, not_an_array, to_array
+from .array_arguments import RaggedArray, Table, is_batch_iterable, is_pair_of_arrays, is_query, not_an_array, to_array
 from .array_digest import array_digest
 from .data_errors import ErrorCollector, FeedError
 from .data_spec import MAX_SUGGESTED_LABELS, DataSpec
@@ -26,7 +26,7 @@ from .sequences import Sequences, concatenate_arrays
 from .stored_arrays import DEFAULT_BUFFER_SAMPLES, Samples, StoredArray, buffer_limit, concatenate_samples, subset_of
 from .validate_arrays import check_consistent_sizes, is_text, mapped, sample_location, validate_array
 
-DataArgument = np.ndarray | Mapping[str, Any] | list[Any] | None
+DataArgument = np.ndarray | Mapping[str, Any] | list[Any] | Table | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -279,7 +279,7 @@ def from_arrays(
     of all outputs.
     """
     errors = ErrorCollector()
-    if is_batch_iterable(x):
+    if is_batch_iterable(x) or is_query(x):
         errors.add("bad-feed", f"the data {not_an_array(x)}")
         raise FeedError(errors.diagnostics)
     if targets and data_spec.targets and y is None and is_pair_of_arrays(x):

@@ -8,6 +8,10 @@ from typing import Any
 from ...core.components import Json
 from ...core.diagnostics import JsonPath
 from ...sections.class_weights import has_weights_by_output
+from ...sections.data_section import DATA_PARTS
+
+FILE_PATHS: tuple[JsonPath, ...] = tuple(("training", "data", part) for part in DATA_PARTS)
+"""The paths of objects that have files by the names of inputs, outputs and columns."""
 
 OUTPUT_KEYED_PATHS: tuple[JsonPath, ...] = (
     ("labels",),
@@ -15,6 +19,7 @@ OUTPUT_KEYED_PATHS: tuple[JsonPath, ...] = (
     ("training", "target", "transform"),
     ("training", "data", "y"),
     ("training", "data", "sample_weight"),
+    *FILE_PATHS,
 )
 """The paths of objects that may have outputs as keys."""
 

@@ -14,7 +14,7 @@ from ...core.components import Json
 from ...core.diagnostics import JsonPath
 from ..default_names import default_name, free_name
 from ..expansion.expressions import has_expressions
-from ..expansion.output_keys import OUTPUT_LIST_PATH, objects_by_output, value_below
+from ..expansion.output_keys import FILE_PATHS, OUTPUT_LIST_PATH, objects_by_output, value_below
 
 NETWORK: JsonPath = ()
 """The scope of the network; the scope of a block is its path."""
@@ -137,8 +137,11 @@ def name_references(document: Json) -> list[NameReference]:
                 references += _entry_references(entry, (*scope, "layers", index), scope)
         references += _strings_or_keys(section.get("outputs"), (*scope, "outputs"), scope, "source")
     if isinstance(document, dict):
+        inputs = document.get("inputs")
         for path, value in objects_by_output(document):
-            references += _keys(value, path, "output")
+            own = inputs if path in FILE_PATHS and isinstance(inputs, dict) else {}
+            references += _keys({key: None for key in value if key in own}, path, "input")
+            references += _keys({key: None for key in value if key not in own}, path, "output")
         references += _training_references(document.get("training"))
         references += _metrics(document.get("sweep"), ("sweep", "metric"))
         references += _silence_references(document.get("lint"))

@@ -9,6 +9,7 @@ from lsprotocol import types
 from pygls.uris import from_fs_path
 
 from ...core.diagnostics import JsonPath
+from ...frontend.expansion.output_keys import FILE_PATHS
 from ...frontend.json.syntax_tree import Node
 from ...frontend.names.name_references import NameDefinition
 from ..checks.name_lookup import definitions_of, refers_to
@@ -70,7 +71,8 @@ def _file_locations(document: Document, cursor: Cursor) -> list[types.Location]:
     """The start of a file in the spec's folder that the string at the cursor names, if it exists."""
     keys = [step for step in cursor.path if isinstance(step, str)]
     name = cursor.node.scalar if cursor.node is not None and cursor.role == "value" else None
-    if not isinstance(name, str) or not keys or keys[-1] not in FILE_KEYS or not document.is_file:
+    names_file = bool(keys) and (keys[-1] in FILE_KEYS or tuple(keys[:-1]) in FILE_PATHS)
+    if not isinstance(name, str) or not names_file or not document.is_file:
         return []
     try:
         path = Path(document.path).parent / name

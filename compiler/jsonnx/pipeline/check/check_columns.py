@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ...core.diagnostics import Diagnostic
 from ...sections.columns import SAMPLE_WEIGHT, column_errors
+from ...sections.file_names import file_name_errors
 from ...sections.label_sets import label_separator_errors, label_set_outputs
 from ...sections.mask_targets import mask_class_counts, mask_errors
 from ...sections.split_errors import sequence_errors, split_errors, window_errors
@@ -29,6 +30,8 @@ def check_columns(checked: CheckedSpec) -> list[Diagnostic]:
         for error in column_errors(getattr(data, key), key, names) if names else ():
             is_key = error.code == "unknown-name"
             report.add(error.code, error.path, error.message, help=error.help, fix=error.fix, at_key=is_key)
+    for error in file_name_errors(data, typed.inputs, targets) if targets else ():
+        report.add(error.code, error.path, error.message, help=error.help, fix=error.fix, at_key=True)
     if objective is None:
         return list(report)
     if data.thousands == data.decimal:

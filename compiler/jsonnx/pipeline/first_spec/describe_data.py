@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ...core.diagnostics import CompileError, UsageError
 from ...core.files.spec_folders import SpecFolders
 from ...core.files.spec_source import SpecSource
+from ...core.files.user_files import UserFiles
 from ...core.reserved_names import target_name
 from ...data.describe.column_statistics import column_statistics, list_statistics
 from ...data.describe.data_description import BatchArray, DataDescription, DescribedColumn, DescribedPart
 from ...data.describe.data_leaks import find_duplicates, find_leaks
 from ...data.describe.media_statistics import media_statistics
-from ...data.describe.raw_columns import RawColumns, read_raw_columns
+from ...data.describe.raw_columns import RawColumns, beside, read_raw_columns
 from ...data.files.column_uses import ColumnUses, column_uses
 from ...data.files.data_locations import DataItem, items_of_spec, items_of_user
 from ...data.media.media_names import name_media_files
@@ -25,6 +26,7 @@ from ...data.samples.stored_arrays import Samples
 from ...data.tables.folder_table import LABEL
 from ...data.tables.table_file import TableOptions
 from ...sections.data_section import DATA_PARTS, DataSection
+from ...sections.file_names import file_owner
 from ..check.check import CheckedSpec, Spec, check_spec
 from ..check.data_spec import data_spec_of, input_spec
 from ..train.check_data import DataCheck, check_data
@@ -36,7 +38,7 @@ MAX_SHOWN_VALUES = 8
 
 def describe_data(
     spec: Spec,
-    file: str | None = None,
+    file: UserFiles | None = None,
     changes: Sequence[str] = (),
     scale: str | None = None,
     data_roots: Iterable[str] = (),
@@ -81,7 +83,11 @@ class _RawPart:
 
 
 def _read_parts(
-    section: DataSection | None, file: str | None, data_spec: DataSpec, source: SpecSource, result: DataDescription
+    section: DataSection | None,
+    file: UserFiles | None,
+    data_spec: DataSpec,
+    source: SpecSource,
+    result: DataDescription,
 ) -> dict[str, _RawPart]:
     """The columns of each part that can be read, whose descriptions are added to the result."""
     parts: dict[str, _RawPart] = {}
@@ -103,7 +109,7 @@ def _read_parts(
     return parts
 
 
-def _items(section: DataSection | None, part: str, file: str | None, source: SpecSource) -> list[DataItem]:
+def _items(section: DataSection | None, part: str, file: UserFiles | None, source: SpecSource) -> list[DataItem]:
     if file is not None:
         return items_of_user(file, source)
     return items_of_spec(section, part, source) if section is not None and getattr(section, part) is not None else []
@@ -112,6 +118,8 @@ def _items(section: DataSection | None, part: str, file: str | None, source: Spe
 def _read_part(
     items: Sequence[DataItem], section: DataSection | None, data_spec: DataSpec, source: SpecSource
 ) -> _RawPart:
+    if items[0].members:
+        return _read_files_by_name(items[0].members, section, data_spec, source)
     takes_text = any(type.dtype == "string" for type in data_spec.inputs.values())
     options = TableOptions.of(section, next(iter(data_spec.inputs)))
     raw = read_raw_columns(
@@ -123,6 +131,26 @@ def _read_part(
     )
     folder_columns = (raw.media.column, LABEL) if raw.media is not None else None
     return _RawPart(raw, column_uses(section, data_spec, raw.names, folder_columns))
+
+
+def _read_files_by_name(
+    members: Mapping[str, Sequence[DataItem]], section: DataSection | None, data_spec: DataSpec, source: SpecSource
+) -> _RawPart:
+    """The columns of files that have those of one input, target or column each."""
+    assigned = column_uses(section, data_spec, ())
+    by_key = {**assigned.inputs, **assigned.targets}
+    uses = {**assigned.inputs}
+    columns: dict[str, RawColumns] = {}
+    for name, items in members.items():
+        raw = read_raw_columns(items, TableOptions.of(section, name), source=source)
+        owner = file_owner(name, data_spec.inputs, data_spec.targets)
+        own_names = by_key.get(owner, ()) if owner is not None else (name,)
+        if len(raw.columns) == 1:
+            raw = raw.renamed(own_names[0] if len(own_names) == 1 else owner or name)
+        elif owner in uses and not {*own_names} & raw.columns.keys():
+            uses[owner] = [column for column in raw.columns if column not in by_key]
+        columns[name] = raw
+    return _RawPart(beside(columns), replace(assigned, inputs=uses))
 
 
 def _described(part: _RawPart, items: Sequence[DataItem], data_spec: DataSpec) -> DescribedPart:

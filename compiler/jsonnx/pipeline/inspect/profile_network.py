@@ -18,6 +18,7 @@ from ...core.files.files import write_atomically
 from ...core.files.loadable_model import LoadableModel
 from ...core.files.run_layout import RunPaths
 from ...core.files.spec_source import SpecSource
+from ...core.files.user_files import UserFiles
 from ...core.providers.known_providers import PLAIN_TARGET, target_names
 from ...core.system.cpu_count import checked_thread_count
 from ...data.files.data_locations import items_of_user
@@ -60,7 +61,7 @@ class ProfileOptions:
     steps: int = 20
     batch_size: int | None = None
     """Samples in a step; None: the spec's batch size, and 1 for runs of a model."""
-    data: str | None = None
+    data: UserFiles | None = None
     """A file of samples; None: the spec's training data, and drawn inputs for runs of a model."""
     weights: str | None = None
     """A file or a RUN folder of weights, instead of the spec's or the initial ones."""

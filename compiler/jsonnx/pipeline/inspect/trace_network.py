@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...core.diagnostics import UsageError, path_text
+from ...core.files.user_files import UserFiles
 from ...data.samples.dataset import Dataset
 from ...ir import Builder, Graph
 from ...lowering.check_augmentation import augmentation_calls, augmented_input_name
@@ -32,7 +33,7 @@ TIMED_RUNS = 2
 
 def trace_network(
     checked: CheckedSpec,
-    data: str | None = None,
+    data: UserFiles | None = None,
     weights: Weights = None,
     seed: int | None = None,
     data_roots: Iterable[str] = (),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...core.diagnostics import Diagnostic, UsageError
+from ...core.files.user_files import UserFiles
 from ...data.drift.drift_counts import DriftCounts, FeatureDrift
 from ...data.drift.stability import LARGE_PSI, MIN_ROWS, MODERATE_PSI
 from ...data.drift.statistics import DataStatistics
@@ -39,7 +40,7 @@ class DataDrift:
 
 
 def data_drift(
-    model: TrainedModel, data: str, input_format: str | None = None, on_samples: OnSamples = lambda count: None
+    model: TrainedModel, data: UserFiles, input_format: str | None = None, on_samples: OnSamples = lambda count: None
 ) -> DataDrift:
     """The drift of a file, a folder or a pattern; `-` is standard input. Raises UsageError, CompileError, FeedError.
 

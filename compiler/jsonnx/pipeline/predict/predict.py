@@ -13,7 +13,7 @@ from ...backend import package_version
 from ...core.diagnostics import UsageError, or_list
 from ...core.files.files import file_exists, open_file, refuse_overwrite, write_atomically
 from ...core.files.run_layout import RunPaths
-from ...core.files.spec_folders import expand_user_path
+from ...core.files.user_files import UserFiles, expand_user_files
 from ...data.files.data_locations import DataItem
 from ..run.run_warnings import Warn, no_warning
 from ..run.trained_model import TrainedModel, tell_left_out
@@ -69,7 +69,9 @@ class Output:
         return Output(path, PART_FORMATS[suffix[1:]], False)
 
 
-def predict(model: TrainedModel, data: str, output: str | None, options: PredictOptions, reports: Reports) -> None:
+def predict(
+    model: TrainedModel, data: UserFiles, output: str | None, options: PredictOptions, reports: Reports
+) -> None:
     """Writes the predictions for a data file (`-`: standard input) in the format of the suffix of `output`, which
     appears when it is complete. If `output` is None, prints csv.
 
@@ -94,10 +96,10 @@ def predict(model: TrainedModel, data: str, output: str | None, options: Predict
         _write_parts(folder, target, predictor, reports)
 
 
-def refuse_data_as_output(model: TrainedModel, data: str, output: str | None) -> None:
+def refuse_data_as_output(model: TrainedModel, data: UserFiles, output: str | None) -> None:
     """Raises UsageError `is-an-input` if the output is one of the files that are read."""
     run_files = model.folder.iterdir() if model.folder else []
-    data_files = [] if data == "-" else map(Path, expand_user_path(data))
+    data_files = [] if data == "-" else map(Path, expand_user_files(data))
     refuse_overwrite([*data_files, *run_files], [Path(output)] if output else [])
 
 
@@ -178,6 +180,8 @@ def job_of(model: TrainedModel, predictor: Predictor, options: PredictOptions, r
 
 def _described_file(item: DataItem) -> dict[str, Any]:
     """A data file, by what tells whether it has changed."""
+    if item.members:
+        return {name: [*map(_described_file, files)] for name, files in item.members.items()}
     name = os.path.abspath(item.name)
     if item.open_file is None:  # a folder of images, recordings or texts
         names = item.files or sorted(

@@ -11,6 +11,7 @@ from typing import Literal
 from ...backend import thresholds_from
 from ...core.diagnostics import UsageError
 from ...core.files.spec_source import SpecSource
+from ...core.files.user_files import UserFiles
 from ...core.limits import MAX_DATA_FILE_BYTES
 from ...core.types import Size, TensorType
 from ...data.files.data_locations import DataItem, item_of_bytes, items_of_user
@@ -64,7 +65,7 @@ class Predictor:
     part_rows: int
 
     @staticmethod
-    def of(model: TrainedModel, data: str, options: PredictOptions) -> Predictor:
+    def of(model: TrainedModel, data: UserFiles, options: PredictOptions) -> Predictor:
         """The predictor for a file, a folder or a pattern; `-` is standard input. Raises UsageError, CompileError."""
         if data == "-":
             items = [item_of_bytes(_read_standard_input(options.input_format), STDIN_NAME)]

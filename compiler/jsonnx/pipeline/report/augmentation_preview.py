@@ -15,6 +15,7 @@ from ...core.diagnostics import UsageError, or_list
 from ...core.files.files import refuse_overwrite, write_atomically
 from ...core.files.spec_folders import SpecFolders
 from ...core.files.spec_source import SpecSource
+from ...core.files.user_files import UserFiles
 from ...core.invisible_characters import escape_html
 from ...data.samples.dataset import Dataset
 from ...data.samples.sample_order import generator
@@ -57,7 +58,7 @@ class _Row(NamedTuple):
     pixels: np.ndarray
 
 
-def write_preview(checked: CheckedSpec, file: Path, data: str | None, data_roots: Sequence[str]) -> int:
+def write_preview(checked: CheckedSpec, file: Path, data: UserFiles | None, data_roots: Sequence[str]) -> int:
     """Writes a page or a picture of the first training images, each beside augmented versions, and returns the number
     of images. Raises UsageError, and CompileError with every error in the data."""
     if file.suffix.lower() not in SUFFIXES:

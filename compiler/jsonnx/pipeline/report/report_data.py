@@ -8,6 +8,7 @@ from typing import Any
 
 from ...core.diagnostics import CompileError, UsageError
 from ...core.files.spec_source import SpecSource
+from ...core.files.user_files import UserFiles, files_text
 from ...core.reserved_names import target_name
 from ...data.files.dataset_files import from_file
 from ...data.samples.data_errors import FeedError
@@ -38,12 +39,12 @@ class ReportData:
         return None if self.evaluated_part is None else self.parts[self.evaluated_part]
 
 
-def read_report_data(run: Run, model: TrainedModel, plan: TrainingPlan, file: str | None) -> ReportData:
+def read_report_data(run: Run, model: TrainedModel, plan: TrainingPlan, files: UserFiles | None) -> ReportData:
     """The samples of a run, or of a file in their place. Raises CompileError, UsageError for a given file."""
-    if file is not None:
+    if files is not None:
         source = SpecSource(data_roots=model.data_roots)
-        samples = from_file(file, plan.training.data, plan.data_spec, source)
-        return ReportData({file: samples}, file)
+        samples = from_file(files, plan.training.data, plan.data_spec, source)
+        return ReportData({files_text(files): samples}, files_text(files))
     if run.info.get("arrays"):
         note = "The run was trained on arrays, so metrics of predictions are missing: --data FILE gives them."
         return ReportData({}, None, [note])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 from ...core.diagnostics import CompileError, UsageError
 from ...core.files.run_layout import RunPaths
 from ...core.files.spec_folders import LOCK_FILE
+from ...core.files.user_files import UserFiles, files_text, with_paths
 from ...core.metric_values import numbers_only
 from ...core.reserved_names import LOSS
 from ...data.samples.data_errors import FeedError
@@ -27,6 +29,7 @@ from ...render.networks.tables import summary_json
 from ...runtime.fit.trainer import PlanTrainer
 from ...runtime.session.weight_files import read_weight_file
 from ...runtime.training_plan import TrainingPlan
+from ..baselines.compare_baselines import compare
 from ..check.check import CheckedSpec
 from ..compile.graphs import costed_graph
 from ..run.lock_file import locked_values
@@ -53,11 +56,13 @@ RunValues = dict[str, Any]
 class ReportOptions:
     """The sources of a report. `data` is a file that replaces the data of the runs."""
 
-    data: str | None = None
+    data: UserFiles | None = None
     data_roots: tuple[str, ...] = ()
     provider: str = "cpu"
     verify: bool = True
     """Whether files must match the digests that they record."""
+    baseline: bool = False
+    """Whether the outputs are compared with baselines."""
 
 
 DEFAULT_OPTIONS = ReportOptions()
@@ -84,6 +89,7 @@ def run_values(folder: Path, options: ReportOptions) -> RunValues:
         values["outputs"] = _outputs(model, trainer, data.evaluated, values["notes"])
         names = column_names(data.evaluated, plan.training.data)
         values["importance"] = permutation_importance(model.checked, trainer, data.evaluated, names, values["notes"])
+        values["baselines"] = _baselines(model, data.evaluated, values["notes"]) if options.baseline else []
         values["notes"] += _unshown_outputs(model, values["outputs"])
     values["layers"] = _layers(run, model.checked, plan, data, values["notes"])
     return values
@@ -114,11 +120,11 @@ def followed_values(run: Run) -> RunValues:
     }
 
 
-def _part_title(part: str | None, file: str | None) -> str | None:
+def _part_title(part: str | None, files: UserFiles | None) -> str | None:
     """The name of the evaluated samples."""
     if part is None:
         return None
-    return Path(part).name if part == file else f"the {part} data"
+    return f"the {part} data" if files is None else files_text(with_paths(files, os.path.basename))
 
 
 def _facts(run: Run) -> list[list[Any]]:
@@ -204,6 +210,16 @@ def _files(run: Run) -> list[dict[str, str]]:
         {"name": name, "text": text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}\n…"}
         for name, text in texts.items()
     ]
+
+
+def _baselines(model: TrainedModel, samples: Dataset, notes: list[str]) -> list[dict[str, Any]]:
+    """The comparison of each output with baselines."""
+    try:
+        return [rounded(comparison) for comparison in compare(model, samples).values()]
+    except (CompileError, UsageError, FeedError) as error:
+        diagnostic = error.diagnostic if isinstance(error, UsageError) else error.diagnostics[0]
+        notes.append(f"There are no baselines: {diagnostic.message}.")
+        return []
 
 
 def _trainer(model: TrainedModel, plan: TrainingPlan, options: ReportOptions) -> PlanTrainer:

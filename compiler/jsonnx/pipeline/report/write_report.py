@@ -10,7 +10,8 @@ from pathlib import Path
 from ...core.diagnostics import CompileError, UsageError
 from ...core.files.files import refuse_overwrite, write_atomically
 from ...core.files.run_layout import RunPaths
-from ...core.files.spec_folders import existing_folders, expand_user_path
+from ...core.files.spec_folders import existing_folders
+from ...core.files.user_files import expand_user_files
 from ...html_report.page import report_page
 from ..run.recorded_data import recorded_data
 from ..run_folder.run import Run
@@ -49,7 +50,7 @@ def _input_files(folder: Path, options: ReportOptions) -> list[Path]:
         data = recorded_data(folder, run.info, roots)
         data_files = file_paths(training.data if training else None, data.source.folders, data.files)
     own_files = [path for path in run.paths.results if path != run.paths.report]
-    given_files = map(Path, expand_user_path(options.data)) if options.data else []
+    given_files = map(Path, expand_user_files(options.data))
     return [*own_files, run.data_folder / run.spec_file, *data_files, *given_files]
 
 

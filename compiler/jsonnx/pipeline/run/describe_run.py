@@ -45,7 +45,7 @@ def start_info(
     `spec_sha256` is the hash of the spec, before anything was learned from the data.
     """
     document: Any = checked.source.value
-    replaced = {part: path_from(folder, Path(path)) for part, path in DataFiles.of(options).paths.items()}
+    replaced = DataFiles.of(options).with_paths(lambda path: path_from(folder, Path(path)))
     return {
         "layout": LAYOUT_VERSION,
         "spec": Path(checked.source.file or SPEC_FILE).name,

@@ -12,6 +12,7 @@ from ...core.files.boundary import is_beneath
 from ...core.files.files import display_path
 from ...core.files.run_layout import SPEC_FILE, RunPaths
 from ...core.files.spec_source import SpecSource
+from ...core.files.user_files import file_names
 from ...frontend.json.json_reader import read_file
 from ...frontend.text.spec_detection import has_keys_of_a_spec
 from ..run_folder.run_info import RunInfo
@@ -31,7 +32,7 @@ def recorded_data(folder: Path, run_info: RunInfo, roots: Sequence[Path] = ()) -
     """The source of the data of the run in a folder. Raises UsageError `unsafe-path`."""
     data_folder = recorded_folder(folder, run_info, roots)
     files = replaced_files(folder, run_info)
-    for path in files.paths.values():
+    for path in (path for named in files.paths.values() for path in file_names(named)):
         if not _is_allowed(path, [Path(), data_folder, *roots]):
             message = f"the run in {str(folder)!r} names the data {display_path(Path(path))!r}, which lie neither "
             raise UsageError("unsafe-path", f"{message}beneath the current folder nor beside its spec", DATA_ROOT_HELP)

@@ -18,6 +18,7 @@ from ...core.diagnostics import CompileError, Diagnostic, UsageError, quoted_lis
 from ...core.files.run_layout import RunPaths
 from ...core.files.spec_folders import existing_folders
 from ...core.files.spec_source import SpecSource
+from ...core.files.user_files import UserFiles, file_names, files_text, with_paths
 from ...core.metric_values import MetricValue
 from ...data.files.dataset_files import from_file
 from ...data.samples.dataset import Dataset
@@ -112,6 +113,16 @@ class TrainedModel:
             return RecordedData(SpecSource(data_roots=self.data_roots))
         return recorded_data(self.folder, self.run_info, self.data_roots)
 
+    @cached_property
+    def plan(self) -> TrainingPlan:
+        """The training plan of the spec."""
+        return plan_training(self.checked)
+
+    @cached_property
+    def checked_without_thresholds(self) -> CheckedSpec:
+        """The spec with the thresholds of its metrics as written, not as chosen for this model."""
+        return check_spec(spec_from_metadata(self.session.metadata[SPEC_KEY]), accepts_missing_functions=True)
+
     def figure_labels(self) -> dict[str, list[Sequence[str]]]:
         """The labels along the axes of the metrics that are lists, by the reported name."""
         objective = self.checked.objective
@@ -121,7 +132,7 @@ class TrainedModel:
             name: reported.metric.axis_labels(labels.get(reported.output, ())) for name, reported in metrics.items()
         }
 
-    def evaluate(self, data: str | None, warn: Warn = no_warning, part: str | None = None) -> Evaluation:
+    def evaluate(self, data: UserFiles | None, warn: Warn = no_warning, part: str | None = None) -> Evaluation:
         """Loss and metrics on a file, or else on a part of the spec's data: by default the test data, or else the
         validation data.
 
@@ -135,10 +146,12 @@ class TrainedModel:
         return Evaluation(metrics, evaluated)
 
     def _record(
-        self, folder: Path, data: str | None, evaluated: EvaluatedPart, metrics: Mapping[str, MetricValue]
+        self, folder: Path, data: UserFiles | None, evaluated: EvaluatedPart, metrics: Mapping[str, MetricValue]
     ) -> None:
         """Writes metrics to `run.json`, unless a process trains the run, or the folder may not be written."""
-        name = RECORDED_NAMES.get(evaluated.part or "") if data is None else path_from(folder, Path(data))
+        name = RECORDED_NAMES.get(evaluated.part or "")
+        if data is not None:
+            name = files_text(with_paths(data, lambda path: path_from(folder, Path(path))))
         with suppress(UsageError, CompileError):
             write_evaluation(folder, name, metrics)
 
@@ -152,15 +165,15 @@ class TrainedModel:
         return metrics
 
     def metric_sums(
-        self, data: str | None, warn: Warn = no_warning, part: str | None = None
+        self, data: UserFiles | None, warn: Warn = no_warning, part: str | None = None
     ) -> tuple[EvaluatedPart, MetricSums]:
         """The samples that `evaluate` takes, and the sums of which loss and metrics are made."""
         source = self.data.source if data is None else SpecSource(data_roots=self.data_roots)
-        plan = replace(plan_training(self.checked), source=source)
+        plan = replace(self.plan, source=source)
         evaluated = self._evaluated_part(plan, data, part)
         samples = evaluated.samples
         tell_left_out(samples, warn)
-        batch_size = _evaluation_batch_size(plan)
+        batch_size = evaluation_batch_size(plan)
         if self.folder is None:
             return evaluated, self._sums_of_outputs(plan, samples, batch_size)
         provider = self.session.provider
@@ -174,7 +187,7 @@ class TrainedModel:
         if objective is None:
             raise ValueError("a plan without an objective")
         typed = self.checked.require()
-        scoring_graph = output_scoring_graph(typed, objective, _target_statistics(typed, self.session.metadata))
+        scoring_graph = output_scoring_graph(typed, objective, target_statistics(typed, self.session.metadata))
         scorer = Session(to_model_proto(scoring_graph), self.session.provider)
         sums = MetricSums(training_plan)
         for rows in batch_slices(len(samples), batch_size):
@@ -184,9 +197,10 @@ class TrainedModel:
             sums.add(scorer.run(scored), rows.stop - rows.start)
         return sums
 
-    def _evaluated_part(self, plan: TrainingPlan, data: str | None, part: str | None) -> EvaluatedPart:
+    def _evaluated_part(self, plan: TrainingPlan, data: UserFiles | None, part: str | None) -> EvaluatedPart:
         if data is not None:
-            return EvaluatedPart(from_file(data, plan.training.data, plan.data_spec, plan.source), None, (data,))
+            samples = from_file(data, plan.training.data, plan.data_spec, plan.source)
+            return EvaluatedPart(samples, None, tuple(file_names(data)))
         has_arrays = self.run_info is not None and bool(self.run_info.get("arrays"))
         owner = f"the spec of {str(self.path)!r}"
         files = self.folder is not None and not has_arrays
@@ -232,7 +246,7 @@ def _missing_functions_note(names: Iterable[str]) -> Diagnostic:
     return Diagnostic("python-function", message, help=help, severity="warning")
 
 
-def _target_statistics(typed: TypedNetwork, metadata: Mapping[str, str]) -> dict[str, dict[str, np.ndarray]]:
+def target_statistics(typed: TypedNetwork, metadata: Mapping[str, str]) -> dict[str, dict[str, np.ndarray]]:
     """The statistics of targets in a model's metadata that have the shapes of the outputs' features."""
     statistics = {}
     for output, own in target_statistics_from(metadata).items():
@@ -251,7 +265,7 @@ def tell_left_out(samples: Dataset, warn: Warn) -> None:
         warn(notes)
 
 
-def _evaluation_batch_size(plan: TrainingPlan) -> int:
+def evaluation_batch_size(plan: TrainingPlan) -> int:
     """The samples of a batch: those of training, as in validation, unless the split into batches changes nothing."""
     return BATCH_SIZE if is_batch_separable(plan.evaluate) else plan.training.batch_size
 

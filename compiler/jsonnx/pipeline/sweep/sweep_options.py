@@ -70,7 +70,7 @@ def start_settings(
         "seed": training.seed,
         "provider": training.provider,
         "provider_options": dict(training.provider_options or {}),
-        "data_files": {part: path_from(folder, Path(path)) for part, path in DataFiles.of(training).paths.items()},
+        "data_files": DataFiles.of(training).with_paths(lambda path: path_from(folder, Path(path))),
         "threads": threads,
     }
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
 from ...core.files.spec_source import SpecSource
+from ...core.files.user_files import UserFiles
 from ...data.files.dataset_files import from_file
 from ...data.samples.data_errors import FeedError
 from ...data.samples.dataset import Dataset
@@ -49,7 +50,7 @@ class DataCheck:
         return None
 
 
-def check_data(checked: CheckedSpec, source: SpecSource, file: str | None, skipped_parts: set[str]) -> DataCheck:
+def check_data(checked: CheckedSpec, source: SpecSource, file: UserFiles | None, skipped_parts: set[str]) -> DataCheck:
     """Checks the files that a valid spec names, or one file in their place.
 
     `skipped_parts` are the keys of `training.data` whose files are known to be unreadable.
@@ -106,7 +107,7 @@ def _check_training_samples(
             check.diagnostics += data_warnings(learned, replace(data, test=test))
 
 
-def _check_inputs(checked: CheckedSpec, source: SpecSource, file: str | None, check: DataCheck) -> DataCheck:
+def _check_inputs(checked: CheckedSpec, source: SpecSource, file: UserFiles | None, check: DataCheck) -> DataCheck:
     """Checks the inputs in a file; a spec without a training section has no targets."""
     if file is None:
         check.diagnostics.append(_no_data(source))

@@ -9,6 +9,7 @@ from typing import Any
 from ...core.diagnostics import UsageError, or_list
 from ...core.files.data_formats import DATA_FILE_SUFFIXES
 from ...core.files.files import display_path
+from ...core.files.user_files import file_names
 from ...data.samples.dataset import Dataset
 from ...runtime.training_plan import TrainingPlan
 from ...sections.data_section import DATA_PARTS, DataSection
@@ -90,7 +91,7 @@ def evaluated_part(
     source = part if has_own_file and part != "train" else "train"
     named = [name for name, _ in section.files(source)] if section is not None else []
     if source in files.paths:
-        named = [display_path(Path(files.paths[source]))]
+        named = [display_path(Path(path)) for path in file_names(files.paths[source])]
     split = section.split if section is not None else None
     folds = (split.fold, split.folds) if split is not None and split.folds is not None and is_divided else None
     return EvaluatedPart(samples, part, tuple(named), is_divided, folds)

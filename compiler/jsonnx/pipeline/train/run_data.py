@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ...analysis.decision import validation_keys
 from ...core.diagnostics import CompileError, Diagnostic
-from ...core.files.spec_folders import SpecFolders, expand_user_path
+from ...core.files.spec_folders import SpecFolders
 from ...core.files.spec_source import SpecSource
+from ...core.files.user_files import UserFiles, expand_user_files, with_paths
 from ...core.training_options import TrainingOptions
 from ...data.files.data_locations import items_of_spec, items_of_user
 from ...data.files.dataset_files import from_file, from_part, from_split
@@ -29,8 +30,8 @@ from ...sections.monitor import NO_VALIDATION_HELP
 class DataFiles:
     """Files that replace the training and the validation file of a spec; None keeps the spec's."""
 
-    train: str | None = None
-    validation: str | None = None
+    train: UserFiles | None = None
+    validation: UserFiles | None = None
 
     @staticmethod
     def of(options: TrainingOptions) -> DataFiles:
@@ -38,10 +39,14 @@ class DataFiles:
         return DataFiles(options.data, options.validation_data)
 
     @property
-    def paths(self) -> dict[str, str]:
+    def paths(self) -> dict[str, UserFiles]:
         """The files by the key in `training.data` that they replace."""
         named = {"train": self.train, "validation": self.validation}
         return {part: path for part, path in named.items() if path is not None}
+
+    def with_paths(self, convert: Callable[[str], str]) -> dict[str, UserFiles]:
+        """The files with other paths, by the key in `training.data` that they replace."""
+        return {part: with_paths(files, convert) for part, files in self.paths.items()}
 
 
 SPEC_FILES = DataFiles()
@@ -52,8 +57,21 @@ def replaced_files(folder: Path, run_info: Mapping[str, Any]) -> DataFiles:
     """The files that replaced the spec's in the run in a folder."""
     section = run_info.get("data_files")
     files = section if isinstance(section, dict) else {}
-    paths = {part: os.path.normpath(folder / path) for part, path in files.items() if isinstance(path, str)}
-    return DataFiles(paths.get("train"), paths.get("validation"))
+    parts = {part: _recorded_files(folder, value) for part, value in files.items()}
+    return DataFiles(parts.get("train"), parts.get("validation"))
+
+
+def _recorded_files(folder: Path, value: object) -> UserFiles | None:
+    """The files of a part of the data, as a run records them; None for another value."""
+    is_path, is_object = isinstance(value, str), isinstance(value, dict) and all(map(_is_text, value.values()))
+    if not (is_path or (is_object and value)):
+        return None
+    files: UserFiles = value  # type: ignore[assignment]
+    return with_paths(files, lambda path: os.path.normpath(folder / path))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 @dataclass(frozen=True)
@@ -180,7 +198,7 @@ def require_validation(plan: TrainingPlan, validation: Dataset | BatchStream | N
 
 def file_paths(data: DataSection | None, folders: SpecFolders, files: DataFiles) -> list[Path]:
     """The paths of all data files of a run."""
-    replaced = [Path(item) for path in files.paths.values() for item in expand_user_path(path)]
+    replaced = [Path(item) for named in files.paths.values() for item in expand_user_files(named)]
     parts = [part for part in DATA_PARTS if data is not None and part not in files.paths]
     names = [name for part in parts if data is not None for name, _ in data.files(part)]
     return [*replaced, *(path for name in names for path in folders.existing(name))]

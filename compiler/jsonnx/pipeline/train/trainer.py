@@ -242,7 +242,10 @@ class Trainer:
         `stop_training` and `learning_rate`. Raises CompileError or FeedError for data that do not fit, TypeError for
         other callbacks, Diverged.
 
-        `x` may also be an iterable of batches, each `x`, `(x, y)` or `(x, y, sample_weight)`: a data loader, a sequence
+        `x` may also be a table in place of the spec's training file: a frame of pandas or polars, a table of Arrow, or
+        a list of rows as dicts, whose columns the spec assigns.
+
+        Or `x` is an iterable of batches, each `x`, `(x, y)` or `(x, y, sample_weight)`: a data loader, a sequence
         with `__len__` and `__getitem__`, a generator, or a function that is called for each pass and returns one. An
         epoch is one pass, or `steps_per_epoch` batches. Batches have their own size and order, so `batch_size` and
         `shuffle` have no effect.
@@ -339,7 +342,7 @@ class Trainer:
         split: Literal["train", "validation", "test"] | None = None,
     ) -> dict[str, Any]:
         """Loss and metrics; without `x`, on a part of the spec's data, `split`: by default the test data, or else the
-        validation data. Classes are not weighted. `x` may be an iterable of batches, as in `fit`.
+        validation data. Classes are not weighted. `x` may be a table or an iterable of batches, as in `fit`.
 
         Metrics with the default threshold take that of their output in `thresholds`.
         """
@@ -352,8 +355,8 @@ class Trainer:
         return plan_for_target(plan, self.resolved_provider.name) if self.plan_trainer.fast else plan
 
     def predict(self, x: DataArgument | Dataset, batch_size: int | None = None) -> Any:
-        """The network's output for every sample; a dict of arrays if there are several outputs. `x` may be an iterable
-        of batches, as in `fit`; their targets are not used."""
+        """The network's output for every sample; a dict of arrays if there are several outputs. `x` may be a table
+        or an iterable of batches, as in `fit`; targets are not used."""
         return self.plan_trainer.predict(x, batch_size)
 
     # -- checkpoints -------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ from ...core.diagnostics import UsageError
 from ...core.files.new_folder import new_folder
 from ...core.files.spec_folders import SpecFolders
 from ...core.files.spec_source import SpecSource
+from ...core.files.user_files import UserFiles, file_names, with_paths
 from ...data.files.copied_rows import CopiedRows
 from ...data.files.data_locations import DataItem
 from ...data.files.listed_files import ListedFiles
@@ -26,6 +28,8 @@ from .part_rows import PartOfFiles, part_rows
 from .plan_training import plan_training
 from .run_data import DataFiles
 
+MIN_MEDIA_RANK = 3
+"""Axes of a batch of images or recordings, whose names a table may have in place of their values."""
 SERIES_HELP = "divide the rows by `time`, or by a `group` that has whole series"
 
 
@@ -33,15 +37,15 @@ class WrittenPart(NamedTuple):
     """A part of the data in files of its own."""
 
     part: str
-    files: str
-    """The file, or a pattern of the names of several."""
+    files: UserFiles
+    """The file, or a pattern of the names of several; or those of inputs, targets and columns by name."""
     row_count: int
-    listed_folders: tuple[str, ...]
-    """The folders of the files that lists name."""
+    named_folders: tuple[str, ...]
+    """The folders of images and recordings whose names the files have."""
 
 
 def write_splits(
-    checked: CheckedSpec, folder: Path, data: str | None = None, data_roots: Sequence[str] = ()
+    checked: CheckedSpec, folder: Path, data: UserFiles | None = None, data_roots: Sequence[str] = ()
 ) -> list[WrittenPart]:
     """Writes a new folder with the parts of a spec's data, or of a file in place of its training data.
 
@@ -61,11 +65,13 @@ def write_splits(
             raise UsageError("bad-option", message, SERIES_HELP)
     with new_folder(folder) as temporary:
         written = [_write_part(plan, part, found, temporary) for part, found in parts.items()]
-    return [own._replace(files=str(folder / own.files)) for own in written]
+    return [own._replace(files=with_paths(own.files, lambda name: str(folder / name))) for own in written]
 
 
 def _write_part(plan: TrainingPlan, part: str, found: PartOfFiles, folder: Path) -> WrittenPart:
     """Writes a file with the rows of a part; of several files a folder with one for each."""
+    if found.items[0].members:
+        return _write_files_by_name(plan, part, found, folder)
     rows_of_files = found.rows_of_files()
     copies = [
         _copy_of(plan, item, rows, size)
@@ -80,8 +86,23 @@ def _write_part(plan: TrainingPlan, part: str, found: PartOfFiles, folder: Path)
         for number, copy in enumerate(copies):
             copy.write(folder / part / _file_name(number, len(copies), copy))
         name = f"{part}/*{copies[0].suffix}" if len({copy.suffix for copy in copies}) == 1 else f"{part}/*"
-    folders = tuple(copy.item.name for copy in copies if isinstance(copy, ListedFiles) and not copy.takes_text)
-    return WrittenPart(part, name, sum(map(len, rows_of_files)), folders)
+    has_media = any(type.rank >= MIN_MEDIA_RANK for type in plan.data_spec.inputs.values())
+    folders = [str(copy.item.folder.base / copy.item.folder.path) for copy in copies] if has_media else []
+    return WrittenPart(part, name, sum(map(len, rows_of_files)), tuple(dict.fromkeys(folders)))
+
+
+def _write_files_by_name(plan: TrainingPlan, part: str, found: PartOfFiles, folder: Path) -> WrittenPart:
+    """Writes the rows of a part in the file of each input, target and column."""
+    files: dict[str, str] = {}
+    for name, items in found.items[0].members.items():
+        if len(items) > 1:
+            message = f"the rows of several files of {name!r} are not divided"
+            raise UsageError("bad-option", message, "write one file of each input and target")
+        options = TableOptions.of(plan.training.data, name)
+        copy = CopiedRows(items[0], found.own.rows, found.file_sizes[0], options)
+        files[name] = f"{part}-{name}{copy.suffix}"
+        copy.write(folder / files[name])
+    return WrittenPart(part, files, len(found.own.rows), ())
 
 
 def training_changes(checked: CheckedSpec, parts: Sequence[WrittenPart]) -> list[str]:
@@ -90,14 +111,18 @@ def training_changes(checked: CheckedSpec, parts: Sequence[WrittenPart]) -> list
     data = training.data if training is not None else None
     changes = ["split=null"] if data is not None and data.split is not None else []
     changes += ["validation_split=0"] if data is not None and data.validation_split else []
-    return changes + [f"{part.part}={os.path.relpath(part.files, checked.folder)}" for part in parts]
+    for part in parts:
+        files = with_paths(part.files, lambda path: os.path.relpath(path, checked.folder))
+        changes.append(f"{part.part}={files if isinstance(files, str) else json.dumps(files, ensure_ascii=False)}")
+    return changes
 
 
 def needed_roots(checked: CheckedSpec, parts: Sequence[WrittenPart]) -> list[str]:
     """The folders of `--data-root` that a training on the written files needs."""
-    folders = [os.path.dirname(part.files) for part in parts]
+    folders = [os.path.dirname(file) for part in parts for file in file_names(part.files)]
     outside = [folder for folder in folders if os.path.relpath(folder, checked.folder).startswith("..")]
-    return list(dict.fromkeys([*outside, *(folder for part in parts for folder in part.listed_folders)]))
+    named = [os.path.relpath(folder) for part in parts for folder in part.named_folders]
+    return list(dict.fromkeys([*outside, *named]))
 
 
 def _file_name(number: int, count: int, copy: CopiedRows | ListedFiles) -> str:

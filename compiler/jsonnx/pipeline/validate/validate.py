@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...core.diagnostics import CompileError, Diagnostic, Severity, file_order
 from ...core.files.spec_folders import SpecFolders
+from ...core.files.user_files import UserFiles
 from ...frontend.json.json_reader import Source
 from ...sections.data_section import DATA_PARTS
 from ...sections.sweep_section import SWEEP_KEY
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from ..train.target_classes import ClassCounts
     from .lint_spec import Linter, LintOptions
 
-DataChoice = bool | str | os.PathLike[str]
-"""Whether the spec's data are checked, or a file that is checked in their place."""
+DataChoice = bool | UserFiles | os.PathLike[str]
+"""Whether the spec's data are checked, or a file, or files by name, that are checked in their place."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,11 @@ class ValidationOptions:
     """The options of the rules; None if no rules run."""
 
     @property
-    def data_file(self) -> str | None:
-        """The file that is checked in place of the spec's data."""
-        return None if isinstance(self.data, bool) else os.fspath(self.data)
+    def data_file(self) -> UserFiles | None:
+        """The file that is checked in place of the spec's data, or files by name."""
+        if isinstance(self.data, bool):
+            return None
+        return self.data if isinstance(self.data, Mapping) else os.fspath(self.data)
 
 
 DEFAULT_OPTIONS = ValidationOptions()

@@ -134,7 +134,10 @@ EXECUTION_JSON = closed_object(
         "data_folder": described("The folder of the spec's file, relative to the RUN folder", TEXT),
         "data_files": described(
             "The files of `--data` (`train`) and `--validation-data` (`validation`), relative to the RUN folder",
-            {"type": "object", "additionalProperties": TEXT},
+            {
+                "type": "object",
+                "additionalProperties": {"anyOf": [TEXT, {"type": "object", "additionalProperties": TEXT}]},
+            },
         ),
         "arrays": described(
             "The parts of the data that a program gave to `Trainer.fit` as arrays, which no file has",

@@ -8,6 +8,8 @@ from functools import partial
 from typing import Any
 
 from ...core.types import ShapeError
+from ...data.files.table_arguments import from_tables
+from ...data.samples.array_arguments import is_table
 from ...data.samples.batch_stream import BatchStream
 from ...data.samples.data_spec import DataSpec
 from ...data.samples.dataset import DataArgument, Dataset, from_arrays
@@ -31,6 +33,9 @@ def dataset_of(
             raise TypeError("sample_weight is an argument beside arrays; a dataset has its own")
         return x
     data_spec = replace(_data_spec(plan, sample_weight), learns_labels=learns_labels)
+    if is_table(x):
+        weighs = learns_labels and sample_weight is None
+        return from_tables(x, y, plan.training.data, data_spec, plan.source, sample_weight, needs_weights=weighs)
     return from_arrays(x, y, data_spec, sample_weight)
 
 
@@ -55,6 +60,9 @@ def stream_of(plan: TrainingPlan, source: Any) -> BatchStream:
 def samples_without_targets(plan: TrainingPlan, x: DataArgument) -> Dataset:
     """The inputs of the compiled model. Further inputs, which only training has, may be given, too."""
     inputs = plan.inference_inputs
+    if is_table(x):
+        data_spec = replace(plan.data_spec, inputs=inputs)
+        return from_tables(x, None, plan.training.data, data_spec, plan.source, targets=False)
     if isinstance(x, Mapping):
         x = {name: array for name, array in x.items() if name in inputs or name not in plan.inputs}
     return from_arrays(x, None, replace(plan.data_spec, inputs=inputs), targets=False)
