@@ -89,7 +89,7 @@ runtime/session: runtime/parity runtime/providers data interop core
 runtime/parity: runtime/providers runtime data backend ir core
 runtime/providers: data tuning backend ir core
 runtime: data sections training ir core
-data/describe: data/files data/tables data/samples core
+data/describe: data/files data/tables data/media data/samples core
 data/drift: data/samples core
 data/files: data/rows data/tables data/media data/samples sections core
 data/rows: data/tables data/samples sections core

@@ -15,7 +15,6 @@ import json
 import shlex
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,8 +43,9 @@ def main() -> None:
     parser.add_argument("--scores", type=Path, default=Path("first_specs.json"), help="where scores are kept")
     options = parser.parse_args()
     scores: dict[str, Scores] = json.loads(options.scores.read_text()) if options.scores.exists() else {}
-    print(f"| data set | rows | metric | {JSONNX} | {LINEAR} | {FOREST} | {BOOSTING} | jsonnx - linear | seconds |")
-    print("| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print(f"| data set | rows | metric | {JSONNX} | {LINEAR} | {FOREST} | {BOOSTING} |")
+    print("| --- | ---: | --- | ---: | ---: | ---: | ---: |")
+    verdicts = []
     for name, load in (DEVELOPMENT if options.development else DATA_SETS).items():
         if not any(part in name for part in options.only.split(",")):
             continue
@@ -53,6 +53,10 @@ def main() -> None:
         for _ in _measure(shlex.split(options.jsonnx), data, scores.setdefault(name, {})):
             options.scores.write_text(json.dumps(scores, indent=1))
         print(_row(name, data, scores[name]), flush=True)
+        verdicts.append(_verdict(scores[name]))
+    linear_count, forest_count = np.sum(verdicts, axis=0)
+    print(f"\nwithin one standard error of the linear model: {linear_count} of {len(verdicts)}")
+    print(f"at most {ENOUGH} below the random forest: {forest_count} of {len(verdicts)}")
 
 
 def _measure(command: list[str], data: DataSet, scores: Scores) -> Iterator[None]:
@@ -67,9 +71,7 @@ def _measure(command: list[str], data: DataSet, scores: Scores) -> Iterator[None
                 scores[model][str(split)] = score(model, data, train, test)
                 yield
         if str(split) not in scores.setdefault(JSONNX, {}):
-            start = time.perf_counter()
             scores[JSONNX][str(split)] = _jsonnx_score(command, data, train, test)
-            scores.setdefault("seconds", {})[str(split)] = time.perf_counter() - start
             yield
 
 
@@ -109,17 +111,25 @@ def _write(data: DataSet, path: Path, indices: np.ndarray) -> str:
 
 
 def _row(name: str, data: DataSet, scores: Scores) -> str:
-    """The row of the table. The difference has its standard error over the splits."""
-    values = {model: np.array([scores[model][str(split)] for split in range(SPLITS)]) for model in scores}
-    difference = values[JSONNX] - values[LINEAR]
-    error = values[LINEAR].std(ddof=1) / SPLITS**0.5
-    cells = [f"{values[model].mean():.3f}" for model in (JSONNX, LINEAR, FOREST, BOOSTING)]
-    forest_sign = "" if values[JSONNX].mean() >= values[FOREST].mean() - ENOUGH else " *"
-    cells[0] += "" if difference.mean() >= -error else " !"
-    cells[2] += forest_sign
-    paired = f"{difference.mean():+.4f} ± {difference.std(ddof=1) / SPLITS**0.5:.4f} ({error:.4f})"
-    seconds = f"{values['seconds'].mean():.0f}"
-    return f"| {name} | {len(data.rows):,} | {data.metric} | {' | '.join(cells)} | {paired} | {seconds} |"
+    """The row of the table: means, and for the linear model the standard error over the splits."""
+    cells = [f"{_values(scores, model).mean():.3f}" for model in (JSONNX, LINEAR, FOREST, BOOSTING)]
+    cells[1] += f" ± {_standard_error(scores):.3f}"
+    return f"| {name} | {len(data.rows):,} | {data.metric} | {' | '.join(cells)} |".replace("nan", "")
+
+
+def _verdict(scores: Scores) -> tuple[bool, bool]:
+    """Whether a first spec is as good as the linear model, and as the random forest."""
+    mean = _values(scores, JSONNX).mean()
+    as_linear = mean >= _values(scores, LINEAR).mean() - _standard_error(scores)
+    return bool(as_linear), bool(mean >= _values(scores, FOREST).mean() - ENOUGH)
+
+
+def _standard_error(scores: Scores) -> float:
+    return float(_values(scores, LINEAR).std(ddof=1) / SPLITS**0.5)
+
+
+def _values(scores: Scores, model: str) -> np.ndarray:
+    return np.array([scores[model][str(split)] for split in range(SPLITS)])
 
 
 if __name__ == "__main__":

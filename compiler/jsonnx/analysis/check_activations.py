@@ -47,8 +47,9 @@ def check_activations(typed: TypedNetwork, objective: Objective, report: Report)
             continue
         path: JsonPath = ("training", "loss", *([output] if isinstance(training.loss, dict) else []))
         error = activation_error(loss, layer, typed.types[output])
-        if error is None and output in objective.target_forms:
-            error = _bounds_error(layer, objective.target_forms[output])
+        form = objective.target_forms.get(output)
+        if error is None and form is not None and form.changes_targets:
+            error = _bounds_error(layer, form)
         if error is not None:
             notes = [(typed.network.paths[output], f"{output!r} is computed here")]
             report.add("loss-activation", path, error.message, help=error.help, notes=notes, severity="warning")

@@ -47,6 +47,12 @@ if TYPE_CHECKING:
     help="Describe nothing; write the rows of the training, validation and test data to files in the new folder DIR, "
     "as they are in the spec's files (of a folder of images, lists of their names).",
 )
+@click.option(
+    "--preview",
+    metavar="FILE",
+    help="Describe nothing; write a page (.html) or a picture (.png) of the first training images, each beside "
+    "versions that the augmentation layers of the spec make of it.",
+)
 @DATA_ROOT_OPTION
 @FORMAT_OPTION
 @SCALE_OPTION
@@ -57,6 +63,7 @@ def data(
     spec: str,
     data: UserFiles | None,
     write_splits: str | None,
+    preview: str | None,
     data_roots: tuple[str, ...],
     format_: str,
     scale: str | None,
@@ -74,6 +81,12 @@ def data(
 
     if data == "":
         raise UsageError("bad-option", "--data= has no value", "name a file, or omit --data")
+    if preview is not None:
+        from ..pipeline.report.augmentation_preview import write_preview
+
+        count = write_preview(checked_spec(spec, changes, scale), Path(preview), data, data_roots)
+        print_status(f"wrote {preview}: {count} images")
+        return
     if write_splits is not None:
         _write_splits(checked_spec(spec, changes, scale), write_splits, data, data_roots)
         return

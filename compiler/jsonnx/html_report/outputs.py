@@ -20,6 +20,7 @@ from ..training.metrics.metric_arithmetic import (
 from .classification import brier_score, calibration, confusion_matrix, most_confused
 from .curves import Curve, precision_recall_curve, roc_curve, shortened
 from .json_values import rounded
+from .quantiles import QuantilePredictions, quantile_metrics
 from .regression import histogram, regression_scores, scatter_sample
 
 MAX_MATRIX_CLASSES = 25
@@ -57,6 +58,8 @@ class Predicted:
     has_probabilities: bool = False
     threshold: Threshold = 0.5
     """A class is predicted if its score exceeds this, unless EXCLUSIVE."""
+    quantiles: QuantilePredictions | None = None
+    """All predicted quantiles, of which `scores` has the one next to the median."""
 
     @property
     def class_indices(self) -> np.ndarray:
@@ -281,5 +284,6 @@ def _number_metrics(output: Predicted) -> dict[str, Any]:
             "scores": {titles[name]: value for name, value in scores.items()},
             "units": units,
             "unit_count": true.shape[1],
+            **({} if output.quantiles is None else {"quantiles": quantile_metrics(true[:, 0], output.quantiles)}),
         }
     )

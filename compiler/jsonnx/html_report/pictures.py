@@ -102,13 +102,17 @@ def pixels(value: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
 
 def data_url(image: np.ndarray) -> str:
     """Bytes [height, width] or [height, width, channels], with 1, 3 or 4 channels, as the data URL of a PNG file."""
+    return f"data:image/png;base64,{b64encode(png_bytes(image)).decode()}"
+
+
+def png_bytes(image: np.ndarray) -> bytes:
+    """Bytes [height, width] or [height, width, channels], with 1, 3 or 4 channels, as a PNG file."""
     image = image[..., None] if image.ndim == 2 else image
     height, width, channels = image.shape
     header = struct.pack(">IIBBBBB", width, height, 8, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0)
     rows = np.zeros((height, 1 + width * channels), np.uint8)  # each row begins with the number of its filter: none
     rows[:, 1:] = image.reshape(height, -1)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 9)), (b"IEND", b"")]
-    content = b"\x89PNG\r\n\x1a\n" + b"".join(
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     )
-    return f"data:image/png;base64,{b64encode(content).decode()}"

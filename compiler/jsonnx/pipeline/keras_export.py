@@ -158,10 +158,13 @@ def _restoring_layers(output: str, form: TargetForm, weights: Mapping[str, np.nd
     scope = target_name(output)
     if form.is_normalized:
         deviation = np.maximum(np.sqrt(weights[f"{scope}/variance"]), np.float32(EPSILON))
-        yield {"type": "Rescaling", "scale": deviation.tolist(), "offset": weights[f"{scope}/mean"].tolist()}
+        scale, offset = (a[..., None] if form.has_quantiles else a for a in (deviation, weights[f"{scope}/mean"]))
+        yield {"type": "Rescaling", "scale": scale.tolist(), "offset": offset.tolist()}
     if form.transform is not None:
         yield {"type": "ops.minimum", "x2": MAX_LOG}
         yield {"type": "ops.exp" if form.transform == "log" else "ops.expm1"}
+    if form.has_quantiles:
+        yield {"type": "ops.sort"}
 
 
 def export_keras_model(

@@ -26,6 +26,11 @@ class TargetForm(NamedTuple):
     has_quantiles: bool = False
 
     @property
+    def changes_targets(self) -> bool:
+        """Whether the loss compares other values than the targets."""
+        return self.transform is not None or self.is_normalized
+
+    @property
     def is_affine(self) -> bool:
         """Whether the model's values are an affine function of the network's own ones."""
         return self.transform is None and not self.has_quantiles

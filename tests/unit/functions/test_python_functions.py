@@ -264,7 +264,8 @@ def test_a_model_is_evaluated_without_its_functions(tmp_path: Any) -> None:
     trainer.model().save(tmp_path / "model.onnx")
     np.savez(tmp_path / "data.npz", x=X, y=Y)
     warnings: list[Any] = []
-    figures = TrainedModel.open(tmp_path / "model.onnx").evaluate(str(tmp_path / "data.npz"), warnings.extend)
+    model = TrainedModel.open(tmp_path / "model.onnx")
+    figures = model.evaluate(str(tmp_path / "data.npz"), warnings.extend).metrics
     assert figures == {"mae": pytest.approx(trainer.evaluate(X, Y)["mae"])}
     assert ["'loss' and 'squared'" in warning.message for warning in warnings] == [True]
 

@@ -115,7 +115,7 @@ def test_model_and_metrics_use_the_chosen_threshold(tmp_path: Path) -> None:
     trainer.model().save(tmp_path / "model.onnx")
     np.savez(tmp_path / "data.npz", x=x, late=y)
     model = TrainedModel.open(tmp_path / "model.onnx")
-    assert model.evaluate(str(tmp_path / "data.npz"))["f1_score"] == pytest.approx(f1)
+    assert model.evaluate(str(tmp_path / "data.npz")).metrics["f1_score"] == pytest.approx(f1)
     texts: list[str] = []
     predict(model, str(tmp_path / "data.npz"), None, PredictOptions(), Reports(texts.append))
     classes = [line.split(",")[0] for line in texts[0].splitlines()[1:]]

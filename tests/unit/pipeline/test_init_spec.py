@@ -96,6 +96,7 @@ def test_columns_become_inputs_by_what_they_are() -> None:
     assert spec["training"]["data"]["x"]["numbers"] == ["size", "price in $"]
     assert spec["inputs"]["rooms"]["dtype"] == "int64"
     layers = {layer["from"]: layer for layer in spec["layers"] if isinstance(layer.get("from"), str)}
+    assert (layers["numbers"]["type"], "indicator" in layers["numbers"]) == ("Imputation", False)
     imputation = layers["gap"]
     assert (imputation["type"], imputation["strategy"], imputation["indicator"]) == ("Imputation", "median", True)
     assert layers["day"]["features"] == ["year", "month", "day", "weekday"]
@@ -282,9 +283,9 @@ def test_more_rows_are_validated_and_those_that_are_sorted_are_split() -> None:
 
 
 def test_numbers_of_more_rows_also_become_waves() -> None:
-    gaps = ["" if index % 9 == 0 else index % 50 for index in range(1200)]
-    columns = {"a": RANDOM.normal(size=1200), "gap": gaps, "city": RANDOM.choice(["Bonn", "Kiel"], 1200)}
-    write_csv("table.csv", **columns, y=RANDOM.normal(size=1200))
+    gaps = ["" if index % 9 == 0 else index % 50 for index in range(1600)]
+    columns = {"a": RANDOM.normal(size=1600), "gap": gaps, "city": RANDOM.choice(["Bonn", "Kiel"], 1600)}
+    write_csv("table.csv", **columns, y=RANDOM.normal(size=1600))
     spec = initial("table.csv", "--target", "y")
     layers = {layer["name"]: layer for layer in spec["layers"]}
     assert layers["scaled_numbers"]["from"] == ["a_scaled", "gap_scaled"]
@@ -293,7 +294,7 @@ def test_numbers_of_more_rows_also_become_waves() -> None:
     assert layers["wide_and_deep"]["from"][0] == "features"  # the linear path reads no waves
     assert layers["hidden_2"]["units"] > 32
     package.Trainer("made.json").fit(epochs=1)
-    write_csv("texts.csv", city=columns["city"], y=RANDOM.normal(size=1200))
+    write_csv("texts.csv", city=columns["city"], y=RANDOM.normal(size=1600))
     assert "EinsumDense" not in types(initial("texts.csv", "--target", "y"))
 
 

@@ -74,6 +74,7 @@ def test_a_type_for_each_kind_of_field() -> None:
         PredictionField("one", "class", "float32", ("a", "b", "c")),
         PredictionField("two", "binary", "float32", ("no", "yes")),
         PredictionField("some", "labels", "float32", ("a", "b"), False),
+        PredictionField("cut", "labels", "float32", ("a", "b"), has_label_thresholds=True),
         PredictionField("value", "value", "int64", shape=(None, 3)),
     ]
     fields = fields_of(rows, outputs)
@@ -90,6 +91,7 @@ def test_a_type_for_each_kind_of_field() -> None:
         "label: One\n    probabilities: dict[One, float]\n\n",
         'label: Two\n    probabilities: dict[Literal["yes"], float]\n    threshold: float',
         "labels: list[Some]\n    scores: dict[Some, float]\n    threshold: float",
+        "labels: list[Cut]\n    probabilities: dict[Cut, float]\n    threshold: dict[Cut, float]",
         "value: list[list[int]]",
         'Client("http://localhost:8000").predict({\n        "number": 1.5, "count": 0, "flag": False, "size": 4,',
         '"photo": picture("image.png")',
@@ -105,6 +107,7 @@ def test_a_type_for_each_kind_of_field() -> None:
         "label: One;\n  probabilities: Record<One, number>;\n}",
         'label: Two;\n  probabilities: Record<"yes", number>;\n  threshold: number;',
         "labels: Some[];\n  scores: Record<Some, number>;",
+        "probabilities: Record<Cut, number>;\n  threshold: Record<Cut, number>;",
         "value: number[][];",
     ):
         assert line in typescript

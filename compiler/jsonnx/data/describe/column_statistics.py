@@ -20,7 +20,8 @@ class ColumnStatistics:
 
     name: str
     type: str
-    """`boolean`, `integer`, `number`, `text`, or `list` for lists of texts or integers of different lengths."""
+    """`boolean`, `integer`, `number`, `text`, `image`, `recording`, or `list` for lists of texts or integers of
+    different lengths."""
     shape: tuple[int, ...]
     """The shape of the values of one row; empty for a single value."""
     count: int
@@ -34,7 +35,7 @@ class ColumnStatistics:
     infinite: int = 0
     """Numbers that are infinite; the range and the moments leave them out."""
     most_frequent: tuple[tuple[Any, int], ...] = ()
-    """Values and how often they occur; empty if all values differ."""
+    """Values and how often they occur, of images their sizes; empty if all values differ."""
 
 
 def column_statistics(name: str, column: np.ndarray) -> ColumnStatistics:

@@ -29,25 +29,41 @@ class ImageSizes(NamedTuple):
     has_same_proportions: bool
 
 
+class ImageSize(NamedTuple):
+    """The size of an image, as the beginning of its file says."""
+
+    height: int
+    width: int
+    mode: str
+    """Pillow's name of the channels, such as `RGB`."""
+
+    @property
+    def is_gray(self) -> bool:
+        return self.mode in ("1", "L", "LA")
+
+
+def image_size(folder: DataFolder, path: str) -> ImageSize | None:
+    """The size of an image; None if it cannot be read."""
+    pillow = require_package("PIL.Image", "images", "reading images")
+    try:
+        with folder.open(path) as file:
+            image = pillow.open(BytesIO(file.read(MAX_MEDIA_FILE_BYTES)), formats=FORMATS)
+    except Exception:  # decoders raise what they like for damaged files
+        return None
+    return ImageSize(image.height, image.width, image.mode)
+
+
 def image_sizes(paths: Sequence[tuple[DataFolder, str]]) -> ImageSizes:
     """The size that fits some images.
 
     Raises UsageError if none can be read; training reports damaged images.
     """
-    pillow = require_package("PIL.Image", "images", "reading images")
-    sizes, is_gray = [], True
-    for folder, path in paths:
-        try:
-            with folder.open(path) as file:
-                image = pillow.open(BytesIO(file.read(MAX_MEDIA_FILE_BYTES)), formats=FORMATS)
-            sizes.append((image.height, image.width))
-            is_gray &= image.mode in ("1", "L", "LA")
-        except Exception:  # decoders raise what they like for damaged files
-            continue
+    sizes = [size for folder, path in paths if (size := image_size(folder, path)) is not None]
     if not sizes:
         raise UsageError("unreadable-file", "no image of the folder can be read", "replace the damaged files")
-    height, width = (median(size[axis] for size in sizes) for axis in (0, 1))
+    height, width = median(size.height for size in sizes), median(size.width for size in sizes)
     factor = min(1.0, MAX_SIDE / max(height, width))
-    proportions = [size[0] / size[1] for size in sizes]
-    shape = max(1, round(height * factor)), max(1, round(width * factor)), 1 if is_gray else 3
+    proportions = [size.height / size.width for size in sizes]
+    channels = 1 if all(size.is_gray for size in sizes) else 3
+    shape = max(1, round(height * factor)), max(1, round(width * factor)), channels
     return ImageSizes(shape, max(proportions) <= MAX_PROPORTION_RATIO * min(proportions))

@@ -149,6 +149,32 @@ function numberCharts(output) {
     histogramChart({ title: `Residuals: ${unit.label}`, label: "predicted − true", series: [{ name: unit.label, histogram: unit.residuals, stroke: color(0) }] })));
 }
 
+// How many targets lie below each quantile, and the interval between the outermost ones.
+function quantileCharts({ levels, observed, pinball, interval, samples }) {
+  const title = "Predicted intervals";
+  const [lowest, highest] = [levels[0], levels.at(-1)].map(shortText);
+  const rows = samples.true.map((value, index) => ({
+    x: index + 1, true: value, low: samples.low[index], middle: samples.middle[index], high: samples.high[index],
+  }));
+  const draw = (width) => plot(width, 300, {
+    ariaLabel: title, x: { label: "samples, by their middle quantile", ticks: [] }, y: { label: "value", nice: true },
+    marks: [Plot.ruleX(rows, { x: "x", y1: "low", y2: "high", stroke: color(0), strokeWidth: 2, strokeOpacity: 0.5 }),
+      Plot.dot(rows, { x: "x", y: "middle", r: 2, fill: color(0) }), Plot.dot(rows, { x: "x", y: "true", r: 2.5, fill: color(1) }),
+      Plot.tip(rows, Plot.pointer({ x: "x", y: "true",
+        title: (row) => `quantile ${lowest}: ${numberText(row.low)}\nquantile ${highest}: ${numberText(row.high)}\ntrue: ${numberText(row.true)}` }))],
+  });
+  const note = `Bars from quantile ${lowest} to ${highest}: ${percentText(interval.coverage)} of the targets are inside, ${percentText(interval.nominal)} are expected. Mean width ${numberText(interval["mean width"])}.`;
+  const legendEntries = legend([{ name: "quantile next to the median", stroke: color(0) }, { name: "true value", stroke: color(1) }]);
+  const values = () => table(title, [["sample", "text"], "lowest", "middle", "highest", "true"],
+    rows.map((row) => [String(row.x), row.low, row.middle, row.high, row.true]), "cut");
+  return el("div", { class: "grid" },
+    chart({ title, note, legend: legendEntries, draw, values }),
+    lineChart({ title: "Calibration of quantiles", series: [{ name: "targets", stroke: color(0), points: zip(levels, observed) }], reference: DIAGONAL,
+      x: { label: "quantile", domain: UNIT_INTERVAL }, y: { label: "fraction of targets below it", domain: UNIT_INTERVAL } }),
+    table("Quantiles", [["quantile", "text"], "targets below it", "pinball loss"],
+      levels.map((level, index) => [shortText(level), observed[index], pinball[index]])));
+}
+
 // An output, in all runs that have it: [run, output].
 function outputPart(name, entries, allRuns) {
   const shown = entries.filter(([, output]) => output.rows > 0);
@@ -175,6 +201,7 @@ function outputPart(name, entries, allRuns) {
       output.matrix && matrixTable(output.matrix), output.confusions && confusionsTable(output),
       output.classes && classTable(output),
       output.threshold && el("div", { class: "grid" }, thresholdPart(output, `${name}-${allRuns.indexOf(run)}`)),
+      output.quantiles && quantileCharts(output.quantiles),
       output.units && numberCharts(output),
       output.units && output.unit_count > output.units.length && el("p", { class: "quiet" }, `The first ${output.units.length} of ${output.unit_count} numbers are drawn.`));
   });

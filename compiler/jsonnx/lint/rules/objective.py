@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from math import sqrt
 
 from ...core.diagnostics import JsonPath
 from ...core.fixes import remove_key
+from ...sections.label_sets import label_set_outputs
 from ...sections.training_section import Training
 from ...training.losses.losses import BinaryLoss, CategoricalLoss, Loss, SparseCategoricalCrossentropy
 from ...training.losses.regression_losses import DifferenceLoss
@@ -16,6 +18,8 @@ from ..linted_network import LintedNetwork
 from ..rule import Finding, rule
 
 MAX_LABEL_SMOOTHING, MAX_BINARY_LABEL_SMOOTHING = 0.3, 0.2
+LABEL_METRIC = {"type": "f1_score", "threshold": 0.5, "average": "macro"}
+"""The metric of an output with several labels; the accuracy takes the greatest number for the only class."""
 MIN_CLASSES, MAX_NARROW_UNITS = 10, 16
 """Minimum classes, and maximum units of a bottleneck."""
 
@@ -49,8 +53,10 @@ def no_class_metric(network: LintedNetwork) -> Iterator[Finding]:
         path: JsonPath = ("training", "metrics") if training.metrics else ("training",)
         of = "pixels" if rank > 3 else "samples"
         message = f"no metric says how many {of} of {output!r} are classified correctly"
-        fix = None if training.metrics else set_key(network, ("training", "metrics"), ["accuracy"])
-        yield Finding(path, message, 'write "metrics": ["accuracy"]', fix=fix)
+        has_labels = output in label_set_outputs(network.typed.types, {output: loss})
+        metric = LABEL_METRIC if has_labels else "accuracy"
+        fix = None if training.metrics else set_key(network, ("training", "metrics"), [metric])
+        yield Finding(path, message, f'write "metrics": {json.dumps([metric])}', fix=fix)
 
 
 def _reconstructs(network: LintedNetwork, output: str, loss: Loss) -> bool:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
 from ...frontend.json.json_reader import Source, from_value
+from .check import CheckedSpec, Spec, check_source, read_spec
+
+
+def check_with_objective(
+    spec: Spec | CheckedSpec, loss: Any, metrics: Any, changes: Sequence[str] = (), scale: str | None = None
+) -> CheckedSpec:
+    """Checks a spec with another loss and other metrics, as `check_spec` does; a checked spec is returned as it is."""
+    if isinstance(spec, CheckedSpec):
+        return spec
+    return check_source(with_objective(read_spec(spec), loss, metrics), changes=changes, scale=scale)
 
 
 def with_objective(source: Source, loss: Any, metrics: Any) -> Source:

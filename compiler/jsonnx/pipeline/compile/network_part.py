@@ -230,6 +230,9 @@ class _Part:
             **({"normalize": normalized} if normalized else {}),
         }
         threshold = training.get("threshold")
+        if isinstance(threshold, dict) and is_by_label(threshold):
+            known = {label for name in self.outputs for label in self.network.labels.get(name, ())}
+            threshold = {label: value for label, value in threshold.items() if label in known}
         data = self._data(training.get("data"))
         return {
             "loss": losses,

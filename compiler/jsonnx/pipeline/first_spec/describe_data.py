@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
@@ -15,9 +16,11 @@ from ...core.reserved_names import target_name
 from ...data.describe.column_statistics import column_statistics, list_statistics
 from ...data.describe.data_description import BatchArray, DataDescription, DescribedColumn, DescribedPart
 from ...data.describe.data_leaks import find_duplicates, find_leaks
+from ...data.describe.media_statistics import media_statistics
 from ...data.describe.raw_columns import RawColumns, beside, read_raw_columns
 from ...data.files.column_uses import ColumnUses, column_uses
 from ...data.files.data_locations import DataItem, items_of_spec, items_of_user
+from ...data.media.media_names import name_media_files
 from ...data.samples.data_spec import DataSpec
 from ...data.samples.dataset import Dataset
 from ...data.samples.stored_arrays import Samples
@@ -103,7 +106,7 @@ def _read_parts(
             ]
             continue
         if part in parts:
-            result.parts[part] = _described(parts[part], items)
+            result.parts[part] = _described(parts[part], items, data_spec)
     return parts
 
 
@@ -143,7 +146,7 @@ def _read_files_by_name(
         raw = read_raw_columns(items, TableOptions.of(section, name), source=source)
         owner = file_owner(name, data_spec.inputs, data_spec.targets)
         own_names = by_key.get(owner, ()) if owner is not None else (name,)
-        if len(raw.columns) == 1:
+        if len(raw.names) == 1:
             raw = raw.renamed(own_names[0] if len(own_names) == 1 else owner or name)
         elif owner in uses and not {*own_names} & raw.columns.keys():
             uses[owner] = [column for column in raw.columns if column not in by_key]
@@ -151,9 +154,15 @@ def _read_files_by_name(
     return _RawPart(beside(columns), replace(assigned, inputs=uses))
 
 
-def _described(part: _RawPart, items: Sequence[DataItem]) -> DescribedPart:
+def _described(part: _RawPart, items: Sequence[DataItem], data_spec: DataSpec) -> DescribedPart:
     roles, raw = part.columns.roles(), part.raw
-    statistics = [column_statistics(name, column) for name, column in raw.columns.items()]
+    media = _media_columns(part, data_spec)
+    all_items = [own for item in items for own in (item, *chain.from_iterable(item.members.values()))]
+    folders = [*{item.folder.path: item.folder for item in all_items}.values()]
+    statistics = [
+        media_statistics(name, column, folders) if name in media else column_statistics(name, column)
+        for name, column in raw.columns.items()
+    ]
     statistics += [list_statistics(name, lists) for name, lists in raw.label_lists.items()]
     described = [DescribedColumn(column, tuple(roles.get(column.name, ()))) for column in statistics]
     known = {column.name for column in statistics}
@@ -161,6 +170,18 @@ def _described(part: _RawPart, items: Sequence[DataItem]) -> DescribedPart:
     unreadable = {name: reason for name, reason in raw.unreadable.items() if name not in known}
     files = tuple(item.name for item in items)
     return DescribedPart(files, raw.row_count, tuple(described), unreadable, unused)
+
+
+def _media_columns(part: _RawPart, data_spec: DataSpec) -> set[str]:
+    """The columns with the names of images or recordings that inputs and targets take."""
+    names = set()
+    for key, columns in (*part.columns.inputs.items(), *part.columns.targets.items()):
+        for name in columns:
+            column = part.raw.columns.get(name)
+            texts = [] if column is None or column.ndim != 1 else [text for text in column.tolist() if text][:1]
+            if all(isinstance(text, str) for text in texts) and name_media_files(texts, data_spec.type_of(key)):
+                names.add(name)
+    return names
 
 
 # -- duplicates and leaks ----------------------------------------------------------------------------------------------

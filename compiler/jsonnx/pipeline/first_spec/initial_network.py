@@ -21,7 +21,7 @@ MAX_TEXT_WORDS = 256
 MAX_VOCABULARY = 20_000
 REPLACEMENT = "unknown"
 """The text in place of a missing one."""
-SMALL_ROW_COUNT, MEDIUM_ROW_COUNT, LARGE_ROW_COUNT = 500, 1_000, 10_000
+SMALL_ROW_COUNT, MEDIUM_ROW_COUNT, LARGE_ROW_COUNT = 500, 1_500, 10_000
 """Numbers of rows that separate networks of different sizes; those of rare classes count less."""
 UNPENALIZED_KINDS = {"image", "text", "sequence"}
 """Kinds of columns whose networks have weights that a penalty would bind too much."""
@@ -161,8 +161,12 @@ def _add_layer(network: InitialNetwork, name: str, type: str, source: str | list
 
 
 def _number_features(network: InitialNetwork, columns: Sequence[RecognisedColumn]) -> list[str]:
-    """One input for all columns of numbers, and one for columns with missing numbers."""
+    """One input for all columns of numbers, and one for columns with missing numbers.
+
+    If any number is missing, rows that are read later may lack those that all present rows have.
+    """
     features = []
+    may_be_missing = any(column.kind == "number" and column.has_missing for column in columns)
     for has_missing, stacked_name in ((False, "numbers"), (True, "numbers_with_gaps")):
         names = [column.name for column in columns if column.kind == "number" and column.has_missing == has_missing]
         if not names:
@@ -172,12 +176,14 @@ def _number_features(network: InitialNetwork, columns: Sequence[RecognisedColumn
         description = f"{len(names)} {noun} of numbers, scaled to mean 0 and variance 1 of the training data."
         if has_missing:
             description += " The median replaces missing numbers; another column tells where."
+        elif may_be_missing:
+            description += " The median would replace missing numbers."
         network.inputs[name] = {"shape": [len(names)], "description": description}
         if names != [name]:
             network.columns[name] = names
         source = name
-        if has_missing:
-            settings = {"strategy": "median", "indicator": True}
+        if may_be_missing:
+            settings = {"strategy": "median", **({"indicator": True} if has_missing else {})}
             source = _add_layer(network, f"{name}_filled", "Imputation", name, **settings)
         features.append(_add_layer(network, f"{name}_scaled", "Normalization", source))
     return features

@@ -16,9 +16,11 @@ from ...core.reserved_names import target_name
 from ...core.signature.thresholds import Threshold
 from ...data.samples.dataset import Dataset
 from ...html_report.outputs import OutputKind, Predicted
+from ...html_report.quantiles import QuantilePredictions
 from ...runtime.session.session import concatenate_batches
 from ...training.losses.losses import Loss
 from ...training.losses.margin_losses import MarginLoss
+from ...training.losses.regression_losses import Quantile
 from ..compile.output_classes import UNNAMED_LABELS
 from ..run.trained_model import BATCH_SIZE, TrainedModel
 
@@ -80,16 +82,18 @@ def _results(
     counted = _counted_positions(form.loss, kind, true, scores, lengths)
     errors = np.where(counted, _position_errors(kind, true, scores), 0.0).reshape(len(true), -1).sum(1)
     errors /= counted.reshape(len(true), -1).sum(1).clip(1)
+    all_quantiles = predictions[counted] if form.quantiles else np.zeros((counted.sum(), 0))
     true, scores = true[counted], scores[counted]
     if len(true) > MAX_ROWS:
         kept = np.linspace(0, len(true) - 1, MAX_ROWS).astype(np.int64)
-        true, scores = true[kept], scores[kept]
+        true, scores, all_quantiles = true[kept], scores[kept], all_quantiles[kept]
     labels = form.labels(kind, scores.shape[-1])
     has_probabilities = _are_probabilities(kind, scores)
     if kind is OutputKind.BINARY:
         true, scores = true[:, 0], scores[:, 0]
     threshold = 0.0 if form.is_margin else form.threshold
-    predicted = Predicted(kind, true, scores, labels, has_probabilities, threshold)
+    quantiles = QuantilePredictions(form.quantiles, all_quantiles) if form.quantiles else None
+    predicted = Predicted(kind, true, scores, labels, has_probabilities, threshold, quantiles)
     return OutputResults(form.name, targets, predictions, predicted, errors)
 
 
@@ -107,6 +111,11 @@ class _OutputForm:
     def activation(self) -> str | None:
         layer = output_layer(self.typed, self.name)
         return layer.activation if layer is not None and not layer.is_rescaled else None
+
+    @property
+    def quantiles(self) -> tuple[float, ...]:
+        """The quantiles on the last axis of the output."""
+        return self.loss.quantiles if isinstance(self.loss, Quantile) else ()
 
     @property
     def is_margin(self) -> bool:
@@ -134,7 +143,7 @@ class _OutputForm:
         if kind in (OutputKind.BINARY, OutputKind.MULTI_LABEL) and not self.is_margin:
             is_logit = threshold_scale(self.typed, self.name, self.loss) == "logit"
             return 1.0 / (1.0 + np.exp(-numbers)) if is_logit else numbers
-        return numbers
+        return numbers[..., [self.loss.middle]] if isinstance(self.loss, Quantile) else numbers
 
     def true_values(self, kind: OutputKind, targets: np.ndarray) -> np.ndarray:
         """Class indices [samples, ...] of EXCLUSIVE; otherwise a number or boolean for each unit."""
@@ -151,6 +160,8 @@ class _OutputForm:
         labels = self.typed.network.labels.get(self.name, ())
         if kind is OutputKind.BINARY:
             return labels if len(labels) == 2 else UNNAMED_LABELS
+        if isinstance(self.loss, Quantile):
+            return (f"{self.name}, quantile {self.quantiles[self.loss.middle]:g}",)
         if kind is OutputKind.NUMBERS and unit_count == 1:
             return (self.name,)
         if len(labels) == unit_count:

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...core.diagnostics import suggestion
 from ...core.html_table import METRIC_TITLES, html_table, metric_rows
+from ...core.quantities import count_text
 from ...core.training_options import TrainingOptions
 from ...data.samples.dataset import DataArgument, Dataset
 from ...lowering.cost import cost_table
@@ -21,6 +23,10 @@ from ..train.weight_gradients import batch_gradients
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+OTHER_NAMES = {"lr": "learning_rate"}
+"""Our attributes, by the names in other frameworks."""
 
 
 class Trainer(SpecTrainer):
@@ -75,4 +81,19 @@ class Trainer(SpecTrainer):
         raise TypeError(
             "a Trainer cannot be pickled or copied: it has sessions of onnxruntime. save_checkpoint and "
             "load_checkpoint keep its state, weights() are arrays, and model() is what a prediction needs"
+        )
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Raises AttributeError for an unknown attribute, which would have no effect. Subclasses may have more."""
+        if type(self) is Trainer and name not in SpecTrainer.__annotations__ and not hasattr(Trainer, name):
+            public = [known for known in (*SpecTrainer.__annotations__, *dir(Trainer)) if not known.startswith("_")]
+            help = suggestion(OTHER_NAMES.get(name, name), public)
+            raise AttributeError(f"a Trainer has no attribute {name!r}" + (f": {help}" if help else ""))
+        super().__setattr__(name, value)
+
+    def __repr__(self) -> str:
+        training = self.plan.training
+        return (
+            f"<Trainer of {self._checked.network.name!r}: {training.optimizer.type_name} with learning rate"
+            f" {self.learning_rate:.6g}, {count_text(self.steps, 'step')} done, provider {self.provider}>"
         )

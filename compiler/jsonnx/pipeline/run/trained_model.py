@@ -231,8 +231,8 @@ def checked_spec_of(session: Session, model: str) -> CheckedSpec | None:
 
 
 def _missing_functions_note(names: Iterable[str]) -> Diagnostic:
-    message = f"not computed: {quoted_list(sorted(names))}, which needs a Python function of the training"
-    help = "jsonnx.Trainer(spec, loss=..., weights=RUN).evaluate(x, y) computes it in Python"
+    message = f"not computed, since a Python function of the training is missing: {quoted_list(sorted(names))}"
+    help = "in Python, give the function again: jsonnx.Trainer(spec, loss=..., weights=RUN).evaluate(x, y)"
     return Diagnostic("python-function", message, help=help, severity="warning")
 
 

@@ -61,7 +61,8 @@ def data_warnings(checked: CheckedSpec, data: RunData, *, has_initial_weights: b
     for output, loss in objective.losses.items():
         _check_classes(data.train, data, output, objective, checked, report)
         _check_split_classes(data, output, objective, checked, report)
-        if output in objective.target_forms:
+        form = objective.target_forms.get(output)
+        if form is not None and form.changes_targets:
             continue
         if isinstance(loss, RegressionLoss) and not has_initial_weights and training.weights is None:
             _check_scale(data.train, output, training, checked, report)

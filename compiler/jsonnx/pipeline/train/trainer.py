@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...collective.protocol import Collective
-from ...core.diagnostics import Diagnostic, suggestion
-from ...core.quantities import count_text
+from ...core.diagnostics import Diagnostic
 from ...core.reserved_names import is_slot_name
 from ...core.signature.thresholds import Threshold
 from ...core.system.gc_pause import gc_paused
@@ -30,8 +29,8 @@ from ...runtime.parity.parity_check import check_step
 from ...runtime.providers.provider_options import ProviderOptions
 from ...runtime.providers.providers import Provider, resolve_provider
 from ...runtime.training_plan import TrainingPlan
-from ..check.check import CheckedSpec, Spec, check_source, read_spec
-from ..check.python_objective import with_objective
+from ..check.check import CheckedSpec, Spec
+from ..check.python_objective import check_with_objective
 from ..compile.compile import compile_checked, compile_part
 from ..compile.initial_weights import Weights, resolve_initial_weights
 from ..compile.model import Model
@@ -48,9 +47,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ...runtime.session.weight_files import WeightsReport
-
-OTHER_NAMES = {"lr": "learning_rate"}
-"""Our attributes, by the names in other frameworks."""
 
 
 class Trainer:
@@ -102,11 +98,7 @@ class Trainer:
         loss: Any = None,
         metrics: Any = None,
     ) -> None:
-        if isinstance(spec, CheckedSpec):
-            self._checked = spec
-        else:
-            source = with_objective(read_spec(spec), loss, metrics)
-            self._checked = check_source(source, changes=changes, scale=scale)
+        self._checked = check_with_objective(spec, loss, metrics, changes, scale)
         self._recorded_options = {"scale": scale, "changes": tuple(changes)}
         if fold is not None:
             self._checked = with_fold(self._checked, fold)
@@ -402,22 +394,6 @@ class Trainer:
         if inputs or outputs:
             return compile_part(self._checked, network_part(self._checked, inputs, outputs), weights)
         return compile_checked(self._checked, weights, thresholds=self.thresholds)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        """Raises AttributeError for an unknown attribute, which would have no effect. Subclasses may have more."""
-        is_own = type(self).__module__.partition(".")[0] == __name__.partition(".")[0]
-        if is_own and name not in Trainer.__annotations__ and not hasattr(Trainer, name):
-            public = [known for known in (*Trainer.__annotations__, *dir(Trainer)) if not known.startswith("_")]
-            help = suggestion(OTHER_NAMES.get(name, name), public)
-            raise AttributeError(f"a Trainer has no attribute {name!r}" + (f": {help}" if help else ""))
-        super().__setattr__(name, value)
-
-    def __repr__(self) -> str:
-        training = self.plan.training
-        return (
-            f"<Trainer of {self._checked.network.name!r}: {training.optimizer.type_name} with learning rate"
-            f" {self.learning_rate:.6g}, {count_text(self.steps, 'step')} done, provider {self.provider}>"
-        )
 
 
 __all__ = ["Trainer"]
