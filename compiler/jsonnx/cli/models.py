@@ -141,9 +141,10 @@ def split_names(texts: Sequence[str]) -> list[str]:
 
 @click.command()
 @click.argument("run", metavar="RUN_OR_MODEL")
+@click.argument("files", metavar="[FILE]", nargs=-1)
 @data_option(
-    "Input data: a file, a folder of tables, images, recordings or texts, or a pattern in quotes; - is standard input.",
-    required=True,
+    "Input data: a file, a folder of tables, images, recordings or texts, or a pattern in quotes; - is standard input. "
+    "May also follow the model without `--data`."
 )
 @click.option(
     "--input-format",
@@ -221,7 +222,8 @@ def split_names(texts: Sequence[str]) -> list[str]:
 @handles_errors
 def predict(
     run: str,
-    data: UserFiles,
+    files: tuple[str, ...],
+    data: UserFiles | None,
     input_format: str | None,
     output: str | None,
     output_format: str | None,
@@ -247,6 +249,7 @@ def predict(
     from ..render.results.progress import SampleCounter
     from ..runtime.providers.provider_options import parse_assignments
 
+    data = _one_file(files, data)
     if ids and with_inputs:
         raise UsageError("bad-option", "--id and --with-inputs exclude each other", "--with-inputs writes all columns")
     require_distributed(
@@ -267,6 +270,17 @@ def predict(
 
         scoring_workers = ScoringWorkers(workers or 1, cpus_per_worker or 1, address)
         predict_on_ray(model, data, output, options, scoring_workers, reports)
+
+
+def _one_file(files: Sequence[str], data: UserFiles | None) -> UserFiles:
+    """The data that are named with or without `--data`. Raises UsageError unless they are named once."""
+    named = [*files, *([] if data is None else [data])]
+    if not named:
+        raise UsageError("bad-option", "no data to predict are named", "add --data FILE; - is standard input")
+    if len(named) > 1:
+        help = "name a folder, or a pattern in quotes, such as --data 'photos/*.jpg'"
+        raise UsageError("bad-option", f"{len(named)} files are named, and one is predicted at a time", help)
+    return named[0]
 
 
 @click.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,6 +38,7 @@ PORT_WITHOUT_LIVE = "--port has no effect without --live"
     "Data to predict and to compare with; if omitted, each run's validation data, or else its test data.",
 )
 @DATA_ROOT_OPTION
+@click.option("--baseline", is_flag=True, help="Compare with simple models, as `jsonnx evaluate --baseline` does.")
 @click.option("--live", is_flag=True, help="Write nothing; serve the page on this machine while the run trains.")
 @training_option("port")
 @PROVIDER_OPTION
@@ -49,6 +50,7 @@ def report(
     output: str | None,
     data: UserFiles | None,
     data_roots: tuple[str, ...],
+    baseline: bool,
     live: bool,
     port: int | None,
     provider: str,
@@ -60,12 +62,13 @@ def report(
 
     folders = [Path(run) for run in runs]
     if live:
-        _serve(folders, port, {"-o": output, "--data": ", ".join(file_names(data))})
+        _serve(folders, port, {"-o": output, "--data": ", ".join(file_names(data)), "--baseline": baseline or None})
         return
     check_port(port, live)
     print_provider_choice(provider)
     file = Path(output) if output else default_report_file(folders)
-    for note in write_report(folders, file, ReportOptions(data, data_roots, provider, not unverified)):
+    options = ReportOptions(data, data_roots, provider, not unverified, baseline)
+    for note in write_report(folders, file, options):
         print_status(f"note: {note}")
     print_status(f"wrote {file}")
 
@@ -101,7 +104,7 @@ def write_run_report(folder: Path, data_roots: tuple[str, ...]) -> None:
     print_result(f"wrote {file}")
 
 
-def _serve(folders: list[Path], port: int | None, ignored: dict[str, str | None]) -> None:
+def _serve(folders: list[Path], port: int | None, ignored: Mapping[str, object]) -> None:
     """Serves the page of a run until Ctrl-C."""
     from ..pipeline.report.live_report import DEFAULT_PORT, LiveReport
     from ..pipeline.run_folder.run import Run

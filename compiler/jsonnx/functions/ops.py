@@ -12,13 +12,32 @@ from typing import Any
 
 from ..core.diagnostics import suggestion
 from ..layers import LAYERS
-from .tensor import Tensor, apply
+from ..training.losses.losses import LOSSES
+from .tensor import Tensor, apply, emit_loss
 
 PREFIX = "ops."
 CREATION = ("arange", "empty", "eye", "full", "identity", "linspace", "logspace", "ones", "tri", "zeros")
 """The functions of constants, which need no tensor."""
 
-__all__ = ["Tensor"]
+__all__ = ["Tensor", "binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"]
+
+
+def binary_crossentropy(target: Tensor, output: Tensor, from_logits: bool = False) -> Tensor:
+    """The binary cross-entropy of each element."""
+    loss: Any = LOSSES.by_name["binary_crossentropy"](from_logits=from_logits)
+    return emit_loss(loss.terms, target, output)
+
+
+def categorical_crossentropy(target: Tensor, output: Tensor, from_logits: bool = False, axis: int = -1) -> Tensor:
+    """The cross-entropy of each sample or position; targets are probabilities of classes."""
+    loss: Any = LOSSES.by_name["categorical_crossentropy"](from_logits=from_logits, axis=axis)
+    return emit_loss(loss.unreduced_losses, target, output)
+
+
+def sparse_categorical_crossentropy(target: Tensor, output: Tensor, from_logits: bool = False) -> Tensor:
+    """The cross-entropy of each sample or position; targets are indices of classes."""
+    loss: Any = LOSSES.by_name["sparse_categorical_crossentropy"](from_logits=from_logits)
+    return emit_loss(loss.unreduced_losses, apply("cast", [target], {"dtype": "int64"}), output)
 
 
 def __getattr__(name: str) -> Any:
@@ -33,7 +52,7 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     names = (name.removeprefix(PREFIX) for name in LAYERS.by_name if name.startswith(PREFIX))
-    return sorted(name for name in names if "." not in name and name not in CREATION)
+    return sorted([*__all__, *(name for name in names if "." not in name and name not in CREATION)])
 
 
 def _function(name: str) -> Callable[..., Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -207,6 +207,14 @@ def _emit(type_name: str, layer: Layer, tensors: Sequence[Tensor]) -> Any:
         check_promised_type(result, _in_graph(g, type), type_name)
     tensors = [Tensor(g, result) for result in results]
     return tensors[0] if len(tensors) == 1 else tuple(tensors)
+
+
+def emit_loss(emit: Callable[[Builder, Value, Value], Value], target: Tensor, output: Tensor) -> Tensor:
+    """The losses of a target and an output, as a loss emits them."""
+    for tensor in (target, output):
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"the target and the output of a cross-entropy are tensors, got {type(tensor).__name__}")
+    return Tensor(output._g, emit(output._g, target._value, output._value))
 
 
 def _in_graph(g: Builder, type: TensorType) -> TensorType:

@@ -6,7 +6,7 @@
 #                                     pytest, as in: run.sh layers -k norm
 #   sh tests/environments/parity/run.sh samples    the samples: their first 50 losses, their gradients by onnx-ad
 #   sh tests/environments/parity/run.sh accuracy   the test accuracy of the samples
-#   sh tests/environments/parity/run.sh sklearn    figures of runs, by scikit-learn's metrics of the deployed models' predictions
+#   sh tests/environments/parity/run.sh sklearn    figures of runs and of baselines, by scikit-learn
 #   sh tests/environments/parity/run.sh applications [NAME...]   keras.applications, from files of Keras to ONNX: prints a table
 #   sh tests/environments/parity/run.sh files      import of files of Keras, and export to Keras
 #   sh tests/environments/parity/run.sh record     renew the fixtures that the ordinary suite uses
@@ -44,10 +44,10 @@ applications) exec "$ENV/bin/python" tests/environments/parity/applications.py "
 layers) files="layers masks augmentation initial" ;;
 samples) files="samples applications onnx_ad" ;;
 accuracy) files="accuracy" ;;
-sklearn) files="sklearn" ;;
+sklearn) files="sklearn baselines" ;;
 files) files="import export" ;;
 all | sample)
-    files="accuracy samples applications onnx_ad layers masks augmentation initial sklearn export import" # both processes end together
+    files="accuracy samples applications onnx_ad layers masks augmentation initial sklearn baselines export import" # both processes end together
     if [ "$what" = all ]; then set -- --every 4 "$@"; else set -- --every 24 --every-layer 8 "$@"; fi
     ;;
 *)

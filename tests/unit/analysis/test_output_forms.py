@@ -37,7 +37,7 @@ LOSS_ACTIVATIONS: dict[str, set[str]] = {
     **dict.fromkeys(
         [
             *("mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error", "huber", "log_cosh"),
-            *("mean_squared_logarithmic_error", "cosine_similarity", "categorical_hinge"),
+            *("mean_squared_logarithmic_error", "cosine_similarity", "categorical_hinge", "quantile"),
         ],
         ANY,
     ),
@@ -96,9 +96,12 @@ METRIC_ACTIVATIONS: list[tuple[dict[str, Any], set[str]]] = [
         )
     ),
     ({"type": "mean_relative_error", "normalizer": 1.0}, ANY),
+    ({"type": "interval_coverage"}, ANY),
+    ({"type": "mean_pinball_loss"}, ANY),
 ]
 """The activations of three units under which a metric has no finding."""
 
+OF_QUANTILES = ("interval_coverage", "mean_pinball_loss")
 SPARSE = ("sparse_categorical_accuracy", "sparse_top_k_categorical_accuracy", "sparse_categorical_crossentropy")
 ELEMENTWISE = [name for name in ACTIVATIONS.members if name not in ("glu", "softmax", "log_softmax", "sparsemax")]
 
@@ -134,6 +137,7 @@ def test_a_metric_of_an_output_of_another_form_is_a_finding(metric: dict[str, An
         loss: Any = "categorical_hinge"
         if metric["type"] in SPARSE:
             loss = {"type": "sparse_categorical_crossentropy", "from_logits": activation not in CLASSES}
+        loss = "quantile" if metric["type"] in OF_QUANTILES else loss
         found = [code for code, _ in findings(activation, 3, [4], loss=loss, metrics=[metric])]
         if "loss-activation" not in found:
             assert found == ([] if activation in suitable else ["metric-activation"]), activation

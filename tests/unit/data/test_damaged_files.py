@@ -88,6 +88,17 @@ def test_the_predictions_of_the_others_do_not_change() -> None:
     assert others == [line for line in whole if not line.startswith("cat/2.png")]
 
 
+def test_a_picture_is_predicted_by_its_name() -> None:
+    write_images(damaged=0)
+    command("train", write_spec(), "-o", "run", "--quiet")
+    result = command("predict", "run", "pets/dog/3.png")
+    assert result.stdout == command("predict", "run", "--data", "pets/dog/3.png").stdout
+    assert result.stdout.splitlines()[1].startswith("3.png,")
+    assert "no data to predict" in command("predict", "run", status=2).stderr
+    result = command("predict", "run", "pets/dog/3.png", "pets/dog/4.png", status=2)
+    assert "a pattern in quotes" in result.stderr
+
+
 def test_rows_of_a_table_are_left_out_together_with_their_missing_values() -> None:
     write_images()
     rows = [(f"pets/cat/{index}.png", "" if index == 1 else "cat", index) for index in range(COUNT)]

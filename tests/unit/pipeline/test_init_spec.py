@@ -294,6 +294,8 @@ def test_numbers_of_more_rows_also_become_waves() -> None:
     assert layers["wide_and_deep"]["from"][0] == "features"  # the linear path reads no waves
     assert layers["hidden_2"]["units"] > 32
     package.Trainer("made.json").fit(epochs=1)
+    np.savez("pixels.npz", x=RANDOM.random((1600, 101)), y=RANDOM.normal(size=1600))
+    assert "EinsumDense" not in types(initial("pixels.npz", "--target", "y"))
     write_csv("texts.csv", city=columns["city"], y=RANDOM.normal(size=1600))
     assert "EinsumDense" not in types(initial("texts.csv", "--target", "y"))
 

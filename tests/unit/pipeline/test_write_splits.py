@@ -232,6 +232,29 @@ def test_a_folder_of_images_becomes_lists_that_are_trained_on() -> None:
     assert first.startswith("../photos/")
 
 
+def test_names_of_images_in_a_table_stay_as_they_are_and_are_found_in_the_folder_of_the_table() -> None:
+    image = pytest.importorskip("PIL.Image")
+    Path("d/pictures").mkdir(parents=True)
+    rows = ["file,y"]
+    for number in range(20):
+        image.new("L", (2, 2), number * 10).save(f"d/pictures/{number}.png")
+        rows.append(f"pictures/{number}.png,{'high' if number % 3 else 'low'}")
+    Path("d/pictures.csv").write_text("\n".join(rows) + "\n")
+    layers = [{"type": "Flatten"}, {"type": "Dense", "name": "kind", "units": 2, "activation": "softmax"}]
+    data = {"train": "d/pictures.csv", "x": "file", "y": "y", "split": {"validation": 0.3}}
+    training = {"loss": "sparse_categorical_crossentropy", "data": data, "epochs": 1}
+    write_spec({}, inputs={"photo": {"shape": [2, 2, 1]}}, layers=layers, training=training)
+    assert_same_samples()
+    assert Path("parts/train.csv").read_text().splitlines()[0] == "file,y"
+
+
+@pytest.mark.parametrize("file", ["d.csv", "d.parquet", "d.npz"])
+def test_streamed_files_are_written_alike(file: str) -> None:
+    WRITERS[file](file)
+    write_spec({"train": file, "split": SPLIT, "memory": "stream"})
+    assert_same_samples()
+
+
 def test_a_folder_of_texts_becomes_tables_of_texts() -> None:
     for number in range(24):
         path = Path("texts", "high" if number % 3 else "low", f"{number}.txt")

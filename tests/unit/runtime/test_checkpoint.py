@@ -196,6 +196,22 @@ def test_a_checkpoint_of_an_earlier_version_has_its_best_weights(tmp_path, unint
     assert have_equal_variables(resumed, uninterrupted[0])
 
 
+def test_a_checkpoint_of_an_earlier_version_has_no_learning_rates(tmp_path, uninterrupted):
+    trainer = PlanTrainer(plan())
+    fit(trainer, X, Y, validation_split=0.2, callbacks=[SaveAt(trainer, tmp_path / "c", 13)])
+    arrays, state = checkpoint.load(tmp_path / "c")
+    epochs = len(state["progress"]["history"]["epoch"])
+    del state["progress"]["history"]["history"]["learning_rate"]
+    checkpoint.save(tmp_path / "c", arrays, state)
+    resumed = PlanTrainer(plan())
+    resumed.load_checkpoint(tmp_path / "c")
+    history, whole = fit(resumed, X, Y, validation_split=0.2).history, uninterrupted[1].history
+    assert epochs > 0
+    assert np.isnan(history["learning_rate"][:epochs]).all()
+    assert history["learning_rate"][epochs:] == whole["learning_rate"][epochs:]
+    assert history["loss"] == whole["loss"]
+
+
 def test_another_file_is_refused(tmp_path):
     from safetensors.numpy import save_file
 

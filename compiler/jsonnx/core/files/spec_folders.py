@@ -42,10 +42,10 @@ DATA_FOLDER_HELP = (
 REPLACEMENT_HELP = {
     "train": "`--data-root FOLDER` allows another folder, `--data FILE` takes a file in its place",
     "validation": "`train --validation-data FILE` takes a file in its place",
-    "vectors": "`--data-root FOLDER` allows another folder",
+    "": "`--data-root FOLDER` allows another folder",
     "test": "`train --set training.data.test=null` does without it, `evaluate --data FILE` takes another file",
 }
-"""Help for a missing file, by the key in `training.data`, or of an Embedding, that names it."""
+"""Help for a missing file, by the key in `training.data` that names it; empty for files that none of them names."""
 _MAX_LISTED_NAMES, _MAX_SHOWN_NAMES = 10_000, 3
 
 
@@ -114,7 +114,7 @@ class SpecFolders(NamedTuple):
         return folder / relative
 
     def open(self, name: str, part: str = "train") -> IO[bytes]:
-        """Opens a data file: the `train`, `validation` or `test` part of the data, or the `vectors` of a layer.
+        """Opens a data file: the `train`, `validation` or `test` part of the data; empty for other files.
 
         Raises UnsafePath, UsageError (a MissingFile has help).
         """
@@ -194,7 +194,7 @@ class DataFolder(NamedTuple):
     def open(self, name: str) -> IO[bytes]:
         """Opens a file in the folder or below. Raises UnsafePath, UsageError (a MissingFile)."""
         if self.roots and not self._has(name):
-            return SpecFolders(self.base / self.path, self.roots).open(name)
+            return SpecFolders(self.base / self.path, self.roots).open(name, "")
         safe_path_parts(name)
         return open_beneath(self.base, os.path.join(self.path, name))
 

@@ -16,6 +16,7 @@ PACKAGE_BY_EXTRA = {
     "images": "pillow",
     "search": "optuna cmaes scipy",
     "plots": "matplotlib",
+    "baseline": "scikit-learn",
     "tensorboard": "tensorboardX",
     "mlflow": "mlflow-skinny sqlalchemy alembic",
     "wandb": "wandb",

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
 from statistics import median
 from typing import NamedTuple
 
 from ...core.diagnostics import UsageError
 from ...core.files.spec_folders import DataFolder
-from ...core.limits import MAX_MEDIA_FILE_BYTES
 from ...core.system.optional_packages import require_package
 from .image_files import FORMATS
 
@@ -47,10 +45,10 @@ def image_size(folder: DataFolder, path: str) -> ImageSize | None:
     pillow = require_package("PIL.Image", "images", "reading images")
     try:
         with folder.open(path) as file:
-            image = pillow.open(BytesIO(file.read(MAX_MEDIA_FILE_BYTES)), formats=FORMATS)
+            image = pillow.open(file, formats=FORMATS)  # reads the beginning of the file
+            return ImageSize(image.height, image.width, image.mode)
     except Exception:  # decoders raise what they like for damaged files
         return None
-    return ImageSize(image.height, image.width, image.mode)
 
 
 def image_sizes(paths: Sequence[tuple[DataFolder, str]]) -> ImageSizes:

@@ -193,6 +193,9 @@ class Series:
             starts=kept,
             all_steps=all_steps,
             counts=self._counts(problems, is_included, kept, horizon, without_future),
+            series=self.series,
+            series_names=self.names,
+            follows_gap=self.follows_gap,
         )
 
     def _problems(self, starts: np.ndarray, all_steps: frozenset[str], span: int) -> _Problems:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -33,6 +33,11 @@ class WindowedDataset(Dataset):
     all_steps: frozenset[str]
     """The outputs whose targets have the values of all steps up to the horizon."""
     counts: WindowCounts
+    series: np.ndarray
+    """The number of each row's series, never decreasing."""
+    series_names: Sequence[str]
+    follows_gap: np.ndarray
+    """Whether the row before is not one step earlier."""
 
     def __len__(self) -> int:
         return len(self.starts)

@@ -149,6 +149,20 @@ function numberCharts(output) {
     histogramChart({ title: `Residuals: ${unit.label}`, label: "predicted − true", series: [{ name: unit.label, histogram: unit.residuals, stroke: color(0) }] })));
 }
 
+// The network beside baselines: their metrics, and the difference that decides.
+function baselinesPart(run, name, allRuns) {
+  const comparison = run.baselines?.find(({ output }) => output === name);
+  if (!comparison) return null;
+  const notes = el("ul", { class: "quiet" }, comparison.notes.map((note) => el("li", {}, note)));
+  if (comparison.models.length === 0) return notes;
+  const metrics = Object.entries(comparison.models[0].figures).filter(([, value]) => !Array.isArray(value)).map(([metric]) => metric);
+  const range = (bounds) => (bounds ? `${shortText(bounds[0])} to ${shortText(bounds[1])}` : "");
+  const rows = comparison.models.map((model) => [model.model, ...metrics.map((metric) => model.figures[metric]), range(model.interval), range(model.difference_interval)]);
+  const title = `Baselines${allRuns.length > 1 ? ` of ${run.name}` : ""}`;
+  return el("div", {}, table(title, [["model", "text"], ...metrics, [`${comparison.metric}, 95 %`, "text"], ["network minus this, 95 %", "text"]], rows),
+    el("p", {}, comparison.verdict), notes);
+}
+
 // How many targets lie below each quantile, and the interval between the outermost ones.
 function quantileCharts({ levels, observed, pinball, interval, samples }) {
   const title = "Predicted intervals";
@@ -192,7 +206,7 @@ function outputPart(name, entries, allRuns) {
   if (calibrated.length) compared.append(calibrationChart(calibrated));
   const confident = shown.filter(([, output]) => output.confidence);
   if (confident.length) compared.append(confidenceChart(confident));
-  part.append(compared);
+  part.append(compared, ...runs.map((run) => baselinesPart(run, name, allRuns)).filter(Boolean));
   const columns = byRun(runs, (run) => {
     const output = outputOf.get(run);
     const ownCurves = curves.length > 1 ? curves[withCurves.findIndex(([other]) => other === run)] : null;
@@ -266,10 +280,10 @@ function importancePart({ importance }) {
       ],
     });
   };
-  const values = () => table("Importance of columns", [["column", "text"], "importance", "from", "to"],
+  const values = () => table("Permutation importance", [["column", "text"], "importance", "from", "to"],
     importance.columns.map((row) => [row.name, row.importance, row.low, row.high]));
   return el("div", {},
-    chart({ title: "Importance of columns", draw, values,
+    chart({ title: "Permutation importance", draw, values,
       note: `On ${numberText(importance.samples)} samples whose values of one column are permuted; the line is a 95 % interval, over ${importance.repeats} permutations of bootstrap samples.` }),
     importance.omitted ? el("p", { class: "quiet" }, `${numberText(importance.omitted)} more columns are not measured.`) : null);
 }

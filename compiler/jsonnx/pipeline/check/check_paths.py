@@ -78,7 +78,7 @@ def _check_vector_file(
     file: NamedFile, size: int | None, folders: SpecFolders, missing: Severity, report: Report
 ) -> None:
     try:
-        with folders.open(file.name, "vectors") as content:
+        with folders.open(file.name, "") as content:
             vectors = VectorFile(content)
     except UnsafePath as error:
         report.add("unsafe-path", file.path, str(error), help=UNSAFE_DATA_HELP)

@@ -83,7 +83,8 @@ def output_scoring_graph(
     learned from the targets, by output. Raises CompileError if the mask depends on weights, if statistics are missing,
     if a layer adds to the loss, or for auxiliary outputs.
     """
-    outside_model = [*objective.added_losses, *typed.network.auxiliary_outputs]
+    auxiliary = [name for name in typed.network.auxiliary_outputs if name in objective.losses]
+    outside_model = [*objective.added_losses, *auxiliary]
     if outside_model:
         message = f"the loss of {outside_model[0]!r} depends on values that a compiled model does not contain"
         raise CompileError([Diagnostic("needs-weights", message, help=NEEDS_RUN_HELP)])

@@ -42,7 +42,7 @@ class VectorTable(NamedTuple):
         """The indices of the tokens that the file has, and their vectors. Raises CompileError, UsageError."""
         wanted = {token.encode(errors="surrogatepass"): index for index, token in enumerate(tokens, self.first_index)}
         try:
-            with source.folders.open(self.file, "vectors") as file:
+            with source.folders.open(self.file, "") as file:
                 vectors = VectorFile(file)
                 if vectors.size != self.size:
                     message = f"the vectors have {vectors.size} numbers, the Embedding's {self.size}"
@@ -142,7 +142,7 @@ def vector_digests(checked: CheckedSpec, source: SpecSource) -> dict[str, str]:
     digests = {}
     for name in dict.fromkeys(table.file for table in vector_tables(checked)):
         try:
-            with source.folders.open(name, "vectors") as file:
+            with source.folders.open(name, "") as file:
                 digests[name] = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
         except (UsageError, UnsafePath, OSError):  # a resumed run does not need it
             continue

@@ -52,6 +52,8 @@ SMALL, MEDIUM, LARGE = (
     NetworkSize((32,), 0.6, 8, 1.0, 2.0, 0.001),
     NetworkSize((128, 128), 0.2, 12, 2.0, 1.0, 0.003),
 )
+MAX_WAVE_NUMBERS = 100
+"""Maximum count of numbers of which each becomes waves. More of them are pixels or measurements in a series."""
 NUMBER_PENALTY = 2.5
 """The factor of the penalty if all targets are numbers, whose errors are larger than those of classes."""
 
@@ -123,7 +125,9 @@ def initial_network(
     if all(target.task == "regression" for target in targets):
         factor *= NUMBER_PENALTY
     penalty = {"kernel_regularizer": {"type": "L2", "l2": float(f"{factor:.2g}")}}
-    deep = [joined, _waves(network, numbers, size)] if numbers and size.waves else [joined]
+    number_count = sum(max(column.shape, default=1) for column in columns if column.kind in ("number", "vector"))
+    has_waves = numbers and size.waves and number_count <= MAX_WAVE_NUMBERS
+    deep = [joined, _waves(network, numbers, size)] if has_waves else [joined]
     _add_hidden_layers(network, joined, _joined(network, "features_and_waves", deep), size, row_count, penalty)
     _add_outputs(network, targets, penalty)
     return network

@@ -100,7 +100,7 @@ def _predictions(
     kept: dict[str, Sequence[Any]] = {"row": (rows + 1).tolist(), "fold": [fold] * len(rows)}
     for output in own.samples.targets:
         kept |= dict(_target_columns(output, feeds[target_name(output)], classes.get(output)))
-    return Predictions(outputs, classes, kept)
+    return Predictions(outputs, classes, kept, model.checked.network.quantiles)
 
 
 def _target_columns(

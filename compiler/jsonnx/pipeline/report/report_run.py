@@ -29,6 +29,7 @@ from ...render.networks.tables import summary_json
 from ...runtime.fit.trainer import PlanTrainer
 from ...runtime.session.weight_files import read_weight_file
 from ...runtime.training_plan import TrainingPlan
+from ..baselines.compare_baselines import compare
 from ..check.check import CheckedSpec
 from ..compile.graphs import costed_graph
 from ..run.lock_file import locked_values
@@ -60,6 +61,8 @@ class ReportOptions:
     provider: str = "cpu"
     verify: bool = True
     """Whether files must match the digests that they record."""
+    baseline: bool = False
+    """Whether the outputs are compared with baselines."""
 
 
 DEFAULT_OPTIONS = ReportOptions()
@@ -86,6 +89,7 @@ def run_values(folder: Path, options: ReportOptions) -> RunValues:
         values["outputs"] = _outputs(model, trainer, data.evaluated, values["notes"])
         names = column_names(data.evaluated, plan.training.data)
         values["importance"] = permutation_importance(model.checked, trainer, data.evaluated, names, values["notes"])
+        values["baselines"] = _baselines(model, data.evaluated, values["notes"]) if options.baseline else []
         values["notes"] += _unshown_outputs(model, values["outputs"])
     values["layers"] = _layers(run, model.checked, plan, data, values["notes"])
     return values
@@ -206,6 +210,16 @@ def _files(run: Run) -> list[dict[str, str]]:
         {"name": name, "text": text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}\n…"}
         for name, text in texts.items()
     ]
+
+
+def _baselines(model: TrainedModel, samples: Dataset, notes: list[str]) -> list[dict[str, Any]]:
+    """The comparison of each output with baselines."""
+    try:
+        return [rounded(comparison) for comparison in compare(model, samples).values()]
+    except (CompileError, UsageError, FeedError) as error:
+        diagnostic = error.diagnostic if isinstance(error, UsageError) else error.diagnostics[0]
+        notes.append(f"There are no baselines: {diagnostic.message}.")
+        return []
 
 
 def _trainer(model: TrainedModel, plan: TrainingPlan, options: ReportOptions) -> PlanTrainer:

@@ -13,6 +13,7 @@ from ...core.metric_values import MetricValue, finite, numbers_only
 from ...runtime.execution.history import MetricSums
 from ..run_folder.run_info import no_run_folder
 from ..train.cross_validation import fold_folder, spread, spread_json
+from ..train.evaluated_part import EvaluatedPart
 from .run_warnings import Warn, no_warning
 from .trained_model import Evaluation, TrainedModel
 
@@ -76,10 +77,11 @@ def evaluate_folds(
     data: UserFiles | None,
     part: str | None = None,
     warn: Warn = no_warning,
+    observe: Callable[[TrainedModel, EvaluatedPart], None] = lambda model, evaluated: None,
 ) -> FoldsEvaluation:
     """Evaluates the runs of all folds on a file or a part of their data, by default each on its validation data.
 
-    Raises UsageError, CompileError.
+    `observe` is called with each model and its samples. Raises UsageError, CompileError.
     """
     part = part if data is not None or part is not None else "validation"
     folds: list[Evaluation] = []
@@ -92,6 +94,7 @@ def evaluate_folds(
         evaluated, own = model.metric_sums(data, warn, part)
         folds.append(Evaluation(model.known_metrics(own, warn), evaluated))
         sums.append(own)
+        observe(model, evaluated)
     is_out_of_fold = part == "validation" and all(fold.evaluated.is_divided for fold in folds)
     pooled = model.known_metrics(_pooled(sums)) if is_out_of_fold else None
     return FoldsEvaluation(folds, pooled, model.figure_labels())

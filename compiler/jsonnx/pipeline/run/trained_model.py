@@ -113,6 +113,16 @@ class TrainedModel:
             return RecordedData(SpecSource(data_roots=self.data_roots))
         return recorded_data(self.folder, self.run_info, self.data_roots)
 
+    @cached_property
+    def plan(self) -> TrainingPlan:
+        """The training plan of the spec."""
+        return plan_training(self.checked)
+
+    @cached_property
+    def checked_without_thresholds(self) -> CheckedSpec:
+        """The spec with the thresholds of its metrics as written, not as chosen for this model."""
+        return check_spec(spec_from_metadata(self.session.metadata[SPEC_KEY]), accepts_missing_functions=True)
+
     def figure_labels(self) -> dict[str, list[Sequence[str]]]:
         """The labels along the axes of the metrics that are lists, by the reported name."""
         objective = self.checked.objective
@@ -159,11 +169,11 @@ class TrainedModel:
     ) -> tuple[EvaluatedPart, MetricSums]:
         """The samples that `evaluate` takes, and the sums of which loss and metrics are made."""
         source = self.data.source if data is None else SpecSource(data_roots=self.data_roots)
-        plan = replace(plan_training(self.checked), source=source)
+        plan = replace(self.plan, source=source)
         evaluated = self._evaluated_part(plan, data, part)
         samples = evaluated.samples
         tell_left_out(samples, warn)
-        batch_size = _evaluation_batch_size(plan)
+        batch_size = evaluation_batch_size(plan)
         if self.folder is None:
             return evaluated, self._sums_of_outputs(plan, samples, batch_size)
         provider = self.session.provider
@@ -177,7 +187,7 @@ class TrainedModel:
         if objective is None:
             raise ValueError("a plan without an objective")
         typed = self.checked.require()
-        scoring_graph = output_scoring_graph(typed, objective, _target_statistics(typed, self.session.metadata))
+        scoring_graph = output_scoring_graph(typed, objective, target_statistics(typed, self.session.metadata))
         scorer = Session(to_model_proto(scoring_graph), self.session.provider)
         sums = MetricSums(training_plan)
         for rows in batch_slices(len(samples), batch_size):
@@ -236,7 +246,7 @@ def _missing_functions_note(names: Iterable[str]) -> Diagnostic:
     return Diagnostic("python-function", message, help=help, severity="warning")
 
 
-def _target_statistics(typed: TypedNetwork, metadata: Mapping[str, str]) -> dict[str, dict[str, np.ndarray]]:
+def target_statistics(typed: TypedNetwork, metadata: Mapping[str, str]) -> dict[str, dict[str, np.ndarray]]:
     """The statistics of targets in a model's metadata that have the shapes of the outputs' features."""
     statistics = {}
     for output, own in target_statistics_from(metadata).items():
@@ -255,7 +265,7 @@ def tell_left_out(samples: Dataset, warn: Warn) -> None:
         warn(notes)
 
 
-def _evaluation_batch_size(plan: TrainingPlan) -> int:
+def evaluation_batch_size(plan: TrainingPlan) -> int:
     """The samples of a batch: those of training, as in validation, unless the split into batches changes nothing."""
     return BATCH_SIZE if is_batch_separable(plan.evaluate) else plan.training.batch_size
 

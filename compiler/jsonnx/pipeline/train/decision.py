@@ -100,13 +100,16 @@ def choose_thresholds(trainer: PlanTrainer, checked: CheckedSpec, validation: Da
     targets = validation.take(slice(None))
     thresholds: dict[str, Threshold] = {}
     for name, scale in scales.items():
-        numbers, target = results[name], targets[target_name(name)]
-        if section.by_label and numbers.shape[-1] > 1:
-            columns = range(numbers.shape[-1])
-            thresholds[name] = tuple(_best_threshold(numbers[:, i], target[:, i], scale, section) for i in columns)
-        else:
-            thresholds[name] = _best_threshold(numbers, target, scale, section)
+        thresholds[name] = chosen_threshold(results[name], targets[target_name(name)], scale, section)
     return thresholds
+
+
+def chosen_threshold(numbers: np.ndarray, target: np.ndarray, scale: Scale, section: ThresholdSection) -> Threshold:
+    """The best threshold for the numbers of an output, or that of each label."""
+    if section.by_label and numbers.shape[-1] > 1:
+        columns = range(numbers.shape[-1])
+        return tuple(_best_threshold(numbers[:, i], target[:, i], scale, section) for i in columns)
+    return _best_threshold(numbers, target, scale, section)
 
 
 def _best_threshold(numbers: np.ndarray, target: np.ndarray, scale: Scale, section: ThresholdSection) -> float:

@@ -28,6 +28,8 @@ from .part_rows import PartOfFiles, part_rows
 from .plan_training import plan_training
 from .run_data import DataFiles
 
+MIN_MEDIA_RANK = 3
+"""Axes of a batch of images or recordings, whose names a table may have in place of their values."""
 SERIES_HELP = "divide the rows by `time`, or by a `group` that has whole series"
 
 
@@ -38,8 +40,8 @@ class WrittenPart(NamedTuple):
     files: UserFiles
     """The file, or a pattern of the names of several; or those of inputs, targets and columns by name."""
     row_count: int
-    listed_folders: tuple[str, ...]
-    """The folders of the files that lists name."""
+    named_folders: tuple[str, ...]
+    """The folders of images and recordings whose names the files have."""
 
 
 def write_splits(
@@ -84,8 +86,9 @@ def _write_part(plan: TrainingPlan, part: str, found: PartOfFiles, folder: Path)
         for number, copy in enumerate(copies):
             copy.write(folder / part / _file_name(number, len(copies), copy))
         name = f"{part}/*{copies[0].suffix}" if len({copy.suffix for copy in copies}) == 1 else f"{part}/*"
-    folders = tuple(copy.item.name for copy in copies if isinstance(copy, ListedFiles) and not copy.takes_text)
-    return WrittenPart(part, name, sum(map(len, rows_of_files)), folders)
+    has_media = any(type.rank >= MIN_MEDIA_RANK for type in plan.data_spec.inputs.values())
+    folders = [str(copy.item.folder.base / copy.item.folder.path) for copy in copies] if has_media else []
+    return WrittenPart(part, name, sum(map(len, rows_of_files)), tuple(dict.fromkeys(folders)))
 
 
 def _write_files_by_name(plan: TrainingPlan, part: str, found: PartOfFiles, folder: Path) -> WrittenPart:
@@ -118,7 +121,8 @@ def needed_roots(checked: CheckedSpec, parts: Sequence[WrittenPart]) -> list[str
     """The folders of `--data-root` that a training on the written files needs."""
     folders = [os.path.dirname(file) for part in parts for file in file_names(part.files)]
     outside = [folder for folder in folders if os.path.relpath(folder, checked.folder).startswith("..")]
-    return list(dict.fromkeys([*outside, *(folder for part in parts for folder in part.listed_folders)]))
+    named = [os.path.relpath(folder) for part in parts for folder in part.named_folders]
+    return list(dict.fromkeys([*outside, *named]))
 
 
 def _file_name(number: int, count: int, copy: CopiedRows | ListedFiles) -> str:

@@ -12,12 +12,21 @@ AxisLabels = Sequence[Sequence[str]]
 """The labels of the elements along each axis of a list."""
 
 
-def evaluation_json(results: Sequence[tuple[str, Mapping[str, Any], Mapping[str, MetricValue]]]) -> Any:
-    """The run, the data and the metrics of each evaluation: of one, the metrics by name beside its `data`."""
+def evaluation_json(
+    results: Sequence[tuple[str, Mapping[str, Any], Mapping[str, MetricValue]]], baselines: Sequence[Any] = ()
+) -> Any:
+    """The run, the data and the metrics of each evaluation: of one, the metrics by name beside its `data`.
+
+    `baselines` are the comparisons with baselines of all evaluations, or none.
+    """
+    compared = [{"baselines": values} for values in baselines] or [{}] * len(results)
     figures = [{name: finite(metric) for name, metric in metrics.items()} for _, _, metrics in results]
     if len(results) == 1:
-        return {"data": results[0][1], **figures[0]}
-    return [{"run": run, "data": data, "figures": own} for (run, data, _), own in zip(results, figures, strict=True)]
+        return {"data": results[0][1], **figures[0], **compared[0]}
+    return [
+        {"run": run, "data": data, "figures": own, **values}
+        for (run, data, _), own, values in zip(results, figures, compared, strict=True)
+    ]
 
 
 def evaluation_text(metrics: Mapping[str, MetricValue], labels: Mapping[str, AxisLabels]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from math import nan
 from typing import Any, NoReturn
 
 import numpy as np
@@ -17,7 +18,7 @@ from ...core.diagnostics import CompileError, Diagnostic
 from ...core.files.digests import hashed_parts
 from ...core.files.files import error_reason, open_file, write_atomically
 from ...core.json_shapes import COUNT, METRIC, NUMBER, TEXT, has_shape
-from ...core.reserved_names import callback_arrays
+from ...core.reserved_names import LEARNING_RATE, callback_arrays
 from ...data.samples.array_digest import update_digest
 from ...interop.bfloat16 import typed
 from ...interop.safetensors_file import SafetensorsFile, safetensors_parts
@@ -68,6 +69,9 @@ def _checked_state(path: str, state: Any) -> dict[str, Any]:
         )
     if not has_shape(state, _STATE_SHAPE) or not _has_short_history(state["progress"]):
         raise_bad_checkpoint(path, "its description of the run is malformed")
+    if state["progress"] is not None:  # in files of earlier versions
+        history = state["progress"]["history"]
+        history["history"].setdefault(LEARNING_RATE, [nan] * len(history["epoch"]))
     return dict(state)
 
 

@@ -1,0 +1,1 @@
+"""Simple models fitted on the training data of a run, to compare its network with."""

@@ -1,0 +1,35 @@
+"""Intervals of metrics by the bootstrap: samples are drawn again, with replacement, in groups."""
+
+from __future__ import annotations
+
+import numpy as np
+
+DRAWS = 1000
+MAX_GROUPS = 2000
+"""Groups of samples that are drawn, each as a whole."""
+MIN_GROUPS = 10
+"""Groups that an interval needs."""
+CONFIDENCE = 0.95
+SEED = 0
+
+Interval = tuple[float, float]
+
+
+def group_size(count: int) -> int:
+    """The samples of a group."""
+    return -(-count // MAX_GROUPS)
+
+
+def draws_of(groups: int) -> np.ndarray:
+    """How often each group is drawn [draws, groups]: always the same numbers."""
+    rng = np.random.default_rng(SEED)
+    return rng.multinomial(groups, np.full(groups, 1.0 / groups), DRAWS)
+
+
+def interval(values: np.ndarray | None) -> Interval | None:
+    """The central interval of a metric's values over the draws; None if some are no numbers."""
+    if values is None or not np.isfinite(values).all():
+        return None
+    tail = 100 * (1 - CONFIDENCE) / 2
+    low, high = np.percentile(values, [tail, 100 - tail])
+    return float(low), float(high)
