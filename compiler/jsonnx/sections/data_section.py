@@ -109,9 +109,9 @@ class DataSection(Section):
     """The files with the samples, and the meaning of their columns."""
 
     train: Files = attr(
-        doc="Training data: a file, a folder of images, recordings or texts, a pattern such as `part-*.csv`, or a list "
-        "of these; or an object with the files of each input and output, such as "
-        '`{"x": "x.npy", "y": "y.npy"}`. The paths are relative to the spec.'
+        doc="Training data: a file, a folder of images, recordings or texts, a pattern such as `part-*.csv`, a list of "
+        'these, or the files of each input and output, such as `{"x": "x.npy", "y": "y.npy"}`; paths are relative to '
+        "the spec."
     )
     validation: OptionalFiles = attr(None, doc="Validation data, used after each epoch.")
     test: OptionalFiles = attr(None, doc="Test data, used after training.")

@@ -252,6 +252,19 @@ def test_the_last_window_meets_the_rows_of_the_future(memory: str) -> None:
     np.testing.assert_allclose([float(row["sales"]) for row in rows], expected.ravel(), rtol=1e-5)
 
 
+def test_an_imputation_of_the_past_leaves_the_rows_of_the_future_what_they_are() -> None:
+    rows = history("a", 8, future=2)
+    rows[2] = (*rows[2][:3], "")
+    write(rows)
+    spec = json.loads(Path(write_spec(future=True)).read_text())
+    spec["training"]["data"]["missing"] = "drop"
+    spec["layers"][0]["from"] = "filled"
+    spec["layers"].insert(0, {"type": "Imputation", "name": "filled", "from": "past", "strategy": "mean"})
+    Path("spec.json").write_text(json.dumps(spec))
+    command("train", "spec.json", "-o", "run", "--quiet")
+    assert [row["day"] for row in predicted("--last")] == days(date(2026, 1, 9), 2)
+
+
 def test_all_windows_with_known_plans_are_predicted() -> None:
     write(history("a", 8, future=2))
     train(future=True)

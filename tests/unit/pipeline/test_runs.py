@@ -173,7 +173,7 @@ def test_a_part_is_chosen_and_one_that_does_not_exist_is_an_error_that_says_what
     assert jsonnx("evaluate", "run", "--split", "train").stderr == "on the training data in train.csv, 16 rows:\n"
     error = jsonnx("evaluate", "run", "--split", "test", status=2).stderr
     assert "the spec of 'run' has no test data" in error
-    assert "there is train" in error
+    assert "there is `train`" in error
     error = jsonnx("evaluate", "run", "--split", "test", "--data", "test.csv", status=2).stderr
     assert "--split is a part of the data that the spec names" in error
     split = ("training.data.validation=null", "training.data.test=null", "training.data.validation_split=0.25")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -57,18 +57,25 @@ class RawColumns:
 
     def renamed(self, name: str) -> RawColumns:
         """The only column with another name."""
-        ((own, column),) = self.columns.items()
-        lists = frozenset([name]) if own in self.list_columns else frozenset()
-        return RawColumns({name: column}, self.row_count, {}, (name,), lists)
+        return replace(
+            self,
+            columns=dict(zip([name], self.columns.values(), strict=False)),
+            unreadable=dict(zip([name], self.unreadable.values(), strict=False)),
+            names=(name,),
+            list_columns=frozenset([name]) if self.list_columns else frozenset(),
+            label_lists=dict(zip([name], self.label_lists.values(), strict=False)),
+        )
 
 
 def beside(files: Mapping[str, RawColumns]) -> RawColumns:
     """The columns of several files side by side; the first file that has a column of a name provides it."""
     columns: dict[str, np.ndarray] = {}
     unreadable: dict[str, str] = {}
+    labels: dict[str, Sequence[Any]] = {}
     row_count = max(file.row_count for file in files.values())
     for file in files.values():
         unreadable |= file.unreadable
+        labels |= file.label_lists if file.row_count == row_count else {}
         for column, values in file.columns.items():
             if file.row_count != row_count:
                 unreadable[column] = f"has {file.row_count:,} rows, another file {row_count:,}"
@@ -76,7 +83,7 @@ def beside(files: Mapping[str, RawColumns]) -> RawColumns:
                 columns.setdefault(column, values)
     names = dict.fromkeys(name for file in files.values() for name in file.names)
     lists = frozenset().union(*(file.list_columns for file in files.values()))
-    return RawColumns(columns, row_count, unreadable, tuple(names), lists)
+    return RawColumns(columns, row_count, unreadable, tuple(names), lists, labels)
 
 
 def read_raw_columns(

@@ -158,6 +158,7 @@ class SampleMaker:
         if self._windows is None:
             return PartRows(rows.samples, all_rows)
         series = self._series(rows, self._windows, locator)
+        series = series if forecast is None else series.of_forecast(forecast)
         samples = series.windows(self.data_spec, self.all_steps, forecast=forecast)
         self._require_samples(samples, len(rows.samples), "there are")
         return PartRows(samples, all_rows, series)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -17,7 +17,8 @@ from ..samples.data_errors import ErrorCollector
 from ..samples.data_spec import DataSpec
 from ..samples.dataset import Dataset
 from ..samples.left_out import MAX_LACKING_SERIES, NO_MISSING, MissingCounts, SeriesWithoutWindow, WindowCounts
-from ..samples.stored_arrays import subset_of
+from ..samples.stored_arrays import StoredArray, subset_of
+from ..samples.validate_arrays import is_missing
 from .filled_rows import FilledOrder, InputFilling
 from .forecasts import ForecastChoice
 from .incomplete_rows import IncompleteRows
@@ -144,6 +145,24 @@ class Series:
         """The columns of the inputs that have the rows of the horizon, or of those that have the rows of the window."""
         names = [name for name in self.rows.inputs if (name in self.section.future_inputs) == future]
         return frozenset(column for name in names for column in self.columns[name].names)
+
+    def of_forecast(self, forecast: ForecastChoice) -> Series:
+        """The series, whose rows of the future are also those without a target in an input that an Imputation fills."""
+        if not self.section.future_inputs:
+            return self
+        return replace(self, lacks_target=self._lacks_past(forecast.target_columns))
+
+    def _lacks_past(self, columns: Collection[str]) -> np.ndarray:
+        """Whether a row lacks a value of one of these columns, in an input of the window that an Imputation fills."""
+        lacking = np.zeros(len(self.order), bool)
+        for name, array in self.rows.inputs.items():
+            own = [index for index, column in enumerate(self.columns[name].names) if column in columns]
+            if not own or name in self.section.future_inputs or name not in self.rows.data_spec.missing_inputs:
+                continue
+            for start, chunk in array.chunks() if isinstance(array, StoredArray) else [(0, array)]:
+                values = chunk.reshape(len(chunk), -1)[:, own]
+                lacking[start : start + len(chunk)] |= is_missing(values).any(1)
+        return lacking
 
     @cached_property
     def is_future(self) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
@@ -145,7 +146,7 @@ def _read_files_by_name(
         raw = read_raw_columns(items, TableOptions.of(section, name), source=source)
         owner = file_owner(name, data_spec.inputs, data_spec.targets)
         own_names = by_key.get(owner, ()) if owner is not None else (name,)
-        if len(raw.columns) == 1:
+        if len(raw.names) == 1:
             raw = raw.renamed(own_names[0] if len(own_names) == 1 else owner or name)
         elif owner in uses and not {*own_names} & raw.columns.keys():
             uses[owner] = [column for column in raw.columns if column not in by_key]
@@ -156,7 +157,8 @@ def _read_files_by_name(
 def _described(part: _RawPart, items: Sequence[DataItem], data_spec: DataSpec) -> DescribedPart:
     roles, raw = part.columns.roles(), part.raw
     media = _media_columns(part, data_spec)
-    folders = [*{item.folder.path: item.folder for item in items}.values()]
+    all_items = [own for item in items for own in (item, *chain.from_iterable(item.members.values()))]
+    folders = [*{item.folder.path: item.folder for item in all_items}.values()]
     statistics = [
         media_statistics(name, column, folders) if name in media else column_statistics(name, column)
         for name, column in raw.columns.items()

@@ -76,7 +76,8 @@ def no_run_folder(folder: Path) -> UsageError:
     if (folder / SWEEP_FILE).is_file():
         runs = _run_folders(folder / "trials")
         choice = f"name {runs}, or train" if runs else "train"
-        help = f"{choice} the best spec with `jsonnx train {folder / 'best.json'}`"
+        shown = f"; {folder / 'sweep.html'} shows all trials" if (folder / "sweep.html").is_file() else ""
+        help = f"{choice} the best spec with `jsonnx train {folder / 'best.json'}`{shown}"
         return UsageError("unreadable-file", f"{message}, but a SWEEP folder", help)
     if (folder / FOLDS_FILE).is_file():
         evaluate = f"`jsonnx evaluate {folder}` shows the metrics of all folds"

@@ -121,4 +121,4 @@ def _adjective(part: str) -> str:
 
 
 def _missing_part_help(existing: tuple[str, ...]) -> str:
-    return f"there is {or_list(existing)}" if existing else NO_PARTS
+    return f"there is {or_list([f'`{part}`' for part in existing])}" if existing else NO_PARTS
