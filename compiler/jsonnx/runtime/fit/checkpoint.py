@@ -69,9 +69,9 @@ def _checked_state(path: str, state: Any) -> dict[str, Any]:
         )
     if not has_shape(state, _STATE_SHAPE) or not _has_short_history(state["progress"]):
         raise_bad_checkpoint(path, "its description of the run is malformed")
-    if state["progress"] is not None:  # in files of earlier versions
-        history = state["progress"]["history"]
-        history["history"].setdefault(LEARNING_RATE, [nan] * len(history["epoch"]))
+    history = state["progress"]["history"] if state["progress"] is not None else None
+    if history is not None and history["epoch"]:
+        history["history"].setdefault(LEARNING_RATE, [nan] * len(history["epoch"]))  # in files of earlier versions
     return dict(state)
 
 
