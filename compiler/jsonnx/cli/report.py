@@ -62,7 +62,7 @@ def report(
 
     folders = [Path(run) for run in runs]
     if live:
-        _serve(folders, port, {"-o": output, "--data": ", ".join(file_names(data)), "--baseline": baseline or None})
+        _serve(folders, port, {"-o": output, "--data": ", ".join(file_names(data)), "--baseline": baseline})
         return
     check_port(port, live)
     print_provider_choice(provider)
@@ -110,7 +110,7 @@ def _serve(folders: list[Path], port: int | None, ignored: Mapping[str, object])
     from ..pipeline.run_folder.run import Run
 
     for option, value in ignored.items():
-        if value is not None:
+        if value:
             raise UsageError("bad-option", f"{option} has no effect with --live")
     if len(folders) > 1:
         raise UsageError("bad-option", "--live follows one run", "name one RUN folder")
