@@ -148,7 +148,8 @@ REUSE_RULES = (
 TRAINING_RULES = (
     Rule(
         "`data`: `train`",
-        (Shown(trained(DENSE, data={"train": ["a-*.csv", "b.parquet"], "validation": "c.npz", "test": "d.jsonl"})),),
+        (Shown(trained(DENSE, data={"train": ["a-*.csv", "b.parquet"], "validation": "c.npz", "test": "d.jsonl"})),
+         Shown(trained(DENSE, data={"train": {"x": "x.npy", "y": "y.npy"}}))),
         (Refused(trained(DENSE, data={"train": "../a.csv"}), "unsafe-path"),),
     ),
     Rule(
@@ -212,8 +213,10 @@ TRAINING_RULES = (
                           weights={"file": "body.safetensors", "layers": ["body_*"]})),
             Shown(trained({**DENSE, "name": "body_1"}, DENSE, learning_rates={"body_*": 0.1})),
             Shown(trained(DENSE, {**DENSE, "name": "head"}, freeze=["*", "!head"])),
+            Shown(trained(DENSE, target={"transform": "yeo_johnson", "normalize": True})),
         ),
-        (Refused(trained(DENSE, freeze=["body_*"]), "unknown-name"),),
+        (Refused(trained(DENSE, freeze=["body_*"]), "unknown-name"),
+         Refused(trained(DENSE, target={"transform": "log10"}), "invalid-value")),
     ),
     Rule(
         "`data.windows`",
@@ -224,6 +227,15 @@ TRAINING_RULES = (
         ),
         (Refused(trained({"type": "Flatten"}, DENSE, inputs={"sales": tensor(28)},
                          data={"train": "sales.csv", "windows": {"length": 28, "gaps": "drop"}}), "invalid-value"),),
+    ),
+    Rule(
+        "Intervals",
+        (
+            Shown(trained({"type": "Dense", "units": 3}, loss={"type": "quantile", "quantiles": [0.1, 0.5, 0.9]}, optimizer={
+                "type": "adam", "learning_rate": {"type": "CosineDecay", "initial_learning_rate": 0.1,
+                                                  "decay_steps": "all"}})),
+        ),
+        (Refused(trained(DENSE, loss={"type": "quantile", "quantiles": [0.1, 0.5, 0.9]}), "loss-mismatch"),),
     ),
     Rule(
         '`"distributed"',

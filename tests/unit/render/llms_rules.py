@@ -187,12 +187,22 @@ LANGUAGE_RULES = (
             Shown(trained(SIGMOID, loss="binary_crossentropy")),
             Shown(trained({**SOFTMAX, "activation": "linear"},
                           loss={"type": "sparse_categorical_crossentropy", "from_logits": True})),
-            Shown(trained(SIGMOID, loss="binary_crossentropy", data={"train": "a.csv", "x": "*", "y": ["p", "q"]})),
             Shown(trained({"type": "Embedding", "input_dim": 3, "output_dim": 4},
                           {"type": "GRU", "units": 4, "return_sequences": True}, SOFTMAX, inputs=WORDS,
                           loss="sparse_categorical_crossentropy",
                           data={"train": "a.npz", "x": "words", "y": "next"})),
         ),
+    ),
+    Rule(
+        "Several labels",
+        (
+            Shown(trained(SIGMOID, loss="binary_crossentropy", threshold={"maximize": "f1", "by_label": True},
+                          data={"train": "a.csv", "y": "tags", "label_separator": ";", "validation_split": 0.1})),
+            Shown(trained(SIGMOID, loss="binary_crossentropy", data={"train": "a.jsonl", "y": "tags"})),
+            Shown(trained(SIGMOID, loss="binary_crossentropy", data={"train": "a.csv", "x": "*", "y": ["p", "q"]})),
+        ),
+        (Refused(trained(SOFTMAX, loss="sparse_categorical_crossentropy",
+                         data={"train": "a.csv", "y": "tags", "label_separator": ";"}), "loss-mismatch"),),
     ),
     Rule(
         "`ctc` takes logits",
@@ -234,6 +244,9 @@ LANGUAGE_RULES = (
     Rule(
         "Embedding takes integers",
         (
+            Shown(net({"type": "StringLookup", "vocabulary": ["a", "b"]},
+                      {"type": "Embedding", "input_dim": 3, "output_dim": 4, "vectors": "glove.txt"},
+                      inputs={"word": tensor("time", dtype="string")}), {"embedding": ("time", 4)}),
             Shown(net({"type": "Embedding", "input_dim": 9, "output_dim": 4, "mask_zero": True},
                       {"type": "LSTM", "units": 3}, inputs=WORDS)),
             Shown(net({"type": "Embedding", "input_dim": 9, "output_dim": 4, "name": "word"},

@@ -55,9 +55,12 @@ training.
   `.state_c`), `return_attention_scores` `.attention_scores`, ops.top_k `.indices`, ops.split `.1`, `.2`, ...
 - `"labels": ["cat", "dog"]`: names of the classes in order (`{"output": [...]}` if there are several outputs).
 - Classes: `Dense` with softmax and sparse_categorical_crossentropy (targets are class indices or names), or for two
-  classes sigmoid and binary_crossentropy; so for several labels, a unit and a column of 0 and 1 each (`"y": ["p",
-  "q"]`). Numbers: no activation, mse. Losses expect probabilities, and are computed from the logits in a stable way;
-  `from_logits` is for outputs without activation. A language model's `y` is a column of its own, the next tokens.
+  classes sigmoid and binary_crossentropy. Numbers: no activation, mse. Losses expect probabilities, and are computed
+  from the logits in a stable way; `from_logits` is for outputs without activation. A language model's `y` is a column
+  of its own, the next tokens.
+- Several labels: a sigmoid unit each, binary_crossentropy; `y` is a column of lists or, with `"label_separator": ";"` in
+  `data`, of texts like `a;b`, or lists columns of 0 and 1 (`["p", "q"]`). `"threshold": {"maximize": "f1", "by_label":
+  true}` in `training` chooses one for each.
 - `ctc` takes logits (no activation) of (time, classes); class 0 is the blank. Targets are lists of indices, or of texts
   that `labels` names, the blank first; in arrays, zeros at the end pad them.
 - An argument that is an activation, initializer, regularizer, constraint, loss, metric, optimizer or schedule is a name
@@ -69,6 +72,7 @@ training.
   `max_tokens` counts all indices, and is the `input_dim` of an Embedding behind it. One-hot from learned words needs
   `max_tokens` and `"pad_to_max_tokens": true`, or a `vocabulary`.
 - Embedding takes integers. `"mask_zero": true` makes later recurrent layers, attention and pooling skip padding.
+  `"vectors": "glove.txt"`, directly behind TextVectorization or StringLookup: pretrained word vectors.
   PositionEmbedding and SinePositionEncoding return positions only: Add them to their input.
 - DateFeatures takes string inputs, of dates like 2026-11-27 unless `"formats": ["%d.%m.%Y"]`.
 - ReversibleEmbedding embeds integers, and projects vectors to logits: `{"use": "embedding"}` ties the output to it.
@@ -144,7 +148,8 @@ training.
 
 ## Training
 
-- `data`: `train`, `validation`, `test`: file, folder, pattern or list, relative to the spec, in its folder or below;
+- `data`: `train`, `validation`, `test`: file, folder, pattern or list, or these by input and output (`{"x": "x.npy",
+  "y": "y.npy"}`), relative to the spec, in its folder or below;
   csv, tsv, json, jsonl, npz, npy, parquet, arrow, folders of images or recordings. A folder has a file per sample, its
   subfolders are the classes; columns of images, masks and recordings are file names.
 - `data`: `x`, `y`: column or array names, as a string, a list (several columns are one vector), `"*"` (all but the
@@ -157,10 +162,12 @@ training.
 - `optimizer`; `epochs` 1, `batch_size` 32, `shuffle` true, `seed` 0; `early_stopping` `{"monitor": "val_loss",
   "patience": 5}`; `restore_best_weights`; `reduce_on_plateau` `{"patience": 3, "factor": 0.1}`; `threshold`;
   `calibration`; `precision`; `remat`.
-- `target` `{"normalize": true}` for large numbers; `freeze` `["body_*"]`, or `["*", "!head"]`; `weights`
+- `target` `{"normalize": true}` for large numbers, `"transform": "log"` (log1p, yeo_johnson) for skewed ones; `freeze` `["body_*"]`, or `["*", "!head"]`; `weights`
   `"body.safetensors"`; `learning_rates` `{"body_*": 0.1}`.
 - `data.windows` `{"length": 28, "horizon": 7, "by": "store", "time": "date"}`: samples of consecutive rows. Gaps
-  between dates are errors unless `"gaps"` is "skip", "fill" or "ignore" (rows are steps: business days).
+  between dates are errors unless `"gaps"` is "skip", "fill" or "ignore" (rows are steps: business days). `"future":
+  "plans"`: the input `plans` has the rows of the horizon. `jsonnx predict --last` forecasts from the end of each series.
+- Intervals: loss `{"type": "quantile", "quantiles": [0.1, 0.5, 0.9]}`, a unit for each. Schedules: `"decay_steps": "all"`.
 - `"distributed": {"shards": 8}`, then `jsonnx train spec.json --distributed ray --workers 2`: the number of workers
   never stands in a spec and changes no bit. BatchNormalization needs `"batch_norm": "local"` in it.
 - `"auxiliary_outputs": ["side"]`: layers that are outputs in training, with losses; the compiled model lacks them.
