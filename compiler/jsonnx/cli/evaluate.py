@@ -44,9 +44,7 @@ OpenModel = Callable[[Path], "TrainedModel"]
 
 @click.command(short_help="Compute loss and metrics of trained models on data.")
 @click.argument("runs", metavar="RUN_OR_MODEL...", nargs=-1, required=True)
-@data_option(
-    "Data to evaluate on; if omitted, the test data of each run's spec, or else its validation data.",
-)
+@data_option("Data to evaluate on; if omitted, the test data of each run's spec, or else its validation data.")
 @click.option(
     "--split",
     type=click.Choice(DATA_PARTS),

@@ -32,8 +32,9 @@ from ..rows.row_columns import (
 from ..rows.row_samples import Kept, PartRows, Rows, SampleMaker, concatenate_complete
 from ..samples.data_errors import ErrorCollector
 from ..samples.data_spec import DataSpec
-from ..samples.dataset import Dataset, with_learned_labels
+from ..samples.dataset import Dataset
 from ..samples.label_sets import LabelSets
+from ..samples.learned_labels import with_learned_labels
 from ..samples.memory_limit import streams
 from ..samples.sequences import Sequences
 from ..samples.stored_arrays import DEFAULT_BUFFER_SAMPLES
