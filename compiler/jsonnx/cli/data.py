@@ -42,14 +42,14 @@ if TYPE_CHECKING:
 @click.option(
     "--write-splits",
     metavar="DIR",
-    help="Describe nothing; write the rows of the training, validation and test data to files in the new folder DIR, "
-    "as they are in the spec's files (of a folder of images, lists of their names).",
+    help="Instead of a description, write the rows of the training, validation and test data to files in the new "
+    "folder DIR, as they are in the spec's files (for a folder of images, lists of their names).",
 )
 @click.option(
     "--preview",
     metavar="FILE",
-    help="Describe nothing; write a page (.html) or a picture (.png) of the first training images, each beside "
-    "versions that the augmentation layers of the spec make of it.",
+    help="Instead of a description, write a page (.html) or a picture (.png) of the first training images, each "
+    "beside versions that the augmentation layers of the spec make of it.",
 )
 @DATA_ROOT_OPTION
 @FORMAT_OPTION

@@ -72,7 +72,7 @@ OpenModel = Callable[[Path], "TrainedModel"]
     "--season",
     type=click.IntRange(1),
     metavar="STEPS",
-    help="With --baseline, the rows after which series repeat; by default from the spacing of their times.",
+    help="With --baseline, the length of a season in rows; by default, it follows from the spacing of the times.",
 )
 @FORMAT_OPTION
 @ALL_OPTION

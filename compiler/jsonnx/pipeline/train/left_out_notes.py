@@ -14,7 +14,7 @@ MAX_LISTED_SERIES = 20
 """Series that a note names."""
 MAX_LISTED_FILES = 20
 """Damaged files that a note names."""
-UNKNOWN_REASON = 'since they go beyond the rows, which are no even steps ("gaps": "ignore")'
+UNKNOWN_REASON = 'since they are after the last row, and steps have no fixed length ("gaps": "ignore")'
 
 
 class LeftOutNote(NamedTuple):

@@ -58,9 +58,9 @@ training.
   classes sigmoid and binary_crossentropy. Numbers: no activation, mse. Losses expect probabilities, and are computed
   from the logits in a stable way; `from_logits` is for outputs without activation. A language model's `y` is a column
   of its own, the next tokens.
-- Several labels: a sigmoid unit each, binary_crossentropy; `y` is a column of lists or, with `"label_separator": ";"` in
-  `data`, of texts like `a;b`, or lists columns of 0 and 1 (`["p", "q"]`). `"threshold": {"maximize": "f1", "by_label":
-  true}` in `training` chooses one for each.
+- Several labels: a sigmoid unit each, binary_crossentropy; `y` is a column of lists or, with `"label_separator": ";"`
+  in `data`, of texts like `a;b`, or lists columns of 0 and 1 (`["p", "q"]`). `"threshold": {"maximize": "f1",
+  "by_label": true}` in `training` chooses one for each.
 - `ctc` takes logits (no activation) of (time, classes); class 0 is the blank. Targets are lists of indices, or of texts
   that `labels` names, the blank first; in arrays, zeros at the end pad them.
 - An argument that is an activation, initializer, regularizer, constraint, loss, metric, optimizer or schedule is a name
@@ -162,12 +162,14 @@ training.
 - `optimizer`; `epochs` 1, `batch_size` 32, `shuffle` true, `seed` 0; `early_stopping` `{"monitor": "val_loss",
   "patience": 5}`; `restore_best_weights`; `reduce_on_plateau` `{"patience": 3, "factor": 0.1}`; `threshold`;
   `calibration`; `precision`; `remat`.
-- `target` `{"normalize": true}` for large numbers, `"transform": "log"` (log1p, yeo_johnson) for skewed ones; `freeze` `["body_*"]`, or `["*", "!head"]`; `weights`
-  `"body.safetensors"`; `learning_rates` `{"body_*": 0.1}`.
+- `target` `{"normalize": true}` for large numbers, `"transform": "log"` (log1p, yeo_johnson) for skewed ones;
+  `freeze` `["body_*"]`, or `["*", "!head"]`; `weights` `"body.safetensors"`; `learning_rates` `{"body_*": 0.1}`.
 - `data.windows` `{"length": 28, "horizon": 7, "by": "store", "time": "date"}`: samples of consecutive rows. Gaps
   between dates are errors unless `"gaps"` is "skip", "fill" or "ignore" (rows are steps: business days). `"future":
-  "plans"`: the input `plans` has the rows of the horizon. `jsonnx predict --last` forecasts from the end of each series.
-- Intervals: loss `{"type": "quantile", "quantiles": [0.1, 0.5, 0.9]}`, a unit for each. Schedules: `"decay_steps": "all"`.
+  "plans"`: the input `plans` has the rows of the horizon. `jsonnx predict --last` forecasts from the end of each
+  series.
+- Intervals: loss `{"type": "quantile", "quantiles": [0.1, 0.5, 0.9]}`, a unit for each. Schedules: `"decay_steps":
+  "all"`.
 - `"distributed": {"shards": 8}`, then `jsonnx train spec.json --distributed ray --workers 2`: the number of workers
   never stands in a spec and changes no bit. BatchNormalization needs `"batch_norm": "local"` in it.
 - `"auxiliary_outputs": ["side"]`: layers that are outputs in training, with losses; the compiled model lacks them.
