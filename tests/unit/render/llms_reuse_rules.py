@@ -231,10 +231,9 @@ TRAINING_RULES = (
     Rule(
         "Intervals",
         (
-            Shown(trained({"type": "Dense", "units": 3}, loss={"type": "quantile", "quantiles": [0.1, 0.5, 0.9]},
-                          optimizer={"type": "adam", "learning_rate": {"type": "CosineDecay",
-                                                                       "initial_learning_rate": 0.1,
-                                                                       "decay_steps": "all"}})),
+            Shown(trained({"type": "Dense", "units": 3}, loss={"type": "quantile", "quantiles": [0.1, 0.5, 0.9]})),
+            Shown(trained(DENSE, optimizer={"type": "adam", "learning_rate": {
+                "type": "CosineDecay", "initial_learning_rate": 0.1, "decay_steps": "all"}})),
         ),
         (Refused(trained(DENSE, loss={"type": "quantile", "quantiles": [0.1, 0.5, 0.9]}), "loss-mismatch"),),
     ),

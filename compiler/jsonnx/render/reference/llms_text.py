@@ -162,12 +162,12 @@ training.
 - `optimizer`; `epochs` 1, `batch_size` 32, `shuffle` true, `seed` 0; `early_stopping` `{"monitor": "val_loss",
   "patience": 5}`; `restore_best_weights`; `reduce_on_plateau` `{"patience": 3, "factor": 0.1}`; `threshold`;
   `calibration`; `precision`; `remat`.
-- `target` `{"normalize": true}` for large numbers, `"transform": "log"` (log1p, yeo_johnson) for skewed ones;
-  `freeze` `["body_*"]`, or `["*", "!head"]`; `weights` `"body.safetensors"`; `learning_rates` `{"body_*": 0.1}`.
+- `target` `{"normalize": true}` for large numbers, `"transform": "log"` (log1p, yeo_johnson) for skewed ones; `freeze`
+  `["body_*"]`, or `["*", "!head"]`; `weights` `"body.safetensors"`; `learning_rates` `{"body_*": 0.1}`.
 - `data.windows` `{"length": 28, "horizon": 7, "by": "store", "time": "date"}`: samples of consecutive rows. Gaps
-  between dates are errors unless `"gaps"` is "skip", "fill" or "ignore" (rows are steps: business days). `"future":
-  "plans"`: the input `plans` has the rows of the horizon. `jsonnx predict --last` forecasts from the end of each
-  series.
+  between dates are errors unless `"gaps"` is "skip", "fill" or "ignore" (rows are steps: business days).
+  `"future": "plans"`: the input `plans` has the rows of the horizon. `jsonnx predict --last` forecasts from the end of
+  each series.
 - Intervals: loss `{"type": "quantile", "quantiles": [0.1, 0.5, 0.9]}`, a unit for each. Schedules: `"decay_steps":
   "all"`.
 - `"distributed": {"shards": 8}`, then `jsonnx train spec.json --distributed ray --workers 2`: the number of workers
