@@ -28,8 +28,8 @@ from .scikit_learn import BOOSTING, ESTIMATORS, FOREST, LINEAR, score
 
 SPLITS = 5
 JSONNX = "jsonnx init"
-ENOUGH = 0.01
-"""The greatest difference from a random forest that counts as none."""
+MAX_DEFICIT = 0.01
+"""Maximum difference of the score below that of a random forest, of a spec that is as good."""
 
 Scores = dict[str, dict[str, float]]
 """The score of each split, by the name of the model."""
@@ -56,7 +56,7 @@ def main() -> None:
         verdicts.append(_verdict(scores[name]))
     linear_count, forest_count = np.sum(verdicts, axis=0)
     print(f"\nwithin one standard error of the linear model: {linear_count} of {len(verdicts)}")
-    print(f"at most {ENOUGH} below the random forest: {forest_count} of {len(verdicts)}")
+    print(f"at most {MAX_DEFICIT} below the random forest: {forest_count} of {len(verdicts)}")
 
 
 def _measure(command: list[str], data: DataSet, scores: Scores) -> Iterator[None]:
@@ -121,7 +121,7 @@ def _verdict(scores: Scores) -> tuple[bool, bool]:
     """Whether a first spec is as good as the linear model, and as the random forest."""
     mean = _values(scores, JSONNX).mean()
     as_linear = mean >= _values(scores, LINEAR).mean() - _standard_error(scores)
-    return bool(as_linear), bool(mean >= _values(scores, FOREST).mean() - ENOUGH)
+    return bool(as_linear), bool(mean >= _values(scores, FOREST).mean() - MAX_DEFICIT)
 
 
 def _standard_error(scores: Scores) -> float:

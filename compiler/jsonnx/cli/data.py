@@ -38,20 +38,18 @@ if TYPE_CHECKING:
 
 @click.command()
 @SPEC_ARGUMENT
-@data_option(
-    "Describe FILE in place of the files that the spec names.",
-)
+@data_option("Describe FILE in place of the files that the spec names.")
 @click.option(
     "--write-splits",
     metavar="DIR",
-    help="Describe nothing; write the rows of the training, validation and test data to files in the new folder DIR, "
-    "as they are in the spec's files (of a folder of images, lists of their names).",
+    help="Instead of a description, write the rows of the training, validation and test data to files in the new "
+    "folder DIR, as they are in the spec's files (for a folder of images, lists of their names).",
 )
 @click.option(
     "--preview",
     metavar="FILE",
-    help="Describe nothing; write a page (.html) or a picture (.png) of the first training images, each beside "
-    "versions that the augmentation layers of the spec make of it.",
+    help="Instead of a description, write a page (.html) or a picture (.png) of the first training images, each "
+    "beside versions that the augmentation layers of the spec make of it.",
 )
 @DATA_ROOT_OPTION
 @FORMAT_OPTION
@@ -82,10 +80,7 @@ def data(
     if data == "":
         raise UsageError("bad-option", "--data= has no value", "name a file, or omit --data")
     if preview is not None:
-        from ..pipeline.report.augmentation_preview import write_preview
-
-        count = write_preview(checked_spec(spec, changes, scale), Path(preview), data, data_roots)
-        print_status(f"wrote {preview}: {count} images")
+        _write_preview(checked_spec(spec, changes, scale), preview, data, data_roots)
         return
     if write_splits is not None:
         _write_splits(checked_spec(spec, changes, scale), write_splits, data, data_roots)
@@ -101,6 +96,14 @@ def data(
             print_diagnostics(description.diagnostics, "text")
     has_error = any(item.severity == "error" for item in description.diagnostics)
     sys.exit(EXIT_USAGE_ERROR if description.has_unreadable_data else EXIT_INVALID_INPUT if has_error else 0)
+
+
+def _write_preview(checked: CheckedSpec, file: str, data: UserFiles | None, data_roots: tuple[str, ...]) -> None:
+    """Writes the preview of augmented images, and prints their number."""
+    from ..pipeline.report.augmentation_preview import write_preview
+
+    count = write_preview(checked, Path(file), data, data_roots)
+    print_status(f"wrote {file}: {count} images")
 
 
 def _write_splits(checked: CheckedSpec, folder: str, data: UserFiles | None, data_roots: tuple[str, ...]) -> None:

@@ -44,9 +44,7 @@ OpenModel = Callable[[Path], "TrainedModel"]
 
 @click.command(short_help="Compute loss and metrics of trained models on data.")
 @click.argument("runs", metavar="RUN_OR_MODEL...", nargs=-1, required=True)
-@data_option(
-    "Data to evaluate on; if omitted, the test data of each run's spec, or else its validation data.",
-)
+@data_option("Data to evaluate on; if omitted, the test data of each run's spec, or else its validation data.")
 @click.option(
     "--split",
     type=click.Choice(DATA_PARTS),
@@ -74,7 +72,7 @@ OpenModel = Callable[[Path], "TrainedModel"]
     "--season",
     type=click.IntRange(1),
     metavar="STEPS",
-    help="With --baseline, the rows after which series repeat; by default from the spacing of their times.",
+    help="With --baseline, the length of a season in rows; by default, it follows from the spacing of the times.",
 )
 @FORMAT_OPTION
 @ALL_OPTION

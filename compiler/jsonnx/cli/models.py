@@ -180,13 +180,13 @@ def split_names(texts: Sequence[str]) -> list[str]:
     "--last",
     "forecast",
     flag_value="last",
-    help="Of time series, predict only what follows the last known row of each, with a row for each step and its time.",
+    help="For time series, predict only what follows the last known row of each, with a row and a time for each step.",
 )
 @click.option(
     "--long",
     "forecast",
     flag_value="long",
-    help="Of time series, write a row for each step that a window predicts, with its series and its time.",
+    help="For time series, write a row for each step that a window predicts, with its series and its time.",
 )
 @click.option(
     "--distributed",

@@ -103,7 +103,7 @@ class PythonFunction:
             raise ShapeError(f"{self._line_of(error)}{error.message}", error.help, error.code) from error
         if isinstance(result, Tensor):
             return result._value
-        message = "return a tensor, which was computed of y_true and y_pred"
+        message = "return a tensor that is computed from y_true and y_pred"
         raise TypeError(f"{self.name} returns {type(result).__name__}: {message}")
 
     def _line_of(self, error: ShapeError) -> str:

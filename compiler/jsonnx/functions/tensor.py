@@ -20,7 +20,7 @@ NO_VALUE_HELP = "a function is compiled before there are numbers: compute with j
 
 
 class Tensor:
-    """A value of a compiled function: a target, an output, or what was computed of them.
+    """A value of a compiled function: a target, an output, or what is computed from them.
 
     It has Python's arithmetic operators, comparisons and indexing, which are those of keras.ops.
     """

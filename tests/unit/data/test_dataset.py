@@ -14,9 +14,9 @@ from jsonnx.core.files.spec_source import SpecSource
 from jsonnx.core.types import BATCH, Size, TensorType
 from jsonnx.data.files.data_columns import similar_column
 from jsonnx.data.files.dataset_files import from_file
+from jsonnx.data.samples.array_samples import from_arrays
 from jsonnx.data.samples.data_errors import FeedError
 from jsonnx.data.samples.data_spec import DataSpec, IndexRange
-from jsonnx.data.samples.dataset import from_arrays
 from jsonnx.data.samples.sample_shapes import reshape_samples
 from jsonnx.data.tables import array_tables, data_files
 from jsonnx.pipeline.train.run_data import part_of_spec

@@ -179,7 +179,7 @@ def test_unknown_times_are_empty_and_a_note_tells_it() -> None:
     train(windows={"gaps": "ignore"})
     result = command("predict", "run", "--data", "series.csv", "--last")
     assert [line.split(",")[2] for line in result.stdout.splitlines()[1:]] == ["", ""]
-    assert "forecasts lack times, since they go beyond the rows" in result.stderr
+    assert "forecasts lack times, since they are after the last row" in result.stderr
     assert predicted()[0]["forecast_day"] == days(date(2026, 1, 1), 10, step=3)[LENGTH]
 
 

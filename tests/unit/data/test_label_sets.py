@@ -12,9 +12,10 @@ import pytest
 from jsonnx.core.diagnostics import CompileError
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.data.files.dataset_files import from_file
+from jsonnx.data.samples.array_samples import from_arrays
 from jsonnx.data.samples.data_errors import FeedError
 from jsonnx.data.samples.data_spec import DataSpec
-from jsonnx.data.samples.dataset import Dataset, from_arrays
+from jsonnx.data.samples.dataset import Dataset
 from jsonnx.data.samples.label_sets import LabelSets, labels_in_text, text_of_labels
 from jsonnx.sections.data_section import DataSection
 

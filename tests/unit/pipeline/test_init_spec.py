@@ -282,7 +282,7 @@ def test_more_rows_are_validated_and_those_that_are_sorted_are_split() -> None:
     assert spec["layers"][-1]["kernel_regularizer"] == {"type": "L2", "l2": round(5 / 600, 4)}
 
 
-def test_numbers_of_more_rows_also_become_waves() -> None:
+def test_numbers_of_more_rows_also_become_cosines() -> None:
     gaps = ["" if index % 9 == 0 else index % 50 for index in range(1600)]
     columns = {"a": RANDOM.normal(size=1600), "gap": gaps, "city": RANDOM.choice(["Bonn", "Kiel"], 1600)}
     write_csv("table.csv", **columns, y=RANDOM.normal(size=1600))
@@ -290,8 +290,8 @@ def test_numbers_of_more_rows_also_become_waves() -> None:
     layers = {layer["name"]: layer for layer in spec["layers"]}
     assert layers["scaled_numbers"]["from"] == ["a_scaled", "gap_scaled"]
     assert layers["frequencies"]["from"] == "scaled_numbers"
-    assert layers["hidden_1"]["from"] == "features_and_waves"
-    assert layers["wide_and_deep"]["from"][0] == "features"  # the linear path reads no waves
+    assert layers["hidden_1"]["from"] == "features_and_cosines"
+    assert layers["wide_and_deep"]["from"][0] == "features"  # the linear path reads no cosines
     assert layers["hidden_2"]["units"] > 32
     package.Trainer("made.json").fit(epochs=1)
     np.savez("pixels.npz", x=RANDOM.random((1600, 101)), y=RANDOM.normal(size=1600))

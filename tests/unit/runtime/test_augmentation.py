@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from jsonnx import compile
-from jsonnx.data.samples.dataset import from_arrays
+from jsonnx.data.samples.array_samples import from_arrays
 from jsonnx.pipeline.train.trainer import Trainer
 from support.harness import make_layer, one_layer
 from unit.layers.cases import Case, augmentation

@@ -7,9 +7,9 @@ import pytest
 from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.core.types import BATCH, Size, TensorType
+from jsonnx.data.samples.array_samples import from_arrays
 from jsonnx.data.samples.data_errors import FeedError
 from jsonnx.data.samples.data_spec import DataSpec
-from jsonnx.data.samples.dataset import from_arrays
 from jsonnx.ir import Builder, Graph
 from jsonnx.runtime.session.session import Session
 

@@ -7,8 +7,8 @@ import pytest
 from jsonnx.core.callback import Callback
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.core.files.spec_source import SpecSource
+from jsonnx.data.samples.array_samples import from_arrays
 from jsonnx.data.samples.data_errors import FeedError
-from jsonnx.data.samples.dataset import from_arrays
 from jsonnx.runtime.execution import runner
 from jsonnx.runtime.fit.fit import Fit
 from jsonnx.runtime.fit.trainer import Diverged, PlanTrainer

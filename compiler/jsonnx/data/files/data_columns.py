@@ -27,7 +27,7 @@ from ..samples.stored_arrays import Samples, StoredArray, stack_columns
 from ..samples.validate_arrays import LocateElement, is_missing, is_text, validate_array, validate_stored
 from ..tables.data_table import ColumnRequest, DataTable, ListTable
 from ..tables.folder_table import CLASS_FOLDERS_HELP, LABEL, FolderTable
-from .united_table import UnitedTable
+from .combined_table import CombinedTable
 
 MAX_LOADED_TARGET_BYTES = 16
 """Targets of at most this many bytes per sample are loaded even if inputs are streamed: class indices, numbers."""
@@ -58,7 +58,7 @@ def check_columns_exist(
                 help = CLASS_FOLDERS_HELP
             notes = [errors.source.note("the spec names the column here", path)] if path else []
             message = f"there is no column {name!r} for {data_spec.describe(key)}"
-            if isinstance(table, UnitedTable) and table.has_files:
+            if isinstance(table, CombinedTable) and table.has_files:
                 message = f"there is neither a file nor a column {name!r} for {data_spec.describe(key)}"
                 help = f'give it a file, `{name}=FILE` or in the spec `{json.dumps(name)}: "FILE"`'
             errors.add("missing-column", message, table.name_location(near), help=help, notes=notes)

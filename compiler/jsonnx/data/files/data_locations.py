@@ -92,10 +92,12 @@ def items_of_spec(data: DataSection, part: str, source: SpecSource) -> list[Data
         with located_at(source, position):
             for path in source.folders.expand(name):
                 own.append(_item_of_spec(path, position, source))
-    return [_united_item(by_name, source, ("training", "data", part))] if has_names else items
+    return [_combined_item(by_name, source, ("training", "data", part))] if has_names else items
 
 
-def _united_item(members: Mapping[str, Sequence[DataItem]], source: SpecSource, position: JsonPath | None) -> DataItem:
+def _combined_item(
+    members: Mapping[str, Sequence[DataItem]], source: SpecSource, position: JsonPath | None
+) -> DataItem:
     """An item whose inputs and targets have files of their own."""
     files = [file for own in members.values() for file in own]
     named = {name: tuple(own) for name, own in members.items()}
@@ -118,7 +120,7 @@ def items_of_user(named: UserFiles | os.PathLike[str], source: SpecSource = NO_S
     or such files by the name of an input or a target. Images, recordings and texts are those of one folder. Raises
     UsageError."""
     if isinstance(named, Mapping):
-        return [_united_item({name: items_of_user(path, source) for name, path in named.items()}, source, None)]
+        return [_combined_item({name: items_of_user(path, source) for name, path in named.items()}, source, None)]
     with located_at(source, None):
         path = os.fspath(named)
         names = expand_user_path(path)

@@ -32,8 +32,9 @@ from ..rows.row_columns import (
 from ..rows.row_samples import Kept, PartRows, Rows, SampleMaker, concatenate_complete
 from ..samples.data_errors import ErrorCollector
 from ..samples.data_spec import DataSpec
-from ..samples.dataset import Dataset, with_learned_labels
+from ..samples.dataset import Dataset
 from ..samples.label_sets import LabelSets
+from ..samples.learned_labels import with_learned_labels
 from ..samples.memory_limit import streams
 from ..samples.sequences import Sequences
 from ..samples.stored_arrays import DEFAULT_BUFFER_SAMPLES
@@ -41,15 +42,15 @@ from ..tables.data_files import read_table
 from ..tables.data_table import DataTable
 from ..tables.folder_table import FolderTable, read_folder
 from ..tables.table_file import TableOptions
+from .combined_table import CombinedTable, FileTable
 from .data_columns import target_columns
 from .data_locations import DataItem, file_size, items_of_spec, items_of_user
+from .files_by_name import FilesByKey, combine_files, open_member, require_known_names
 from .folder_columns import folder_columns, with_folder_labels
 from .kept_columns import concatenate_kept, kept_columns, names_to_keep
 from .label_columns import label_columns
 from .rows_of_files import RowsOfFiles
 from .table_samples import MissingPolicy, samples_of_files, without_missing_weights
-from .united_files import FilesByKey, open_member, require_known_names, unite_files
-from .united_table import FileTable, UnitedTable
 
 MAX_ERRORS = 20
 """Errors after which no further file is read."""
@@ -281,7 +282,7 @@ class _Reader:
             options = options._replace(memory=self.memory or options.memory)
             files = {name: open_member(name, own, options, errors, stack) for name, own in item.members.items()}
             opened = {name: file for name, file in files.items() if file is not None}
-            return None if errors else unite_files(opened, columns, self.data_spec, errors)
+            return None if errors else combine_files(opened, columns, self.data_spec, errors)
         options = TableOptions.of(self.data, columns[next(iter(self.data_spec.inputs))].names[0], self.format)
         if item.chunk is not None:
             names = [name for assigned in columns.values() for name in assigned.names]
@@ -302,7 +303,7 @@ class _Reader:
         if not self.needs_weights:
             columns = without_missing_weights(columns, table, data_spec)
         whole, targets = FileTable(table, errors, item.folder), target_columns(data, data_spec)
-        by_key = FilesByKey(table.files if isinstance(table, UnitedTable) else {}, whole, columns, data_spec)
+        by_key = FilesByKey(table.files if isinstance(table, CombinedTable) else {}, whole, columns, data_spec)
         matched = by_key.match_columns(targets)
         row_values = row_columns(data, with_split=self.with_split)
         kept_names = table.names if self.keep is None else self.keep

@@ -11,10 +11,11 @@ from ...core.diagnostics import CompileError
 from ...core.files.spec_folders import DataFolder
 from ...core.files.spec_source import SpecSource
 from ...sections.data_section import DATA_PARTS, DataSection
-from ..samples.array_arguments import is_table
+from ..samples.array_arguments import DataArgument, is_table
+from ..samples.array_samples import from_arrays
 from ..samples.data_errors import ErrorCollector, FeedError
 from ..samples.data_spec import DataSpec
-from ..samples.dataset import DataArgument, Dataset, from_arrays
+from ..samples.dataset import Dataset
 from ..samples.validate_arrays import check_consistent_sizes
 from .data_locations import item_of_tables
 from .dataset_files import from_items, from_split

@@ -23,10 +23,10 @@ from ..samples.sequences import Sequences
 from ..samples.stored_arrays import Samples, subset_of
 from ..samples.validate_arrays import check_consistent_sizes
 from ..tables.data_table import DataTable
+from .combined_table import FileTable, ShardedTable, add_count_error
 from .data_columns import check_columns_exist, read_columns, takes_lists, validate_columns
 from .label_columns import read_label_sets, takes_label_sets
 from .missing_values import MissingValues
-from .united_table import FileTable, ShardedTable, add_count_error
 
 ALL_MISSING_HELP = "leave columns without values out of `x`, or fill them with an Imputation layer"
 

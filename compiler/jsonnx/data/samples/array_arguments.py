@@ -20,6 +20,9 @@ class Table(Protocol):
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
 
+DataArgument = np.ndarray | Mapping[str, Any] | list[Any] | Table | None
+
+
 class RaggedArray(ValueError):
     """Nested lists whose parts have different lengths."""
 

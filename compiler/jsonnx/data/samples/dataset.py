@@ -1,4 +1,4 @@
-"""Samples as validated arrays, and those from arrays of a program; `dataset_files` reads them from files."""
+"""Samples as validated arrays; `array_samples` makes them from arrays of a program, `dataset_files` from files."""
 
 from __future__ import annotations
 
@@ -9,24 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from ...core.diagnostics import quoted_list, quoted_or_list, suggestion
 from ...core.numpy_types import numpy_dtype
 from ...core.reserved_names import sample_weight_name, target_name
 from ...core.types import TensorType
 from ...sections.data_section import DataSection
-from .array_arguments import RaggedArray, Table, is_batch_iterable, is_pair_of_arrays, is_query, not_an_array, to_array
 from .array_digest import array_digest
 from .data_errors import ErrorCollector, FeedError
-from .data_spec import MAX_SUGGESTED_LABELS, DataSpec
-from .label_sets import LabelSets, are_labels, label_sets, unit_count_help
+from .data_spec import DataSpec
+from .label_sets import LabelSets
 from .left_out import NO_DAMAGED, NO_MISSING, DamagedFiles, MissingCounts, WindowCounts
 from .sample_order import block_order, sample_order
-from .sample_weights import expand_weights, validate_weights
+from .sample_weights import expand_weights
 from .sequences import Sequences, concatenate_arrays
 from .stored_arrays import DEFAULT_BUFFER_SAMPLES, Samples, StoredArray, buffer_limit, concatenate_samples, subset_of
-from .validate_arrays import check_consistent_sizes, is_text, mapped, sample_location, validate_array
-
-DataArgument = np.ndarray | Mapping[str, Any] | list[Any] | Table | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,164 +260,8 @@ def _concatenated(parts: Sequence[Any]) -> Any:
 # -- from arrays -----------------------------------------------------------------------------------------------------
 
 
-def from_arrays(
-    x: DataArgument,
-    y: DataArgument,
-    data_spec: DataSpec,
-    sample_weight: DataArgument = None,
-    *,
-    targets: bool = True,
-) -> Dataset:
-    """Samples from arrays, or from dicts of arrays by input and output name. Raises FeedError with every error.
-
-    `data_spec` has the type of each weight that may be given. A single array of weights, one for each sample, is that
-    of all outputs.
-    """
-    errors = ErrorCollector()
-    if is_batch_iterable(x) or is_query(x):
-        errors.add("bad-feed", f"the data {not_an_array(x)}")
-        raise FeedError(errors.diagnostics)
-    if targets and data_spec.targets and y is None and is_pair_of_arrays(x):
-        help = "pass them as two arguments, x and y"
-        errors.add("bad-feed", "inputs and targets are given as one argument, a pair of arrays", help=help)
-        raise FeedError(errors.diagnostics)
-    unchecked = {
-        **_arrays_by_name(x, data_spec.inputs, "input", errors),
-        **(_arrays_by_name(y, data_spec.targets, "target", errors, data_spec) if targets else {}),
-    }
-    arrays: dict[str, Any] = {}
-    for name, array in unchecked.items():
-        if isinstance(array, LabelSets):
-            arrays[name] = array
-            continue
-        validated = validate_array(array, name, data_spec, errors)
-        if validated is not None:
-            arrays[name] = validated
-    weights: dict[str, np.ndarray] = {}
-    for output, array in _weights_by_output(sample_weight, data_spec, errors).items():
-        validated = validate_weights(array, output, data_spec, errors)
-        if validated is not None:
-            weights[output] = validated
-    check_consistent_sizes(arrays, weights, data_spec, errors)
-    samples = None if errors else with_learned_labels(make_dataset(arrays, data_spec, weights), errors)
-    if samples is None or errors:
-        raise FeedError(errors.diagnostics)
-    return samples
-
-
-def with_learned_labels(samples: Dataset, errors: ErrorCollector) -> Dataset:
-    """The samples with class indices in place of the texts in targets, whose sorted texts are the labels. Adds an error
-    unless there are as many classes as the output has."""
-    samples = _with_multi_hot_targets(samples, errors)
-    if errors or all(array.dtype.kind != "O" for array in samples.targets.values()):
-        return samples
-    labels, targets = dict(samples.data_spec.labels), dict(samples.targets)
-    for output, target in samples.targets.items():
-        if target.dtype.kind != "O":
-            continue
-        array = np.asarray(target)
-        title, count = samples.data_spec.describe(output), samples.data_spec.class_counts[output]
-        if not is_text(array):
-            errors.add("bad-value", f"{title} has numbers in some files and texts in others")
-            continue
-        classes = sorted({*map(str, array.flat)})
-        numbers = {label: number for number, label in enumerate(classes)}
-        labels[output], targets[output] = tuple(classes), mapped(array, numbers.__getitem__).astype(np.int64)
-        if len(classes) != count:
-            names = quoted_or_list(labels[output][:MAX_SUGGESTED_LABELS])
-            more = ", ..." if len(classes) > MAX_SUGGESTED_LABELS else ""
-            units = f"give the layer {output!r} {len(classes)} units" if len(classes) > 1 else "more than one is needed"
-            help = f"the classes are {names}{more}; {units}, or list all classes in `labels` of the spec"
-            number = "1 class" if len(classes) == 1 else f"{len(classes)} classes"
-            errors.add("data-shape", f"{title} has {number}, the network {count}", help=help)
-    return replace(samples, targets=targets, data_spec=replace(samples.data_spec, labels=labels))
-
-
-def _with_multi_hot_targets(samples: Dataset, errors: ErrorCollector) -> Dataset:
-    """The samples with vectors of 0 and 1 in place of sets of labels, whose sorted names are the labels if the spec
-    gives none. Adds an error unless there are as many labels as the output has units."""
-    labels, targets = dict(samples.data_spec.labels), dict[str, Any](samples.targets)
-    for output, target in targets.items():
-        if not isinstance(target, LabelSets):
-            continue
-        own = labels.setdefault(output, tuple(sorted(target.names)))
-        unit_count = samples.data_spec.targets[output].shape[-1]
-        if len(own) != unit_count:
-            number = "1 label" if len(own) == 1 else f"{len(own):,} labels"
-            message = f"{samples.data_spec.describe(output)} has {number}, the network {unit_count:,} units"
-            errors.add("data-shape", message, help=unit_count_help(output, own))
-        targets[output] = target.multi_hot(own)
-    return replace(samples, targets=targets, data_spec=replace(samples.data_spec, labels=labels))
-
-
 def make_dataset(arrays: Mapping[str, Samples], data_spec: DataSpec, weights: Mapping[str, np.ndarray] = {}) -> Dataset:
     """The samples in validated arrays by input and by output name, and their weights by output name."""
     inputs = {name: arrays[name] for name in data_spec.inputs}
     targets = {name: arrays[name] for name in data_spec.targets if name in arrays}
     return Dataset(inputs, targets, data_spec, weights)
-
-
-def _weights_by_output(argument: DataArgument, data_spec: DataSpec, errors: ErrorCollector) -> dict[str, np.ndarray]:
-    """The weights that are given, by output."""
-    if argument is None:
-        return {}
-    if not isinstance(argument, Mapping):
-        argument = dict.fromkeys(data_spec.targets, argument)
-    outputs = [name for name in argument if name in data_spec.targets and argument[name] is not None]
-    for name in argument:
-        if name not in data_spec.targets:
-            help = suggestion(str(name), data_spec.targets) or f"known: {quoted_or_list(data_spec.targets)}"
-            errors.add("bad-feed", f"sample_weight: there is no target {name!r}", help=help)
-    return _converted({name: argument[name] for name in outputs}, "sample weight of", errors)
-
-
-def _arrays_by_name(
-    argument: DataArgument,
-    types: Mapping[str, TensorType],
-    kind: str,
-    errors: ErrorCollector,
-    data_spec: DataSpec | None = None,
-) -> dict[str, Any]:
-    if not types:
-        if argument is not None:
-            help = f"leave them out: no output has a loss that compares it with a {kind}"
-            errors.add("bad-feed", f"{kind}s are given, and the training has none", help=help)
-        return {}
-    if not isinstance(argument, Mapping):
-        if len(types) != 1 or argument is None:
-            errors.add(
-                "bad-feed",
-                f"{kind}s: give a dict with {quoted_list(types)}" if len(types) > 1 else f"the {kind} is missing",
-            )
-            return {}
-        argument = {next(iter(types)): argument}
-    for name in argument:
-        if name not in types:
-            errors.add(
-                "bad-feed",
-                f"there is no {kind} {name!r}",
-                help=suggestion(str(name), types) or f"known: {quoted_or_list(types)}",
-            )
-    for name in types:
-        if name not in argument:
-            errors.add("bad-feed", f"the {kind} {name!r} is missing")
-    return _converted({name: argument[name] for name in types if name in argument}, kind, errors, data_spec)
-
-
-def _converted(
-    values: Mapping[str, Any], kind: str, errors: ErrorCollector, data_spec: DataSpec | None = None
-) -> dict[str, Any]:
-    """The values as arrays, or as sets of labels."""
-    arrays: dict[str, Any] = {}
-    for name, value in values.items():
-        if data_spec is not None and name in data_spec.label_separators and are_labels(value):
-            sets = label_sets(value, name, data_spec, errors, sample_location)
-            arrays |= {} if sets is None else {name: sets}
-            continue
-        try:
-            arrays[name] = to_array(value)
-        except RaggedArray as error:
-            errors.add("data-shape", f"the {kind} {name!r} {error}")
-        except ValueError as error:
-            errors.add("bad-feed", f"the {kind} {name!r} {error}")
-    return arrays

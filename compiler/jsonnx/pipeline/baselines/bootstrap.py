@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-DRAWS = 1000
+DRAW_COUNT = 1000
 MAX_GROUPS = 2000
 """Groups of samples that are drawn, each as a whole."""
 MIN_GROUPS = 10
@@ -23,7 +23,7 @@ def group_size(count: int) -> int:
 def draws_of(groups: int) -> np.ndarray:
     """How often each group is drawn [draws, groups]: always the same numbers."""
     rng = np.random.default_rng(SEED)
-    return rng.multinomial(groups, np.full(groups, 1.0 / groups), DRAWS)
+    return rng.multinomial(groups, np.full(groups, 1.0 / groups), DRAW_COUNT)
 
 
 def interval(values: np.ndarray | None) -> Interval | None:

@@ -21,7 +21,11 @@ def verdict(models: Sequence[dict[str, Any]], metric: str, higher_is_better: boo
     sign = 1 if higher_is_better else -1
     usable = [other for other in others if other["figures"][metric] is not None]
     if not usable or network["figures"][metric] is None:
-        return {"best_baseline": None, "result": None, "verdict": f"{metric} is no number, so nothing can be compared"}
+        return {
+            "best_baseline": None,
+            "result": None,
+            "verdict": f"{metric} is not a number, so models cannot be compared",
+        }
     best = max(usable, key=lambda other: sign * other["figures"][metric])
     low, high = sorted(sign * bound for bound in best["difference_interval"] or [best["difference"]] * 2)
     result = "better" if low > 0 else "worse" if high < 0 else "indistinguishable"

@@ -38,10 +38,10 @@ class NetworkSize:
 
     units: tuple[int, ...]
     dropout: float
-    waves: int
+    cosines: int
     """Cosines of each number; none if 0."""
     frequency: float
-    """The standard deviation of the initial frequencies of waves, in radians for each standard deviation."""
+    """The standard deviation of the initial frequencies of cosines, in radians for each standard deviation."""
     penalty: float
     """Penalty of squared weights, divided by the number of rows."""
     learning_rate: float
@@ -52,8 +52,8 @@ SMALL, MEDIUM, LARGE = (
     NetworkSize((32,), 0.6, 8, 1.0, 2.0, 0.001),
     NetworkSize((128, 128), 0.2, 12, 2.0, 1.0, 0.003),
 )
-MAX_WAVE_NUMBERS = 100
-"""Maximum count of numbers of which each becomes waves. More of them are pixels or measurements in a series."""
+MAX_PERIODIC_NUMBERS = 100
+"""Maximum count of numbers that have periodic features. More of them are pixels or measurements in a series."""
 NUMBER_PENALTY = 2.5
 """The factor of the penalty if all targets are numbers, whose errors are larger than those of classes."""
 
@@ -126,9 +126,9 @@ def initial_network(
         factor *= NUMBER_PENALTY
     penalty = {"kernel_regularizer": {"type": "L2", "l2": float(f"{factor:.2g}")}}
     number_count = sum(max(column.shape, default=1) for column in columns if column.kind in ("number", "vector"))
-    has_waves = numbers and size.waves and number_count <= MAX_WAVE_NUMBERS
-    deep = [joined, _waves(network, numbers, size)] if has_waves else [joined]
-    _add_hidden_layers(network, joined, _joined(network, "features_and_waves", deep), size, row_count, penalty)
+    has_cosines = numbers and size.cosines and number_count <= MAX_PERIODIC_NUMBERS
+    deep = [joined, _periodic_features(network, numbers, size)] if has_cosines else [joined]
+    _add_hidden_layers(network, joined, _joined(network, "features_and_cosines", deep), size, row_count, penalty)
     _add_outputs(network, targets, penalty)
     return network
 
@@ -291,20 +291,20 @@ def _joined(network: InitialNetwork, name: str, sources: list[str]) -> str:
     return sources[0] if len(sources) == 1 else _add_layer(network, name, "Concatenate", sources)
 
 
-def _waves(network: InitialNetwork, numbers: list[str], size: NetworkSize) -> str:
-    """Cosines of numbers, by which a network learns steps and peaks (Gorishniy et al., 2022)."""
+def _periodic_features(network: InitialNetwork, numbers: list[str], size: NetworkSize) -> str:
+    """Cosines of numbers, with which a network learns steps and peaks (Gorishniy et al., 2022)."""
     source = _joined(network, "scaled_numbers", numbers)
-    settings = {"equation": "bf,fk->bfk", "output_shape": [None, size.waves], "bias_axes": "fk"}
+    settings = {"equation": "bf,fk->bfk", "output_shape": [None, size.cosines], "bias_axes": "fk"}
     initial = {
         "kernel_initializer": {"type": "RandomNormal", "stddev": size.frequency},
         "bias_initializer": {"type": "RandomUniform", "minval": -3.14, "maxval": 3.14},
     }
     source = _add_layer(network, "frequencies", "EinsumDense", source, **settings, **initial)
     network.layers[-1]["description"] = (
-        f"{size.waves} waves of each number, with learned frequencies: the network finds steps and peaks."
+        f"{size.cosines} cosines of each number, with learned frequencies: the network finds steps and peaks."
     )
-    source = _add_layer(network, "waves", "ops.cos", source)
-    return _add_layer(network, "flat_waves", "Flatten", source)
+    source = _add_layer(network, "cosines", "ops.cos", source)
+    return _add_layer(network, "flat_cosines", "Flatten", source)
 
 
 def _add_summary(network: InitialNetwork, features: str, columns: Sequence[RecognisedColumn], row_count: int) -> None:

@@ -88,12 +88,7 @@ def recognise_target(
     if len(distinct) < 2:
         raise _unsuitable(name, "has the same value in all rows", "name a column whose values differ")
     is_integer = column.dtype.kind in "iub" or (column.dtype.kind == "f" and _are_integers(column))
-    if task is None:
-        is_few = len(distinct) <= MAX_INTEGER_CLASSES and len(column) >= MIN_ROWS_PER_CLASS * len(distinct)
-        if column.dtype.kind == "f":  # 0.0 and 1.0, as a column of integers becomes by other programs
-            is_few = distinct.tolist() == [0, 1]
-        task = "classification" if is_text or (is_integer and is_few) or column.dtype.kind == "b" else "regression"
-    if task == "regression":
+    if (task or _task_of(column, distinct, is_integer)) == "regression":
         return _numeric_target(name, column, tail)
     if not is_text and not is_integer:
         help = "use --task regression, or write the classes as integers or names"
@@ -108,6 +103,16 @@ def recognise_target(
     share = float(counts.max() / len(column))
     is_ordered = _class_difference(indices.reshape(-1), tail) > MAX_TAIL_DIFFERENCE
     return RecognisedTarget((name,), "classification", labels, class_count, share, is_ordered=is_ordered)
+
+
+def _task_of(column: np.ndarray, distinct: np.ndarray, is_integer: bool) -> Task:
+    """The task of predicting a column with these different values."""
+    kind = column.dtype.kind
+    if kind == "f":  # 0.0 and 1.0, as a column of integers becomes by other programs
+        is_few = distinct.tolist() == [0, 1]
+    else:
+        is_few = len(distinct) <= MAX_INTEGER_CLASSES and len(column) >= MIN_ROWS_PER_CLASS * len(distinct)
+    return "classification" if kind not in "fiu" or (is_integer and is_few) else "regression"
 
 
 def recognise_label_lists(name: str, values: Sequence[Any], tail: float) -> RecognisedTarget:

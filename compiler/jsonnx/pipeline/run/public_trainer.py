@@ -10,7 +10,8 @@ from ...core.diagnostics import suggestion
 from ...core.html_table import METRIC_TITLES, html_table, metric_rows
 from ...core.quantities import count_text
 from ...core.training_options import TrainingOptions
-from ...data.samples.dataset import DataArgument, Dataset
+from ...data.samples.array_arguments import DataArgument
+from ...data.samples.dataset import Dataset
 from ...lowering.cost import cost_table
 from ...render.results.curves import metric_curve
 from ...runtime.execution.history import History

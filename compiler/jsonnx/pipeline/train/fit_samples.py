@@ -7,9 +7,9 @@ from typing import Any
 
 from ...core.diagnostics import UsageError
 from ...data.files.table_arguments import parts_from_tables
-from ...data.samples.array_arguments import is_table
+from ...data.samples.array_arguments import DataArgument, is_table
 from ...data.samples.batch_stream import RETURNS_HELP, BatchStream, is_batch_source
-from ...data.samples.dataset import DataArgument, Dataset
+from ...data.samples.dataset import Dataset
 from ...runtime.fit.fit_data import dataset_of, stream_of
 from ...runtime.fit_arguments import require_fraction
 from ...runtime.training_plan import TrainingPlan

@@ -14,7 +14,7 @@ MAX_LISTED_SERIES = 20
 """Series that a note names."""
 MAX_LISTED_FILES = 20
 """Damaged files that a note names."""
-UNKNOWN_REASON = 'since they go beyond the rows, which are no even steps ("gaps": "ignore")'
+UNKNOWN_REASON = 'since they are after the last row, and steps have no fixed length ("gaps": "ignore")'
 
 
 class LeftOutNote(NamedTuple):
@@ -37,6 +37,12 @@ class LeftOutNote(NamedTuple):
 
 def left_out_notes(parts: Collection[tuple[str | None, Dataset]]) -> list[LeftOutNote]:
     """Notes about what is left out of the parts of the data, by name; None is the name of data without parts."""
+    windows = [(part, samples, samples.counts) for part, samples in parts if samples.counts is not None]
+    return [note for note in [*_sample_notes(parts), *_window_notes(windows)] if note.texts]
+
+
+def _sample_notes(parts: Collection[tuple[str | None, Dataset]]) -> Iterable[LeftOutNote]:
+    """Notes about samples with missing values, and those of damaged files."""
     missing = [
         _with_part(f"{samples.missing.row_count:,} of {samples.missing.all_row_count:,}", part)
         + f" ({_reasons(samples.missing.reasons)})"
@@ -48,45 +54,41 @@ def left_out_notes(parts: Collection[tuple[str | None, Dataset]]) -> list[LeftOu
         for part, samples in parts
         if (files := samples.damaged).count
     ]
+    yield LeftOutNote("missing", "dropped-samples", "samples with missing values are left out", missing)
+    yield LeftOutNote("images", "damaged-files", "damaged files are left out", damaged)
+
+
+def _window_notes(parts: Collection[tuple[str | None, Dataset, WindowCounts]]) -> Iterable[LeftOutNote]:
+    """Notes about windows, about series without a window, and about forecasts without times."""
     windows = [
-        _with_part(f"{samples.counts.left_out:,} of {len(samples) + samples.counts.left_out:,}", part)
-        + f" ({'; '.join(_window_reasons(samples.counts, _reasons(samples.missing.reasons)))})"
-        for part, samples in parts
-        if samples.counts is not None and samples.counts.left_out
+        _with_part(f"{counts.left_out:,} of {len(samples) + counts.left_out:,}", part)
+        + f" ({'; '.join(_window_reasons(counts, _reasons(samples.missing.reasons)))})"
+        for part, samples, counts in parts
+        if counts.left_out
     ]
-    series = {
-        part: samples.counts
-        for part, samples in parts
-        if samples.counts is not None and samples.counts.lacking_series_count
-    }
-    lacking = [
+    short = [
         _with_part(f"{counts.lacking_series_count:,} of {counts.series_count:,}", part)
         + f" ({_series_list(counts.lacking_series, counts.lacking_series_count)})"
-        for part, counts in series.items()
+        for part, _, counts in parts
+        if counts.lacking_series_count
     ]
-    size = next((_window_size(counts) for counts in series.values()), "")
-    all_counts = [(part, samples.counts) for part, samples in parts if samples.counts is not None]
-    future = [
+    size = next((_window_size(counts) for _, _, counts in parts if counts.lacking_series_count), "")
+    without_future = [
         _with_part(f"{counts.without_future_count:,} of {counts.series_count:,}", part)
         + f" ({_series_list(counts.without_future, counts.without_future_count)})"
-        for part, counts in all_counts
+        for part, _, counts in parts
         if counts.without_future_count
     ]
-    horizon = next((count_text(counts.horizon, "row") for _, counts in all_counts), "")
+    horizon = next((count_text(counts.horizon, "row") for _, _, counts in parts), "")
     unknown = [
         _with_part(f"{counts.unknown_time_count:,} of {len(samples):,}", part)
-        for part, samples in parts
-        if (counts := samples.counts) is not None and counts.unknown_time_count
+        for part, samples, counts in parts
+        if counts.unknown_time_count
     ]
-    notes = [
-        LeftOutNote("missing", code="dropped-samples", title="samples with missing values are left out", texts=missing),
-        LeftOutNote("images", code="damaged-files", title="damaged files are left out", texts=damaged),
-        LeftOutNote("windows", code="skipped-windows", title="windows are left out", texts=windows),
-        LeftOutNote("windows", code="short-series", title=f"series have no window of {size}", texts=lacking),
-        LeftOutNote("windows", code="short-series", title=f"series have no {horizon} of the future", texts=future),
-        LeftOutNote("windows", code="unknown-times", title=f"forecasts lack times, {UNKNOWN_REASON}", texts=unknown),
-    ]
-    return [note for note in notes if note.texts]
+    yield LeftOutNote("windows", "skipped-windows", "windows are left out", windows)
+    yield LeftOutNote("windows", "short-series", f"series have no window of {size}", short)
+    yield LeftOutNote("windows", "short-series", f"series have no {horizon} of the future", without_future)
+    yield LeftOutNote("windows", "unknown-times", f"forecasts lack times, {UNKNOWN_REASON}", unknown)
 
 
 def _with_part(text: str, part: str | None) -> str:

@@ -14,8 +14,9 @@ from ...core.reserved_names import is_slot_name
 from ...core.signature.thresholds import Threshold
 from ...core.system.gc_pause import gc_paused
 from ...core.system.memory import require_memory
+from ...data.samples.array_arguments import DataArgument
 from ...data.samples.array_digest import array_digest
-from ...data.samples.dataset import DataArgument, Dataset
+from ...data.samples.dataset import Dataset
 from ...ir import variable_bytes
 from ...render.results.progress import VERBOSITIES, AddedMetricsLine, Verbosity, progress_display
 from ...runtime.callbacks.callbacks import checked_callbacks

@@ -77,12 +77,7 @@ def inspection_json(inspection: ModelInfo) -> dict[str, Any]:
         "inputs": {name: _json_type(type) for name, type in facts.inputs.items()},
         "outputs": {name: _json_type(type) for name, type in facts.outputs.items()},
         "labels": inspection.labels,
-        "thresholds": {
-            name: by_label(value, inspection.labels.get(name) or [*map(str, range(len(value)))])
-            if isinstance(value, tuple)
-            else value
-            for name, value in inspection.thresholds.items()
-        },
+        "thresholds": _thresholds_json(inspection),
         "parameters": inspection.parameter_count,
         "nodes": facts.operator_counts.total(),
         "operators": dict(facts.operator_counts.most_common()),
@@ -95,6 +90,16 @@ def inspection_json(inspection: ModelInfo) -> dict[str, Any]:
         "digest": digest,
         "spec": spec,
         "metadata": metadata,
+    }
+
+
+def _thresholds_json(inspection: ModelInfo) -> dict[str, Any]:
+    """The threshold of each output, or those by label."""
+    return {
+        name: by_label(value, inspection.labels.get(name) or [*map(str, range(len(value)))])
+        if isinstance(value, tuple)
+        else value
+        for name, value in inspection.thresholds.items()
     }
 
 

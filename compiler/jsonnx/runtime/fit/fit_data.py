@@ -9,10 +9,11 @@ from typing import Any
 
 from ...core.types import ShapeError
 from ...data.files.table_arguments import from_tables
-from ...data.samples.array_arguments import is_table
+from ...data.samples.array_arguments import DataArgument, is_table
+from ...data.samples.array_samples import from_arrays
 from ...data.samples.batch_stream import BatchStream
 from ...data.samples.data_spec import DataSpec
-from ...data.samples.dataset import DataArgument, Dataset, from_arrays
+from ...data.samples.dataset import Dataset
 from ..training_plan import TrainingPlan
 
 

@@ -13,9 +13,10 @@ from ...collective.protocol import Collective
 from ...core.callback import Callback
 from ...core.diagnostics import CompileError, Diagnostic
 from ...core.reserved_names import LEARNING_RATE
+from ...data.samples.array_arguments import DataArgument
 from ...data.samples.batch_stream import BatchStream, is_batch_source
 from ...data.samples.data_spec import DataSpec
-from ...data.samples.dataset import DataArgument, Dataset
+from ...data.samples.dataset import Dataset
 from ..callbacks.callback_states import CallbackStates
 from ..callbacks.callbacks import fit_params
 from ..execution.divergence import Diverged

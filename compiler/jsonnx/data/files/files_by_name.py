@@ -17,9 +17,9 @@ from ..tables.csv_table import CsvTable
 from ..tables.data_files import read_table
 from ..tables.data_table import ColumnRequest, DataTable
 from ..tables.table_file import TableOptions
+from .combined_table import CombinedTable, FileTable, ShardedTable
 from .data_columns import column_request, match_columns
 from .data_locations import DataItem
-from .united_table import FileTable, ShardedTable, UnitedTable
 
 FOLDER_HELP = 'name files; a folder of images, recordings or texts has the classes, too: `"train": "photos"`'
 
@@ -53,12 +53,12 @@ def open_member(
     return parts[0] if len(parts) == 1 else FileTable(ShardedTable(parts), errors.of_file(title), items[0].folder)
 
 
-def unite_files(
+def combine_files(
     files: Mapping[str, FileTable],
     columns: Mapping[str, AssignedColumns],
     data_spec: DataSpec,
     errors: ErrorCollector,
-) -> UnitedTable | None:
+) -> CombinedTable | None:
     """The table of files by name; None, and errors, if a file does not have the one column that its name stands for."""
     single: dict[str, tuple[FileTable, str]] = {}
     others: dict[str, tuple[FileTable, str]] = {}
@@ -78,11 +78,11 @@ def unite_files(
             is_named = len(assigned) == 1 and not is_pattern(assigned[0])
             single[assigned[0] if is_named else owner] = file, own_names[0]
         others |= {own: (file, own) for own in file.table.names if own not in others}
-    return None if errors else UnitedTable(files, {**others, **single})
+    return None if errors else CombinedTable(files, {**others, **single})
 
 
 class FilesByKey:
-    """The file, or the united table, that each input, target and weight is read from."""
+    """The file, or the combined table, that each input, target and weight is read from."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class FilesByKey:
 
     def _only_file(self, key: str) -> FileTable | None:
         """The file that has all columns of an input, a target or a weight, under their names; None if there is none."""
-        if self.files[key] is not self._whole or not isinstance(self._whole.table, UnitedTable):
+        if self.files[key] is not self._whole or not isinstance(self._whole.table, CombinedTable):
             return None
         places = [self._whole.table.place(name) for name in self.columns[key].names]
         file = places[0][0] if places and places[0] is not None else None
@@ -159,8 +159,8 @@ class FilesByKey:
         return self._own_names(file, group) if self.files[key] is self._whole else {}
 
     def _own_names(self, file: FileTable, names: Mapping[str, T]) -> dict[str, T]:
-        """The columns of a file among those of the united table, by their names in the file."""
-        if not isinstance(self._whole.table, UnitedTable):
+        """The columns of a file among those of the combined table, by their names in the file."""
+        if not isinstance(self._whole.table, CombinedTable):
             return dict(names)
         places = {name: self._whole.table.place(name) for name in names}
         return {place[1]: names[name] for name, place in places.items() if place is not None and place[0] is file}

@@ -103,7 +103,7 @@ class ShardedTable:
         return locate
 
 
-class UnitedTable:
+class CombinedTable:
     """The columns of several files, side by side; the first file that has a column of a name provides it."""
 
     def __init__(self, files: Mapping[str, FileTable], columns: Mapping[str, tuple[FileTable, str]]) -> None:
