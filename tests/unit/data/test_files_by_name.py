@@ -162,6 +162,40 @@ def test_errors_name_the_file(train: object, code: str, text: str, file: str | N
     assert any(item[0] == code and text in item[1] and file in (None, item[2]) for item in found), found
 
 
+@pytest.mark.parametrize("file", ["x.npy", "both.npz", "x.csv"])
+def test_a_file_in_place_of_several_has_a_hint_at_their_names(file: str) -> None:
+    shown = command("validate", spec({"x": "x.npy", "y": "y.npy"}), "--data", file, status=1).stderr
+    assert "the spec names a file for each: `--data x=FILE --data y=FILE`" in shown
+    command("train", spec({"x": "x.npy", "y": "y.npy"}), "-o", "run", "--quiet")
+    if file != "x.npy":
+        assert "for each: `--data x=FILE`\n" in command("predict", "run", "--data", file, status=1).stderr
+
+
+def test_a_single_array_has_a_hint_at_files_by_name() -> None:
+    command("validate", spec("both.npz", x="x", y="y"))
+    shown = command("train", spec("y.npy"), "-o", "run", status=1).stderr
+    assert "an .npy file is one column: `--data x=FILE --data y=FILE`" in shown
+
+
+@pytest.mark.parametrize("file", ["x.npy", "x.npz", "x.json"])
+def test_texts_that_are_numbers_have_help_that_fits_the_file(file: str) -> None:
+    x = np.load("x.npy").astype(str)
+    if file == "x.npz":
+        np.savez(file, x=x)
+    elif file == "x.npy":
+        np.save(file, x)
+    else:
+        Path(file).write_text(json.dumps({"x": x.tolist()}))
+    help = "write them without quotes" if file == "x.json" else 'convert them, such as by `astype("float32")`'
+    assert help in command("train", spec({"x": file, "y": "y.npy"}), "-o", "run", status=1).stderr
+
+
+def test_an_array_of_objects_has_help_for_numbers() -> None:
+    np.save("x.npy", np.load("x.npy").astype(object))
+    shown = command("train", spec({"x": "x.npy", "y": "y.npy"}), "-o", "run", status=1).stderr
+    assert 'array.astype("float32") makes numbers of objects, array.astype(str) texts' in shown
+
+
 def test_an_error_in_a_further_file_has_its_place_there() -> None:
     np.save("y1.npy", np.full(35, 7))
     (error,) = errors({"x": "x.npy", "y": ["y0.npy", "y1.npy"]})

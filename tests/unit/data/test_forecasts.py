@@ -276,8 +276,11 @@ def test_a_file_without_rows_of_the_future_is_an_error() -> None:
     train(future=True)
     write(history("a", 8), "known.csv")
     result = command("predict", "run", "--data", "known.csv", "--last", status=1)
-    assert "needs 2 rows after the last known one, and the series has 0 rows of the future" in result.stderr
+    assert "needs 2 rows of the future, after the last known one; the series has 0\n" in result.stderr
     assert "add rows with the next times" in result.stderr
+    write([*history("a", 8), *history("b", 8, future=1), *history("c", 8)], "known.csv")
+    result = command("predict", "run", "--data", "known.csv", "--last", status=1)
+    assert "the series 'a' has 0, and 2 other series have too few, too" in result.stderr
 
 
 def test_known_rows_and_plans_may_not_be_empty() -> None:

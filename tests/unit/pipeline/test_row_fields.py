@@ -198,3 +198,21 @@ def test_learned_values(tmp_path: Path) -> None:
     assert a == RowField("a", "a", "category", "string", (), ("v", "u"), True, example="v")
     assert b == RowField("b", "b", "number", "float32", may_be_missing=True, example=2.5)
     assert replace(c, example=round(c.example, 1)) == RowField("c", "c", "number", "float32", example=3.4)
+
+
+@pytest.mark.parametrize(
+    ("description", "expected"),
+    [
+        ({"description": "In euros."}, "In euros. Quantiles: 0.1, 0.9"),
+        ({"description": "Euros"}, "Euros. Quantiles: 0.1, 0.9"),
+        ({}, "Quantiles: 0.1, 0.9"),
+    ],
+)
+def test_a_prediction_of_quantiles_names_them(description: dict[str, str], expected: str, tmp_path: Path) -> None:
+    spec = {
+        "inputs": {"x": {"shape": [2]}},
+        "layers": [{"type": "Dense", "name": "y", "units": 2, **description}],
+        "training": {"loss": {"type": "quantile", "quantiles": [0.1, 0.9]}},
+    }
+    (prediction,) = fields_of(spec, tmp_path).predictions
+    assert prediction.description == expected

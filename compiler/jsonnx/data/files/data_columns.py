@@ -14,11 +14,12 @@ from ...core.diagnostics import CompileError, quoted_or_list, suggestion
 from ...core.types import TensorType
 from ...sections.columns import EXCLUSION, AssignedColumns, assigned_columns, has_patterns, matching_columns
 from ...sections.data_section import DataSection
+from ...sections.file_names import WHOLE_NAMES
 from ..media.mask_files import mask_classes
 from ..media.media_files import MediaReader, is_media
 from ..media.media_names import name_media_files, takes_audio
 from ..rows.sequence_columns import recordings_as_sequences, takes_sequences
-from ..samples.data_errors import ErrorCollector
+from ..samples.data_errors import REQUEST_NAME, ErrorCollector
 from ..samples.data_spec import DataSpec
 from ..samples.sample_shapes import reshape_samples, samples_fit
 from ..samples.sample_weights import validate_weights
@@ -27,6 +28,7 @@ from ..samples.stored_arrays import Samples, StoredArray, stack_columns
 from ..samples.validate_arrays import LocateElement, is_missing, is_text, validate_array, validate_stored
 from ..tables.data_table import ColumnRequest, DataTable, ListTable
 from ..tables.folder_table import CLASS_FOLDERS_HELP, LABEL, FolderTable
+from ..tables.python_tables import FrameTable, RowTable
 from .combined_table import CombinedTable
 
 MAX_LOADED_TARGET_BYTES = 16
@@ -40,20 +42,26 @@ MIXED_HELP = (
 
 
 def check_columns_exist(
-    table: DataTable, columns: Mapping[str, AssignedColumns], data_spec: DataSpec, errors: ErrorCollector
-) -> bool:
-    """Whether the table has all columns; adds an error at the table's header for each that is missing."""
-    existing = {*table.names}
+    table: DataTable,
+    columns: Mapping[str, AssignedColumns],
+    data_spec: DataSpec,
+    errors: ErrorCollector,
+    file_names: Sequence[str] = (),
+) -> None:
+    """Adds an error at the table's header for each column that is missing. `file_names` have files of their own in the
+    spec."""
+    existing, is_file = {*table.names}, _is_file(table, errors)
     for key, (names, path) in columns.items():
         for name in names:
             if name in existing:
                 continue
             near = similar_column(name, table.names)
-            help = f"did you mean {near!r}?" if near else f"columns: {quoted_or_list(table.names)}"
-            if path is None:
+            help = f"did you mean {near!r}?" if is_file else f"did you mean {name!r} by {near!r}?"
+            help = help if near else f"columns: {quoted_or_list(table.names)}"
+            if path is None and is_file:
                 setting = "x" if key in data_spec.inputs else "y"
                 help += f"; without `training.data.{setting}`, the column has the name {name!r}"
-            help += _header_hint(table.names)
+            help += _header_hint(table.names) + _files_hint(table, file_names, errors)
             if isinstance(table, FolderTable) and name == LABEL:
                 help = CLASS_FOLDERS_HELP
             notes = [errors.source.note("the spec names the column here", path)] if path else []
@@ -62,7 +70,23 @@ def check_columns_exist(
                 message = f"there is neither a file nor a column {name!r} for {data_spec.describe(key)}"
                 help = f'give it a file, `{name}=FILE` or in the spec `{json.dumps(name)}: "FILE"`'
             errors.add("missing-column", message, table.name_location(near), help=help, notes=notes)
-    return not errors
+
+
+def _is_file(table: DataTable, errors: ErrorCollector) -> bool:
+    """Whether a table is one of files, not what a program gave or sent, which knows the spec."""
+    if isinstance(table, CombinedTable):
+        return table.has_files
+    return not isinstance(table, (FrameTable, RowTable)) and errors.file != REQUEST_NAME
+
+
+def _files_hint(table: DataTable, names: Sequence[str], errors: ErrorCollector) -> str:
+    """How to give each input and target a file of its own, in place of a file that lacks a column."""
+    is_array = (errors.file or "").lower().endswith(".npy")
+    if not _is_file(table, errors) or isinstance(table, CombinedTable) or not (names or is_array):
+        return ""
+    options = " ".join(f"--data {name}=FILE" for name in names or WHOLE_NAMES)
+    reason = "the spec names a file for each" if names else "an .npy file is one column"
+    return f"; {reason}: `{options}`"
 
 
 def _header_hint(names: Sequence[str]) -> str:

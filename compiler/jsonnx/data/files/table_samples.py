@@ -11,6 +11,7 @@ import numpy as np
 from ...core.diagnostics import CompileError
 from ...sections.columns import AssignedColumns
 from ...sections.data_section import DataSection
+from ...sections.file_names import file_owner
 from ...sections.split_section import SequencesSection
 from ..media.media_files import MediaReader
 from ..rows.incomplete_rows import IncompleteRows
@@ -57,8 +58,9 @@ def samples_of_files(
 ) -> TableSamples | None:
     """The samples in the columns of the file of each input, target and weight, which may be the same file; None, and
     errors, if they are invalid. `future_inputs` have the rows of the horizon of a window."""
+    names = _file_names(data, columns, data_spec)
     for key, file in files.items():
-        check_columns_exist(file.table, {key: columns[key]}, data_spec, file.errors)
+        check_columns_exist(file.table, {key: columns[key]}, data_spec, file.errors, names)
     if errors:
         return None
     stored, arrays = _read_values(files, columns, data_spec, data, policy)
@@ -94,6 +96,14 @@ def samples_of_files(
     if damaged:
         samples, rows = _without_damaged(samples, damaged, rows)
     return TableSamples(samples, rows, row_count, incomplete)
+
+
+def _file_names(data: DataSection | None, columns: Collection[str], data_spec: DataSpec) -> list[str]:
+    """The names to which the spec gives a training file of their own, of what is read."""
+    train = data.train if data is not None else None
+    names = [*train] if isinstance(train, Mapping) else []
+    owners = {name: file_owner(name, data_spec.inputs, data_spec.targets) for name in names}
+    return [name for name, owner in owners.items() if owner in columns]
 
 
 def _read_values(

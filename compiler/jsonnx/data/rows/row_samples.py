@@ -241,8 +241,7 @@ def _no_future(counts: WindowCounts) -> tuple[str, str]:
     """The error, and the help, of series without the rows of the future that all forecasts need."""
     first = counts.without_future[0]
     name = f" {first.name!r}" if counts.series_count > 1 else ""
-    actual = f"has {count_text(first.row_count, 'row')} of the future"
-    needed = f"{count_text(counts.horizon, 'row')} after the last known one"
+    needed = f"{count_text(counts.horizon, 'row')} of the future, after the last known one"
     others = counts.without_future_count - 1
-    more = f"; so have {others:,} other series too few" if others else ""
-    return f"`windows.future` needs {needed}, and the series{name} {actual}{more}", FUTURE_ROWS_HELP
+    more = f", and {others:,} other series {'have' if others > 1 else 'has'} too few, too" if others else ""
+    return f"`windows.future` needs {needed}; the series{name} has {first.row_count:,}{more}", FUTURE_ROWS_HELP

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from ...core.diagnostics import Diagnostic, JsonPath, Note, ShortTraceback
+from ...core.files.data_formats import data_format
 from ...core.files.spec_source import NO_SPEC, SpecSource
 
 T = TypeVar("T")
@@ -57,6 +58,10 @@ class DataLocation(NamedTuple):
 NO_LOCATION = DataLocation("")
 
 
+REQUEST_NAME = "request"
+"""The name of the body of a request in messages."""
+
+
 class ErrorCollector:
     """The errors of a dataset; `file` is its file, if it has one, and `source` the spec that it belongs to."""
 
@@ -69,6 +74,12 @@ class ErrorCollector:
         collector = ErrorCollector(file, self.source)
         collector.diagnostics = self.diagnostics
         return collector
+
+    @property
+    def has_types(self) -> bool:
+        """Whether the data have types of their own: arrays and tables in Python, and binary files."""
+        format = data_format(self.file or "")
+        return self.file != REQUEST_NAME and (format is None or not format.is_text)
 
     def add(
         self,

@@ -98,13 +98,14 @@ class DataSpec:
             return self.sample_weights[self.weighted_outputs[name]]
         return self.inputs.get(name) or self.targets[name]
 
-    def text_help(self, name: str, texts: Iterable[str]) -> str:
-        """Help for texts in the data of an input or a target that takes numbers."""
+    def text_help(self, name: str, texts: Iterable[str], *, has_types: bool = False) -> str:
+        """Help for texts in the data of an input or a target that takes numbers; `has_types` for arrays."""
         if name in self.weighted_outputs:
             return "a weight is a number, such as 1 or 0.5"
         distinct = {*texts}
         if distinct and all(map(_is_number, distinct)):
-            return "the texts are numbers: write them without quotes"
+            how = 'convert them, such as by `astype("float32")` of an array or a column'
+            return f"the texts are numbers: {how if has_types else 'write them without quotes'}"
         if name in self.inputs:
             if distinct and all(map(DATE.match, distinct)):
                 return 'an input of dates has "dtype": "string", and a DateFeatures layer after it'

@@ -197,7 +197,7 @@ def class_indices(
         title, wanted = data_spec.describe(name), data_spec.type_of(name).dtype
         distinct = sorted({*map(str, texts.flat)})
         message = f"{title} holds texts, such as {distinct[0][:80]!r}, the network wants {wanted}"
-        help = data_spec.text_help(name, distinct)
+        help = data_spec.text_help(name, distinct, has_types=errors.has_types)
         errors.add("bad-value", message, locate((0,) * texts.ndim), help=help)
         return None
     classes = {label: number for number, label in enumerate(labels)}

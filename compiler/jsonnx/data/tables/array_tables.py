@@ -29,8 +29,8 @@ from .table_file import TableFile
 MapFile = Callable[[], FileMapping]
 """Maps an open file into memory, when the first array of it is needed."""
 OBJECT_HINT = (
-    "; array.astype(str) makes texts of objects, and np.concatenate one array of sequences, with their lengths in the "
-    "array NAME_lengths"
+    '; array.astype("float32") makes numbers of objects, array.astype(str) texts, and np.concatenate one array of '
+    "sequences, with their lengths in the array NAME_lengths"
 )
 _VALUE_OF_CODE = re.compile(r".*<[^>]* at 0x[0-9a-f]+>.*", re.DOTALL)
 """What Python says of code in place of a literal, with an address that differs from process to process."""

@@ -131,8 +131,8 @@ def _prediction_field(typed: TypedNetwork, name: str, classes: OutputClasses | N
         )
     shape = _row_shape(type)
     if name in typed.network.quantiles:
-        listed = "the quantiles " + ", ".join(f"{quantile:g}" for quantile in typed.network.quantiles[name])
-        description = f"{description}: {listed}" if description else listed
+        listed = "Quantiles: " + ", ".join(f"{quantile:g}" for quantile in typed.network.quantiles[name])
+        description = f"{description.removesuffix('.')}. {listed}" if description else listed
     return PredictionField(name, "value", type.dtype, shape=() if shape == (1,) else shape, description=description)
 
 

@@ -13,11 +13,9 @@ import orjson
 from ...core.files.data_formats import AUDIO_SUFFIXES, IMAGE_SUFFIXES
 from ...core.files.memory_folder import MemoryFolder
 from ...data.files.data_locations import DataItem, item_of_bytes
+from ...data.samples.data_errors import REQUEST_NAME
 from ..protocol.errors import RequestError, bad_request
 from ..protocol.http_bodies import parse_json
-
-REQUEST_NAME = "request"
-"""The name of the body of a request in messages."""
 
 TABLE_FORMATS = {
     "application/json": "json",
