@@ -108,7 +108,7 @@ def _output_errors(name: Any, weights: Any, outputs: Mapping[str, WeightedClasse
 def _no_classes(name: str, path: tuple[str, ...], output: WeightedClasses) -> ClassWeightError:
     message = f"{output.loss.type_name} has no classes for the output {name!r}, and class_weight needs some"
     if label_set_outputs({name: output.output}, {name: output.loss}):
-        message = f"a sample may have several labels of {name!r}, and class_weight is for classes of which it has one"
+        message = f"class_weight is for one class a sample, and samples may have several labels of {name!r}"
         return ClassWeightError("loss-mismatch", path, message, SEVERAL_LABELS_HELP)
     return ClassWeightError("loss-mismatch", path, message, "give the samples weights instead: sample_weight")
 

@@ -8,7 +8,7 @@ from math import sqrt
 import numpy as np
 
 MAX_ROWS = 1 << 18
-"""The greatest number of rows that the exponent is learned from; of more, every second, fourth, ... one is taken."""
+"""Maximum number of rows that the exponent is learned from; of more, evenly spaced ones are taken."""
 MAX_EXPONENT, MIN_EXPONENT = 60.0, -8.0
 """Bounds of the power of e in a transform: float32 overflows above, and cancels most digits below."""
 TOLERANCE = 1e-9

@@ -130,9 +130,9 @@ def vector_notes(checked: CheckedSpec, counts: Mapping[str, tuple[int, int]]) ->
     for table in vector_tables(checked):
         if table.weight in counts:
             found, count = counts[table.weight]
-            message = f"{found:,} of {count:,} tokens have vectors in {table.file!r}, the others start as usual"
+            message = f"{found:,} of {count:,} tokens have vectors in {table.file!r}, the others start as initialized"
             severity: Severity = "note" if found else "warning"
-            help = None if found else "tokens are compared letter by letter: look at `standardize` of TextVectorization"
+            help = None if found else "tokens are compared letter by letter: check `standardize` of TextVectorization"
             report.add("found-vectors", table.path, message, severity=severity, help=help)
     return list(report)
 
