@@ -59,9 +59,9 @@ def test_yeo_johnson_learns_an_exponent_for_each_feature() -> None:
     assert trainer.evaluate(X, trainer.predict(X))["mae"] == pytest.approx(0, abs=1e-4)
 
 
-# The exponents of sklearn.preprocessing.PowerTransformer, 1.7.
+# The exponents of sklearn.preprocessing.PowerTransformer, 1.7; of the first one, -0.0788, the nearer bound.
 SKLEARN = [
-    (lambda rng: rng.lognormal(3, 1, 5000), -0.07884964161621097),
+    (lambda rng: rng.lognormal(3, 1, 5000), 0.0),
     (lambda rng: rng.normal(5, 2, 5000), 1.0657659932098091),
     (lambda rng: rng.standard_t(3, 5000) * 10, 0.9704558364823287),
     (lambda rng: -rng.gamma(2, 3, 3000), 1.890965998575657),
@@ -73,6 +73,20 @@ def test_the_exponents_are_those_of_scikit_learn() -> None:
     rng = np.random.default_rng(0)
     for draw, power in SKLEARN:
         assert best_power(draw(rng)) == pytest.approx(power, abs=1e-6)
+
+
+@pytest.mark.parametrize(("sign", "bound"), [(1, 0.0), (-1, 2.0)])
+def test_every_value_of_a_network_has_an_inverse(sign: int, bound: float) -> None:
+    """The most likely exponents are outside of the bounds: their transformed values have a limit."""
+    y = sign * np.random.default_rng(0).lognormal(0, 1, (700, 1)).astype(np.float32)
+    learned = learn_yeo_johnson([y], [1])
+    assert learned["lambda"][0] == pytest.approx(bound, abs=1e-6)
+    forward, backward = scaling_graphs(TargetForm("yeo_johnson", False))
+    state = {"price/target/lambda": learned["lambda"]}
+    largest = run(forward, {"x": y, **state})["y"]
+    beyond = run(backward, {"x": 2 * largest, **state})["y"]
+    assert np.abs(beyond).max() < 1e4
+    np.testing.assert_allclose(run(forward, {"x": beyond, **state})["y"], 2 * largest, rtol=1e-4)
 
 
 def test_the_exponent_of_equal_values_is_1() -> None:
