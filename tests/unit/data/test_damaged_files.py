@@ -78,6 +78,38 @@ def test_damaged_images_are_left_out_and_named(memory: str) -> None:
     assert [row["file"] for row in rows] == [name for name in names if name not in ("cat/4.png", "cat/5.png")]
 
 
+@pytest.mark.parametrize("memory", ["load", "stream"])
+def test_the_first_image_is_left_out(memory: str) -> None:
+    write_images(damaged=0)
+    for index in range(2):
+        Path(f"pets/cat/{index}.png").write_bytes(b"no image")
+    result = command("train", write_spec(memory=memory), "-o", "run", "--quiet")
+    assert "2 of 12 of `train` ('cat/0.png'" in result.stderr
+
+
+@pytest.mark.parametrize("memory", ["load", "stream"])
+def test_damaged_files_of_two_inputs_leave_out_every_row(memory: str) -> None:
+    write_images(damaged=COUNT)
+    rows = [
+        f"pets/{one}/{index}.png,pets/{other}/{index}.png"
+        for one, other in (("cat", "dog"), ("dog", "cat"))
+        for index in range(COUNT)
+    ]
+    Path("pairs.csv").write_text(
+        "\n".join(["left,right,kind", *(f"{row},{number % 2}" for number, row in enumerate(rows))])
+    )
+    write_spec("pairs.csv", inputs={name: {"shape": [8, 8, 3]} for name in ("left", "right")}, memory=memory)
+    document = json.loads(Path("spec.json").read_text())
+    document["layers"] = [
+        {"type": "Flatten", "name": "l", "from": "left"},
+        {"type": "Flatten", "name": "r", "from": "right"},
+        {"type": "Concatenate", "from": ["l", "r"]},
+        document["layers"][1],
+    ]
+    Path("spec.json").write_text(json.dumps(document))
+    assert "every row has a damaged file" in command("train", "spec.json", "-o", "run", status=1).stderr
+
+
 def test_the_predictions_of_the_others_do_not_change() -> None:
     write_images(damaged=0)
     command("train", write_spec(), "-o", "run", "--quiet")
