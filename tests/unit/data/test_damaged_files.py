@@ -83,8 +83,10 @@ def test_the_first_image_is_left_out(memory: str) -> None:
     write_images(damaged=0)
     for index in range(2):
         Path(f"pets/cat/{index}.png").write_bytes(b"no image")
-    result = command("train", write_spec(memory=memory), "-o", "run", "--quiet")
-    assert "2 of 12 of `train` ('cat/0.png'" in result.stderr
+    rows = [f"pets/{name}/{index}.png,{name}" for name in ("cat", "dog") for index in range(COUNT)]
+    Path("pets.csv").write_text("\n".join(["photo,kind", *rows]))
+    result = command("train", write_spec("pets.csv", memory=memory), "-o", "run", "--quiet")
+    assert "2 of 12 of `train` ('pets/cat/0.png'" in result.stderr
 
 
 @pytest.mark.parametrize("memory", ["load", "stream"])
