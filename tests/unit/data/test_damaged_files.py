@@ -122,6 +122,17 @@ def test_the_predictions_of_the_others_do_not_change() -> None:
     assert others == [line for line in whole if not line.startswith("cat/2.png")]
 
 
+@pytest.mark.parametrize("suffix", ["npy", "jsonl"])
+def test_pixels_in_place_of_files_have_no_names(suffix: str) -> None:
+    write_images(damaged=0)
+    command("train", write_spec(), "-o", "run", "--quiet")
+    pixels = np.zeros((3, 8, 8, 3), np.float32)
+    np.save("photo.npy", pixels)
+    Path("photo.jsonl").write_text("\n".join(json.dumps({"photo": sample.tolist()}) for sample in pixels))
+    result = command("predict", "run", "--data", f"photo.{suffix}")
+    assert len(result.stdout.splitlines()) == 4
+
+
 def test_a_picture_is_predicted_by_its_name() -> None:
     write_images(damaged=0)
     command("train", write_spec(), "-o", "run", "--quiet")
