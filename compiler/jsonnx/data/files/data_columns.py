@@ -260,7 +260,10 @@ def _read_media(
     array = media.read(names.tolist(), type, title, locate, errors, mask_classes(data_spec, key))
     data_spec = replace(data_spec, labels={})  # the pixels of masks are class indices, whatever the names
     if isinstance(array, StoredArray):
-        first = validate_array(array.read(slice(0, 1)), key, data_spec, errors, locate)
+        intact = next((index for index in range(len(array)) if index not in media.damaged), None)
+        if intact is None:  # each sample has a damaged file of this or of another input
+            return array
+        first = validate_array(array.read(slice(intact, intact + 1)), key, data_spec, errors, locate)
         return None if first is None else reshape_samples(array, type.shape[1:])
     return None if array is None else validate_array(array, key, data_spec, errors, locate)
 
