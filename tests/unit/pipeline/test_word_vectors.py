@@ -37,8 +37,8 @@ def text(header: str = "", end: str = "\n") -> bytes:
     return (header + "".join(lines)).encode()
 
 
-def binary() -> bytes:
-    entries = [word.encode() + b" " + row.astype("<f4").tobytes() + b"\n" for word, row in KNOWN.items()]
+def binary(dtype: str = "<f4") -> bytes:
+    entries = [word.encode() + b" " + row.astype(dtype).tobytes() + b"\n" for word, row in KNOWN.items()]
     return b"%d %d\n" % VECTORS.shape + b"".join(entries)
 
 
@@ -183,11 +183,13 @@ def test_frozen_vectors_stay_and_given_weights_replace_them() -> None:
     np.testing.assert_allclose(trainer.weights()["words/embeddings"], changed["words/embeddings"], atol=1e-6)
 
 
-def test_tokens_without_any_vector_are_a_warning() -> None:
-    spec(lookup={"vocabulary": ["W1", "W2"]}, count=4)
+@pytest.mark.parametrize(("found", "severity"), [(0, "warning"), (1, "warning"), (2, "note")])
+def test_few_tokens_with_vectors_are_a_warning(found: int, severity: str) -> None:
+    tokens = [*WORDS[:found], *(f"W{number}" for number in range(8 - found))]
+    spec(lookup={"vocabulary": tokens}, count=10)
     shown = command("train", "spec.json", "-o", "run", "--quiet").stderr
-    assert "warning[found-vectors]: 0 of 2 tokens" in shown
-    assert "letter by letter" in shown
+    assert f"{severity}[found-vectors]: {found} of 8 tokens" in shown
+    assert ("letter by letter" in shown) == (severity == "warning")
 
 
 def test_an_export_to_keras_has_the_vectors_as_weights() -> None:
@@ -211,6 +213,15 @@ MALFORMED = {
     "a header of more": (text(f"21 {SIZE}\n"), "v.txt:1", "the header says 21 vectors, the file has 20"),
     "a cut binary file": (binary()[:-30], "v.txt", "the file ends within vector 20 of 20"),
     "a cut gzip file": (gzip.compress(text())[:-20], "v.txt", "the file ends within compressed data"),
+    "more than the header": (
+        binary().replace(b"20", b"10", 1),
+        "v.txt:1",
+        "the file goes on after 10 vectors of 12 numbers, each a float32 of 4 bytes",
+    ),
+    "float64": (binary("<f8"), "v.txt:1", "the file goes on after 20 vectors of 12 numbers"),
+    "big-endian": (binary(">f4"), "v.txt", "over 1,000,000, which no word vector has"),
+    "no header": (binary().partition(b"\n")[2], "v.txt:1", "it is neither a text nor has the header of word2vec"),
+    "a great number": (b"".join([b"w2 1e12" + b" 1" * 11 + b"\n", *LINES[:2]]), "v.txt:1", "a value of 1e+12 is over"),
     "no numbers": (b"w0\nw1\n", "v.txt:1", "the first line has no numbers behind its token"),
 }
 

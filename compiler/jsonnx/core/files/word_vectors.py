@@ -6,7 +6,7 @@ A text has a token and its numbers on each line, perhaps below a line with the n
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ VECTOR_SUFFIXES = (".txt", ".vec", ".bin")
 """Usual suffixes of such files, perhaps with `.gz` behind them."""
 VECTORS_HELP = 'name a file of word vectors by "vectors" in the Embedding'
 BYTES_PER_NUMBER = 4
+MAX_VALUE = 1_000_000
+"""The greatest absolute value in a vector; misread bytes are often greater."""
 
 
 def has_vector_suffix(name: str) -> bool:
@@ -53,6 +55,9 @@ class VectorFile:
             self.size = len(header) - 1
         self.is_binary = self.count is not None and not _is_entry(second, self.size)
         self._start = first, second
+        if self.count is None and not _is_entry(first, self.size) and (b"\0" in first or not _is_text(first)):
+            header = "the number of vectors and their size"
+            raise MalformedVectors(f"it is neither a text nor has the header of word2vec, {header}", 1)
         if self.size < 1:
             raise MalformedVectors("the first line has no numbers behind its token", 1)
 
@@ -88,26 +93,25 @@ class VectorFile:
         """The values of `wanted` for the tokens that the file has, and their vectors."""
         import numpy as np
 
-        numbers, rows = list[int](), list[np.ndarray]()
+        numbers, rows, lines = list[int](), list[np.ndarray](), list[int]()
         missing = dict(wanted)
         for line, token, values in self._entries():
             number = missing.pop(token, None)
             if number is not None:
                 numbers.append(number)
                 rows.append(self._vector(values, line))
+                lines.append(line)
         array = np.stack(rows) if rows else np.zeros((0, self.size), np.float32)
+        _check_values(array, lines)
         return np.array(numbers, np.int64), array
 
     def _vector(self, values: bytes, line: int) -> np.ndarray:
         import numpy as np
 
         try:
-            row = np.frombuffer(values, "<f4") if self.is_binary else np.array(values.split(), np.float32)
+            return np.frombuffer(values, "<f4") if self.is_binary else np.array(values.split(), np.float32)
         except ValueError as error:
             raise MalformedVectors(f"a value is not a number: {error}", line) from error
-        if not np.isfinite(row).all():
-            raise MalformedVectors("a value is not finite", line)
-        return row
 
     def _entries(self) -> Iterator[tuple[int, bytes, bytes]]:
         """The line, or for binary files the number, the token and the values of each vector."""
@@ -155,6 +159,20 @@ class VectorFile:
             end = space + 1 + length
             yield number, data[position:space].lstrip(b"\n"), data[space + 1 : end]
             position = end
+        if data[position:].strip(b"\n") or self._content.read(CHUNK_BYTES).strip(b"\n"):
+            size = f"{self.size:,} numbers, each a float32 of {BYTES_PER_NUMBER} bytes"
+            raise MalformedVectors(f"the file goes on after {self.count:,} vectors of {size}", 1)
+
+
+def _check_values(vectors: np.ndarray, lines: Sequence[int]) -> None:
+    """Raises MalformedVectors for a value that is not finite, or too great."""
+    import numpy as np
+
+    for line, value in zip(lines, np.abs(vectors).max(1, initial=0).tolist(), strict=True):
+        if not np.isfinite(value):
+            raise MalformedVectors("a value is not finite", line)
+        if value > MAX_VALUE:
+            raise MalformedVectors(f"a value of {value:.4g} is over {MAX_VALUE:,}, which no word vector has", line)
 
 
 def _is_entry(line: bytes, size: int) -> bool:

@@ -21,6 +21,8 @@ from ..check.check import CheckedSpec
 
 EMBEDDINGS = "embeddings"
 """The name of the weight in its layer."""
+MIN_FOUND_SHARE = 0.25
+"""The share of tokens with vectors in a vocabulary whose texts are written as the file's tokens are."""
 
 
 class VectorTable(NamedTuple):
@@ -131,8 +133,11 @@ def vector_notes(checked: CheckedSpec, counts: Mapping[str, tuple[int, int]]) ->
         if table.weight in counts:
             found, count = counts[table.weight]
             message = f"{found:,} of {count:,} tokens have vectors in {table.file!r}, the others start as usual"
-            severity: Severity = "note" if found else "warning"
-            help = None if found else "tokens are compared letter by letter: look at `standardize` of TextVectorization"
+            is_usual = found >= MIN_FOUND_SHARE * count
+            severity: Severity = "note" if is_usual else "warning"
+            help = (
+                None if is_usual else "tokens are compared letter by letter: look at `standardize` of TextVectorization"
+            )
             report.add("found-vectors", table.path, message, severity=severity, help=help)
     return list(report)
 
