@@ -286,6 +286,15 @@ def test_misuse_is_an_error_that_says_what_to_write(changes: list[str], message:
     assert message in result.stdout + result.stderr
 
 
+def test_more_tokens_than_vectors_are_an_error() -> None:
+    path = spec(lookup={"type": "TextVectorization"}, count=12)
+    error = command("train", path, "-o", "run", "--quiet", status=1).stderr
+    assert "error[out-of-range]: the Embedding has 12 vectors for 32 indices: 2 special ones and those of 30" in error
+    assert 'set "input_dim" to 32, or "max_tokens" of the layer before it to 12' in error
+    assert "spec.json:1:" in error
+    command("train", path, "-o", "run", "--quiet", "--set", "layers.1.input_dim=32")
+
+
 def test_tokens_may_have_spaces_and_the_first_of_equal_tokens_counts() -> None:
     Path("v.txt").write_text(". . 1 2\na 3 4\na 5 6\n\u00e9 7 8\n".replace(". . 1 2\na 3 4", "a 3 4\n. . 1 2"))
     with open("v.txt", "rb") as file:
