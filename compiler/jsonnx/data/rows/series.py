@@ -215,6 +215,7 @@ class Series:
             series=self.series,
             series_names=self.names,
             follows_gap=self.follows_gap,
+            lacks_target=self.lacks_target | self.is_filled,
         )
 
     def _problems(self, starts: np.ndarray, all_steps: frozenset[str], span: int) -> _Problems:
