@@ -18,7 +18,9 @@ from jsonnx.pipeline.baselines.bootstrap import draws_of, interval
 from jsonnx.pipeline.baselines.constant_baselines import _quantiles
 from jsonnx.pipeline.baselines.encoders import CategoryEncoder, NumberEncoder, date_parts, reduced, sequence_summary
 from jsonnx.pipeline.baselines.season import _seasons_of
+from jsonnx.pipeline.baselines.target_change import TargetChange
 from jsonnx.pipeline.baselines.verdict import verdict
+from jsonnx.pipeline.check.check import check_spec
 from support.commands import jsonnx
 
 SAMPLES = Path(__file__).parents[3] / "samples"
@@ -393,3 +395,33 @@ def test_large_arrays_are_averaged_over_neighbours() -> None:
 
 def test_a_constant_column_has_its_value_as_quantile() -> None:
     assert _quantiles(np.full((5, 1), 3.0), np.ones(5), 0.9).tolist() == [3.0]
+
+
+@pytest.mark.parametrize(
+    ("target", "statistics", "expected"),
+    [
+        ({"transform": "log"}, {}, np.log([[1.0], [20.0]])),
+        ({"transform": "log1p", "normalize": True}, {"mean": 2.0, "variance": 4.0}, (np.log([[2.0], [21.0]]) - 2) / 2),
+        ({"transform": "yeo_johnson"}, {"lambda": 0.5}, (np.sqrt([[2.0], [21.0]]) - 1) / 0.5),
+        ({"normalize": True}, {"mean": 3.0, "variance": 4.0}, np.array([[-1.0], [8.5]])),
+    ],
+)
+@pytest.mark.parametrize(
+    ("loss", "units", "size"), [("mse", 1, (1,)), ({"type": "quantile", "quantiles": [0.1, 0.9]}, 2, ())]
+)
+def test_fitted_baselines_predict_changed_targets(
+    target: dict[str, Any],
+    statistics: dict[str, float],
+    expected: np.ndarray,
+    loss: Any,
+    units: int,
+    size: tuple[int, ...],
+) -> None:
+    training = {"loss": loss, "target": target}
+    layers = [{"type": "Dense", "name": "y", "units": units}]
+    typed = check_spec({"inputs": {"x": {"shape": [1]}}, "layers": layers, "training": training}).require()
+    change = TargetChange.of(typed, "y", {name: np.full(size, value) for name, value in statistics.items()})
+    assert change is not None
+    np.testing.assert_allclose(change.changed(np.array([[1.0], [20.0]])), expected, rtol=1e-5)
+    restored = change.restored(expected.repeat(units, 1))
+    np.testing.assert_allclose(restored, np.repeat([[1.0], [20.0]], units, 1), rtol=1e-5)

@@ -19,6 +19,7 @@ from ...data.samples.dataset import Dataset
 from ...html_report.outputs import OutputKind
 from ...runtime.training_plan import TrainingPlan
 from ...sections.training_section import ThresholdSection
+from ..check.check import CheckedSpec
 from ..run.trained_model import TrainedModel, target_statistics
 from ..train.decision import chosen_threshold, with_thresholds
 from ..train.run_data import read_data
@@ -33,6 +34,7 @@ from .naive_forecasts import ScaledErrors, naive_forecasts
 from .output_scale import OutputScale
 from .output_scorer import OutputScorer
 from .season import season_of
+from .target_change import TargetChange
 from .training_targets import TrainingTargets, evenly_spaced, target_rows, weighted_samples
 
 NO_TRAINING_DATA_HELP = "evaluate the RUN folder of a spec with `training.data`, where its files are"
@@ -108,16 +110,17 @@ class _Fitting:
         targets = TrainingTargets.of(scale, self.train, target_rows(self.train, name))
         if not _has_output_shape(targets):
             return f"the loss {scale.loss.type_name} compares the output with targets of another form"
+        try:
+            scorer = self._scorer(targets, self.model.checked)
+        except CompileError as error:
+            return error.diagnostics[0].message
         season = season_of(self.train, name, self.season) if isinstance(self.train, WindowedDataset) else None
         notes: list[str] = []
         units = typed.types[name].shape[-1]
         baselines: list[Baseline] = [*constant_baselines(targets, units if isinstance(units, int) else 0)]
         baselines += naive_forecasts(targets, season) if season is not None else []
         baselines += self._fitted(targets, notes)
-        try:
-            scorer, own_scorers = self._scorers(targets, baselines)
-        except CompileError as error:
-            return error.diagnostics[0].message
+        own_scorers = self._own_scorers(targets, baselines)
         errors = ScaledErrors.of(targets, season) if season is not None else None
         return ComparedOutput(targets, baselines, scorer, own_scorers, season, errors, notes)
 
@@ -138,8 +141,10 @@ class _Fitting:
             return
         try:
             require_package("sklearn", EXTRA, PURPOSE)
-            notes.append(f"regression and gradient boosting get {self._matrix.text}")
-            for baseline in fitted_baselines(targets, self._matrix):
+            change = self._target_change(targets.scale.name)
+            predicted = "" if change is None else f"; they predict {change.text}, as the network does"
+            notes.append(f"regression and gradient boosting get {self._matrix.text}{predicted}")
+            for baseline in fitted_baselines(targets, self._matrix, change):
                 if isinstance(baseline, str):
                     notes.append(baseline)
                     continue
@@ -152,6 +157,11 @@ class _Fitting:
                 raise
             notes.append(f"for regression and gradient boosting beside it: {error.diagnostic.help}")
 
+    def _target_change(self, name: str) -> TargetChange | None:
+        """What fitted baselines predict in place of the target."""
+        typed = self.model.checked.require()
+        return TargetChange.of(typed, name, target_statistics(typed, self.model.session.metadata).get(name, {}))
+
     @cached_property
     def _matrix(self) -> FeatureMatrix:
         """The features of fitted baselines, which all outputs share."""
@@ -160,19 +170,19 @@ class _Fitting:
         count = min(MAX_ROWS, max(MIN_ROWS, MAX_FEATURE_ROWS // max(1, values)))
         return FeatureMatrix.of(self.train.subset(evenly_spaced(len(self.train), count)), inputs)
 
-    def _scorers(
-        self, targets: TrainingTargets, baselines: Sequence[Baseline]
-    ) -> tuple[OutputScorer, Mapping[str, OutputScorer]]:
-        """What scores an output, and baselines with thresholds of their own, by their titles."""
-        name, checked = targets.scale.name, self.model.checked
+    def _scorer(self, targets: TrainingTargets, checked: CheckedSpec) -> OutputScorer:
+        """What scores an output. Raises CompileError if the model lacks values that the loss depends on."""
+        name = targets.scale.name
         is_weighted = name in self.evaluated.weights or name in self.plan.weighted_outputs
         statistics = target_statistics(checked.require(), self.model.session.metadata)
-        own = {
-            title: with_thresholds(self.model.checked_without_thresholds, {name: threshold})
+        return OutputScorer.of(checked, name, is_weighted, statistics)
+
+    def _own_scorers(self, targets: TrainingTargets, baselines: Sequence[Baseline]) -> Mapping[str, OutputScorer]:
+        """What scores baselines with thresholds of their own, by their titles."""
+        checked, name = self.model.checked_without_thresholds, targets.scale.name
+        return {
+            title: self._scorer(targets, with_thresholds(checked, {name: threshold}))
             for title, threshold in self._thresholds(targets, baselines).items()
-        }
-        return OutputScorer.of(checked, name, is_weighted, statistics), {
-            title: OutputScorer.of(changed, name, is_weighted, statistics) for title, changed in own.items()
         }
 
     def _thresholds(self, targets: TrainingTargets, baselines: Sequence[Baseline]) -> dict[str, Threshold]:
