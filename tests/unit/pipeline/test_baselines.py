@@ -228,7 +228,8 @@ def test_seasons_by_the_spacing_of_times(step: str, seasons: list[int]) -> None:
     assert [*_seasons_of(parsed)] == seasons
 
 
-def test_thresholds_of_baselines_are_chosen_as_the_networks(tmp_path: Path) -> None:
+@pytest.mark.parametrize("threshold", [{"maximize": "f1"}, 0.01])
+def test_the_most_frequent_class_is_predicted_whatever_the_networks_threshold(threshold: Any, tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     x = rng.normal(size=600)
     y = (x + rng.normal(size=600) > 1.5).astype(int)
@@ -243,14 +244,16 @@ def test_thresholds_of_baselines_are_chosen_as_the_networks(tmp_path: Path) -> N
                 "data": {"train": "train.csv", "test": "test.csv", "validation_split": 0.3},
                 "loss": "binary_crossentropy",
                 "metrics": ["accuracy", "recall"],
-                "threshold": {"maximize": "f1"},
+                "threshold": threshold,
                 "optimizer": ADAM,
                 "epochs": 2,
             },
         },
     )
     values = compared(run)["outputs"]["y"]
-    assert figures(values)["majority class"]["recall"] == 1  # at 0.5 it would be 0
+    majority = figures(values)["majority class"]
+    assert majority["recall"] == 0
+    assert majority["accuracy"] == pytest.approx(1 - y[500:].mean())
     assert values["metric"] == "recall"  # accuracy comes last where a threshold is chosen
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...analysis.decision import threshold_outputs
+from ...analysis.decision import DEFAULT_THRESHOLD, threshold_outputs
 from ...core.diagnostics import CompileError, UsageError
 from ...core.reserved_names import target_name
 from ...core.signature.thresholds import Threshold
@@ -26,7 +26,7 @@ from ..train.run_data import read_data
 from .baseline import Baseline
 from .compared_output import ComparedOutput, measure
 from .comparison_values import output_values
-from .constant_baselines import constant_baselines
+from .constant_baselines import ConstantBaseline, constant_baselines
 from .encoders import EXTRA, PURPOSE
 from .feature_matrix import FeatureMatrix
 from .fitted_models import MAX_FEATURE_ROWS, MAX_ROWS, MIN_ROWS, fitted_baselines
@@ -104,7 +104,7 @@ class _Fitting:
         objective, typed = self.model.checked.objective, self.model.checked.require()
         if objective is None:
             raise ValueError("a spec without an objective")
-        scale = OutputScale(typed, name, objective.losses[name], 0.5)
+        scale = OutputScale(typed, name, objective.losses[name], DEFAULT_THRESHOLD)
         if reason := self._reason_without(scale):
             return reason
         targets = TrainingTargets.of(scale, self.train, target_rows(self.train, name))
@@ -186,18 +186,24 @@ class _Fitting:
         }
 
     def _thresholds(self, targets: TrainingTargets, baselines: Sequence[Baseline]) -> dict[str, Threshold]:
-        """The threshold of each baseline by its title, chosen on the validation data as that of the network; none if
-        the network's is not chosen."""
+        """The threshold of each baseline by its title, if the network has one other than the default: chosen on the
+        validation data if that of the network is; the default of constants, whose best one for `f1` is below the
+        frequency of a rare class, so that they would predict no other."""
         scale, section = targets.scale, self.plan.training.threshold
         scales = threshold_outputs(scale.typed, {scale.name: scale.loss})
-        if self.validation is None or not isinstance(section, ThresholdSection) or scale.name not in scales:
+        if section is None or scale.name not in scales:
             return {}
+        chosen: dict[str, Threshold] = {
+            baseline.title: DEFAULT_THRESHOLD for baseline in baselines if isinstance(baseline, ConstantBaseline)
+        }
+        if self.validation is None or not isinstance(section, ThresholdSection):
+            return chosen
         true = self.validation.samples_of(target_name(scale.name), slice(None))
-        chosen = {}
         for baseline in baselines:
-            scores = baseline.scores(self.validation, (len(true), targets.true.shape[-1]))
-            numbers = scale.numbers(targets.kind, scores)
-            chosen[baseline.title] = chosen_threshold(numbers, true, scales[scale.name], section)
+            if baseline.title not in chosen:
+                scores = baseline.scores(self.validation, (len(true), targets.true.shape[-1]))
+                numbers = scale.numbers(targets.kind, scores)
+                chosen[baseline.title] = chosen_threshold(numbers, true, scales[scale.name], section)
         return chosen
 
 
