@@ -119,10 +119,19 @@ class _Fitting:
         units = typed.types[name].shape[-1]
         baselines: list[Baseline] = [*constant_baselines(targets, units if isinstance(units, int) else 0)]
         baselines += naive_forecasts(targets, season) if season is not None else []
-        baselines += self._fitted(targets, notes)
+        reservation = ""
+        try:
+            baselines += self._fitted(targets, notes)
+        except UsageError as error:
+            if error.diagnostic.code != "missing-package":
+                raise
+            compared = "constants" if season is None else "constants and past values"
+            reservation = (
+                f"only {compared} were compared ({error.diagnostic.help} adds regression and gradient boosting)"
+            )
         own_scorers = self._own_scorers(targets, baselines)
         errors = ScaledErrors.of(targets, season) if season is not None else None
-        return ComparedOutput(targets, baselines, scorer, own_scorers, season, errors, notes)
+        return ComparedOutput(targets, baselines, scorer, own_scorers, season, errors, notes, reservation)
 
     def _reason_without(self, scale: OutputScale) -> str | None:
         """Why an output has no baseline, by its loss and its data."""
@@ -135,27 +144,25 @@ class _Fitting:
         return None
 
     def _fitted(self, targets: TrainingTargets, notes: list[str]) -> Iterator[Baseline]:
-        """The fitted baselines of an output. Adds notes about what they are fed, or why there is none."""
+        """The fitted baselines of an output. Adds notes about what they are fed, or why there is none.
+
+        Raises UsageError `missing-package` without scikit-learn.
+        """
         if not targets.is_flat:
             notes.append("no regression and no gradient boosting: the output has several positions, each with a target")
             return
-        try:
-            require_package("sklearn", EXTRA, PURPOSE)
-            change = self._target_change(targets.scale.name)
-            predicted = "" if change is None else f"; they predict {change.text}, as the network does"
-            notes.append(f"regression and gradient boosting get {self._matrix.text}{predicted}")
-            for baseline in fitted_baselines(targets, self._matrix, change):
-                if isinstance(baseline, str):
-                    notes.append(baseline)
-                    continue
-                if baseline.fitted_rows < len(self.train):
-                    rows = f"{baseline.fitted_rows:,} of {len(self.train):,} training samples"
-                    notes.append(f"{baseline.title} is fitted on {rows}")
-                yield baseline
-        except UsageError as error:
-            if error.diagnostic.code != "missing-package":
-                raise
-            notes.append(f"for regression and gradient boosting beside it: {error.diagnostic.help}")
+        require_package("sklearn", EXTRA, PURPOSE)
+        change = self._target_change(targets.scale.name)
+        predicted = "" if change is None else f"; they predict {change.text}, as the network does"
+        notes.append(f"regression and gradient boosting get {self._matrix.text}{predicted}")
+        for baseline in fitted_baselines(targets, self._matrix, change):
+            if isinstance(baseline, str):
+                notes.append(baseline)
+                continue
+            if baseline.fitted_rows < len(self.train):
+                rows = f"{baseline.fitted_rows:,} of {len(self.train):,} training samples"
+                notes.append(f"{baseline.title} is fitted on {rows}")
+            yield baseline
 
     def _target_change(self, name: str) -> TargetChange | None:
         """What fitted baselines predict in place of the target."""
