@@ -118,7 +118,12 @@ def _target_forms(
             continue
         place = (*path, "normalize" if form.transform is None else "transform")
         change = "normalized" if form.transform is None else "transformed"
-        if not isinstance(losses[output], DifferenceLoss):
+        if losses[output].is_python_function:
+            message = f"the targets of {output!r} cannot be {change}: {_title(losses[output])} is a loss in Python, "
+            message += "which gets targets as they are"
+            help = "end the network with a Rescaling to the range of the target, or scale the target in the data"
+            report.add("loss-mismatch", place, message, help=help)
+        elif not isinstance(losses[output], DifferenceLoss):
             message = f"the targets of {output!r} cannot be {change}: {_title(losses[output])} compares no differences"
             help = f'use "mse", "mae", "huber", "log_cosh" or "quantile", or name the outputs that are {change}'
             report.add("loss-mismatch", place, message, help=help)

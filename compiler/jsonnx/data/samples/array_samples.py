@@ -14,6 +14,7 @@ from .array_arguments import (
     RaggedArray,
     is_batch_iterable,
     is_pair_of_arrays,
+    is_pandas_series,
     is_query,
     not_an_array,
     to_array,
@@ -25,6 +26,8 @@ from .label_sets import LabelSets, are_labels, label_sets
 from .learned_labels import with_learned_labels
 from .sample_weights import validate_weights
 from .validate_arrays import check_consistent_sizes, sample_location, validate_array
+
+ROW_HELP = "a Series of pandas is one column, or a row without the columns' types: pass a row as a frame, df.iloc[[0]]"
 
 
 def from_arrays(
@@ -105,10 +108,8 @@ def _arrays_by_name(
         return {}
     if not isinstance(argument, Mapping):
         if len(types) != 1 or argument is None:
-            errors.add(
-                "bad-feed",
-                f"{kind}s: give a dict with {quoted_list(types)}" if len(types) > 1 else f"the {kind} is missing",
-            )
+            message = f"{kind}s: give a dict with {quoted_list(types)}" if len(types) > 1 else f"the {kind} is missing"
+            errors.add("bad-feed", message, help=ROW_HELP if kind == "input" and is_pandas_series(argument) else None)
             return {}
         argument = {next(iter(types)): argument}
     for name in argument:
