@@ -128,7 +128,7 @@ def test_texts_of_booleans_are_numbers_as_in_other_formats() -> None:
     jsonnx("train", "made.json", "-o", "run", "--set", "training.epochs=1")
     rows = [{"member": text == "True", "gap": None, "answer": "no", "y": 0.5} for text in members]
     Path("table.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert "60 rows" in jsonnx("evaluate", "run", "--data", "table.jsonl").stdout
+    assert "r2_score" in jsonnx("evaluate", "run", "--data", "table.jsonl").stdout
 
 
 def test_a_day_that_may_be_a_month_is_told() -> None:
