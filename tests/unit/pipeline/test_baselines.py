@@ -211,6 +211,34 @@ def test_a_season_is_recognised_without_times(tmp_path: Path) -> None:
     assert "the common season that fits the training data best" in values["notes"][0]
 
 
+@pytest.mark.parametrize("gaps", ["skip", "fill"])
+def test_values_that_the_data_lack_are_neither_repeated_nor_compared(gaps: str, tmp_path: Path) -> None:
+    sales = np.random.default_rng(7).normal(size=SERIES_ROWS)
+    days = np.array([(datetime(2020, 1, 1) + timedelta(days=day)).strftime("%Y-%m-%d") for day in range(SERIES_ROWS)])
+    is_known = np.arange(SERIES_ROWS) % 5 < 3
+    texts = np.where(is_known, sales.astype(str), "")
+    kept = np.arange(SERIES_ROWS) if gaps == "skip" else np.flatnonzero(is_known)
+    write_csv(tmp_path / "sales.csv", {"day": days[kept], "x": np.ones(len(kept)), "sales": texts[kept]})
+    spec = series_spec(time="day", gaps=gaps)
+    spec["inputs"] = {"past": {"shape": [4]}}
+    data = spec["training"]["data"] | {"x": {"past": "x"}, "missing": "drop", "split": {"validation": 0.25}}
+    data["windows"] = {"length": 4, "horizon": 1, "time": "day", "gaps": gaps}
+    spec["layers"] = [{"type": "Dense", "units": 1, "name": "sales"}]
+    spec["training"]["data"] = data
+    values = compared(trained(tmp_path, spec), "--season", "2")["outputs"]["sales"]
+    first = round(0.75 * len(kept)) if gaps == "skip" else kept[round(0.75 * len(kept))]
+    targets = np.array([row for row in range(first + 4, SERIES_ROWS) if is_known[row]])
+    last = np.array([max(row for row in range(target) if is_known[row]) for target in targets])
+    naive = np.where(is_known[targets - 2], sales[targets - 2], sales[last])
+    own = figures(values)
+    assert values["samples"] == len(targets)
+    assert own["last value"]["loss"] == pytest.approx(np.abs(sales[targets] - sales[last]).mean(), rel=1e-5)
+    assert own["seasonal naive"]["loss"] == pytest.approx(np.abs(sales[targets] - naive).mean(), rel=1e-5)
+    in_sample = np.where(is_known, sales, np.nan)[1:first]  # no training window has the first row
+    scale = np.nanmean(np.abs(in_sample[2:] - in_sample[:-2]))
+    assert own["seasonal naive"]["mase"] == pytest.approx(np.abs(sales[targets] - naive).mean() / scale, rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("step", "seasons"),
     [

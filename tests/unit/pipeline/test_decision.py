@@ -272,5 +272,5 @@ def test_one_label_has_no_thresholds_by_label() -> None:
 
 def test_weights_of_classes_are_refused_for_labels() -> None:
     (found,) = check_spec(labeled_spec(None, class_weight="balanced")).diagnostics
-    assert "a sample may have several labels of 'tags'" in found.message
+    assert "samples may have several labels of 'tags'" in found.message
     assert '"by_label": true' in str(found.help)

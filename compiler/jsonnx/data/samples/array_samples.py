@@ -44,13 +44,7 @@ def from_arrays(
     of all outputs.
     """
     errors = ErrorCollector()
-    if is_batch_iterable(x) or is_query(x):
-        errors.add("bad-feed", f"the data {not_an_array(x)}")
-        raise FeedError(errors.diagnostics)
-    if targets and data_spec.targets and y is None and is_pair_of_arrays(x):
-        help = "pass them as two arguments, x and y"
-        errors.add("bad-feed", "inputs and targets are given as one argument, a pair of arrays", help=help)
-        raise FeedError(errors.diagnostics)
+    _require_arrays(x, errors, is_pair=bool(targets and data_spec.targets and y is None and is_pair_of_arrays(x)))
     unchecked = {
         **_arrays_by_name(x, data_spec.inputs, "input", errors),
         **(_arrays_by_name(y, data_spec.targets, "target", errors, data_spec) if targets else {}),
@@ -73,6 +67,17 @@ def from_arrays(
     if samples is None or errors:
         raise FeedError(errors.diagnostics)
     return samples
+
+
+def _require_arrays(x: DataArgument, errors: ErrorCollector, is_pair: bool) -> None:
+    """Raises FeedError for batches, a query, and a pair of inputs and targets in one argument."""
+    if is_batch_iterable(x) or is_query(x):
+        errors.add("bad-feed", f"the data {not_an_array(x)}")
+    elif is_pair:
+        help = "pass them as two arguments, x and y"
+        errors.add("bad-feed", "inputs and targets are given as one argument, a pair of arrays", help=help)
+    if errors:
+        raise FeedError(errors.diagnostics)
 
 
 def _weights_by_output(argument: DataArgument, data_spec: DataSpec, errors: ErrorCollector) -> dict[str, np.ndarray]:

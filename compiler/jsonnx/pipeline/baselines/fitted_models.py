@@ -20,9 +20,9 @@ from .target_change import TargetChange
 from .training_targets import TrainingTargets, evenly_spaced
 
 MAX_ROWS = 50_000
-"""Training samples of a fit."""
+"""Maximum number of training samples of a fit."""
 MIN_ROWS = 100
-"""However many features they have."""
+"""Minimum number of training samples of a fit, whatever the number of features."""
 MAX_FEATURE_ROWS = 1 << 25
 """Features times samples, in memory."""
 MAX_LINEAR_COST = 1e8
