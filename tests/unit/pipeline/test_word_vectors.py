@@ -205,6 +205,9 @@ def test_an_export_to_keras_has_the_vectors_as_weights() -> None:
 # -- errors ------------------------------------------------------------------------------------------------------------
 
 LINES = text().splitlines(keepends=True)
+DAMAGED_BINARY = gzip.compress(binary(), 0)[:-8] + b"\xff" * 99
+"""Data that are damaged behind the first lines: the flag of a last block is cleared."""
+DAMAGED_BINARY = DAMAGED_BINARY[:10] + b"\0" + DAMAGED_BINARY[11:]
 MALFORMED = {
     "a number too few": (b"".join([*LINES[:3], b"x 1 2 3\n", *LINES[3:]]), "v.txt:4", "the line has 3 numbers"),
     "a number too many": (b"".join([*LINES[:3], LINES[3].rstrip() + b" 5\n"]), "v.txt:4", "the line has 13 numbers"),
@@ -212,6 +215,8 @@ MALFORMED = {
     "not finite": (b"".join([b"w2 nan" + b" 1" * 11 + b"\n", *LINES[:2]]), "v.txt:1", "a value is not finite"),
     "a header of more": (text(f"21 {SIZE}\n"), "v.txt:1", "the header says 21 vectors, the file has 20"),
     "a cut binary file": (binary()[:-30], "v.txt", "the file ends within vector 20 of 20"),
+    "a damaged gzip file": (gzip.compress(text())[:10] + b"\xff" * 99, "v.txt:1", "the compressed data are damaged"),
+    "a damaged word2vec file": (DAMAGED_BINARY, "v.txt", "the compressed data are damaged"),
     "a cut gzip file": (gzip.compress(text())[:-20], "v.txt", "the file ends within compressed data"),
     "more than the header": (
         binary().replace(b"20", b"10", 1),
@@ -224,6 +229,16 @@ MALFORMED = {
     "a great number": (b"".join([b"w2 1e12" + b" 1" * 11 + b"\n", *LINES[:2]]), "v.txt:1", "a value of 1e+12 is over"),
     "no numbers": (b"w0\nw1\n", "v.txt:1", "the first line has no numbers behind its token"),
 }
+
+
+@pytest.mark.parametrize("suffix", ["txt", "txt.gz"])
+def test_a_damaged_vocabulary_is_an_error_of_validate(suffix: str) -> None:
+    damaged, lookup = f"w.{suffix}", {"vocabulary": f"w.{suffix}"}
+    Path(damaged).write_bytes(gzip.compress(text())[:10] + b"\xff" * 99)
+    for vectors in ("v.txt", damaged):
+        result = command("validate", spec(vectors, lookup=lookup, count=22), status=1)
+        assert damaged in result.stdout + result.stderr
+    assert "the compressed data are damaged" in result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("case", MALFORMED)
@@ -257,6 +272,13 @@ def test_the_size_of_the_vectors_and_the_file_are_checked_before_training() -> N
         (['layers=[{"type": "Embedding", "input_dim": 3, "output_dim": 12, "vectors": "v.txt"}]'], "no layer directly"),
         (['training.weights="v.txt"'], 'name a file of word vectors by "vectors" in the Embedding'),
         (["layers.1.vectors=../v.txt"], "unsafe-path"),
+        (
+            [
+                'layers.1={"type": "TimeDistributed", "layer": {"type": "Embedding", "input_dim": 40, '
+                '"output_dim": 12, "vectors": "v.txt"}}'
+            ],
+            "with which only a layer of its own can start",
+        ),
     ],
 )
 def test_misuse_is_an_error_that_says_what_to_write(changes: list[str], message: str) -> None:
@@ -269,6 +291,15 @@ def test_misuse_is_an_error_that_says_what_to_write(changes: list[str], message:
     options = [word for change in changes for word in ("--set", change)]
     result = command("validate", "spec.json", *options, status=1)
     assert message in result.stdout + result.stderr
+
+
+def test_more_tokens_than_vectors_are_an_error() -> None:
+    path = spec(lookup={"type": "TextVectorization"}, count=12)
+    error = command("train", path, "-o", "run", "--quiet", status=1).stderr
+    assert "error[out-of-range]: the Embedding has 12 vectors for 32 indices: 2 special ones and those of 30" in error
+    assert 'set "input_dim" to 32, or "max_tokens" of the layer before it to 12' in error
+    assert "spec.json:1:" in error
+    command("train", path, "-o", "run", "--quiet", "--set", "layers.1.input_dim=32")
 
 
 def test_tokens_may_have_spaces_and_the_first_of_equal_tokens_counts() -> None:

@@ -5,9 +5,9 @@ A text has a token and its numbers on each line, perhaps below a line with the n
 
 from __future__ import annotations
 
-import gzip
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +44,7 @@ class VectorFile:
     def __init__(self, file: IO[bytes]) -> None:
         start = file.read(len(GZIP_MAGIC))
         file.seek(0)
-        self._content: Any = gzip.GzipFile(fileobj=file) if start == GZIP_MAGIC else file
+        self._content: Any = _unpacked(file) if start == GZIP_MAGIC else file
         first, second = self._read_line(1), self._read_line(2, is_checked=False)
         header = first.split()
         self.count: int | None = None
@@ -56,16 +56,16 @@ class VectorFile:
         self.is_binary = self.count is not None and not _is_entry(second, self.size)
         self._start = first, second
         if self.count is None and not _is_entry(first, self.size) and (b"\0" in first or not _is_text(first)):
-            header = "the number of vectors and their size"
-            raise MalformedVectors(f"it is neither a text nor has the header of word2vec, {header}", 1)
+            contents = "the number of vectors and their size"
+            raise MalformedVectors(f"it is neither a text nor has the header of word2vec, {contents}", 1)
         if self.size < 1:
             raise MalformedVectors("the first line has no numbers behind its token", 1)
 
     def _read_line(self, number: int, is_checked: bool = True) -> bytes:
         try:
             line: bytes = self._content.readline(MAX_LINE_BYTES)
-        except EOFError as error:
-            raise MalformedVectors("the file ends within compressed data", number) from error
+        except (EOFError, zlib.error) as error:
+            raise MalformedVectors(_damage(error), number) from error
         if is_checked and len(line) == MAX_LINE_BYTES:
             raise MalformedVectors(f"the line has more than {MAX_LINE_BYTES:,} bytes", number)
         return line
@@ -123,8 +123,8 @@ class VectorFile:
             for entry in self._binary_entries() if self.is_binary else self._text_entries():
                 found += 1
                 yield entry
-        except EOFError as error:
-            raise MalformedVectors("the file ends within compressed data") from error
+        except (EOFError, zlib.error) as error:
+            raise MalformedVectors(_damage(error)) from error
         if self.count is not None and found != self.count:
             raise MalformedVectors(f"the header says {self.count:,} vectors, the file has {found:,}", 1)
 
@@ -173,6 +173,17 @@ def _check_values(vectors: np.ndarray, lines: Sequence[int]) -> None:
             raise MalformedVectors("a value is not finite", line)
         if value > MAX_VALUE:
             raise MalformedVectors(f"a value of {value:.4g} is over {MAX_VALUE:,}, which no word vector has", line)
+
+
+def _unpacked(file: IO[bytes]) -> IO[bytes]:
+    import gzip  # `validate` does without it where no file is packed
+
+    return cast("IO[bytes]", gzip.GzipFile(fileobj=file))
+
+
+def _damage(error: EOFError | zlib.error) -> str:
+    """What is wrong with compressed data that cannot be read."""
+    return "the file ends within compressed data" if isinstance(error, EOFError) else "the compressed data are damaged"
 
 
 def _is_entry(line: bytes, size: int) -> bool:
