@@ -231,10 +231,6 @@ def test_errors_have_row_and_column(kind: str, changes: dict[str, Any], text: st
             [{**row, "age": "3", "income": "1", "member": "0"} for row in rows()],
             'the texts are numbers: convert them, such as by `astype("float32")` of an array or a column',
         ),
-        (
-            pa.Table.from_pylist([{**row, "age": "3", "income": "1", "member": "0"} for row in rows()]),
-            'the texts are numbers: convert them, such as by `astype("float32")` of an array or a column',
-        ),
         (rows(income="much"), "row 6, column 'income': 'income' holds \"much\", not a number"),
         ([{**rows()[0], "income": object()}], "holds a value of the type object, which is not read"),
         ([rows()[0], 3], "row 2 is an object of type int, not a dict"),

@@ -59,9 +59,9 @@ def samples_of_files(
 ) -> TableSamples | None:
     """The samples in the columns of the file of each input, target and weight, which may be the same file; None, and
     errors, if they are invalid. `future_inputs` have the rows of the horizon of a window."""
-    names = _file_names(data, columns, data_spec)
+    file_names = _file_names(data, columns, data_spec)
     for key, file in files.items():
-        check_columns_exist(file.table, {key: columns[key]}, data_spec, file.errors, names)
+        check_columns_exist(file.table, {key: columns[key]}, data_spec, file.errors, file_names)
     if errors:
         return None
     stored, arrays = _read_values(files, columns, data_spec, data, policy)
