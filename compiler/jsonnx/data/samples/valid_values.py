@@ -41,3 +41,11 @@ def is_in_range(array: np.ndarray, size: int) -> bool:
 def _unsigned_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """The unsigned integer type of the same size and byte order."""
     return np.dtype(f"{dtype.byteorder}u{dtype.itemsize}")
+
+
+def is_padding(array: np.ndarray) -> np.ndarray:
+    """The steps, along axis 1, behind the last one of each sample that has a value other than 0; other axes have size
+    1."""
+    is_step = (array != 0).reshape(*array.shape[:2], -1).any(-1)
+    is_followed = np.logical_or.accumulate(is_step[:, ::-1], axis=1)[:, ::-1]
+    return ~is_followed.reshape(*array.shape[:2], *[1] * (array.ndim - 2))
