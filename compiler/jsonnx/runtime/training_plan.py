@@ -129,6 +129,7 @@ class TrainingPlan:
     """Computes the learning rate of the next step from the number of steps; None if it is a constant."""
     vector_tasks: tuple[VectorTask, ...] = ()
     """The embeddings that start with vectors of a file, for tokens that are learned from the data."""
+    masked_outputs: frozenset[str] = frozenset()
     adapt_tasks: tuple[AdaptTask, ...] = ()
     """The states that layers learn from the data before the first step, in topological order of the layers."""
     augmented_inputs: tuple[AugmentedInput, ...] = ()
@@ -234,6 +235,7 @@ class TrainingPlan:
             outputs,
             self.missing_inputs,
             self.date_inputs,
+            self.masked_outputs,
         )
 
     @cached_property

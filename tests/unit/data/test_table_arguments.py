@@ -286,3 +286,15 @@ def test_a_frame_needs_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _missing(module: str, extra: str, purpose: str) -> None:
     raise UsageError("missing-package", f"{purpose} needs the package {module}", extra)
+
+
+def test_a_session_checks_the_spec_of_its_model_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from jsonnx.pipeline.predict import session as module
+
+    spec = {"inputs": {"x": {"shape": [1]}}, "layers": [{"type": "Dense", "name": "y", "units": 1}]}
+    session, checks = jsonnx.Session(jsonnx.compile(spec)), []
+    check = module.checked_spec_of
+    monkeypatch.setattr(module, "checked_spec_of", lambda *given: checks.append(given) or check(*given))
+    results = [session.run([{"x": value}])["y"] for value in (1.0, 2.0, 1.0)]
+    np.testing.assert_array_equal(results[0], results[2])
+    assert len(checks) == 1

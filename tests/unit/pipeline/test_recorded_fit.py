@@ -88,6 +88,36 @@ def test_the_steps_of_a_schedule_are_those_of_the_fit() -> None:
     assert Run("runs/b").info["schedule_steps"] == {"decay_steps": 6}
 
 
+def test_a_run_that_goes_on_with_trained_weights_says_so() -> None:
+    trainer = Trainer(without_data(), seed=1)
+    trainer.fit(**ARRAYS, run="runs/a")
+    assert Run("runs/a").info["initial_weights"] is None
+    given = Trainer(without_data(), seed=1, weights=trainer.weights())
+    given.fit(**ARRAYS, run="runs/given")
+    trained = trainer.weights()
+    trainer.fit(**ARRAYS, run="runs/b")
+    assert Run("runs/b").info["initial_weights"] == Run("runs/given").info["initial_weights"] is not None
+    other = Trainer(without_data(), seed=1)
+    other.set_weights(trained)
+    other.fit(**ARRAYS, run="runs/c")
+    assert Run("runs/c").info["initial_weights"] == Run("runs/b").info["initial_weights"]
+    other.fit(**ARRAYS, run="runs/c", epochs=3, resume=True)
+    Trainer(without_data(), seed=1).fit(**ARRAYS, run="runs/c", epochs=4, resume=True)
+    assert Run("runs/c").info["initial_weights"] == Run("runs/b").info["initial_weights"]
+
+
+def test_a_run_records_the_arguments_that_a_spec_has_no_keys_for() -> None:
+    weights = np.linspace(0, 1, 32, dtype=np.float32)
+    others: dict[str, Any] = {"initial_epoch": 1, "steps_per_epoch": np.int64(2), "validation_freq": (1, 2)}
+    Trainer("spec.json").fit(**ARRAYS, sample_weight=weights, validation_split=0.25, run="runs/a", epochs=3, **others)
+    recorded = Run("runs/a").info["fit_arguments"]
+    assert len(recorded.pop("sample_weight")) == 64
+    assert recorded == others | {"validation_freq": [1, 2], "validation_split": 0.25}
+    assert "`Trainer.fit` that no spec has: initial_epoch" in command("lock", "runs/a", status=2).stderr
+    Trainer("spec.json").fit(run="runs/b")
+    assert "fit_arguments" not in Run("runs/b").info
+
+
 def test_a_trainer_keeps_its_own_spec() -> None:
     trainer = Trainer(without_data(), seed=1)
     trainer.fit(**ARRAYS, run="runs/a", epochs=1, batch_size=4)

@@ -295,3 +295,17 @@ def test_masked_steps_have_no_statistics_of_their_own() -> None:
     assert "statistics for each step, of which a mask leaves some out" in error.message
     document["inputs"]["x"]["shape"] = [None, 2]
     assert jsonnx.validate(document) == []
+
+
+def test_arrays_may_be_padded_with_zeros_behind_a_mask() -> None:
+    document = sequence_spec({"transform": "log", "normalize": True}, [{"type": "SequenceMask"}])
+    document["training"]["data"] = None
+    x = np.exp(RNG.normal(size=(8, 4, 2))).astype(np.float32)
+    x[:3, 2:] = 0
+    y = x[:, :, 0]
+    trainer = jsonnx.Trainer(document)
+    assert np.isfinite(trainer.fit(x, y, verbose=0).history["loss"]).all()
+    np.testing.assert_allclose(trainer.weights()["price/target/mean"], np.log(y[y > 0]).mean(), atol=1e-6)
+    y[0, 0] = 0
+    with pytest.raises(jsonnx.FeedError, match="'log' has no value there"):
+        trainer.fit(x, y, verbose=0)

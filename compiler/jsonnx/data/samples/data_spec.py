@@ -64,6 +64,8 @@ class DataSpec:
     """The outputs whose samples may have any number of labels, with the mark between the labels in a text."""
     transforms: Mapping[str, TransformName] = field(default_factory=dict)
     """The transforms of targets, by output, which bound the valid ones."""
+    masked_outputs: frozenset[str] = frozenset()
+    """The outputs with a mask, so that targets may be padded with zeros at their ends."""
     learns_labels: bool = False
     """Whether the texts in targets without labels are their classes, as in training data."""
 
@@ -145,6 +147,7 @@ def make_data_spec(
     weighted_outputs: Collection[str] = (),
     missing_inputs: frozenset[str] = frozenset(),
     date_inputs: Mapping[str, tuple[FormatName, ...]] = MappingProxyType({}),
+    masked_outputs: frozenset[str] = frozenset(),
 ) -> DataSpec:
     """The data of a training. `index_sizes` are the numbers of valid values of inputs that hold indices."""
     index_ranges = {name: IndexRange(count) for name, count in index_sizes.items()}
@@ -178,6 +181,7 @@ def make_data_spec(
         frozenset(output for output, loss in losses.items() if loss is not None and loss.aligns_steps),
         dict.fromkeys(label_set_outputs(outputs, losses), training.data.label_separator if training.data else None),
         _transforms(training, targets),
+        masked_outputs,
     )
 
 

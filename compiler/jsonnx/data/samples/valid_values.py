@@ -69,3 +69,11 @@ def first_indices(mask: np.ndarray) -> tuple[list[ElementIndex], int]:
     flat = np.flatnonzero(mask)
     first = np.unravel_index(flat[: MAX_LISTED_LOCATIONS + 1], mask.shape)
     return [tuple(map(int, index)) for index in zip(*first, strict=True)], len(flat)
+
+
+def is_padding(array: np.ndarray) -> np.ndarray:
+    """The steps, along axis 1, behind the last one of each sample that has a value other than 0; other axes have size
+    1."""
+    is_step = (array != 0).reshape(*array.shape[:2], -1).any(-1)
+    is_followed = np.logical_or.accumulate(is_step[:, ::-1], axis=1)[:, ::-1]
+    return ~is_followed.reshape(*array.shape[:2], *[1] * (array.ndim - 2))

@@ -24,7 +24,7 @@ from .data_spec import DataSpec, IndexRange
 from .missing_markers import is_missing_marker
 from .sample_shapes import batch_axis_hint, reshape_samples
 from .stored_arrays import Samples, StoredArray
-from .valid_values import ElementIndex, first_indices, is_finite, is_in_range, is_missing, is_text
+from .valid_values import ElementIndex, first_indices, is_finite, is_in_range, is_missing, is_padding, is_text
 
 BINARY_HELP = "only images and recordings are read from binary values, for an input of their shape"
 BLANK_HELP = "write the names as texts; of an output with a blank, integers are indices and 0 is the padding"
@@ -87,7 +87,7 @@ def validate_array(
         check = _ValueCheck(array, dtype, title, index_range, errors, locate, column_count)
         check.run()
         if name in data_spec.transforms and len(errors.diagnostics) == error_count:
-            check.check_domain(data_spec.transforms[name])
+            check.check_domain(data_spec.transforms[name], name in data_spec.masked_outputs)
     if name in data_spec.date_inputs and len(errors.diagnostics) == error_count:
         _check_dates(array, title, data_spec.date_inputs[name], accepts_missing, errors, locate)
     if name in data_spec.vocabularies and len(errors.diagnostics) == error_count:
@@ -334,15 +334,16 @@ class _ValueCheck:
                 outside = (array < low) | (array > high)
                 self._add("bad-value", outside, lambda v: f"{title} is {v}, beyond {dtype}'s range", RANGE_HELP)
 
-    def check_domain(self, transform: TransformName) -> None:
-        """Adds errors for targets of which a transform has no value."""
+    def check_domain(self, transform: TransformName, may_be_padded: bool) -> None:
+        """Adds errors for targets of which a transform has no value, except for zeros of padding."""
         array, title, low = self.array, self.title, LOWER_BOUNDS.get(transform, -inf)
-        if array.min() <= low:
+        outside = (array <= low) & ~is_padding(array) if may_be_padded and array.ndim > 1 else array <= low
+        if outside.any():
             text = f'"{transform}" needs targets above {low:g}: correct them, or take '
             other = '"yeo_johnson", which takes all numbers'
             help = text + (f'"log1p", which takes numbers above -1, or {other}' if transform == "log" else other)
             message = f"{title} is {{}}, and {transform!r} has no value there"
-            self._add("bad-value", array <= low, lambda v: message.format(v), help)
+            self._add("bad-value", outside, lambda v: message.format(v), help)
         elif max(-float(array.min()), float(array.max())) > MAX_VALUE:
             message = f"{title} is {{}}, too large for the transform {transform!r}"
             help = f"targets are at most {MAX_VALUE:g}: correct the value, or write it in another unit"

@@ -152,4 +152,5 @@ def data_spec_of(typed: TypedNetwork, objective: Objective) -> DataSpec:
         objective.weighted_outputs,
         inputs_with_missing_values(typed),
         date_inputs(typed),
+        frozenset(typed.masks.training.value_masks),
     )

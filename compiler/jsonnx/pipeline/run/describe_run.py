@@ -23,9 +23,10 @@ from ..compile.word_vectors import vector_digests
 from ..git.git_revision import git_revision
 from ..run_folder.run_info import LAYOUT_VERSION, RUNNING, RunInfo, best_epoch, finite_metrics, path_from
 from ..train.run_data import DataFiles, RunData
-from .run_differences import SCHEDULE_STEPS, VECTORS
+from .run_differences import FIT_ARGUMENTS, SCHEDULE_STEPS, VECTORS
 
 if TYPE_CHECKING:
+    from ...data.samples.dataset import Dataset
     from ...runtime.execution.history import History
     from ..check.check import CheckedSpec
     from ..train.trainer import Trainer
@@ -85,6 +86,20 @@ def _schedule_steps(trainer: Trainer, data: RunData, settings: FitSettings) -> R
     """The numbers of steps of a schedule that the data and the epochs determine."""
     steps = trainer.schedule_steps or planned_steps(trainer.plan, data.train, settings)
     return {SCHEDULE_STEPS: steps} if steps else {}
+
+
+def unspecified_arguments(settings: FitSettings, arguments: Mapping[str, Any], train: Dataset) -> RunInfo:
+    """The arguments of `Trainer.fit` that a spec has no keys for, as far as they are given; of weights of samples, the
+    hash."""
+    values = {
+        "initial_epoch": settings.initial_epoch or None,
+        "steps_per_epoch": settings.steps_per_epoch,
+        "validation_freq": settings.fixed["validation_freq"],
+        "validation_split": arguments.get("validation_split") or None,
+        "sample_weight": None if arguments.get("sample_weight") is None else train.weights_digest,
+    }
+    given = {name: value for name, value in values.items() if value is not None}
+    return {FIT_ARGUMENTS: given} if given else {}
 
 
 def _environment(trainer: Trainer) -> RunInfo:

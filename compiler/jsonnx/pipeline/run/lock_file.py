@@ -25,7 +25,7 @@ from ...runtime.providers.provider_options import parse_assignments
 from ..run_folder.run import Run
 from ..run_folder.run_info import FINISHED, RunInfo
 from .recorded_data import recorded_folder
-from .run_differences import SCHEDULE_STEPS, VECTORS, environment_differences, input_differences
+from .run_differences import FIT_ARGUMENTS, SCHEDULE_STEPS, VECTORS, environment_differences, input_differences
 
 LOCK_FORMAT = 1
 LOCK_HELP = "`jsonnx lock RUN` writes it from a finished run"
@@ -131,6 +131,10 @@ def locked_values(run: Run) -> dict[str, Any]:
         raise UsageError("not-lockable", message, "train it once more")
     if run.spec_file == STDIN_NAME:
         raise UsageError("not-lockable", f"the spec of the run in {name} is not a file", "train the spec from a file")
+    if FIT_ARGUMENTS in run.info:
+        arguments = ", ".join(run.info[FIT_ARGUMENTS])
+        message = f"the run in {name} has arguments of `Trainer.fit` that no spec has: {arguments}"
+        raise UsageError("not-lockable", message, "leave them out, or train with the command")
     if file_sha256(run.paths.weights) != run.hashes[WEIGHTS_FILE]:
         message = f"{str(run.paths.weights)!r} has changed since the run has ended"
         raise UsageError("not-lockable", message, "train it once more")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ...backend import spec_hash
 from ...core.diagnostics import Diagnostic, UsageError
 from ...core.training_options import TrainingOptions
+from ...data.samples.array_digest import array_digest
 from ...data.samples.dataset import Dataset
 from ..check.check import CheckedSpec, check_source
 from ..run_folder.run_folder import RunFolder
@@ -70,10 +71,11 @@ def recorded_fit(
             start_time,
             fit_arguments=arguments,
             array_parts=array_parts,
+            sample_arguments={key: data[key] for key in ("validation_split", "sample_weight")},
         )
         trackers = RunTrackers(selected_trackers(trainer.plan.training.trackers, options.trackers), warn)
         trainer.plan_trainer.forget_fit()
-        with _help_in_python():
+        with _help_in_python(), _current_weights_as_initial(trainer, resumes):
             return run.train(resumes, trackers, callbacks)
 
 
@@ -91,6 +93,19 @@ def _spec_of_run(trainer: Trainer, checked: CheckedSpec, train: Dataset) -> Iter
         raise
     finally:
         trainer.plan_trainer.plan = replace(trainer.plan, fingerprint=fingerprint)
+
+
+@contextmanager
+def _current_weights_as_initial(trainer: Trainer, resumes: bool) -> Iterator[None]:
+    """A run that starts with weights of an earlier fit, or that were set, records their digest."""
+    plan_trainer = trainer.plan_trainer
+    before = plan_trainer.initial_weights_digest
+    if plan_trainer.has_changed_weights and not resumes:
+        plan_trainer.initial_weights_digest = array_digest(sorted(plan_trainer.current_weights().items()))
+    try:
+        yield
+    finally:
+        plan_trainer.initial_weights_digest = before
 
 
 def warn(diagnostics: list[Diagnostic]) -> None:

@@ -13,6 +13,8 @@ SCHEDULE_STEPS = "schedule_steps"
 """The key of the numbers of steps of schedules that the data and epochs gave."""
 VECTORS = "vectors"
 """The key of the hashes of files of word vectors, by their names."""
+FIT_ARGUMENTS = "fit_arguments"
+"""The key of arguments of a program's fit that a spec has no keys for."""
 DEFAULTS: Mapping[str, Any] = {
     run_key.name: option.run_default for option, run_key in recorded_options() if not run_key.is_in_every_run
 }

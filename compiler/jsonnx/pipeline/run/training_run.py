@@ -31,7 +31,7 @@ from ..train.learned_spec import learned_notes, with_learned
 from ..train.run_data import DataFiles, RunData
 from ..train.trainer import Trainer
 from .data_statistics import data_statistics
-from .describe_run import end_info, start_info
+from .describe_run import end_info, start_info, unspecified_arguments
 from .lock_file import LockedRun
 from .run_folder_callback import SAVE_ERRORS, RunFolderCallback
 from .run_inputs import input_files, load_data, resumed_trainer
@@ -130,6 +130,8 @@ class PreparedRun:
     """The arguments of `Trainer.fit` besides data and callbacks."""
     array_parts: tuple[str, ...] = ()
     """The parts of the data that a program gave as arrays."""
+    sample_arguments: Mapping[str, Any] = field(default_factory=dict)
+    """The arguments of `Trainer.fit` with a fraction for validation, and with weights of samples."""
 
     @property
     def settings(self) -> FitSettings:
@@ -256,7 +258,8 @@ class PreparedRun:
             self.settings,
             before,
         )
-        return info | {"arrays": list(self.array_parts)} if self.array_parts else info
+        arguments = unspecified_arguments(self.settings, self.sample_arguments, self.data.train)
+        return info | ({"arrays": list(self.array_parts)} if self.array_parts else {}) | arguments
 
     def fit(
         self, writer: RunFolderCallback, trackers: RunTrackers, callbacks: Iterable[object], run_info: RunInfo

@@ -80,6 +80,7 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
         date_inputs=date_inputs(typed),
         labels=typed.network.labels,
         source=SpecSource(checked.source.file, checked.locate),
+        masked_outputs=frozenset(typed.masks.training.value_masks),
         adapt_tasks=adapt_tasks(typed, training),
         vector_tasks=vector_tasks(checked),
         make_shards=shard_builder(checked, scored),

@@ -55,7 +55,9 @@ INPUTS: Schema = {
         "Numbers of steps of learning rate schedules that the data and epochs gave, by attribute",
         {"type": "object", "additionalProperties": COUNT},
     ),
-    "initial_weights": described("SHA-256 of the initial weights that a file gave; null: drawn", NULLABLE_HASH),
+    "initial_weights": described(
+        "SHA-256 of the initial weights that a file, an array or an earlier fit gave; null: drawn", NULLABLE_HASH
+    ),
     "vectors": described(
         "SHA-256 of files of word vectors, by their names", {"type": "object", "additionalProperties": HASH}
     ),
@@ -98,6 +100,10 @@ RUN_JSON = closed_object(
             {"enum": ["running", "finished", "interrupted", "diverged"]},
         ),
         **INPUTS,
+        "fit_arguments": described(
+            "Arguments of `Trainer.fit` that a spec has no keys for; of `sample_weight`, the SHA-256",
+            {"type": "object"},
+        ),
         "parameters": described("The values of the spec's parameters", {"type": "object"}),
         "monitor": described(
             "The monitored metric, or else the loss, and whether lower or higher values are better",
@@ -126,7 +132,7 @@ RUN_JSON = closed_object(
             {"type": "object", "additionalProperties": METRICS},
         ),
     },
-    optional=(*OPTIONAL_INPUTS, "epochs", "figures", "best", "test", "sha256", "evaluations"),
+    optional=(*OPTIONAL_INPUTS, "fit_arguments", "epochs", "figures", "best", "test", "sha256", "evaluations"),
 )
 
 EXECUTION_JSON = closed_object(

@@ -82,6 +82,7 @@ class PlanTrainer:
         """The hash of the weights that were given to start from; None if all are drawn."""
         self._loaded_weights_digest: str | None = None
         self._progress: FitProgress | None = None
+        self._has_set_weights = False
         self._resumes = False  # whether the next fit goes on from `_progress`
         self._fit: Fit | None = None
         self.cached_layout: CachedLayout | None = None
@@ -142,6 +143,7 @@ class PlanTrainer:
     def set_weights(self, weights: Mapping[str, Any], *, strict: bool = True) -> None:
         """Replaces the weights; unless `strict`, some may be missing. Raises ValueError with every error."""
         self.engine.write(self.engine.validate_weights(weights, strict))
+        self._has_set_weights = True
 
     # -- training ----------------------------------------------------------------------------------------------------
 
@@ -220,6 +222,11 @@ class PlanTrainer:
         finally:
             self._fit = None
             progress.callbacks = progress.callbacks.detached()
+
+    @property
+    def has_changed_weights(self) -> bool:
+        """Whether the next fit starts with other weights than the trainer got, unless it resumes a checkpoint."""
+        return not self._resumes and (self.steps > 0 or self._has_set_weights)
 
     def forget_fit(self) -> None:
         """Lets the next fit begin with its own first epoch, unless it resumes the fit of a loaded checkpoint."""
