@@ -144,6 +144,14 @@ def test_a_picture_is_predicted_by_its_name() -> None:
     assert "a pattern in quotes" in result.stderr
 
 
+def test_if_all_files_are_damaged_the_help_does_not_name_what_is_set() -> None:
+    write_images()
+    command("train", write_spec(), "-o", "run", "--quiet")
+    result = command("predict", "run", "--data", "pets/cat/5.png", status=1)
+    assert "or remove the file" in result.stderr
+    assert "damaged" not in result.stderr
+
+
 def test_rows_of_a_table_are_left_out_together_with_their_missing_values() -> None:
     write_images()
     rows = [(f"pets/cat/{index}.png", "" if index == 1 else "cat", index) for index in range(COUNT)]

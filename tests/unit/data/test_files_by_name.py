@@ -174,7 +174,7 @@ def test_a_name_that_nothing_takes_is_an_error(names: dict[str, str]) -> None:
     bad = [*names][-1]
     (error,) = [item for item in jsonnx.validate(spec(names)) if item.severity == "error"]
     assert (error.code, error.path) == ("unknown-name", f"$.training.data.train.{bad}")
-    with pytest.raises(CompileError, match="nothing takes a file"):
+    with pytest.raises(CompileError, match="no input, target or column is called"):
         jsonnx.Trainer("spec.json").fit()
 
 
@@ -212,7 +212,7 @@ def test_files_by_name_on_the_command_line() -> None:
     result = command("train", "spec.json", "--data", "x.npy", "--data", "y=y.npy", status=2)
     assert "--data is given 2 times" in result.stderr
     result = command("train", "spec.json", *x, "--data", "target=y.npy", "-o", "other", status=2)
-    assert "nothing takes a file of 'target'" in result.stderr
+    assert "no input, target or column is called 'target'" in result.stderr
 
 
 def test_a_file_may_have_an_equals_sign_in_its_name() -> None:
@@ -246,7 +246,7 @@ def test_split_files_are_written_by_name() -> None:
     for weight, other in zip(trained(own["train"], validation=own["validation"]), expected, strict=True):
         np.testing.assert_array_equal(weight, other)
     spec({"x": ["x0.npy", "x1.npy"], "y": "y.csv"}, split={"validation": 0.3})
-    assert "several files of 'x'" in command("data", "spec.json", "--write-splits", "other", status=2).stderr
+    assert "'x' has several files" in command("data", "spec.json", "--write-splits", "other", status=2).stderr
 
 
 def test_names_of_columns_become_names_of_split_files() -> None:

@@ -21,7 +21,8 @@ from ..media.media_names import takes_audio, takes_images
 from ..samples.data_errors import NO_LOCATION, DataLocation, ErrorCollector
 from ..samples.stored_arrays import Samples
 from ..samples.unpacked_size import UNPACKED_HELP, UnpackedTooLarge, require_unpacked_size
-from ..samples.validate_arrays import BINARY_HELP, ElementIndex, LocateElement
+from ..samples.valid_values import ElementIndex
+from ..samples.validate_arrays import BINARY_HELP, LocateElement
 from .arrow_values import (
     Kind,
     check_missing,

@@ -12,7 +12,8 @@ import numpy as np
 from ...core.diagnostics import CompileError
 from ..samples.data_errors import DataLocation, ErrorCollector
 from ..samples.stored_arrays import Samples
-from ..samples.validate_arrays import ElementIndex, LocateElement
+from ..samples.valid_values import ElementIndex
+from ..samples.validate_arrays import LocateElement
 from .block_table import BlockFile, BlockTable, TextBlock
 from .data_table import ColumnRequest
 from .json_tables import JsonTable, read_json_lines

@@ -16,6 +16,7 @@ from ...core.files.run_layout import MODEL_FILE, WEIGHTS_FILE
 from ...core.training_options import DEFAULT_OPTIONS, TrainingOptions
 from ...data.drift.statistics_json import statistics_text
 from ...placement import ProviderPlacement
+from ...runtime.fit.schedule_steps import write_steps
 from ...runtime.fit.trainer import Diverged, History
 from ...runtime.providers.signals import StopOnSignal
 from ...runtime.session.weight_files import WeightsReport
@@ -86,6 +87,8 @@ def train(
             trainer.plan_trainer.prepare(data.train)
         warn(vector_notes(checked, trainer.plan_trainer.engine.vector_counts))
         warn(checked.without_silenced(data_warnings(checked, data, has_initial_weights=options.weights is not None)))
+    if lock is not None:  # a run that was resumed with other epochs has kept the schedule of its first ones
+        write_steps(trainer.plan_trainer.engine, lock.schedule_steps)
     if collective is not None:
         compare_ranks(collective, trainer, data, warn)
     run = PreparedRun(run_folder, checked, spec_hash, options, trainer, data, warn, start_time, collective)

@@ -100,7 +100,7 @@ def _write_files_by_name(plan: TrainingPlan, part: str, found: PartOfFiles, fold
     files: dict[str, str] = {}
     for name, items in found.items[0].members.items():
         if len(items) > 1:
-            message = f"the rows of several files of {name!r} are not divided"
+            message = f"{name!r} has several files, whose rows cannot be divided"
             raise UsageError("bad-option", message, "write one file of each input and target")
         options = TableOptions.of(plan.training.data, name)
         copy = CopiedRows(items[0], found.own.rows, found.file_sizes[0], options)
