@@ -29,6 +29,13 @@ TABLES: dict[str, Callable[[list[dict[str, Any]]], Any]] = {
 }
 
 
+ONE_NUMBER: dict[str, Any] = {
+    "inputs": {"a": {"shape": [1]}},
+    "layers": [{"type": "Imputation", "strategy": "mean"}, {"type": "Dense", "name": "y", "units": 1}],
+    "training": {"loss": "mse", "epochs": 1, "seed": 0},
+}
+
+
 class Stream:
     """A frame of another library, which has columns and Arrow's protocol."""
 
@@ -237,6 +244,23 @@ def test_values_of_other_types_are_read() -> None:
     plain = rows(age=30, income=0.5, member=True, joined="2026-01-06")
     other = rows(age=np.int64(30), income=Decimal("0.5"), member=np.bool_(True), joined=np.datetime64("2026-01-06"))
     np.testing.assert_array_equal(trainer.predict(other), trainer.predict(plain))
+
+
+def test_texts_for_numbers_are_read_as_the_cells_of_a_csv_file() -> None:
+    texts = [" 1 ", "-", "4", "NA", "5e0", None]
+    numbers = pa.table({"a": [1.0, None, 4.0, None, 5.0, None], "y": [2, 3, 5, 1, 6, 3]})
+    histories = []
+    for table in (numbers, numbers.set_column(0, "a", pa.array(texts))):
+        trainer = jsonnx.Trainer(ONE_NUMBER)
+        histories.append([trainer.fit(table, verbose=0).history, trainer.predict(table).tolist()])
+    assert histories[0] == histories[1]
+
+
+def test_a_text_that_is_no_number_is_named_with_its_row() -> None:
+    with pytest.raises(FeedError) as error:
+        jsonnx.Trainer(ONE_NUMBER).fit(pa.table({"a": ["1", "1,5", None, "x"], "y": [1, 2, 3, 4]}))
+    assert "row 2, column 'a': 'a' holds '1,5', not a number, and 1 more like it (row 4" in str(error.value)
+    assert "pandas.to_numeric" in str(error.value)
 
 
 def test_other_arguments_are_no_tables() -> None:

@@ -104,3 +104,16 @@ def test_links_that_match_a_pattern_of_the_user_are_an_error() -> None:
     os.symlink("/etc/passwd", "link-1.csv")
     assert "symbolic link" in command("predict", "run", "--data", "link-*", status=2).stderr
     assert "no file matches" in command("predict", "run", "--data", "none-*", status=2).stderr
+
+
+def test_patterns_of_pictures_leave_out_what_folders_leave_out() -> None:
+    spec()
+    command("train", "spec.json", "-o", "run", "--quiet")
+    for name in ("train/dark/Thumbs.db", "train/light/.DS_Store", "train/light/labels.csv"):
+        Path(name).touch()
+    whole = command("predict", "run", "--data", "train").stdout
+    assert command("predict", "run", "--data", "train/*/*").stdout == whole
+    assert command("predict", "run", "--data", "train/light/.*", status=1).stdout == ""
+    Path("train/light/2.gif").touch()
+    result = command("predict", "run", "--data", "train/*/*", status=1)
+    assert "file 'light/2.gif' is in a format that is not read" in result.stderr

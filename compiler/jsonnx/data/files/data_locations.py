@@ -10,7 +10,15 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from ...core.diagnostics import CompileError, Diagnostic, JsonPath, UsageError
-from ...core.files.data_formats import DATA_ONLY_SUFFIXES, MEDIA_SUFFIXES
+from ...core.files.data_formats import (
+    AUDIO_SUFFIXES,
+    DATA_FILE_SUFFIXES,
+    DATA_ONLY_SUFFIXES,
+    IMAGE_SUFFIXES,
+    MEDIA_SUFFIXES,
+    PLAIN_TEXT_SUFFIXES,
+    UNREAD_MEDIA_SUFFIXES,
+)
 from ...core.files.files import UnsafePath, display_path
 from ...core.files.spec_folders import UNSAFE_DATA_HELP, DataFolder, expand_user_path, open_data_file
 from ...core.files.spec_source import NO_SPEC, SpecSource
@@ -124,11 +132,23 @@ def items_of_user(named: UserFiles | os.PathLike[str], source: SpecSource = NO_S
     with located_at(source, None):
         path = os.fspath(named)
         names = expand_user_path(path)
-        if names and all(name.lower().endswith(MEDIA_SUFFIXES) and os.path.isfile(name) for name in names):
-            folder = os.path.commonpath(list(map(os.path.dirname, names))) or "."
-            files = tuple(os.path.relpath(name, folder).replace(os.sep, "/") for name in names)
+        if media := _media_of(names):
+            folder = os.path.commonpath(list(map(os.path.dirname, media))) or "."
+            files = tuple(os.path.relpath(name, folder).replace(os.sep, "/") for name in media)
             return [DataItem(path, DataFolder.at(folder, source.data_roots), None, source, files=files)]
         return [_item_of_user(file, source) for name in names for file in _tables_in(name) or [name]]
+
+
+def _media_of(names: Sequence[str]) -> list[str]:
+    """The images, recordings and texts among files, without those that a folder leaves out, too; none if there are
+    folders, or tables but neither images nor recordings."""
+    lower = [name.lower() for name in names]
+    has_media = any(name.endswith((*IMAGE_SUFFIXES, *AUDIO_SUFFIXES)) for name in lower)
+    has_texts = any(name.endswith(PLAIN_TEXT_SUFFIXES) for name in lower)
+    has_tables = any(name.endswith(DATA_FILE_SUFFIXES) for name in lower)
+    if not (has_media or (has_texts and not has_tables)) or not all(map(os.path.isfile, names)):
+        return []
+    return [name for name in names if name.lower().endswith((*MEDIA_SUFFIXES, *UNREAD_MEDIA_SUFFIXES))]
 
 
 def _tables_in(name: str) -> list[str]:

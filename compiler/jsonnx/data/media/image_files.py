@@ -61,14 +61,14 @@ class ImageDecoder:
         except self._image.DecompressionBombError as error:
             raise MediaError("too-large", _TOO_MANY_PIXELS) from error
         except self._image.UnidentifiedImageError as error:
-            help = f"convert or remove the file; {SKIP_HELP}"
-            raise MediaError("bad-data-file", "not a PNG, JPEG or WebP image", help, is_damage=True) from error
+            help = "convert or remove the file"
+            raise MediaError("bad-data-file", "not a PNG, JPEG or WebP image", help, skip_help=SKIP_HELP) from error
         except (
             Exception
         ) as error:  # decoders raise what they like for damaged files: OSError, SyntaxError, struct.error
             reason = " ".join(str(error).split())[:200] or type(error).__name__
-            help = f"replace or remove the file; {SKIP_HELP}"
-            raise MediaError("bad-data-file", f"not a readable image: {reason}", help, is_damage=True) from error
+            help = "replace or remove the file"
+            raise MediaError("bad-data-file", f"not a readable image: {reason}", help, skip_help=SKIP_HELP) from error
 
     def _fitted(self, image: Any, height: int | None, width: int | None) -> Any:
         """An image of a size; None leaves a side as it is. Raises MediaError."""

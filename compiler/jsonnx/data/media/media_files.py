@@ -132,6 +132,8 @@ class MediaReader:
             place = repr(item) if isinstance(item, str) else location.text
             self.damaged.setdefault(index, f"{place}: {error.reason}")
         remaining = {index: error for index, error in found.items() if index not in left_out}
+        if decoder.skips_damaged:
+            remaining = {index: error.without_skip_help() for index, error in remaining.items()}
         _add_errors(remaining, items, locate, errors)
         return bool(remaining)
 

@@ -13,9 +13,8 @@ from ..samples.data_errors import MediaError
 
 PCM, IEEE_FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 """Format tags of the chunk `fmt `."""
-_DAMAGED_HELP = (
-    'replace or remove the file; "audio": {"damaged": "skip"} in `training.data` leaves damaged recordings out'
-)
+_DAMAGED_HELP = "replace or remove the file"
+_SKIP_HELP = '"audio": {"damaged": "skip"} in `training.data` leaves damaged recordings out'
 
 
 class _Header(NamedTuple):
@@ -69,7 +68,7 @@ class WavDecoder:
 def _chunks(content: bytes) -> tuple[_Header, bytes]:
     """The format and the data of a WAV file. Raises MediaError."""
     if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
-        raise MediaError("bad-data-file", "not a WAV file", _DAMAGED_HELP, is_damage=True)
+        raise MediaError("bad-data-file", "not a WAV file", _DAMAGED_HELP, skip_help=_SKIP_HELP)
     header, offset = None, 12
     while offset + 8 <= len(content):
         name, size = struct.unpack_from("<4sI", content, offset)
@@ -83,11 +82,11 @@ def _chunks(content: bytes) -> tuple[_Header, bytes]:
                 break
             if len(body) < size:
                 message = f"the recording is cut off: {len(body):,} of {size:,} bytes"
-                raise MediaError("bad-data-file", message, _DAMAGED_HELP, is_damage=True)
+                raise MediaError("bad-data-file", message, _DAMAGED_HELP, skip_help=_SKIP_HELP)
             return header, body
         offset += 8 + size + size % 2
     message = "not a readable WAV file: it has no format or no data"
-    raise MediaError("bad-data-file", message, _DAMAGED_HELP, is_damage=True)
+    raise MediaError("bad-data-file", message, _DAMAGED_HELP, skip_help=_SKIP_HELP)
 
 
 def _samples(header: _Header, data: bytes) -> np.ndarray:
@@ -102,7 +101,7 @@ def _samples(header: _Header, data: bytes) -> np.ndarray:
         raise MediaError("bad-data-file", message, help)
     data = data[: len(data) // bytes_per_frame * bytes_per_frame]
     if not data:
-        raise MediaError("empty-data", "the recording has no samples", _DAMAGED_HELP, is_damage=True)
+        raise MediaError("empty-data", "the recording has no samples", _DAMAGED_HELP, skip_help=_SKIP_HELP)
     if header.tag == IEEE_FLOAT:
         numbers: np.ndarray = np.frombuffer(data, f"<f{header.bits // 8}").astype(np.float32)
     elif header.bits == 8:  # the only unsigned integers

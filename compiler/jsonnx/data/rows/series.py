@@ -18,7 +18,7 @@ from ..samples.data_spec import DataSpec
 from ..samples.dataset import Dataset
 from ..samples.left_out import MAX_LACKING_SERIES, NO_MISSING, MissingCounts, SeriesWithoutWindow, WindowCounts
 from ..samples.stored_arrays import StoredArray, subset_of
-from ..samples.validate_arrays import is_missing
+from ..samples.valid_values import is_missing
 from .filled_rows import FilledOrder, InputFilling
 from .forecasts import ForecastChoice
 from .incomplete_rows import IncompleteRows

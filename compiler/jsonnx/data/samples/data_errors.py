@@ -30,13 +30,20 @@ class FeedError(ShortTraceback, ValueError):
 
 
 class MediaError(ValueError):
-    """An error of an image or a recording, with a code and help."""
+    """An error of an image or a recording, with a code and help.
 
-    def __init__(self, code: str, reason: str, help: str | None = None, *, is_damage: bool = False) -> None:
+    `skip_help` says how files whose contents cannot be decoded are left out; empty if this is another error.
+    """
+
+    def __init__(self, code: str, reason: str, help: str | None = None, *, skip_help: str = "") -> None:
         super().__init__(reason)
-        self.code, self.reason, self.help = code, reason, help
-        self.is_damage = is_damage
-        """Whether the contents of the file cannot be decoded."""
+        self.code, self.reason = code, reason
+        self.help = f"{help}; {skip_help}" if skip_help else help
+        self._own_help, self.is_damage = help, bool(skip_help)
+
+    def without_skip_help(self) -> MediaError:
+        """The error where damaged files are left out, but not if all are damaged."""
+        return MediaError(self.code, self.reason, self._own_help)
 
     def message(self, item: str | bytes, location: DataLocation) -> str:
         """The message for a file, given by its name or its contents, at a location that may name it, too."""

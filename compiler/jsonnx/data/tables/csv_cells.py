@@ -14,6 +14,10 @@ from ..samples.validate_arrays import MISSING_NUMBER_HELP, LocateElement
 from .data_table import ColumnRequest
 from .text_tables import add_missing_values
 
+FRAME_HELP = (
+    "pandas.to_numeric makes numbers of texts, and `na_values` of pandas.read_csv names marks of missing values; an "
+    "input of the type string takes texts"
+)
 NUMBER_HELP = "write a number without a unit, such as 0.5; an input of the type string takes texts"
 BOOLEANS = {"true": "1", "false": "0", "yes": "1", "no": "0", "nan": "nan"}
 """Texts, in lower case, that a column of booleans has in place of numbers; `nan` stands for a missing one."""
@@ -27,7 +31,7 @@ class CsvDialect(NamedTuple):
     decimal: str = "."
     """The decimal mark of numbers."""
     format: str = "csv"
-    """The suffix of the file."""
+    """The suffix of the file; empty for texts of a table in memory, which the options of files do not concern."""
     thousands: str | None = None
     """The mark between groups of three digits; None for none."""
 
@@ -91,7 +95,8 @@ def add_cell_errors(
         errors.add("bad-value", message, locate((missing[0],)), help=MISSING_NUMBER_HELP)
     bad = [row for row, text in enumerate(texts) if not is_number(text) and not is_missing_marker(text)]
     is_text = wanted.text_help is not None and not any(map(is_number, texts))
-    help = wanted.text_help(cells[row].strip() for row in bad) if wanted.text_help and is_text else NUMBER_HELP
+    help = wanted.text_help(cells[row].strip() for row in bad) if wanted.text_help and is_text else None
+    help = help or (NUMBER_HELP if dialect.format else FRAME_HELP)
     errors.add_each("bad-value", bad, lambda row: (_error(name, cells[row], dialect), locate((row,))), help=help)
 
 
@@ -99,6 +104,8 @@ def _error(name: str, cell: str, dialect: CsvDialect) -> str:
     if not cell.strip():
         return f"{name!r} is empty"
     hint = ""
+    if not dialect.format:
+        return f"{name!r} holds {cell[:80]!r}, not a number"
     if dialect.decimal == ",":
         hint = ": decimals are written with a comma, as `decimal` says" if "." in cell else ""
     elif _THOUSANDS.fullmatch(cell.strip()):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from ...core.system.optional_packages import require_package
+from ..media.media_names import name_media_files
 from ..samples.array_arguments import is_pandas_frame
 from ..samples.data_errors import NO_LOCATION, DataLocation, ErrorCollector
 from ..samples.stored_arrays import Samples
 from ..samples.validate_arrays import LocateElement
 from .arrow_table import ArrowTable
+from .csv_cells import CsvDialect, add_cell_errors, parse_numbers
 from .data_table import ColumnRequest, DataTable
 from .json_tables import JsonTable
 
@@ -47,10 +49,22 @@ class FrameTable(ArrowTable):
         super().__init__(schema, self.row_count, lambda name: iter(chunks[name].chunks))
 
     def column(self, name: str, wanted: ColumnRequest, errors: ErrorCollector) -> Samples | None:
+        if name in self._mixed:
+            values = _json_values(name, self._mixed[name], errors)
+            if errors or not _are_cells(values, wanted):
+                return None if errors else RowTable({name: values}, self.row_count).column(name, wanted, errors)
+        else:
+            found = super().column(name, wanted, errors)
+            if not isinstance(found, np.ndarray) or found.dtype != object or not _are_cells(found.tolist(), wanted):
+                return found
+            values = found.tolist()
+        return _numbers_of_cells(name, values, wanted, self.element_locator([name]), errors)
+
+    def iterate_values(self, name: str, errors: ErrorCollector) -> Iterator[Any]:
         if name not in self._mixed:
-            return super().column(name, wanted, errors)
+            return super().iterate_values(name, errors)
         values = _json_values(name, self._mixed[name], errors)
-        return None if errors else RowTable({name: values}, self.row_count).column(name, wanted, errors)
+        return iter(() if errors else values)
 
     def values(self, name: str) -> Sequence[Any]:
         return self._mixed[name] if name in self._mixed else super().values(name)
@@ -70,6 +84,27 @@ def _frame_table(frame: Any) -> FrameTable:
             array, objects[name] = pa.nulls(len(frame)), series.tolist()
         columns.append(array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array]))
     return FrameTable(pa, names, columns, objects)
+
+
+def _are_cells(values: Sequence[Any], wanted: ColumnRequest) -> bool:
+    """Whether numbers are wanted, and values are texts, perhaps among numbers, that are neither names of classes nor of
+    media files."""
+    texts = [value for value in values if isinstance(value, str)]
+    if not texts or wanted.type.dtype == "string" or wanted.labels is not None:
+        return False
+    is_plain = all(value is None or isinstance(value, (str, int, float)) for value in values)
+    return is_plain and not name_media_files(texts, wanted.type)
+
+
+def _numbers_of_cells(
+    name: str, values: Sequence[Any], wanted: ColumnRequest, locate: LocateElement, errors: ErrorCollector
+) -> np.ndarray | None:
+    """The numbers in texts by the rules of csv cells; None, and errors, if some have none."""
+    cells, dialect = ["" if value is None else str(value) for value in values], CsvDialect(format="")
+    numbers = parse_numbers(dialect.plain_cells(cells, wanted.accepts_missing), "int" in wanted.type.dtype)
+    if numbers is None:
+        add_cell_errors(name, cells, wanted, dialect, locate, errors)
+    return numbers
 
 
 # -- rows --------------------------------------------------------------------------------------------------------------
@@ -107,7 +142,7 @@ def _row_table(rows: Sequence[Any], errors: ErrorCollector) -> RowTable | None:
 
 
 def _json_values(name: str, values: list[Any], errors: ErrorCollector) -> list[Any]:
-    """The values of a column as values of JSON; NaN among texts is a missing one."""
+    """The values of a column as values of JSON; NaN among texts or lists is a missing one."""
     converted, bad = [], []
     for number, value in enumerate(values):
         try:
@@ -123,7 +158,7 @@ def _json_values(name: str, values: list[Any], errors: ErrorCollector) -> list[A
         ),
         help="values are numbers, booleans, texts, dates, None, and lists of these",
     )
-    if any(isinstance(value, str) for value in converted):
+    if any(isinstance(value, (str, list)) for value in converted):
         return [None if isinstance(value, float) and value != value else value for value in converted]
     return converted
 

@@ -30,7 +30,7 @@ class VectorTable(NamedTuple):
 
     weight: str
     file: str
-    count: int
+    vector_count: int
     """The number of vectors of the Embedding."""
     size: int
     path: JsonPath
@@ -44,7 +44,7 @@ class VectorTable(NamedTuple):
 
     def read(self, tokens: Sequence[str], source: SpecSource) -> tuple[np.ndarray, np.ndarray]:
         """The indices of the tokens that the file has, and their vectors. Raises CompileError, UsageError."""
-        if (indices := self.first_index + len(tokens)) > self.count:
+        if (indices := self.first_index + len(tokens)) > self.vector_count:
             raise CompileError([self._few_vectors(indices, source)])
         wanted = {token.encode(errors="surrogatepass"): index for index, token in enumerate(tokens, self.first_index)}
         try:
@@ -69,9 +69,10 @@ class VectorTable(NamedTuple):
 
     def _few_vectors(self, indices: int, source: SpecSource) -> Diagnostic:
         """The error of an Embedding that has fewer vectors than the lookup has learned indices."""
-        message = f"the Embedding has {self.count:,} vectors for {indices:,} indices: {self.first_index} special ones "
-        message += f"and those of {indices - self.first_index:,} tokens of the training data"
-        help = f'set "input_dim" to {indices}, or "max_tokens" of the layer before it to {self.count}'
+        of_tokens = f"those of {indices - self.first_index:,} tokens of the training data"
+        message = f"the Embedding has {self.vector_count:,} vectors for {indices:,} indices: {self.first_index} special "
+        message += f"ones and {of_tokens}"
+        help = f'set "input_dim" to {indices}, or "max_tokens" of the layer before it to {self.vector_count}'
         return source.locate_diagnostic(Diagnostic("out-of-range", message, help=help), (*self.path[:-1], "input_dim"))
 
     def _error(self, code: str, message: str, source: SpecSource, help: str | None = None) -> Diagnostic:
@@ -144,11 +145,11 @@ def vector_notes(checked: CheckedSpec, counts: Mapping[str, tuple[int, int]]) ->
     for table in vector_tables(checked):
         if table.weight in counts:
             found, count = counts[table.weight]
-            message = f"{found:,} of {count:,} tokens have vectors in {table.file!r}, the others start as usual"
+            message = f"{found:,} of {count:,} tokens have vectors in {table.file!r}, the others start as initialized"
             is_usual = found >= MIN_FOUND_SHARE * count
             severity: Severity = "note" if is_usual else "warning"
             help = (
-                None if is_usual else "tokens are compared letter by letter: look at `standardize` of TextVectorization"
+                None if is_usual else "tokens are compared letter by letter: check `standardize` of TextVectorization"
             )
             report.add("found-vectors", table.path, message, severity=severity, help=help)
     return list(report)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ...core.diagnostics import CompileError, UsageError, quoted_list, quoted_or_list, suggestion
 from ...core.files.data_formats import COMPRESSIONS, data_format
 from ...data.describe.raw_columns import RawColumns, read_raw_columns
@@ -95,7 +97,7 @@ def init_spec(data: str, targets: Sequence[str], task: Task | None, spec_folder:
         [
             recognise_label_lists(name, raw.label_lists[name], tail)
             if name in raw.label_lists
-            else recognise_target(name, raw.columns[name], task, tail, is_text_table)
+            else recognise_target(name, raw.columns[name], task, tail, is_text_table, _without(names, raw.columns))
             for name in names
         ]
     )
@@ -169,8 +171,12 @@ def _target_columns(raw: RawColumns, targets: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(targets))
 
 
+def _without(names: Sequence[str], columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: column for name, column in columns.items() if name not in names}
+
+
 def _recognise_columns(
-    raw: RawColumns, items: Sequence[DataItem], targets: Sequence[str], texts_may_be_missing: bool
+    raw: RawColumns, items: Sequence[DataItem], targets: Sequence[str], is_text_table: bool
 ) -> list[RecognisedColumn]:
     if raw.media is IMAGES:
         paths = [(item.folder, path) for item in items for path in raw.columns[IMAGES.column].tolist()[:100]]
@@ -180,7 +186,7 @@ def _recognise_columns(
     if raw.media is not None and raw.media is not TEXTS:
         raise _refused("recordings are not recognised", "see `samples/` and docs/data.md for specs of sequences")
     columns = [
-        recognise(name, column, texts_may_be_missing)
+        recognise(name, column, is_text_table)
         for name, column in raw.columns.items()
         if name not in targets and (raw.media is None or name == TEXTS.column)
     ]
