@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..invisible_characters import escape_invisible
-
 Threshold = float | tuple[float, ...]
 """The number above which an output predicts a class; several are those of its labels, in their order."""
 
@@ -21,9 +19,9 @@ def by_label(threshold: Threshold, labels: Sequence[str]) -> float | dict[str, f
 
 
 def threshold_text(threshold: Threshold, labels: Sequence[str], format: str, limit: int) -> str:
-    """A threshold, or the first ones by label, such as `money 0.31, sport 0.64, ...`, on one line."""
+    """A threshold, or the first ones by label, such as `money 0.31, sport 0.64, ...`."""
     if not isinstance(threshold, tuple):
         return f"{threshold:{format}}"
     names = labels or [*map(str, range(len(threshold)))]
-    shown = [f"{escape_invisible(name)} {value:{format}}" for name, value in zip(names, threshold, strict=True)]
+    shown = [f"{name} {value:{format}}" for name, value in zip(names, threshold, strict=True)]
     return ", ".join([*shown[:limit], *(["..."] if len(shown) > limit else [])])

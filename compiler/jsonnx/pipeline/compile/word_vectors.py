@@ -70,8 +70,8 @@ class VectorTable(NamedTuple):
     def _few_vectors(self, indices: int, source: SpecSource) -> Diagnostic:
         """The error of an Embedding that has fewer vectors than the lookup has learned indices."""
         of_tokens = f"those of {indices - self.first_index:,} tokens of the training data"
-        message = f"the Embedding has {self.vector_count:,} vectors for {indices:,} indices: {self.first_index} special "
-        message += f"ones and {of_tokens}"
+        message = f"the Embedding has {self.vector_count:,} vectors for {indices:,} indices"
+        message += f": {self.first_index} special ones and {of_tokens}"
         help = f'set "input_dim" to {indices}, or "max_tokens" of the layer before it to {self.vector_count}'
         return source.locate_diagnostic(Diagnostic("out-of-range", message, help=help), (*self.path[:-1], "input_dim"))
 
