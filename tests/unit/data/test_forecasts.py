@@ -271,6 +271,18 @@ def test_all_windows_with_known_plans_are_predicted() -> None:
     assert [row["forecast_day"] for row in predicted()] == days(date(2026, 1, 5), 5)
 
 
+def test_windows_that_end_in_rows_of_the_future_are_not_left_out() -> None:
+    write(history("a", 8, future=4))
+    command("train", write_spec(future=True), "-o", "run", "--quiet", "--set", "training.data.missing=drop")
+    result = command("predict", "run", "--data", "series.csv", "-o", "out.csv")
+    assert "left out" not in result.stderr
+    rows = history("a", 8, future=4)
+    rows[2] = (*rows[2][:3], "")
+    write(rows, "lacking.csv")
+    result = command("predict", "run", "--data", "lacking.csv", "-o", "out.csv")
+    assert "windows are left out: 3 of 5 (3 with missing values: 1 row without" in result.stderr
+
+
 def test_a_file_without_rows_of_the_future_is_an_error() -> None:
     write(history("a", 8, future=2))
     train(future=True)

@@ -73,6 +73,14 @@ def test_a_run_has_thresholds_and_its_predictions_are_targets() -> None:
     jsonnx("report", "run")
 
 
+def test_thresholds_of_labels_with_line_ends_are_on_one_line() -> None:
+    Path("d.jsonl").write_text(Path("d.jsonl").read_text().replace('"a"', '"a\\nb"'))
+    write_spec(train="d.jsonl", label_separator=None)
+    result = jsonnx("train", "s.json", "-o", "run", "--quiet")
+    assert "threshold  tags a\\nb 0." in result.stderr + result.stdout
+    assert "a\\nb 0." in jsonnx("inspect", "run/model.onnx").stdout
+
+
 def test_a_label_that_a_part_lacks_is_a_warning() -> None:
     Path("d.csv").write_text(Path("d.csv").read_text().replace("c", "a").replace(";a\n", ";a;c\n", 1))
     (warning,) = package.validate("s.json", data=True)

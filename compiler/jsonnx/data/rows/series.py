@@ -200,6 +200,7 @@ class Series:
         else:
             starts = self._starts(section.length + horizon, section.stride, is_included)
         problems = self._problems(starts, all_steps, section.length + horizon)
+        ends_in_past = ~self.is_future[starts + (section.length - 1)]
         kept = starts[~np.logical_or.reduce(problems)]
         return WindowedDataset(
             rows.inputs,
@@ -211,7 +212,9 @@ class Series:
             windows=section,
             starts=kept,
             all_steps=all_steps,
-            counts=self._counts(problems, is_included, kept, horizon, without_future),
+            counts=self._counts(
+                _Problems(*(problem & ends_in_past for problem in problems)), is_included, kept, horizon, without_future
+            ),
             series=self.series,
             series_names=self.names,
             follows_gap=self.follows_gap,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...core.files.run_layout import RunPaths
+from ...core.invisible_characters import escape_invisible
 from ...core.metric_values import MetricValue, numbers_only
 from ...core.reserved_names import is_validation_name
 from ...core.signature.thresholds import Threshold, threshold_text
@@ -51,7 +52,7 @@ class Outcome:
     def _threshold_texts(self) -> list[str]:
         """The threshold of each output, or those of its labels."""
         return [
-            f"{name} {threshold_text(value, self.labels.get(name, ()), '.4f', MAX_LISTED_LABELS)}"
+            escape_invisible(f"{name} {threshold_text(value, self.labels.get(name, ()), '.4f', MAX_LISTED_LABELS)}")
             for name, value in self.thresholds.items()
         ]
 

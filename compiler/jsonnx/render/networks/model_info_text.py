@@ -46,7 +46,7 @@ def inspection_text(inspection: ModelInfo) -> str:
 def _threshold_texts(inspection: ModelInfo) -> list[str]:
     """The threshold of each output, or those of its labels."""
     return [
-        f"{name} {threshold_text(value, inspection.labels.get(name, []), '.6g', MAX_ITEMS_SHOWN)}"
+        escape_invisible(f"{name} {threshold_text(value, inspection.labels.get(name, []), '.6g', MAX_ITEMS_SHOWN)}")
         for name, value in inspection.thresholds.items()
     ]
 
