@@ -1,1 +1,1 @@
-"""How good the specs of `jsonnx init` are, beside models of scikit-learn."""
+"""Compares specs of `jsonnx init` with models of scikit-learn."""

@@ -99,6 +99,9 @@ def test_the_blocks_of_a_page_run(page: str, folder: Path) -> None:
 def check_recipes(page: dict[str, Any]) -> None:
     """The networks of the recipes have learned what they are for."""
     digits = page["real"]
+    with np.load("samples/data/digits_test.npz") as file, np.load("other.npz") as predicted:
+        images, decoded = file["image"].reshape(-1, 64), predicted["picture"].reshape(-1, 64)
+    assert ((decoded - images) ** 2).mean() < 0.6 * images.var(axis=0).mean()
     negatives = nearest_distance(1 - digits[:100], digits)
     assert nearest_distance(page["drawn"].reshape(-1, 64) / 16, digits) < 0.6 * negatives
     assert nearest_distance(page["generated"], digits) < 0.6 * negatives

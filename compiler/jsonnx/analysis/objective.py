@@ -9,7 +9,7 @@ from ..core.components import Json
 from ..core.diagnostics import JsonPath, Report, Severity
 from ..core.fixes import Edit, Fix
 from ..core.reserved_names import LEARNING_RATE, LOSS, output_loss_name, validation_name
-from ..core.types import ShapeError, TensorType
+from ..core.types import ShapeError, Size, TensorType
 from ..frontend.networks.unused_layers import loss_layers
 from ..frontend.schema.phrases import short_name
 from ..layers import LAYERS
@@ -118,14 +118,39 @@ def _target_forms(
             continue
         place = (*path, "normalize" if form.transform is None else "transform")
         change = "normalized" if form.transform is None else "transformed"
-        if not isinstance(losses[output], DifferenceLoss):
+        if losses[output].is_python_function:
+            message = f"the targets of {output!r} cannot be {change}: {_title(losses[output])} is a loss in Python, "
+            message += "which gets targets as they are"
+            help = "end the network with a Rescaling to the range of the target, or scale the target in the data"
+            report.add("loss-mismatch", place, message, help=help)
+        elif not isinstance(losses[output], DifferenceLoss):
             message = f"the targets of {output!r} cannot be {change}: {_title(losses[output])} compares no differences"
             help = f'use "mse", "mae", "huber", "log_cosh" or "quantile", or name the outputs that are {change}'
             report.add("loss-mismatch", place, message, help=help)
         elif not has_scalable_type(typed.types[output]):
             message = f"the targets of {output!r} cannot be {change}: it is {typed.types[output]}"
             report.add("loss-mismatch", place, message, help="they need real numbers, and a last axis of a fixed size")
+        else:
+            _check_padding(typed, training, output, form, place, report)
     return typed.network.target_forms
+
+
+def _check_padding(
+    typed: TypedNetwork, training: Training, output: str, form: TargetForm, place: JsonPath, report: Report
+) -> None:
+    """Reports padded targets that have no logarithm, and masks of steps that have statistics of their own."""
+    masks, type = _masks_of(typed, output), typed.types[output]
+    has_features = bool(form.statistics and form.statistics_shape(type))
+    if has_features and any(mask.rank == type.rank - form.has_quantiles for mask in masks):
+        message = f"the targets of {output!r} have statistics for each step, of which a mask leaves some out"
+        help = 'statistics of all steps together: give the input no fixed number of steps, as in "shape": [null, 2]'
+        report.add("loss-mismatch", place, message, help=help)
+    has_steps = any(isinstance(size, Size) for size in type.shape[1:2])
+    is_padded = has_steps and training.data is not None and training.data.sequences is not None
+    if form.transform == "log" and is_padded and not masks:
+        message = f"the targets of {output!r} are padded with 0, which has no logarithm, and no mask leaves these out"
+        help = 'mask the padding, with {"type": "SequenceMask"} as the first layer, or take "log1p"'
+        report.add("loss-mismatch", place, message, help=help)
 
 
 def _outputs_with_targets(typed: TypedNetwork) -> list[str]:

@@ -1,4 +1,4 @@
-"""How good predicted quantiles are: how many targets lie below each, and in the interval between the outermost ones."""
+"""Metrics of predicted quantiles: how many targets lie below each, and in the interval between the outermost ones."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The weights of classes: which outputs have them, and which class each key stands for.
 
 `"balanced"` or an object of numbers by class belongs to the only output; an object by output name gives each of several
-outputs its own. A key is the index of a class, or its name: in `labels`, or without these in the training data.
+outputs its own. A key is the name of a class, in `labels` or without these in the training data, or its index.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from ..core.fixes import Suggestion
 from ..core.types import TensorType
 from ..training.losses.losses import BinaryLoss, CategoricalLoss, Loss, SparseCategoricalCrossentropy
 from ..training.losses.margin_losses import CategoricalHinge
+from .class_names import classes_by_number
 from .label_sets import label_set_outputs
 
 BALANCED: Literal["balanced"] = "balanced"
@@ -108,7 +109,7 @@ def _output_errors(name: Any, weights: Any, outputs: Mapping[str, WeightedClasse
 def _no_classes(name: str, path: tuple[str, ...], output: WeightedClasses) -> ClassWeightError:
     message = f"{output.loss.type_name} has no classes for the output {name!r}, and class_weight needs some"
     if label_set_outputs({name: output.output}, {name: output.loss}):
-        message = f"a sample may have several labels of {name!r}, and class_weight is for classes of which it has one"
+        message = f"class_weight is for one class a sample, and samples may have several labels of {name!r}"
         return ClassWeightError("loss-mismatch", path, message, SEVERAL_LABELS_HELP)
     return ClassWeightError("loss-mismatch", path, message, "give the samples weights instead: sample_weight")
 
@@ -144,13 +145,16 @@ def _class_errors(weights: Any, path: tuple[str, ...], output: WeightedClasses) 
 
 
 def class_of_key(key: Any, output: WeightedClasses) -> int | None:
-    """The index of the class that a key stands for; None if there is no such class."""
+    """The index of the class that a key stands for; None if there is no such class. As in targets, integers are names
+    where labels are integers."""
     if isinstance(key, str) and key in output.labels:
         return list(output.labels).index(key)
     try:
         number = int(key) if isinstance(key, str) and key.isascii() and key.isdigit() else index(key)
     except TypeError:
         return None
+    if classes := classes_by_number(output.labels):
+        return classes.get(number)
     return number if output.class_count is not None and 0 <= number < output.class_count else None
 
 

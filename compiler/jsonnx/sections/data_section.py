@@ -111,7 +111,7 @@ class DataSection(Section):
     train: Files = attr(
         doc="Training data: a file, a folder of images, recordings or texts, a pattern such as `part-*.csv`, a list of "
         'these, or the files of each input and output, such as `{"x": "x.npy", "y": "y.npy"}`; paths are relative to '
-        "the spec."
+        "the spec. A `Trainer` that fits a table, such as a DataFrame, does not read the file."
     )
     validation: OptionalFiles = attr(None, doc="Validation data, used after each epoch.")
     test: OptionalFiles = attr(None, doc="Test data, used after training.")

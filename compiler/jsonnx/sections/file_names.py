@@ -50,7 +50,7 @@ def unknown_names(
     for name in names:
         if name in known or name in aliases or matching_columns(patterns, [name], ()).names:
             continue
-        message = f"nothing takes a file of {name!r}; the names are {quoted_or_list([*known, *aliases])}"
+        message = f"no input, target or column is called {name!r}; the names are {quoted_or_list([*known, *aliases])}"
         proposed = suggest(name, known)
         help = proposed.text if proposed else "name it after an input or an output"
         if name == SAMPLE_WEIGHT and not patterns:

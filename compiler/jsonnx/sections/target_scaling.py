@@ -137,17 +137,28 @@ def target_statistics_of(output: str, form: TargetForm, weights: Mapping[str, np
     return {name: weights[f"{target_name(output)}/{name}"] for name in form.statistics}
 
 
-def target_statistics(form: TargetForm, batches: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
-    """The statistics of each feature of a target."""
+def target_statistics(form: TargetForm, output: TensorType, batches: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+    """The statistics of each feature of the target of an output; none without values."""
     from ..core.array_statistics import mean_and_variance
     from .yeo_johnson import learn_yeo_johnson, transformed
 
     batches = iter(batches)
-    first = next(batches)
-    axes = range(1, first.ndim)[-1:]
+    first = next(batches, None)
+    if first is None:
+        return {}
+    axes = range(1, first.ndim)[-1:] if form.statistics_shape(output) else ()
     if form.transform == "yeo_johnson":
         learned = learn_yeo_johnson(chain([first], batches), axes)
         return {name: learned[name] for name in form.statistics}
     values = (transformed(batch, form.transform) for batch in chain([first], batches))
     mean, variance = mean_and_variance(values, axes)
     return {"mean": mean, "variance": variance}
+
+
+def unmasked_target_statistics(
+    form: TargetForm, output: TensorType, batches: Iterable[np.ndarray]
+) -> dict[str, np.ndarray]:
+    """As `target_statistics`, of batches that are NaN at masked positions."""
+    has_features = bool(form.statistics_shape(output))
+    first_values = ((batch, batch[..., 0] if has_features else batch) for batch in batches)
+    return target_statistics(form, output, filter(len, (batch[first == first] for batch, first in first_values)))

@@ -8,9 +8,12 @@ from math import sqrt
 import numpy as np
 
 MAX_ROWS = 1 << 18
-"""The greatest number of rows that the exponent is learned from; of more, every second, fourth, ... one is taken."""
-MAX_EXPONENT, MIN_EXPONENT = 60.0, -8.0
-"""Bounds of the power of e in a transform: float32 overflows above, and cancels most digits below."""
+"""Maximum number of rows that the exponent is learned from; of more, evenly spaced ones are taken."""
+MIN_LAMBDA, MAX_LAMBDA = 0.0, 2.0
+"""Bounds of the exponent lambda. Outside, transformed values have a finite bound, above or below, which a network may
+exceed: the inverse grows without limit towards it, and has no value beyond."""
+MAX_EXPONENT = 60.0
+"""Maximum power of e in a transform: float32 overflows above."""
 TOLERANCE = 1e-9
 
 
@@ -52,7 +55,7 @@ def _some_rows(batches: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def best_power(values: np.ndarray) -> float:
-    """The exponent with the greatest likelihood, by golden-section search; 1 for equal values."""
+    """The exponent from 0 to 2 with the greatest likelihood, by golden-section search; 1 for equal values."""
     if values.min() == values.max():
         return 1.0
     logarithms = np.log1p(np.abs(values)) * np.sign(values)
@@ -77,11 +80,10 @@ def best_power(values: np.ndarray) -> float:
 
 
 def _bounds(positive: float, negative: float) -> tuple[float, float]:
-    """The exponents with which float32 computes the transform of values from `-negative` to `positive`."""
-    low, high = -10.0, 12.0
+    """The exponents from 0 to 2 with which float32 computes the transform of values from `-negative` to `positive`."""
+    low, high = MIN_LAMBDA, MAX_LAMBDA
     if positive:
-        low, high = max(low, MIN_EXPONENT / np.log1p(positive)), min(high, MAX_EXPONENT / np.log1p(positive))
+        high = min(high, MAX_EXPONENT / float(np.log1p(positive)))
     if negative:
-        low = max(low, 2.0 - MAX_EXPONENT / np.log1p(negative))
-        high = min(high, 2.0 - MIN_EXPONENT / np.log1p(negative))
-    return float(min(low, 1.0)), float(max(high, 1.0))
+        low = max(low, 2.0 - MAX_EXPONENT / float(np.log1p(negative)))
+    return low, high

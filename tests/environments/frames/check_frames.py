@@ -134,3 +134,18 @@ def test_errors(frame: pd.DataFrame) -> None:
             trainer.predict(table)
         assert text in str(error.value)
     assert trainer.predict(frame.assign(unused=[object()] * COUNT)).shape == (COUNT, 1)
+
+
+def test_a_column_of_labels_has_texts_and_lists() -> None:
+    document = {
+        "inputs": {"x": {"shape": [1]}},
+        "layers": [{"type": "Dense", "name": "tags", "units": 2, "activation": "sigmoid"}],
+        "labels": ["p", "q"],
+        "training": {"loss": "binary_crossentropy", "data": {"train": "data.csv", "label_separator": ";"}},
+    }
+    histories = []
+    for tags in ([["p"], "q;p", None, ["q"]], ["p", "q;p", "", "q"]):
+        trainer = jsonnx.Trainer({**document, "training": {**document["training"], "epochs": 1, "seed": 0}})
+        frame = pd.DataFrame({"x": [1.0, 2.0, 3.0, 4.0], "tags": pd.Series(tags, dtype="object")})
+        histories.append(trainer.fit(frame, verbose=0).history)
+    assert histories[0] == histories[1]

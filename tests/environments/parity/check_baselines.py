@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error, roc_auc_score
-from sklearn.preprocessing import StandardScaler
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from support.commands import jsonnx
 from threadpoolctl import threadpool_limits
 
@@ -47,6 +49,39 @@ def test_ridge_regression_of_numbers(tmp_path: Path) -> None:
     values = comparison("diabetes", tmp_path)
     assert values["figures"]["ridge regression"]["mae"] == pytest.approx(expected, rel=1e-4)
     assert values["figures"]["gradient boosting"]["mae"] < values["figures"]["mean"]["mae"]
+
+
+def test_ridge_regression_of_transformed_targets(tmp_path: Path) -> None:
+    """The losses of all models compare transformed and normalized numbers."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 3)).astype(np.float32)
+    y = np.exp(10 + x @ rng.normal(size=3) + rng.normal(size=400) / 5).astype(np.float32)
+    np.savez(tmp_path / "train.npz", x=x[:300], y=y[:300, None])
+    np.savez(tmp_path / "test.npz", x=x[300:], y=y[300:, None])
+    spec = {
+        "inputs": {"x": {"shape": [3]}},
+        "layers": [{"type": "Dense", "units": 1, "name": "y"}],
+        "training": {
+            "data": {"train": "train.npz", "test": "test.npz"},
+            "loss": "mse",
+            "target": {"transform": "log", "normalize": True},
+            "metrics": ["mae"],
+            "optimizer": "adam",
+            "epochs": 1,
+        },
+    }
+    (tmp_path / "spec.json").write_text(json.dumps(spec))
+    jsonnx("train", str(tmp_path / "spec.json"), "-o", str(tmp_path / "run"))
+    document = json.loads(jsonnx("evaluate", str(tmp_path / "run"), "--baseline", "--format", "json").stdout)
+    models = {model["model"]: model["figures"] for model in document["baselines"][0]["models"]}
+    ridge = RidgeCV(alphas=[10.0**power for power in range(-2, 5)])
+    target = make_pipeline(FunctionTransformer(np.log, np.exp, check_inverse=False), StandardScaler())
+    model = TransformedTargetRegressor(make_pipeline(StandardScaler(), ridge), transformer=target).fit(x[:300], y[:300])
+    predicted = model.predict(x[300:])
+    errors = np.log(predicted / y[300:]) / np.log(y[:300]).std()
+    expected = {"loss": np.mean(errors**2), "mae": mean_absolute_error(y[300:], predicted)}
+    assert models["ridge regression"] == pytest.approx(expected, rel=1e-3)
+    assert models["gradient boosting"]["loss"] < models["mean"]["loss"]
 
 
 def test_logistic_regression_of_texts(tmp_path: Path) -> None:

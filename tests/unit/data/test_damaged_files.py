@@ -78,6 +78,40 @@ def test_damaged_images_are_left_out_and_named(memory: str) -> None:
     assert [row["file"] for row in rows] == [name for name in names if name not in ("cat/4.png", "cat/5.png")]
 
 
+@pytest.mark.parametrize("memory", ["load", "stream"])
+def test_the_first_image_is_left_out(memory: str) -> None:
+    write_images(damaged=0)
+    for index in range(2):
+        Path(f"pets/cat/{index}.png").write_bytes(b"no image")
+    rows = [f"pets/{name}/{index}.png,{name}" for name in ("cat", "dog") for index in range(COUNT)]
+    Path("pets.csv").write_text("\n".join(["photo,kind", *rows]))
+    result = command("train", write_spec("pets.csv", memory=memory), "-o", "run", "--quiet")
+    assert "2 of 12 of `train` ('pets/cat/0.png'" in result.stderr
+
+
+@pytest.mark.parametrize("memory", ["load", "stream"])
+def test_damaged_files_of_two_inputs_leave_out_every_row(memory: str) -> None:
+    write_images(damaged=COUNT)
+    rows = [
+        f"pets/{one}/{index}.png,pets/{other}/{index}.png"
+        for one, other in (("cat", "dog"), ("dog", "cat"))
+        for index in range(COUNT)
+    ]
+    Path("pairs.csv").write_text(
+        "\n".join(["left,right,kind", *(f"{row},{number % 2}" for number, row in enumerate(rows))])
+    )
+    write_spec("pairs.csv", inputs={name: {"shape": [8, 8, 3]} for name in ("left", "right")}, memory=memory)
+    document = json.loads(Path("spec.json").read_text())
+    document["layers"] = [
+        {"type": "Flatten", "name": "l", "from": "left"},
+        {"type": "Flatten", "name": "r", "from": "right"},
+        {"type": "Concatenate", "from": ["l", "r"]},
+        document["layers"][1],
+    ]
+    Path("spec.json").write_text(json.dumps(document))
+    assert "every row has a damaged file" in command("train", "spec.json", "-o", "run", status=1).stderr
+
+
 def test_the_predictions_of_the_others_do_not_change() -> None:
     write_images(damaged=0)
     command("train", write_spec(), "-o", "run", "--quiet")
@@ -86,6 +120,17 @@ def test_the_predictions_of_the_others_do_not_change() -> None:
     command("predict", "run", "--data", "pets", "-o", "others.csv")
     whole, others = (Path(name).read_text().splitlines() for name in ("whole.csv", "others.csv"))
     assert others == [line for line in whole if not line.startswith("cat/2.png")]
+
+
+@pytest.mark.parametrize("suffix", ["npy", "jsonl"])
+def test_pixels_in_place_of_files_have_no_names(suffix: str) -> None:
+    write_images(damaged=0)
+    command("train", write_spec(), "-o", "run", "--quiet")
+    pixels = np.zeros((3, 8, 8, 3), np.float32)
+    np.save("photo.npy", pixels)
+    Path("photo.jsonl").write_text("\n".join(json.dumps({"photo": sample.tolist()}) for sample in pixels))
+    result = command("predict", "run", "--data", f"photo.{suffix}")
+    assert len(result.stdout.splitlines()) == 4
 
 
 def test_a_picture_is_predicted_by_its_name() -> None:

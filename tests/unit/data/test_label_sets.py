@@ -12,11 +12,13 @@ import pytest
 from jsonnx.core.diagnostics import CompileError
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.data.files.dataset_files import from_file
+from jsonnx.data.files.label_columns import read_label_sets, takes_label_sets
 from jsonnx.data.samples.array_samples import from_arrays
-from jsonnx.data.samples.data_errors import FeedError
+from jsonnx.data.samples.data_errors import ErrorCollector, FeedError
 from jsonnx.data.samples.data_spec import DataSpec
 from jsonnx.data.samples.dataset import Dataset
 from jsonnx.data.samples.label_sets import LabelSets, labels_in_text, text_of_labels
+from jsonnx.data.tables.python_tables import FrameTable
 from jsonnx.sections.data_section import DataSection
 
 ROWS = [["b", "a"], [], ["c"], ["a", "c", "a"]]
@@ -85,6 +87,30 @@ def test_arrow_lists(tmp_path: Path, memory: str, suffix: str) -> None:
     assert vectors(samples) == VECTORS
     samples = from_file(tmp_path / f"d.{suffix}", None, replace(LEARNED, labels={"tags": ("c", "b", "a")}))
     assert vectors(samples) == [row[::-1] for row in VECTORS]
+
+
+def of_frame(values: list[Any]) -> FrameTable:
+    """A frame's column that Arrow has no type for."""
+    pa = pytest.importorskip("pyarrow")
+    return FrameTable(pa, ["tags"], [pa.chunked_array([pa.nulls(len(values))])], {"tags": values})
+
+
+@pytest.mark.parametrize("values", [[["b", "a"], "", "c", ["a", "c"]], [["b", "a"], np.nan, ["3", 4], ["a"]]])
+def test_a_column_of_a_frame_with_values_of_several_types(values: list[Any]) -> None:
+    table, errors = of_frame(values), ErrorCollector()
+    assert takes_label_sets("tags", ["tags"], SEPARATED, table)
+    sets = read_label_sets(table, "tags", "tags", SEPARATED, errors)
+    assert sets is not None
+    read = [[sets.names[code] for code in sets[row : row + 1].codes] for row in range(4)]
+    expected = [[*map(str, value)] if isinstance(value, list) else [value] * (value == "c") for value in values]
+    assert read == expected
+
+
+def test_a_column_of_a_frame_with_values_that_are_not_read() -> None:
+    table, errors = of_frame([["a"], {}, "b"]), ErrorCollector()
+    read_label_sets(table, "tags", "tags", SEPARATED, errors)
+    (diagnostic,) = errors.diagnostics
+    assert diagnostic.message == "row 2, column 'tags': 'tags' holds a value of the type dict, which is not read"
 
 
 def test_lists_of_integers_are_labels_unless_they_are_vectors(tmp_path: Path) -> None:

@@ -243,7 +243,7 @@ def wrong_calls() -> dict[str, tuple[Any, type[Exception], str]]:
         "fit-batch": (lambda: trainer.fit(PX, PY, batch_size=0), ValueError, "batch_size must be at least 1"),
         "fit-batch-text": (lambda: trainer.fit(PX, PY, batch_size="8"), TypeError, "batch_size must be an integer"),
         "fit-epochs": (lambda: trainer.fit(PX, PY, epochs=1.5), TypeError, "epochs must be an integer"),
-        "fit-validation": (lambda: trainer.fit(PX, PY, validation_data=PX), TypeError, "is a tuple"),
+        "fit-validation": (lambda: trainer.fit(PX, PY, validation_data=PX), TypeError, "is a table, or a tuple"),
         "fit-split": (
             lambda: trainer.fit(PX, PY, validation_split=2),
             ValueError,

@@ -18,7 +18,9 @@ from jsonnx.pipeline.baselines.bootstrap import draws_of, interval
 from jsonnx.pipeline.baselines.constant_baselines import _quantiles
 from jsonnx.pipeline.baselines.encoders import CategoryEncoder, NumberEncoder, date_parts, reduced, sequence_summary
 from jsonnx.pipeline.baselines.season import _seasons_of
+from jsonnx.pipeline.baselines.target_change import TargetChange
 from jsonnx.pipeline.baselines.verdict import verdict
+from jsonnx.pipeline.check.check import check_spec
 from support.commands import jsonnx
 
 SAMPLES = Path(__file__).parents[3] / "samples"
@@ -80,8 +82,10 @@ def test_classes_are_compared_with_their_frequencies(tmp_path: Path) -> None:
     assert 0.3 < low < values["models"][1]["difference"] < high < 0.8
     text = jsonnx("evaluate", str(run), "--baseline").stdout
     assert "beside baselines, fitted on 260 training samples, on 82 samples:" in text
-    assert "the network is better than the best baseline: accuracy 1 (1 to 1), majority class" in text
-    assert "- for regression and gradient boosting beside it: pip install baseline" in text
+    assert (
+        "the network is better than the best baseline, but only constants were compared "
+        "(pip install baseline adds regression and gradient boosting): accuracy 1 (1 to 1), majority class"
+    ) in text
 
 
 def test_numbers_are_compared_with_mean_and_median_of_weighted_samples(tmp_path: Path) -> None:
@@ -207,6 +211,34 @@ def test_a_season_is_recognised_without_times(tmp_path: Path) -> None:
     assert "the common season that fits the training data best" in values["notes"][0]
 
 
+@pytest.mark.parametrize("gaps", ["skip", "fill"])
+def test_values_that_the_data_lack_are_neither_repeated_nor_compared(gaps: str, tmp_path: Path) -> None:
+    sales = np.random.default_rng(7).normal(size=SERIES_ROWS)
+    days = np.array([(datetime(2020, 1, 1) + timedelta(days=day)).strftime("%Y-%m-%d") for day in range(SERIES_ROWS)])
+    is_known = np.arange(SERIES_ROWS) % 5 < 3
+    texts = np.where(is_known, sales.astype(str), "")
+    kept = np.arange(SERIES_ROWS) if gaps == "skip" else np.flatnonzero(is_known)
+    write_csv(tmp_path / "sales.csv", {"day": days[kept], "x": np.ones(len(kept)), "sales": texts[kept]})
+    spec = series_spec(time="day", gaps=gaps)
+    spec["inputs"] = {"past": {"shape": [4]}}
+    data = spec["training"]["data"] | {"x": {"past": "x"}, "missing": "drop", "split": {"validation": 0.25}}
+    data["windows"] = {"length": 4, "horizon": 1, "time": "day", "gaps": gaps}
+    spec["layers"] = [{"type": "Dense", "units": 1, "name": "sales"}]
+    spec["training"]["data"] = data
+    values = compared(trained(tmp_path, spec), "--season", "2")["outputs"]["sales"]
+    first = round(0.75 * len(kept)) if gaps == "skip" else kept[round(0.75 * len(kept))]
+    targets = np.array([row for row in range(first + 4, SERIES_ROWS) if is_known[row]])
+    last = np.array([max(row for row in range(target) if is_known[row]) for target in targets])
+    naive = np.where(is_known[targets - 2], sales[targets - 2], sales[last])
+    own = figures(values)
+    assert values["samples"] == len(targets)
+    assert own["last value"]["loss"] == pytest.approx(np.abs(sales[targets] - sales[last]).mean(), rel=1e-5)
+    assert own["seasonal naive"]["loss"] == pytest.approx(np.abs(sales[targets] - naive).mean(), rel=1e-5)
+    in_sample = np.where(is_known, sales, np.nan)[1:first]  # no training window has the first row
+    scale = np.nanmean(np.abs(in_sample[2:] - in_sample[:-2]))
+    assert own["seasonal naive"]["mase"] == pytest.approx(np.abs(sales[targets] - naive).mean() / scale, rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("step", "seasons"),
     [
@@ -226,7 +258,8 @@ def test_seasons_by_the_spacing_of_times(step: str, seasons: list[int]) -> None:
     assert [*_seasons_of(parsed)] == seasons
 
 
-def test_thresholds_of_baselines_are_chosen_as_the_networks(tmp_path: Path) -> None:
+@pytest.mark.parametrize("threshold", [{"maximize": "f1"}, 0.01])
+def test_the_most_frequent_class_is_predicted_whatever_the_networks_threshold(threshold: Any, tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     x = rng.normal(size=600)
     y = (x + rng.normal(size=600) > 1.5).astype(int)
@@ -241,14 +274,16 @@ def test_thresholds_of_baselines_are_chosen_as_the_networks(tmp_path: Path) -> N
                 "data": {"train": "train.csv", "test": "test.csv", "validation_split": 0.3},
                 "loss": "binary_crossentropy",
                 "metrics": ["accuracy", "recall"],
-                "threshold": {"maximize": "f1"},
+                "threshold": threshold,
                 "optimizer": ADAM,
                 "epochs": 2,
             },
         },
     )
     values = compared(run)["outputs"]["y"]
-    assert figures(values)["majority class"]["recall"] == 1  # at 0.5 it would be 0
+    majority = figures(values)["majority class"]
+    assert majority["recall"] == 0
+    assert majority["accuracy"] == pytest.approx(1 - y[500:].mean())
     assert values["metric"] == "recall"  # accuracy comes last where a threshold is chosen
 
 
@@ -393,3 +428,33 @@ def test_large_arrays_are_averaged_over_neighbours() -> None:
 
 def test_a_constant_column_has_its_value_as_quantile() -> None:
     assert _quantiles(np.full((5, 1), 3.0), np.ones(5), 0.9).tolist() == [3.0]
+
+
+@pytest.mark.parametrize(
+    ("target", "statistics", "expected"),
+    [
+        ({"transform": "log"}, {}, np.log([[1.0], [20.0]])),
+        ({"transform": "log1p", "normalize": True}, {"mean": 2.0, "variance": 4.0}, (np.log([[2.0], [21.0]]) - 2) / 2),
+        ({"transform": "yeo_johnson"}, {"lambda": 0.5}, (np.sqrt([[2.0], [21.0]]) - 1) / 0.5),
+        ({"normalize": True}, {"mean": 3.0, "variance": 4.0}, np.array([[-1.0], [8.5]])),
+    ],
+)
+@pytest.mark.parametrize(
+    ("loss", "units", "size"), [("mse", 1, (1,)), ({"type": "quantile", "quantiles": [0.1, 0.9]}, 2, ())]
+)
+def test_fitted_baselines_predict_changed_targets(
+    target: dict[str, Any],
+    statistics: dict[str, float],
+    expected: np.ndarray,
+    loss: Any,
+    units: int,
+    size: tuple[int, ...],
+) -> None:
+    training = {"loss": loss, "target": target}
+    layers = [{"type": "Dense", "name": "y", "units": units}]
+    typed = check_spec({"inputs": {"x": {"shape": [1]}}, "layers": layers, "training": training}).require()
+    change = TargetChange.of(typed, "y", {name: np.full(size, value) for name, value in statistics.items()})
+    assert change is not None
+    np.testing.assert_allclose(change.changed(np.array([[1.0], [20.0]])), expected, rtol=1e-5)
+    restored = change.restored(expected.repeat(units, 1))
+    np.testing.assert_allclose(restored, np.repeat([[1.0], [20.0]], units, 1), rtol=1e-5)

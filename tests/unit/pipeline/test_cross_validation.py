@@ -11,6 +11,7 @@ from statistics import fmean, stdev
 import jsonnx
 import numpy as np
 import pytest
+from jsonnx.pipeline.run.trained_model import BATCH_SIZE
 from jsonnx.pipeline.train.cross_validation import write_folds
 from safetensors.numpy import load_file
 from support.commands import jsonnx as command
@@ -108,6 +109,24 @@ def test_all_folds_are_evaluated_on_the_same_rows_without_metrics_out_of_fold() 
         error = command(*arguments, "all", status=2).stderr
         assert "a folder with the runs of all folds" in error
         assert "name a run, such as 'all/fold-0'" in error
+
+
+def test_predictions_of_a_label_with_a_line_end_have_all_rows_of_all_batches() -> None:
+    count = 2 * BATCH_SIZE + 20
+    with open("classes.csv", "w", newline="") as file:
+        csv.writer(file).writerows(
+            [["x", "y"], *([number, "no" if number % 3 else "yes\nyes"] for number in range(count))]
+        )
+    layers = [{"type": "Dense", "name": "o", "units": 2, "activation": "softmax"}]
+    data = {"train": "classes.csv", "x": ["x"], "y": "y", "split": {"folds": 2}}
+    training = {"data": data, "loss": "sparse_categorical_crossentropy", "epochs": 1}
+    document = {"inputs": {"x": {"shape": [1]}}, "layers": layers, "training": training}
+    Path("classes.json").write_text(json.dumps(document))
+    command("train", "classes.json", "-o", "all", "--fold", "all", "--quiet")
+    with open("all/out_of_fold.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [*rows[0]] == ["row", "fold", "target: o", "o", "o: no", "o: yes\nyes"]
+    assert [row["row"] for row in rows] == [str(number + 1) for number in range(count)]
 
 
 def test_predictions_of_windows_are_in_the_order_of_their_last_rows() -> None:

@@ -15,6 +15,7 @@ from jsonnx.pipeline.compile.output_classes import output_classes
 from jsonnx.pipeline.predict.predict import Reports, predict
 from jsonnx.pipeline.predict.predictor import PredictOptions
 from jsonnx.pipeline.run.trained_model import TrainedModel
+from jsonnx.pipeline.train.decision import with_thresholds
 from jsonnx.runtime.execution import engine
 from jsonnx.runtime.fit.fit_data import dataset_of
 from jsonnx.sections.decision_arithmetic import best_temperature, best_threshold
@@ -120,6 +121,30 @@ def test_model_and_metrics_use_the_chosen_threshold(tmp_path: Path) -> None:
     predict(model, str(tmp_path / "data.npz"), None, PredictOptions(), Reports(texts.append))
     classes = [line.split(",")[0] for line in texts[0].splitlines()[1:]]
     assert classes == [str(int(item)) for item in predicted[:, 0]]
+
+
+@pytest.mark.parametrize(
+    ("metric", "is_chosen"),
+    [
+        *(({"type": name}, True) for name in ("accuracy", "binary_accuracy", "f1_score", "confusion_matrix")),
+        *(({"type": name}, True) for name in ("precision", "recall", "true_positives", "binary_io_u")),
+        ({"type": "f1_score", "threshold": 0.5}, True),
+        ({"type": "f1_score", "threshold": 0.5001}, False),
+        ({"type": "precision", "thresholds": 0.5}, False),
+        ({"type": "true_negatives", "thresholds": [0.5]}, False),
+        ({"type": "auc"}, False),
+    ],
+)
+def test_metrics_with_the_chosen_threshold(metric: dict[str, Any], is_chosen: bool) -> None:
+    """The table in docs/training.md, "Threshold and calibration"."""
+    layers = [{"type": "Dense", "units": 1, "activation": "sigmoid", "name": "y"}]
+    training = {"loss": "binary_crossentropy", "metrics": [metric]}
+    checked = check_spec({"inputs": {"x": {"shape": [1]}}, "layers": layers, "training": training})
+    assert checked.objective is not None
+    (own,) = checked.objective.metrics["y"]
+    changed = with_thresholds(checked, {"y": 0.25}).objective
+    assert changed is not None
+    assert (changed.metrics["y"] != (own,)) == is_chosen
 
 
 def test_a_threshold_in_the_spec_is_kept_in_the_model() -> None:
@@ -247,5 +272,5 @@ def test_one_label_has_no_thresholds_by_label() -> None:
 
 def test_weights_of_classes_are_refused_for_labels() -> None:
     (found,) = check_spec(labeled_spec(None, class_weight="balanced")).diagnostics
-    assert "a sample may have several labels of 'tags'" in found.message
+    assert "samples may have several labels of 'tags'" in found.message
     assert '"by_label": true' in str(found.help)

@@ -267,6 +267,23 @@ def test_a_locked_run_is_reproduced() -> None:
     assert Path("second/run.json").read_bytes() == Path("first/run.json").read_bytes()
 
 
+def test_a_locked_run_keeps_the_schedule_of_the_epochs_before_it_was_resumed() -> None:
+    rate = {"type": "CosineDecay", "initial_learning_rate": 0.01, "decay_steps": "all"}
+    training = {**SPEC["training"], "optimizer": {"type": "adam", "learning_rate": rate}}
+    Path("clouds.json").write_text(json.dumps(SPEC | {"training": training}))
+    train("--quiet", "-o", "first")
+    train("--quiet", "-o", "first", "--resume", "--set", "training.epochs=5")
+    jsonnx("lock", "first")
+    assert Run("first").info["schedule_steps"] == {"decay_steps": 24}
+    assert "the weights are those of jsonnx.lock, bit for bit" in train("--locked", "-o", "second").stdout
+    assert Run("second").info["schedule_steps"] == {"decay_steps": 24}
+    document = json.loads(Path("jsonnx.lock").read_text())
+    for steps in ({"decay_steps": 0}, {"warmup_steps": 3}):  # of no run of this spec
+        document["specs"]["clouds.json"]["schedule_steps"] = steps
+        Path("jsonnx.lock").write_text(json.dumps(document))
+        assert f"schedule_steps was {json.dumps(steps)}" in train("--locked", "-o", "third", status=1).stderr
+
+
 def test_a_locked_run_has_the_options_of_its_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PROVIDERS, "cpu", replace(PROVIDERS["cpu"], options={"use_tf32": FLAG}))
     option = ("--provider-option", "use_tf32=1")

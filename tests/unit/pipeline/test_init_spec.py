@@ -118,6 +118,19 @@ def test_columns_become_inputs_by_what_they_are() -> None:
     package.Trainer("made.json").fit(epochs=1)
 
 
+def test_texts_of_booleans_are_numbers_as_in_other_formats() -> None:
+    members = ["True", "False", "False"] * 20
+    columns = {"member": members, "gap": ["true", "", "FALSE", "false"] * 15, "answer": ["yes", "no"] * 30}
+    write_csv("table.csv", **columns, y=[number * 37 % 60 / 8 for number in range(60)])
+    spec = initial("table.csv", "--target", "y")
+    dtypes = {name: entry.get("dtype", "float32") for name, entry in spec["inputs"].items()}
+    assert dtypes == {"member": "float32", "gap": "float32", "answer": "string"}
+    jsonnx("train", "made.json", "-o", "run", "--set", "training.epochs=1")
+    rows = [{"member": text == "True", "gap": None, "answer": "no", "y": 0.5} for text in members]
+    Path("table.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert "r2_score" in jsonnx("evaluate", "run", "--data", "table.jsonl").stdout
+
+
 def test_a_day_that_may_be_a_month_is_told() -> None:
     days = [f"0{index % 9 + 1}/0{index % 7 + 1}/2026" for index in range(40)]
     write_csv("table.csv", day=days, y=RANDOM.normal(size=40))

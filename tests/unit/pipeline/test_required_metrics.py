@@ -67,5 +67,5 @@ def test_the_command_exits_with_status_1(tmp_path: Path, monkeypatch: pytest.Mon
     failed = jsonnx("evaluate", "run", "run", "--require", "loss<1e9", "--require", "loss<-1", status=1)
     assert failed.stderr.count("error[required-figure]: loss of 'run' is ") == 2
     failed = jsonnx("evaluate", "run", "--require", "loss<-1", "--format", "json", status=1)
-    assert list(json.loads(failed.stdout)) == ["loss"]
+    assert list(json.loads(failed.stdout)) == ["data", "loss"]
     assert "that is no bound" in jsonnx("evaluate", "nothing", "--require", "loss", status=2).stderr

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jsonnx import CompileError
+from jsonnx import CompileError, Run
 from jsonnx.collective.local import local_collectives
 from jsonnx.collective.protocol import Collective
 from jsonnx.core.training_options import TrainingOptions
 from jsonnx.pipeline.check.check import check_spec
+from jsonnx.pipeline.run.lock_file import read_lock, write_lock
 from jsonnx.pipeline.run.training_ranks import follow
 from jsonnx.pipeline.run.training_run import train
 
@@ -86,6 +87,20 @@ def test_other_numbers_of_ranks_resume_a_run(spec: Path, tmp_path: Path) -> None
     limited(TrainingOptions(resume=True))
     train_on_ranks(3, spec, interrupted, TrainingOptions(resume=True))
     assert contents(interrupted) == contents(tmp_path / "whole")
+
+
+def test_all_ranks_of_a_locked_run_have_its_schedule(spec: Path, tmp_path: Path) -> None:
+    document = json.loads(spec.read_text())
+    rate = {"type": "CosineDecay", "initial_learning_rate": 0.01, "decay_steps": "all"}
+    document["training"]["optimizer"] = {"type": "adam", "learning_rate": rate}
+    for epochs, options in ((3, TrainingOptions()), (5, TrainingOptions(resume=True))):
+        document["training"]["epochs"] = epochs
+        spec.write_text(json.dumps(document))
+        train(check_spec(str(spec)), tmp_path / "one", options)
+    write_lock(Run(tmp_path / "one"))
+    lock = read_lock(str(spec))
+    train_on_ranks(2, spec, tmp_path / "two", lock.applied_to(TrainingOptions()), lock=lock)
+    assert contents(tmp_path / "two")["weights.safetensors"] == contents(tmp_path / "one")["weights.safetensors"]
 
 
 def test_ranks_with_other_data_are_named(spec: Path, tmp_path: Path) -> None:

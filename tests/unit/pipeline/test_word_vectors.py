@@ -37,8 +37,8 @@ def text(header: str = "", end: str = "\n") -> bytes:
     return (header + "".join(lines)).encode()
 
 
-def binary() -> bytes:
-    entries = [word.encode() + b" " + row.astype("<f4").tobytes() + b"\n" for word, row in KNOWN.items()]
+def binary(dtype: str = "<f4") -> bytes:
+    entries = [word.encode() + b" " + row.astype(dtype).tobytes() + b"\n" for word, row in KNOWN.items()]
     return b"%d %d\n" % VECTORS.shape + b"".join(entries)
 
 
@@ -183,11 +183,13 @@ def test_frozen_vectors_stay_and_given_weights_replace_them() -> None:
     np.testing.assert_allclose(trainer.weights()["words/embeddings"], changed["words/embeddings"], atol=1e-6)
 
 
-def test_tokens_without_any_vector_are_a_warning() -> None:
-    spec(lookup={"vocabulary": ["W1", "W2"]}, count=4)
+@pytest.mark.parametrize(("found", "severity"), [(0, "warning"), (1, "warning"), (2, "note")])
+def test_few_tokens_with_vectors_are_a_warning(found: int, severity: str) -> None:
+    tokens = [*WORDS[:found], *(f"W{number}" for number in range(8 - found))]
+    spec(lookup={"vocabulary": tokens}, count=10)
     shown = command("train", "spec.json", "-o", "run", "--quiet").stderr
-    assert "warning[found-vectors]: 0 of 2 tokens" in shown
-    assert "letter by letter" in shown
+    assert f"{severity}[found-vectors]: {found} of 8 tokens" in shown
+    assert ("letter by letter" in shown) == (severity == "warning")
 
 
 def test_an_export_to_keras_has_the_vectors_as_weights() -> None:
@@ -203,6 +205,9 @@ def test_an_export_to_keras_has_the_vectors_as_weights() -> None:
 # -- errors ------------------------------------------------------------------------------------------------------------
 
 LINES = text().splitlines(keepends=True)
+DAMAGED_BINARY = gzip.compress(binary(), 0)[:-8] + b"\xff" * 99
+"""Data that are damaged behind the first lines: the flag of a last block is cleared."""
+DAMAGED_BINARY = DAMAGED_BINARY[:10] + b"\0" + DAMAGED_BINARY[11:]
 MALFORMED = {
     "a number too few": (b"".join([*LINES[:3], b"x 1 2 3\n", *LINES[3:]]), "v.txt:4", "the line has 3 numbers"),
     "a number too many": (b"".join([*LINES[:3], LINES[3].rstrip() + b" 5\n"]), "v.txt:4", "the line has 13 numbers"),
@@ -210,9 +215,30 @@ MALFORMED = {
     "not finite": (b"".join([b"w2 nan" + b" 1" * 11 + b"\n", *LINES[:2]]), "v.txt:1", "a value is not finite"),
     "a header of more": (text(f"21 {SIZE}\n"), "v.txt:1", "the header says 21 vectors, the file has 20"),
     "a cut binary file": (binary()[:-30], "v.txt", "the file ends within vector 20 of 20"),
+    "a damaged gzip file": (gzip.compress(text())[:10] + b"\xff" * 99, "v.txt:1", "the compressed data are damaged"),
+    "a damaged word2vec file": (DAMAGED_BINARY, "v.txt", "the compressed data are damaged"),
     "a cut gzip file": (gzip.compress(text())[:-20], "v.txt", "the file ends within compressed data"),
+    "more than the header": (
+        binary().replace(b"20", b"10", 1),
+        "v.txt:1",
+        "the file goes on after 10 vectors of 12 numbers, each a float32 of 4 bytes",
+    ),
+    "float64": (binary("<f8"), "v.txt:1", "the file goes on after 20 vectors of 12 numbers"),
+    "big-endian": (binary(">f4"), "v.txt", "over 1,000,000, which no word vector has"),
+    "no header": (binary().partition(b"\n")[2], "v.txt:1", "it is neither a text nor has the header of word2vec"),
+    "a great number": (b"".join([b"w2 1e12" + b" 1" * 11 + b"\n", *LINES[:2]]), "v.txt:1", "a value of 1e+12 is over"),
     "no numbers": (b"w0\nw1\n", "v.txt:1", "the first line has no numbers behind its token"),
 }
+
+
+@pytest.mark.parametrize("suffix", ["txt", "txt.gz"])
+def test_a_damaged_vocabulary_is_an_error_of_validate(suffix: str) -> None:
+    damaged, lookup = f"w.{suffix}", {"vocabulary": f"w.{suffix}"}
+    Path(damaged).write_bytes(gzip.compress(text())[:10] + b"\xff" * 99)
+    for vectors in ("v.txt", damaged):
+        result = command("validate", spec(vectors, lookup=lookup, count=22), status=1)
+        assert damaged in result.stdout + result.stderr
+    assert "the compressed data are damaged" in result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("case", MALFORMED)
@@ -246,6 +272,13 @@ def test_the_size_of_the_vectors_and_the_file_are_checked_before_training() -> N
         (['layers=[{"type": "Embedding", "input_dim": 3, "output_dim": 12, "vectors": "v.txt"}]'], "no layer directly"),
         (['training.weights="v.txt"'], 'name a file of word vectors by "vectors" in the Embedding'),
         (["layers.1.vectors=../v.txt"], "unsafe-path"),
+        (
+            [
+                'layers.1={"type": "TimeDistributed", "layer": {"type": "Embedding", "input_dim": 40, '
+                '"output_dim": 12, "vectors": "v.txt"}}'
+            ],
+            "with which only a layer of its own can start",
+        ),
     ],
 )
 def test_misuse_is_an_error_that_says_what_to_write(changes: list[str], message: str) -> None:
@@ -258,6 +291,15 @@ def test_misuse_is_an_error_that_says_what_to_write(changes: list[str], message:
     options = [word for change in changes for word in ("--set", change)]
     result = command("validate", "spec.json", *options, status=1)
     assert message in result.stdout + result.stderr
+
+
+def test_more_tokens_than_vectors_are_an_error() -> None:
+    path = spec(lookup={"type": "TextVectorization"}, count=12)
+    error = command("train", path, "-o", "run", "--quiet", status=1).stderr
+    assert "error[out-of-range]: the Embedding has 12 vectors for 32 indices: 2 special ones and those of 30" in error
+    assert 'set "input_dim" to 32, or "max_tokens" of the layer before it to 12' in error
+    assert "spec.json:1:" in error
+    command("train", path, "-o", "run", "--quiet", "--set", "layers.1.input_dim=32")
 
 
 def test_tokens_may_have_spaces_and_the_first_of_equal_tokens_counts() -> None:

@@ -143,6 +143,12 @@ def test_several_inputs_and_outputs_are_given_by_name():
         trainer.predict(LX)
 
 
+def test_a_row_as_a_series_of_pandas_is_told_from_a_frame():
+    series = type("Series", (), {"__module__": "pandas"})
+    with pytest.raises(FeedError, match=r"'left' and 'right' \(a Series of pandas .*df\.iloc\[\[0\]\]"):
+        PlanTrainer(two_outputs()).predict(series())
+
+
 # -- weights ---------------------------------------------------------------------------------------------------------
 
 

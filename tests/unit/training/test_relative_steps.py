@@ -93,11 +93,23 @@ def test_later_fits_and_resumed_ones_keep_the_steps(tmp_path: Path, capsys: pyte
     resumed.load_checkpoint(tmp_path / "run")
     assert resumed.schedule_steps == {"decay_steps": 20}
     resumed.fit(X, Y, epochs=6, verbose=2)
-    text = "schedule: decay_steps 20, kept from the start of the training; a new one with these epochs would have"
-    assert capsys.readouterr().err.startswith(f"{text} decay_steps 30\n")
+    text = (
+        "schedule: decay_steps 20, which has ended, so the learning rate stays the last one; a new training with these"
+    )
+    assert capsys.readouterr().err.startswith(f"{text} epochs would have decay_steps 30\n")
     assert resumed.history.history["learning_rate"][-2:] == [0, 0]
     trainer.fit(X, Y, epochs=6, initial_epoch=4, verbose=0)
     assert trainer.schedule_steps == {"decay_steps": 20}
+
+
+@pytest.mark.parametrize(
+    "schedule", [COSINE | {"decay_steps": {"epochs": 6}}, LINEAR | {"decay_steps": "all", "cycle": True}]
+)
+def test_a_schedule_that_goes_on_is_not_said_to_have_ended(schedule: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    trainer = jsonnx.Trainer(sgd(schedule))
+    trainer.fit(X, Y, verbose=0)
+    trainer.fit(X[:10], Y[:10], epochs=6, initial_epoch=4, verbose=2)
+    assert ", kept from the start; a new training with these epochs would have" in capsys.readouterr().err
 
 
 def error(action: Any) -> Any:

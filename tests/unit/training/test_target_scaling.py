@@ -154,6 +154,10 @@ def test_the_keras_model_restores_the_unit():
     ("document", "message"),
     [
         (spec({"normalize": True}, "poisson"), "poisson compares no differences"),
+        (
+            spec({"normalize": True}, jsonnx.loss(lambda y_true, y_pred: abs(y_true - y_pred), name="asym")),
+            "the targets of 'price' cannot be normalized: asym is a loss in Python, which gets targets as they are",
+        ),
         (spec({"normalize": ["prize"]}), "there is no output 'prize'"),
         (
             spec({"normalize": True})

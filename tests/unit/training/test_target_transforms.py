@@ -59,9 +59,9 @@ def test_yeo_johnson_learns_an_exponent_for_each_feature() -> None:
     assert trainer.evaluate(X, trainer.predict(X))["mae"] == pytest.approx(0, abs=1e-4)
 
 
-# The exponents of sklearn.preprocessing.PowerTransformer, 1.7.
+# The exponents of sklearn.preprocessing.PowerTransformer, 1.7; of the first one, -0.0788, the nearer bound.
 SKLEARN = [
-    (lambda rng: rng.lognormal(3, 1, 5000), -0.07884964161621097),
+    (lambda rng: rng.lognormal(3, 1, 5000), 0.0),
     (lambda rng: rng.normal(5, 2, 5000), 1.0657659932098091),
     (lambda rng: rng.standard_t(3, 5000) * 10, 0.9704558364823287),
     (lambda rng: -rng.gamma(2, 3, 3000), 1.890965998575657),
@@ -73,6 +73,20 @@ def test_the_exponents_are_those_of_scikit_learn() -> None:
     rng = np.random.default_rng(0)
     for draw, power in SKLEARN:
         assert best_power(draw(rng)) == pytest.approx(power, abs=1e-6)
+
+
+@pytest.mark.parametrize(("sign", "bound"), [(1, 0.0), (-1, 2.0)])
+def test_every_value_of_a_network_has_an_inverse(sign: int, bound: float) -> None:
+    """The most likely exponents are outside of the bounds: their transformed values have a limit."""
+    y = sign * np.random.default_rng(0).lognormal(0, 1, (700, 1)).astype(np.float32)
+    learned = learn_yeo_johnson([y], [1])
+    assert learned["lambda"][0] == pytest.approx(bound, abs=1e-6)
+    forward, backward = scaling_graphs(TargetForm("yeo_johnson", False))
+    state = {"price/target/lambda": learned["lambda"]}
+    largest = run(forward, {"x": y, **state})["y"]
+    beyond = run(backward, {"x": 2 * largest, **state})["y"]
+    assert np.abs(beyond).max() < 1e4
+    np.testing.assert_allclose(run(forward, {"x": beyond, **state})["y"], 2 * largest, rtol=1e-4)
 
 
 def test_the_exponent_of_equal_values_is_1() -> None:
@@ -226,3 +240,58 @@ def test_keras_has_no_inverse_of_yeo_johnson(tmp_path: Path, monkeypatch: pytest
     shown = command("export", "--keras", "spec.json", "-o", "model.keras", status=1).stderr
     assert "not-exportable" in shown
     assert "'yeo_johnson' of 'price'" in shown
+
+
+def sequence_spec(target: Any, layers: list[Any]) -> dict[str, Any]:
+    data = {"train": "data.jsonl", "x": "x", "y": "y", "sequences": {}}
+    price = {"type": "Dense", "units": 1, "name": "price"}
+    return {"inputs": {"x": {"shape": [None, 2]}}, "layers": [*layers, price]} | {
+        "training": {"loss": "mse", "optimizer": "adam", "target": target, "data": data, "epochs": 1, "batch_size": 8}
+    }
+
+
+@pytest.mark.parametrize("transform", [None, "log", "log1p", "yeo_johnson"])
+def test_padded_steps_count_for_no_statistics(transform: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    sequences = [np.exp(rng.normal(size=(int(rng.integers(1, 6)), 2)) + 1).astype(np.float32) for _ in range(40)]
+    rows = [json.dumps({"x": x.tolist(), "y": x[:, 0].tolist()}) for x in sequences]
+    (tmp_path / "data.jsonl").write_text("\n".join(rows))
+    layers = [{"type": "SequenceMask"}, {"type": "GRU", "units": 2, "return_sequences": True}]
+    trainer = jsonnx.Trainer(sequence_spec({"transform": transform, "normalize": True}, layers))
+    assert np.isfinite(trainer.fit(verbose=0).history["loss"]).all()
+    values = np.concatenate(sequences)[:, 0].astype(float)
+    power = best_power(values)
+    functions = {None: np.asarray, **TRANSFORMS, "yeo_johnson": lambda y: yeo_johnson(y, power)}
+    learned, expected = trainer.weights(), functions[transform](values)
+    np.testing.assert_allclose(learned["price/target/mean"], expected.mean(), rtol=1e-5)
+    np.testing.assert_allclose(learned["price/target/variance"], expected.var(), rtol=1e-5)
+    if transform == "yeo_johnson":
+        np.testing.assert_allclose(learned["price/target/lambda"], power, atol=1e-5)
+
+
+def test_statistics_of_quantiles_of_steps_have_no_axis() -> None:
+    document = sequence_spec({"normalize": True}, [])
+    document["layers"] = [{"type": "Dense", "units": 3, "name": "price"}]
+    document["training"] |= {"loss": {"type": "quantile", "quantiles": [0.1, 0.5, 0.9]}, "data": None}
+    trainer = jsonnx.Trainer(document)
+    y = SKEWED.reshape(16, 4)
+    trainer.fit(X[:, :2].reshape(16, 4, 2), y, verbose=0)
+    np.testing.assert_allclose(trainer.weights()["price/target/mean"], y.mean(), rtol=1e-5)
+
+
+def test_padded_targets_without_a_mask_have_no_logarithm() -> None:
+    error, *others = jsonnx.validate(sequence_spec({"transform": "log"}, []))
+    assert "padded with 0, which has no logarithm" in error.message
+    assert [*map(str, others)] == [*map(str, jsonnx.validate(sequence_spec({"transform": "log1p"}, [])))]
+
+
+def test_masked_steps_have_no_statistics_of_their_own() -> None:
+    document = sequence_spec({"normalize": True}, [])
+    document["inputs"]["x"]["shape"] = [4, 2]
+    document["layers"] = [{"type": "SequenceMask"}, {"type": "Dense", "units": 3, "name": "price"}]
+    document["training"] |= {"loss": {"type": "quantile", "quantiles": [0.1, 0.5, 0.9]}, "data": None}
+    (error,) = jsonnx.validate(document)
+    assert "statistics for each step, of which a mask leaves some out" in error.message
+    document["inputs"]["x"]["shape"] = [None, 2]
+    assert jsonnx.validate(document) == []

@@ -5,9 +5,9 @@ A text has a token and its numbers on each line, perhaps below a line with the n
 
 from __future__ import annotations
 
-import gzip
-from collections.abc import Iterator, Mapping
-from typing import IO, TYPE_CHECKING, Any
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +21,8 @@ VECTOR_SUFFIXES = (".txt", ".vec", ".bin")
 """Usual suffixes of such files, perhaps with `.gz` behind them."""
 VECTORS_HELP = 'name a file of word vectors by "vectors" in the Embedding'
 BYTES_PER_NUMBER = 4
+MAX_VALUE = 1_000_000
+"""The greatest absolute value in a vector; misread bytes are often greater."""
 
 
 def has_vector_suffix(name: str) -> bool:
@@ -42,7 +44,7 @@ class VectorFile:
     def __init__(self, file: IO[bytes]) -> None:
         start = file.read(len(GZIP_MAGIC))
         file.seek(0)
-        self._content: Any = gzip.GzipFile(fileobj=file) if start == GZIP_MAGIC else file
+        self._content: Any = _unpacked(file) if start == GZIP_MAGIC else file
         first, second = self._read_line(1), self._read_line(2, is_checked=False)
         header = first.split()
         self.count: int | None = None
@@ -53,14 +55,17 @@ class VectorFile:
             self.size = len(header) - 1
         self.is_binary = self.count is not None and not _is_entry(second, self.size)
         self._start = first, second
+        if self.count is None and not _is_entry(first, self.size) and (b"\0" in first or not _is_text(first)):
+            contents = "the number of vectors and their size"
+            raise MalformedVectors(f"it is neither a text nor has the header of word2vec, {contents}", 1)
         if self.size < 1:
             raise MalformedVectors("the first line has no numbers behind its token", 1)
 
     def _read_line(self, number: int, is_checked: bool = True) -> bytes:
         try:
             line: bytes = self._content.readline(MAX_LINE_BYTES)
-        except EOFError as error:
-            raise MalformedVectors("the file ends within compressed data", number) from error
+        except (EOFError, zlib.error) as error:
+            raise MalformedVectors(_damage(error), number) from error
         if is_checked and len(line) == MAX_LINE_BYTES:
             raise MalformedVectors(f"the line has more than {MAX_LINE_BYTES:,} bytes", number)
         return line
@@ -88,26 +93,25 @@ class VectorFile:
         """The values of `wanted` for the tokens that the file has, and their vectors."""
         import numpy as np
 
-        numbers, rows = list[int](), list[np.ndarray]()
+        numbers, rows, lines = list[int](), list[np.ndarray](), list[int]()
         missing = dict(wanted)
         for line, token, values in self._entries():
             number = missing.pop(token, None)
             if number is not None:
                 numbers.append(number)
                 rows.append(self._vector(values, line))
+                lines.append(line)
         array = np.stack(rows) if rows else np.zeros((0, self.size), np.float32)
+        _check_values(array, lines)
         return np.array(numbers, np.int64), array
 
     def _vector(self, values: bytes, line: int) -> np.ndarray:
         import numpy as np
 
         try:
-            row = np.frombuffer(values, "<f4") if self.is_binary else np.array(values.split(), np.float32)
+            return np.frombuffer(values, "<f4") if self.is_binary else np.array(values.split(), np.float32)
         except ValueError as error:
             raise MalformedVectors(f"a value is not a number: {error}", line) from error
-        if not np.isfinite(row).all():
-            raise MalformedVectors("a value is not finite", line)
-        return row
 
     def _entries(self) -> Iterator[tuple[int, bytes, bytes]]:
         """The line, or for binary files the number, the token and the values of each vector."""
@@ -119,8 +123,8 @@ class VectorFile:
             for entry in self._binary_entries() if self.is_binary else self._text_entries():
                 found += 1
                 yield entry
-        except EOFError as error:
-            raise MalformedVectors("the file ends within compressed data") from error
+        except (EOFError, zlib.error) as error:
+            raise MalformedVectors(_damage(error)) from error
         if self.count is not None and found != self.count:
             raise MalformedVectors(f"the header says {self.count:,} vectors, the file has {found:,}", 1)
 
@@ -155,6 +159,31 @@ class VectorFile:
             end = space + 1 + length
             yield number, data[position:space].lstrip(b"\n"), data[space + 1 : end]
             position = end
+        if data[position:].strip(b"\n") or self._content.read(CHUNK_BYTES).strip(b"\n"):
+            size = f"{self.size:,} numbers, each a float32 of {BYTES_PER_NUMBER} bytes"
+            raise MalformedVectors(f"the file goes on after {self.count:,} vectors of {size}", 1)
+
+
+def _check_values(vectors: np.ndarray, lines: Sequence[int]) -> None:
+    """Raises MalformedVectors for a value that is not finite, or too great."""
+    import numpy as np
+
+    for line, value in zip(lines, np.abs(vectors).max(1, initial=0).tolist(), strict=True):
+        if not np.isfinite(value):
+            raise MalformedVectors("a value is not finite", line)
+        if value > MAX_VALUE:
+            raise MalformedVectors(f"a value of {value:.4g} is over {MAX_VALUE:,}, which no word vector has", line)
+
+
+def _unpacked(file: IO[bytes]) -> IO[bytes]:
+    import gzip  # `validate` does without it where no file is packed
+
+    return cast("IO[bytes]", gzip.GzipFile(fileobj=file))
+
+
+def _damage(error: EOFError | zlib.error) -> str:
+    """What is wrong with compressed data that cannot be read."""
+    return "the file ends within compressed data" if isinstance(error, EOFError) else "the compressed data are damaged"
 
 
 def _is_entry(line: bytes, size: int) -> bool:

@@ -10,7 +10,8 @@ import numpy as np
 from ...core.files.spec_folders import DataFolder
 from ..samples.data_errors import NO_LOCATION, DataLocation, ErrorCollector
 from ..samples.stored_arrays import Samples, concatenate_samples
-from ..samples.validate_arrays import ElementIndex, LocateElement
+from ..samples.valid_values import ElementIndex
+from ..samples.validate_arrays import LocateElement
 from ..tables.array_tables import ArrayTable
 from ..tables.data_table import ColumnRequest, DataTable
 from ..tables.python_tables import FrameTable, RowTable

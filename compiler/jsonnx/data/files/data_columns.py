@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from math import prod
 from typing import Any
@@ -24,7 +25,8 @@ from ..samples.sample_shapes import reshape_samples, samples_fit
 from ..samples.sample_weights import validate_weights
 from ..samples.sequences import Sequences
 from ..samples.stored_arrays import Samples, StoredArray, stack_columns
-from ..samples.validate_arrays import LocateElement, is_missing, is_text, validate_array, validate_stored
+from ..samples.valid_values import is_missing, is_text
+from ..samples.validate_arrays import LocateElement, validate_array, validate_stored
 from ..tables.data_table import ColumnRequest, DataTable, ListTable
 from ..tables.folder_table import CLASS_FOLDERS_HELP, LABEL, FolderTable
 from .combined_table import CombinedTable
@@ -256,8 +258,12 @@ def _read_media(
             return None
         return recordings_as_sequences(recordings, key, data_spec, media.sequences, locate, errors)
     array = media.read(names.tolist(), type, title, locate, errors, mask_classes(data_spec, key))
+    data_spec = replace(data_spec, labels={})  # the pixels of masks are class indices, whatever the names
     if isinstance(array, StoredArray):
-        first = validate_array(array.read(slice(0, 1)), key, data_spec, errors, locate)
+        intact = next((index for index in range(len(array)) if index not in media.damaged), None)
+        if intact is None:  # each sample has a damaged file of this or of another input
+            return array
+        first = validate_array(array.read(slice(intact, intact + 1)), key, data_spec, errors, locate)
         return None if first is None else reshape_samples(array, type.shape[1:])
     return None if array is None else validate_array(array, key, data_spec, errors, locate)
 

@@ -1,4 +1,4 @@
-"""Files of one input, target or column each: which file belongs to what."""
+"""Files by name: assigns each file to the input, target or column whose values it has."""
 
 from __future__ import annotations
 

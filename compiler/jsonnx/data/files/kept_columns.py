@@ -6,12 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ...core.diagnostics import CompileError, quoted_or_list, suggestion
 from ...sections.columns import AssignedColumns
-from ..media.media_names import name_media_files
+from ..media.media_names import name_media_files, takes_audio, takes_images
 from ..rows.row_samples import Kept
 from ..samples.data_errors import ErrorCollector
 from ..samples.data_spec import DataSpec
 from ..tables.data_table import DataTable
 from ..tables.folder_table import FILE, FolderTable
+
+UNREADABLE_VALUES = (CompileError, OSError, ValueError, EOFError)
+"""What tables raise for a column that is malformed, or has several values in a row."""
 
 
 def names_to_keep(
@@ -32,8 +35,14 @@ def names_to_keep(
 
 def _names_media(table: DataTable, column: str, key: str, data_spec: DataSpec) -> bool:
     """Whether a column of an input has the names of images or recordings."""
-    texts = [text for text in table.values(column)[:1] if isinstance(text, str)]
-    return name_media_files(texts, data_spec.type_of(key))
+    type = data_spec.type_of(key)
+    if not (takes_images(type) or takes_audio(type)):
+        return False
+    try:
+        texts = [text for text in table.values(column)[:1] if isinstance(text, str)]
+    except UNREADABLE_VALUES:  # pixels or contents of files, which have no names
+        return False
+    return name_media_files(texts, type)
 
 
 def kept_columns(table: DataTable, names: Sequence[str] | None, count: int, errors: ErrorCollector) -> Kept:
@@ -46,7 +55,7 @@ def kept_columns(table: DataTable, names: Sequence[str] | None, count: int, erro
             continue
         try:
             values = table.values(name)
-        except (CompileError, OSError, ValueError, EOFError) as error:
+        except UNREADABLE_VALUES as error:
             if names is not None:
                 errors.add("data-shape", f"the column {name!r} cannot be kept: it {error}")
             continue

@@ -12,7 +12,7 @@ from ..rows.incomplete_rows import IncompleteRows
 from ..samples.data_spec import DataSpec
 from ..samples.left_out import LackedValue, MissingCounts
 from ..samples.stored_arrays import Samples, StoredArray
-from ..samples.validate_arrays import is_missing
+from ..samples.valid_values import is_missing
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,6 +29,7 @@ from .label_columns import read_label_sets, takes_label_sets
 from .missing_values import MissingValues
 
 ALL_MISSING_HELP = "leave columns without values out of `x`, or fill them with an Imputation layer"
+ALL_DAMAGED_HELP = 'replace the damaged files: with `"damaged": "error"` each one is named'
 
 MissingPolicy = Literal["error", "drop", "mark"]
 """What becomes of rows with missing values: errors, left out, or kept with a mark, so that windows leave them out."""
@@ -91,6 +92,9 @@ def samples_of_files(
     if missing is not None and missing.masks:
         incomplete = missing.by_role(data_spec, future_inputs) if policy == "mark" else None
         samples = samples if policy == "mark" else replace(samples, missing=missing.counts)
+    if damaged and len(damaged) == len(samples):
+        errors.add("empty-data", "every row has a damaged file", help=ALL_DAMAGED_HELP)
+        return None
     if damaged:
         samples, rows = _without_damaged(samples, damaged, rows)
     return TableSamples(samples, rows, row_count, incomplete)

@@ -14,7 +14,8 @@ from ...sections.split_section import SequencesSection
 from ..samples.data_errors import DataLocation, ErrorCollector
 from ..samples.data_spec import DataSpec
 from ..samples.sequences import Sequences
-from ..samples.validate_arrays import ElementIndex, LocateElement, sample_location, validate_array
+from ..samples.valid_values import ElementIndex
+from ..samples.validate_arrays import LocateElement, sample_location, validate_array
 from ..tables.array_tables import ArrayTable
 from ..tables.data_table import ColumnRequest, DataTable, ListTable
 from ..tables.json_tables import JsonTable

@@ -18,7 +18,7 @@ from ..samples.data_spec import DataSpec
 from ..samples.dataset import Dataset
 from ..samples.left_out import MAX_LACKING_SERIES, NO_MISSING, MissingCounts, SeriesWithoutWindow, WindowCounts
 from ..samples.stored_arrays import StoredArray, subset_of
-from ..samples.validate_arrays import is_missing
+from ..samples.valid_values import is_missing
 from .filled_rows import FilledOrder, InputFilling
 from .forecasts import ForecastChoice
 from .incomplete_rows import IncompleteRows
@@ -217,6 +217,7 @@ class Series:
             series=self.series,
             series_names=self.names,
             follows_gap=self.follows_gap,
+            lacks_target=self.lacks_target | self.is_filled,
         )
 
     def _problems(self, starts: np.ndarray, all_steps: frozenset[str], span: int) -> _Problems:

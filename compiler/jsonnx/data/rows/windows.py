@@ -38,6 +38,8 @@ class WindowedDataset(Dataset):
     series_names: Sequence[str]
     follows_gap: np.ndarray
     """Whether the row before is not one step earlier."""
+    lacks_target: np.ndarray
+    """Whether a row lacks a value of a target, or fills a gap: its targets are those of another row."""
 
     def __len__(self) -> int:
         return len(self.starts)

@@ -88,9 +88,15 @@ def is_table(value: Any) -> bool:
 
 
 def is_pandas_frame(value: Any) -> bool:
-    return any(
-        kind.__name__ == "DataFrame" and kind.__module__.partition(".")[0] == "pandas" for kind in type(value).__mro__
-    )
+    return _is_of_pandas(value, "DataFrame")
+
+
+def is_pandas_series(value: Any) -> bool:
+    return _is_of_pandas(value, "Series")
+
+
+def _is_of_pandas(value: Any, name: str) -> bool:
+    return any(kind.__name__ == name and kind.__module__.partition(".")[0] == "pandas" for kind in type(value).__mro__)
 
 
 def is_query(value: Any) -> bool:

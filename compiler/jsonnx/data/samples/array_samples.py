@@ -14,6 +14,7 @@ from .array_arguments import (
     RaggedArray,
     is_batch_iterable,
     is_pair_of_arrays,
+    is_pandas_series,
     is_query,
     not_an_array,
     to_array,
@@ -25,6 +26,8 @@ from .label_sets import LabelSets, are_labels, label_sets
 from .learned_labels import with_learned_labels
 from .sample_weights import validate_weights
 from .validate_arrays import check_consistent_sizes, sample_location, validate_array
+
+ROW_HELP = "a Series of pandas is one column, or a row without the columns' types: pass a row as a frame, df.iloc[[0]]"
 
 
 def from_arrays(
@@ -41,13 +44,7 @@ def from_arrays(
     of all outputs.
     """
     errors = ErrorCollector()
-    if is_batch_iterable(x) or is_query(x):
-        errors.add("bad-feed", f"the data {not_an_array(x)}")
-        raise FeedError(errors.diagnostics)
-    if targets and data_spec.targets and y is None and is_pair_of_arrays(x):
-        help = "pass them as two arguments, x and y"
-        errors.add("bad-feed", "inputs and targets are given as one argument, a pair of arrays", help=help)
-        raise FeedError(errors.diagnostics)
+    _require_arrays(x, errors, is_pair=bool(targets and data_spec.targets and y is None and is_pair_of_arrays(x)))
     unchecked = {
         **_arrays_by_name(x, data_spec.inputs, "input", errors),
         **(_arrays_by_name(y, data_spec.targets, "target", errors, data_spec) if targets else {}),
@@ -70,6 +67,17 @@ def from_arrays(
     if samples is None or errors:
         raise FeedError(errors.diagnostics)
     return samples
+
+
+def _require_arrays(x: DataArgument, errors: ErrorCollector, is_pair: bool) -> None:
+    """Raises FeedError for batches, a query, and a pair of inputs and targets in one argument."""
+    if is_batch_iterable(x) or is_query(x):
+        errors.add("bad-feed", f"the data {not_an_array(x)}")
+    elif is_pair:
+        help = "pass them as two arguments, x and y"
+        errors.add("bad-feed", "inputs and targets are given as one argument, a pair of arrays", help=help)
+    if errors:
+        raise FeedError(errors.diagnostics)
 
 
 def _weights_by_output(argument: DataArgument, data_spec: DataSpec, errors: ErrorCollector) -> dict[str, np.ndarray]:
@@ -100,10 +108,8 @@ def _arrays_by_name(
         return {}
     if not isinstance(argument, Mapping):
         if len(types) != 1 or argument is None:
-            errors.add(
-                "bad-feed",
-                f"{kind}s: give a dict with {quoted_list(types)}" if len(types) > 1 else f"the {kind} is missing",
-            )
+            message = f"{kind}s: give a dict with {quoted_list(types)}" if len(types) > 1 else f"the {kind} is missing"
+            errors.add("bad-feed", message, help=ROW_HELP if kind == "input" and is_pandas_series(argument) else None)
             return {}
         argument = {next(iter(types)): argument}
     for name in argument:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from ...core.date_formats import FormatName
 from ...core.reserved_names import sample_weight_name
 from ...core.types import TensorType
+from ...sections.class_names import classes_by_boolean, classes_by_number
 from ...sections.label_sets import label_set_outputs
 from ...sections.mask_targets import mask_class_counts
 from ...sections.training_section import Training
@@ -78,6 +79,18 @@ class DataSpec:
             return None
         labels = self.labels.get(name)
         return labels or (() if self.learns_labels and name in self.class_counts else None)
+
+    def classes_by_number(self, name: str, kind: str) -> Mapping[int, int]:
+        """The class indices by the numbers that are names of classes in a target, with that of elements without a
+        class; empty if numbers are no names. `kind` is that of the element type, as NumPy has it."""
+        labels = self.labels.get(name)
+        if not labels or name not in self.class_counts or kind not in "fiub":
+            return {}
+        numbers = classes_by_boolean(labels) if kind == "b" else classes_by_number(labels)
+        ignored = self.index_ranges[name].ignored if name in self.index_ranges else None
+        if not numbers or ignored is None or 0 <= ignored < len(labels):
+            return numbers
+        return {ignored: ignored, **numbers}
 
     def takes_empty_text(self, name: str) -> bool:
         """Whether the empty text is a value of an input or a target, and not a missing one."""

@@ -15,7 +15,8 @@ from .data_errors import DataLocation, ErrorCollector
 from .data_spec import MAX_SUGGESTED_LABELS, DataSpec
 from .missing_markers import MISSING_TEXTS
 from .stored_arrays import StoredArray
-from .validate_arrays import LocateElement, first_indices
+from .valid_values import first_indices
+from .validate_arrays import LocateElement
 
 SEPARATORS = (";", "|", ",")
 """The separators of labels that a help proposes, the most usual one first."""

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from ...core.diagnostics import quoted_or_list
+from .class_targets import mapped
 from .data_errors import ErrorCollector
 from .data_spec import MAX_SUGGESTED_LABELS
 from .dataset import Dataset
 from .label_sets import LabelSets, unit_count_help
-from .validate_arrays import is_text, mapped
+from .valid_values import is_text
 
 
 def with_learned_labels(samples: Dataset, errors: ErrorCollector) -> Dataset:

@@ -1,4 +1,4 @@
-"""Fast checks of the values of an array by NumPy."""
+"""Checks of the values of an array by NumPy."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from math import isfinite
 from typing import Any
 
 import numpy as np
+
+from .data_errors import MAX_LISTED_LOCATIONS
+
+ElementIndex = tuple[int, ...]
 
 
 def has_valid_values(array: np.ndarray, size: int | None) -> bool:
@@ -41,3 +45,27 @@ def is_in_range(array: np.ndarray, size: int) -> bool:
 def _unsigned_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """The unsigned integer type of the same size and byte order."""
     return np.dtype(f"{dtype.byteorder}u{dtype.itemsize}")
+
+
+def is_text(array: np.ndarray) -> bool:
+    """Whether all elements are strings."""
+    return array.dtype.kind == "U" or (array.dtype.kind == "O" and {*map(type, array.flat)} <= {str, np.str_})
+
+
+def is_missing(array: np.ndarray) -> np.ndarray:
+    """Whether an element is NaN, None or the empty string."""
+    if array.dtype.kind == "f":
+        return np.isnan(array)
+    if array.dtype.kind == "U":
+        return np.asarray(array == "")
+    if array.dtype.kind != "O":
+        return np.zeros(array.shape, bool)
+    is_none = np.fromiter((item is None for item in array.flat), bool, array.size).reshape(array.shape)
+    return np.asarray(is_none | (array == "") | (array != array), bool)  # NaN differs from itself
+
+
+def first_indices(mask: np.ndarray) -> tuple[list[ElementIndex], int]:
+    """The indices of the first elements in a mask, as many as an error lists, and the number of all."""
+    flat = np.flatnonzero(mask)
+    first = np.unravel_index(flat[: MAX_LISTED_LOCATIONS + 1], mask.shape)
+    return [tuple(map(int, index)) for index in zip(*first, strict=True)], len(flat)

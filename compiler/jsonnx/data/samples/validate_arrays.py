@@ -16,17 +16,23 @@ from ...core.diagnostics import CompileError, quoted_or_list
 from ...core.numpy_types import numpy_dtype
 from ...core.reserved_names import sample_weight_name
 from ...core.types import Size, TensorType
+from ...sections.class_names import NAMES_HELP
 from ...training.target_form import LOWER_BOUNDS, MAX_VALUE, TransformName
-from .data_errors import MAX_LISTED_LOCATIONS, DataLocation, ErrorCollector
+from .class_targets import class_index_hint, indices_of_numbers, indices_of_texts, mapped, one_hot_hint, stored_classes
+from .data_errors import DataLocation, ErrorCollector
 from .data_spec import DataSpec, IndexRange
 from .missing_markers import is_missing_marker
 from .sample_shapes import batch_axis_hint, reshape_samples
 from .stored_arrays import Samples, StoredArray
-from .valid_values import is_finite, is_in_range
+from .valid_values import ElementIndex, first_indices, is_finite, is_in_range, is_missing, is_text
 
 BINARY_HELP = "only images and recordings are read from binary values, for an input of their shape"
+BLANK_HELP = "write the names as texts; of an output with a blank, integers are indices and 0 is the padding"
+BOOLEAN_TEXT_HELP = (
+    "booleans are numbers: an input of numbers takes them as 1 and 0; for this one, write the texts of the training "
+    'data, such as "True" and "False"'
+)
 
-ElementIndex = tuple[int, ...]
 LocateElement = Callable[[ElementIndex], DataLocation]
 """Locates an element of an array in the file that it was read from."""
 
@@ -45,7 +51,7 @@ def validate_array(
     column_count: int = 1,
 ) -> np.ndarray | None:
     """The array of an input or a target in the shape of its type, its values checked but not cast; None, and errors, if
-    they are invalid. Names of classes in a target become class indices.
+    they are invalid. Names of classes in a target become class indices, also those that are integers.
 
     The shape of a sample may differ from the type's as `reshape_samples` says. With a `column_count`, the array was
     stacked from columns of a file, each of which gets errors of its own.
@@ -66,9 +72,13 @@ def validate_array(
         return None
     if dtype.kind != "O" and array.size and is_text(array):
         return class_indices(reshaped, name, data_spec, errors, locate)
+    classes = data_spec.classes_by_number(name, array.dtype.kind)
+    if classes and array.size:
+        return _classes_of_numbers(reshaped, classes, name, data_spec, errors, locate)
     if not _has_compatible_kind(array, dtype):
         has_bytes = array.dtype.kind == "O" and any(isinstance(value, bytes) for value in array.flat)
         elements, help = ("binary", BINARY_HELP) if has_bytes else (array.dtype, None)
+        help = BOOLEAN_TEXT_HELP if array.dtype.kind == "b" else help
         errors.add("bad-value", f"{title} has {elements} elements, the network wants {type.dtype}", help=help)
     elif array.size and array.dtype.kind in "fiub":
         index_range = data_spec.index_ranges.get(name)
@@ -143,7 +153,11 @@ def validate_stored(
                 return None
     except CompileError as error:
         errors.add_all(error.diagnostics)
-    return reshape_samples(array, data_spec.type_of(name).shape[1:]) if len(errors.diagnostics) == error_count else None
+    reshaped = reshape_samples(array, data_spec.type_of(name).shape[1:])
+    if len(errors.diagnostics) > error_count or reshaped is None:
+        return None
+    classes = data_spec.classes_by_number(name, array.dtype.kind)
+    return stored_classes(reshaped, classes) if classes else reshaped
 
 
 def _locate_shifted(locate: LocateElement, start: int, index: ElementIndex) -> DataLocation:
@@ -168,23 +182,6 @@ def _check_tokens(
         errors.add_each("unknown-token", indices, describe, count=count, help=help)
 
 
-def is_missing(array: np.ndarray) -> np.ndarray:
-    """Whether an element is NaN, None or the empty string."""
-    if array.dtype.kind == "f":
-        return np.isnan(array)
-    if array.dtype.kind == "U":
-        return np.asarray(array == "")
-    if array.dtype.kind != "O":
-        return np.zeros(array.shape, bool)
-    is_none = np.fromiter((item is None for item in array.flat), bool, array.size).reshape(array.shape)
-    return np.asarray(is_none | (array == "") | (array != array), bool)  # NaN differs from itself
-
-
-def is_text(array: np.ndarray) -> bool:
-    """Whether all elements are strings."""
-    return array.dtype.kind == "U" or (array.dtype.kind == "O" and {*map(type, array.flat)} <= {str, np.str_})
-
-
 def class_indices(
     texts: np.ndarray, name: str, data_spec: DataSpec, errors: ErrorCollector, locate: LocateElement
 ) -> np.ndarray | None:
@@ -200,23 +197,48 @@ def class_indices(
         help = data_spec.text_help(name, distinct)
         errors.add("bad-value", message, locate((0,) * texts.ndim), help=help)
         return None
-    classes = {label: number for number, label in enumerate(labels)}
-    numbers = mapped(texts, lambda text: classes.get(str(text).strip(), -1)).astype(np.int64)
-    bad, count = first_indices(numbers < 0)
+    numbers, is_unknown = indices_of_texts(texts, {label: number for number, label in enumerate(labels)})
     message = f"{data_spec.describe(name)} is {{!r}}, which is none of the labels"
     help = f"the labels are {quoted_or_list(labels)}"
-    errors.add_each(
-        "bad-value", bad, lambda index: (message.format(str(texts[index])), locate(index)), count=count, help=help
-    )
+    return _known_classes(numbers, is_unknown, lambda index: message.format(str(texts[index])), help, errors, locate)
+
+
+def _classes_of_numbers(
+    array: np.ndarray,
+    classes: Mapping[int, int],
+    name: str,
+    data_spec: DataSpec,
+    errors: ErrorCollector,
+    locate: LocateElement,
+) -> np.ndarray | None:
+    """The class indices of numbers that are names of classes; None, and errors, if one is no name."""
+    title, labels = data_spec.describe(name), quoted_or_list(data_spec.labels[name])
+    if name in data_spec.outputs_with_blank:
+        message = f"{title} has integers, which may be indices or names: the labels are {labels}"
+        errors.add("bad-value", message, locate((0,) * array.ndim), help=BLANK_HELP)
+        return None
+    check = _ValueCheck(array, np.dtype(np.float64), title, None, errors, locate)
+    error_count = len(errors.diagnostics)
+    check.run()
+    if len(errors.diagnostics) > error_count:
+        return None
+    numbers, is_unknown = indices_of_numbers(array, classes)
+    message, help = f"{title} is {{}}, which is none of the labels", f"the labels are {labels}; {NAMES_HELP}"
+    return _known_classes(numbers, is_unknown, lambda index: message.format(array[index]), help, errors, locate)
+
+
+def _known_classes(
+    numbers: np.ndarray,
+    is_unknown: np.ndarray,
+    describe: Callable[[ElementIndex], str],
+    help: str,
+    errors: ErrorCollector,
+    locate: LocateElement,
+) -> np.ndarray | None:
+    """The class indices; None, and an error, if there are elements that are no names."""
+    bad, count = first_indices(is_unknown)
+    errors.add_each("bad-value", bad, lambda index: (describe(index), locate(index)), count=count, help=help)
     return None if bad else numbers
-
-
-def mapped(texts: np.ndarray, function: Callable[[Any], Any]) -> np.ndarray:
-    """An array of what a function returns for each text, which it is called with once."""
-    values = {text: function(text) for text in {*texts.flat}}
-    array = np.empty(texts.size, object)
-    array[:] = [*map(values.__getitem__, texts.flat)]
-    return array.reshape(texts.shape)
 
 
 def _learnable_classes(
@@ -228,34 +250,6 @@ def _learnable_classes(
     message = f"{data_spec.describe(name)} has no class"
     errors.add_each("bad-value", bad, lambda index: (message, locate(index)), count=count, help=MISSING_NUMBER_HELP)
     return None if bad else stripped
-
-
-def first_indices(mask: np.ndarray) -> tuple[list[ElementIndex], int]:
-    """The indices of the first elements in a mask, as many as an error lists, and the number of all."""
-    flat = np.flatnonzero(mask)
-    first = np.unravel_index(flat[: MAX_LISTED_LOCATIONS + 1], mask.shape)
-    return [tuple(map(int, index)) for index in zip(*first, strict=True)], len(flat)
-
-
-def one_hot_hint(array: np.ndarray, name: str, data_spec: DataSpec) -> str | None:
-    """A hint for a target with one number for each class, where the loss takes the class index."""
-    index_range = data_spec.index_ranges.get(name)
-    if name not in data_spec.targets or index_range is None or array.ndim != data_spec.type_of(name).rank + 1:
-        return None
-    if array.shape[-1] != index_range.size:
-        return None
-    return "for one-hot targets the loss is categorical_crossentropy; this loss takes class indices"
-
-
-def class_index_hint(array: np.ndarray, name: str, data_spec: DataSpec) -> str | None:
-    """A hint for a target with the name or the index of a class, where the loss takes one number for each class."""
-    if name not in data_spec.targets or array.ndim != 1 or not (array.dtype.kind in "iu" or is_text(array)):
-        return None
-    type = data_spec.targets[name]
-    takes_probabilities = type.rank == 2 and type.dtype.startswith("float") and type.shape[1] != 1
-    return (
-        "for names or indices of classes the loss is sparse_categorical_crossentropy" if takes_probabilities else None
-    )
 
 
 def _has_compatible_kind(array: np.ndarray, dtype: np.dtype[Any]) -> bool:

@@ -14,7 +14,8 @@ from ..media.media_names import name_media_files
 from ..samples.data_errors import DataLocation, ErrorCollector
 from ..samples.missing_markers import is_missing_marker
 from ..samples.stored_arrays import Samples
-from ..samples.validate_arrays import ElementIndex, LocateElement
+from ..samples.valid_values import ElementIndex
+from ..samples.validate_arrays import LocateElement
 from .block_table import BlockFile, BlockTable
 from .csv_cells import CsvDialect, add_cell_errors, is_number, parse_numbers
 from .csv_file import CsvFile

@@ -22,7 +22,8 @@ from ...core.files.files import FolderEntry, UnsafePath, error_reason
 from ...core.files.spec_folders import DATA_FOLDER_HELP, DataFolder
 from ...core.limits import MAX_DATA_FILE_BYTES, MAX_MEDIA_FILE_BYTES
 from ..samples.data_errors import NO_LOCATION, DataLocation, ErrorCollector, MediaError
-from ..samples.validate_arrays import ElementIndex, LocateElement
+from ..samples.valid_values import ElementIndex
+from ..samples.validate_arrays import LocateElement
 from .data_table import ColumnRequest
 
 LABEL, FILE = "label", "file"

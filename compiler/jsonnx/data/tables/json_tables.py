@@ -16,7 +16,14 @@ import numpy as np
 from ...core.limits import MAX_ABSENT_JSON_VALUES
 from ...core.types import TensorType
 from ..samples.data_errors import DataLocation, ErrorCollector
-from ..samples.validate_arrays import MISSING_NUMBER_HELP, MISSING_TEXT_HELP, ElementIndex, LocateElement, ragged_help
+from ..samples.valid_values import ElementIndex
+from ..samples.validate_arrays import (
+    BOOLEAN_TEXT_HELP,
+    MISSING_NUMBER_HELP,
+    MISSING_TEXT_HELP,
+    LocateElement,
+    ragged_help,
+)
 from .data_table import ColumnRequest
 from .json_syntax import MalformedTable, line_and_column, line_values, list_items, object_entries, skip
 from .table_file import FIRST_ROW, FirstRow, TableFile
@@ -104,7 +111,8 @@ class JsonTable:
         if not wanted.accepts_missing:
             self._check_missing(name, type, errors)
         if type.dtype == "string":
-            self._check_kind(name, str, "a text", errors)
+            has_booleans = any(isinstance(value, bool) for value in self._columns[name])
+            self._check_kind(name, str, "a text", errors, BOOLEAN_TEXT_HELP if has_booleans else None)
         array = _to_array(values) if len(errors.diagnostics) == error_count else None
         if array is not None and (array.dtype.kind in "fiub" or _all_texts(values, wanted.accepts_missing)):
             return array

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -59,6 +59,12 @@ class FrameTable(ArrowTable):
                 return found
             values = found.tolist()
         return _numbers_of_cells(name, values, wanted, self.element_locator([name]), errors)
+
+    def iterate_values(self, name: str, errors: ErrorCollector) -> Iterator[Any]:
+        if name not in self._mixed:
+            return super().iterate_values(name, errors)
+        values = _json_values(name, self._mixed[name], errors)
+        return iter(() if errors else values)
 
     def values(self, name: str) -> Sequence[Any]:
         return self._mixed[name] if name in self._mixed else super().values(name)
@@ -136,7 +142,7 @@ def _row_table(rows: Sequence[Any], errors: ErrorCollector) -> RowTable | None:
 
 
 def _json_values(name: str, values: list[Any], errors: ErrorCollector) -> list[Any]:
-    """The values of a column as values of JSON; NaN among texts is a missing one."""
+    """The values of a column as values of JSON; NaN among texts or lists is a missing one."""
     converted, bad = [], []
     for number, value in enumerate(values):
         try:
@@ -152,7 +158,7 @@ def _json_values(name: str, values: list[Any], errors: ErrorCollector) -> list[A
         ),
         help="values are numbers, booleans, texts, dates, None, and lists of these",
     )
-    if any(isinstance(value, str) for value in converted):
+    if any(isinstance(value, (str, list)) for value in converted):
         return [None if isinstance(value, float) and value != value else value for value in converted]
     return converted
 

@@ -16,7 +16,8 @@ from ..samples.data_errors import DataLocation, ErrorCollector
 from ..samples.mapped_samples import MappedSamples
 from ..samples.stored_arrays import BlockSamples, ConcatenatedSamples, Samples, StoredArray
 from ..samples.unpacked_size import UNPACKED_HELP, UnpackedTooLarge
-from ..samples.validate_arrays import ElementIndex, LocateElement
+from ..samples.valid_values import ElementIndex
+from ..samples.validate_arrays import LocateElement
 from .arrow_blocks import ArrowBlocks, open_ipc_blocks, open_parquet_blocks
 from .arrow_table import ArrowTable, malformed_files_refused, open_arrow_file
 from .arrow_values import first_line, plain, to_array

@@ -12,7 +12,8 @@ import numpy as np
 from ...core.diagnostics import CompileError
 from ..samples.data_errors import DataLocation, ErrorCollector
 from ..samples.stored_arrays import Samples
-from ..samples.validate_arrays import ElementIndex, LocateElement
+from ..samples.valid_values import ElementIndex
+from ..samples.validate_arrays import LocateElement
 from .block_table import BlockFile, BlockTable, TextBlock
 from .data_table import ColumnRequest
 from .json_tables import JsonTable, read_json_lines
@@ -87,7 +88,8 @@ class StoredJsonLines(BlockTable):
             first = self._table(0).column(name, wanted, self._no_errors())
             if first is not None and first.dtype.kind in "fiub" and wanted.labels is None:
                 return self._stored(name, wanted, first)
-            return _LoadedColumn(name, self.values(name), self.element_locator([name])).column(name, wanted, errors)
+            values = [*self.iterate_values(name, errors)]
+            return _LoadedColumn(name, values, self.element_locator([name])).column(name, wanted, errors)
         except CompileError as error:
             errors.add_all(error.diagnostics)
             return None

@@ -94,7 +94,7 @@ def _rare_label(network: LintedNetwork, output: str, counts: Mapping[int, int]) 
     if rare is None or training is None or training.threshold is not None or samples < MAX_IMBALANCE * counts[rare]:
         return
     name = _class_name(network, output, rare)
-    message = f"label {name} of {output!r} is that of {counts[rare]:,} of {samples:,} training samples"
+    message = f"label {name} of {output!r} has {counts[rare]:,} of {samples:,} training samples"
     help = 'choose a threshold for each label: "threshold": {"maximize": "f1", "by_label": true}'
     yield Finding(("training",), f"{message}, so that its probability hardly exceeds the threshold 0.5", help)
 

@@ -1,4 +1,4 @@
-"""What a baseline is: a model that is fitted without the network, and predicts the numbers of one output."""
+"""A baseline: a model that is fitted without the network, and predicts the numbers of one output."""
 
 from __future__ import annotations
 

@@ -6,9 +6,9 @@ import numpy as np
 
 DRAW_COUNT = 1000
 MAX_GROUPS = 2000
-"""Groups of samples that are drawn, each as a whole."""
+"""Maximum number of groups of samples, each of which is drawn as a whole."""
 MIN_GROUPS = 10
-"""Groups that an interval needs."""
+"""Minimum number of groups for an interval."""
 CONFIDENCE = 0.95
 SEED = 0
 
@@ -21,7 +21,7 @@ def group_size(count: int) -> int:
 
 
 def draws_of(groups: int) -> np.ndarray:
-    """How often each group is drawn [draws, groups]: always the same numbers."""
+    """The number of times that each group is drawn [draws, groups], the same for equal counts."""
     rng = np.random.default_rng(SEED)
     return rng.multinomial(groups, np.full(groups, 1.0 / groups), DRAW_COUNT)
 

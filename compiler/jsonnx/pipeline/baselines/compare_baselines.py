@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...analysis.decision import threshold_outputs
+from ...analysis.decision import DEFAULT_THRESHOLD, threshold_outputs
 from ...core.diagnostics import CompileError, UsageError
 from ...core.reserved_names import target_name
 from ...core.signature.thresholds import Threshold
@@ -19,13 +19,14 @@ from ...data.samples.dataset import Dataset
 from ...html_report.outputs import OutputKind
 from ...runtime.training_plan import TrainingPlan
 from ...sections.training_section import ThresholdSection
+from ..check.check import CheckedSpec
 from ..run.trained_model import TrainedModel, target_statistics
 from ..train.decision import chosen_threshold, with_thresholds
 from ..train.run_data import read_data
 from .baseline import Baseline
 from .compared_output import ComparedOutput, measure
 from .comparison_values import output_values
-from .constant_baselines import constant_baselines
+from .constant_baselines import ConstantBaseline, constant_baselines
 from .encoders import EXTRA, PURPOSE
 from .feature_matrix import FeatureMatrix
 from .fitted_models import MAX_FEATURE_ROWS, MAX_ROWS, MIN_ROWS, fitted_baselines
@@ -33,6 +34,7 @@ from .naive_forecasts import ScaledErrors, naive_forecasts
 from .output_scale import OutputScale
 from .output_scorer import OutputScorer
 from .season import season_of
+from .target_change import TargetChange
 from .training_targets import TrainingTargets, evenly_spaced, target_rows, weighted_samples
 
 NO_TRAINING_DATA_HELP = "evaluate the RUN folder of a spec with `training.data`, where its files are"
@@ -102,24 +104,34 @@ class _Fitting:
         objective, typed = self.model.checked.objective, self.model.checked.require()
         if objective is None:
             raise ValueError("a spec without an objective")
-        scale = OutputScale(typed, name, objective.losses[name], 0.5)
+        scale = OutputScale(typed, name, objective.losses[name], DEFAULT_THRESHOLD)
         if reason := self._reason_without(scale):
             return reason
         targets = TrainingTargets.of(scale, self.train, target_rows(self.train, name))
         if not _has_output_shape(targets):
             return f"the loss {scale.loss.type_name} compares the output with targets of another form"
+        try:
+            scorer = self._scorer(targets, self.model.checked)
+        except CompileError as error:
+            return error.diagnostics[0].message
         season = season_of(self.train, name, self.season) if isinstance(self.train, WindowedDataset) else None
         notes: list[str] = []
         units = typed.types[name].shape[-1]
         baselines: list[Baseline] = [*constant_baselines(targets, units if isinstance(units, int) else 0)]
         baselines += naive_forecasts(targets, season) if season is not None else []
-        baselines += self._fitted(targets, notes)
+        reservation = ""
         try:
-            scorer, own_scorers = self._scorers(targets, baselines)
-        except CompileError as error:
-            return error.diagnostics[0].message
+            baselines += self._fitted(targets, notes)
+        except UsageError as error:
+            if error.diagnostic.code != "missing-package":
+                raise
+            compared = "constants" if season is None else "constants and past values"
+            reservation = (
+                f"only {compared} were compared ({error.diagnostic.help} adds regression and gradient boosting)"
+            )
+        own_scorers = self._own_scorers(targets, baselines)
         errors = ScaledErrors.of(targets, season) if season is not None else None
-        return ComparedOutput(targets, baselines, scorer, own_scorers, season, errors, notes)
+        return ComparedOutput(targets, baselines, scorer, own_scorers, season, errors, notes, reservation)
 
     def _reason_without(self, scale: OutputScale) -> str | None:
         """Why an output has no baseline, by its loss and its data."""
@@ -132,25 +144,30 @@ class _Fitting:
         return None
 
     def _fitted(self, targets: TrainingTargets, notes: list[str]) -> Iterator[Baseline]:
-        """The fitted baselines of an output. Adds notes about what they are fed, or why there is none."""
+        """The fitted baselines of an output. Adds notes about what they are fed, or why there is none.
+
+        Raises UsageError `missing-package` without scikit-learn.
+        """
         if not targets.is_flat:
             notes.append("no regression and no gradient boosting: the output has several positions, each with a target")
             return
-        try:
-            require_package("sklearn", EXTRA, PURPOSE)
-            notes.append(f"regression and gradient boosting get {self._matrix.text}")
-            for baseline in fitted_baselines(targets, self._matrix):
-                if isinstance(baseline, str):
-                    notes.append(baseline)
-                    continue
-                if baseline.fitted_rows < len(self.train):
-                    rows = f"{baseline.fitted_rows:,} of {len(self.train):,} training samples"
-                    notes.append(f"{baseline.title} is fitted on {rows}")
-                yield baseline
-        except UsageError as error:
-            if error.diagnostic.code != "missing-package":
-                raise
-            notes.append(f"for regression and gradient boosting beside it: {error.diagnostic.help}")
+        require_package("sklearn", EXTRA, PURPOSE)
+        change = self._target_change(targets.scale.name)
+        predicted = "" if change is None else f"; they predict {change.text}, as the network does"
+        notes.append(f"regression and gradient boosting get {self._matrix.text}{predicted}")
+        for baseline in fitted_baselines(targets, self._matrix, change):
+            if isinstance(baseline, str):
+                notes.append(baseline)
+                continue
+            if baseline.fitted_rows < len(self.train):
+                rows = f"{baseline.fitted_rows:,} of {len(self.train):,} training samples"
+                notes.append(f"{baseline.title} is fitted on {rows}")
+            yield baseline
+
+    def _target_change(self, name: str) -> TargetChange | None:
+        """What fitted baselines predict in place of the target."""
+        typed = self.model.checked.require()
+        return TargetChange.of(typed, name, target_statistics(typed, self.model.session.metadata).get(name, {}))
 
     @cached_property
     def _matrix(self) -> FeatureMatrix:
@@ -160,34 +177,40 @@ class _Fitting:
         count = min(MAX_ROWS, max(MIN_ROWS, MAX_FEATURE_ROWS // max(1, values)))
         return FeatureMatrix.of(self.train.subset(evenly_spaced(len(self.train), count)), inputs)
 
-    def _scorers(
-        self, targets: TrainingTargets, baselines: Sequence[Baseline]
-    ) -> tuple[OutputScorer, Mapping[str, OutputScorer]]:
-        """What scores an output, and baselines with thresholds of their own, by their titles."""
-        name, checked = targets.scale.name, self.model.checked
+    def _scorer(self, targets: TrainingTargets, checked: CheckedSpec) -> OutputScorer:
+        """What scores an output. Raises CompileError if the model lacks values that the loss depends on."""
+        name = targets.scale.name
         is_weighted = name in self.evaluated.weights or name in self.plan.weighted_outputs
         statistics = target_statistics(checked.require(), self.model.session.metadata)
-        own = {
-            title: with_thresholds(self.model.checked_without_thresholds, {name: threshold})
+        return OutputScorer.of(checked, name, is_weighted, statistics)
+
+    def _own_scorers(self, targets: TrainingTargets, baselines: Sequence[Baseline]) -> Mapping[str, OutputScorer]:
+        """What scores baselines with thresholds of their own, by their titles."""
+        checked, name = self.model.checked_without_thresholds, targets.scale.name
+        return {
+            title: self._scorer(targets, with_thresholds(checked, {name: threshold}))
             for title, threshold in self._thresholds(targets, baselines).items()
-        }
-        return OutputScorer.of(checked, name, is_weighted, statistics), {
-            title: OutputScorer.of(changed, name, is_weighted, statistics) for title, changed in own.items()
         }
 
     def _thresholds(self, targets: TrainingTargets, baselines: Sequence[Baseline]) -> dict[str, Threshold]:
-        """The threshold of each baseline by its title, chosen on the validation data as that of the network; none if
-        the network's is not chosen."""
+        """The threshold of each baseline by its title, if the network has one other than the default: chosen on the
+        validation data if that of the network is; the default of constants, whose best one for `f1` is below the
+        frequency of a rare class, so that they would predict no other."""
         scale, section = targets.scale, self.plan.training.threshold
         scales = threshold_outputs(scale.typed, {scale.name: scale.loss})
-        if self.validation is None or not isinstance(section, ThresholdSection) or scale.name not in scales:
+        if section is None or scale.name not in scales:
             return {}
+        chosen: dict[str, Threshold] = {
+            baseline.title: DEFAULT_THRESHOLD for baseline in baselines if isinstance(baseline, ConstantBaseline)
+        }
+        if self.validation is None or not isinstance(section, ThresholdSection):
+            return chosen
         true = self.validation.samples_of(target_name(scale.name), slice(None))
-        chosen = {}
         for baseline in baselines:
-            scores = baseline.scores(self.validation, (len(true), targets.true.shape[-1]))
-            numbers = scale.numbers(targets.kind, scores)
-            chosen[baseline.title] = chosen_threshold(numbers, true, scales[scale.name], section)
+            if baseline.title not in chosen:
+                scores = baseline.scores(self.validation, (len(true), targets.true.shape[-1]))
+                numbers = scale.numbers(targets.kind, scores)
+                chosen[baseline.title] = chosen_threshold(numbers, true, scales[scale.name], section)
         return chosen
 
 

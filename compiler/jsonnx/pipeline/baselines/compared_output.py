@@ -34,6 +34,8 @@ class ComparedOutput:
     season: Season | None
     scaled_errors: ScaledErrors | None
     notes: list[str]
+    reservation: str
+    """Why the best baseline says little; empty if scikit-learn is installed."""
     sums: dict[str, ScoreSums] = field(default_factory=dict)
     """By the title of a model, the network first."""
 

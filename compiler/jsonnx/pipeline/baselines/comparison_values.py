@@ -35,7 +35,7 @@ def output_values(output: ComparedOutput, plan: TrainingPlan, sample_count: int,
         "higher_is_better": higher_is_better,
         "models": models,
         **({} if season is None else {"season": season.length}),
-        **verdict(models, prefix + metric, higher_is_better),
+        **verdict(models, prefix + metric, higher_is_better, output.reservation),
         "notes": [*([] if season is None else [f"season: {season.text}"]), *output.notes],
     }
 

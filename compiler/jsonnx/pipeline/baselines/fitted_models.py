@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
@@ -16,12 +16,13 @@ from ...data.samples.dataset import Dataset
 from ...html_report.outputs import OutputKind
 from .encoders import EXTRA, PURPOSE
 from .feature_matrix import FeatureMatrix
+from .target_change import TargetChange
 from .training_targets import TrainingTargets, evenly_spaced
 
 MAX_ROWS = 50_000
-"""Training samples of a fit."""
+"""Maximum number of training samples of a fit."""
 MIN_ROWS = 100
-"""However many features they have."""
+"""Minimum number of training samples of a fit, whatever the number of features."""
 MAX_FEATURE_ROWS = 1 << 25
 """Features times samples, in memory."""
 MAX_LINEAR_COST = 1e8
@@ -49,6 +50,8 @@ class FittedBaseline:
     fitted_rows: int
     minimum: float = -inf
     """The least prediction: 0 if no target is negative."""
+    change: TargetChange | None = None
+    """What the models predict in place of the target."""
 
     def scores(self, samples: Dataset, shape: tuple[int, ...]) -> np.ndarray:
         features = self.matrix.linear(samples) if self.is_linear else self.matrix.trees(samples)
@@ -63,10 +66,11 @@ class FittedBaseline:
 
     def _numbers(self, features: Any, units: int) -> np.ndarray:
         if len(self.models) > 1:  # of quantiles
-            return np.stack([model.predict(features) for model in self.models], 1).clip(min=self.minimum)
-        (model,) = self.models
-        predicted = model.predict(features if self.is_linear else features_by_unit(features, units))
-        return np.asarray(predicted).clip(min=self.minimum)
+            predicted = np.stack([model.predict(features) for model in self.models], 1)
+        else:
+            own = features if self.is_linear else features_by_unit(features, units)
+            predicted = np.asarray(self.models[0].predict(own)).reshape(-1, units)
+        return (predicted if self.change is None else self.change.restored(predicted)).clip(min=self.minimum)
 
 
 def _probability(model: Any, features: Any) -> np.ndarray:
@@ -93,10 +97,12 @@ def one_thread() -> Iterator[None]:
         yield
 
 
-def fitted_baselines(targets: TrainingTargets, matrix: FeatureMatrix) -> Iterator[FittedBaseline | str]:
+def fitted_baselines(
+    targets: TrainingTargets, matrix: FeatureMatrix, change: TargetChange | None = None
+) -> Iterator[FittedBaseline | str]:
     """The models of an output with one position for each sample, or why there is none.
 
-    Raises UsageError `missing-package` without scikit-learn.
+    `change` is what they predict in place of the target. Raises UsageError `missing-package` without scikit-learn.
     """
     rows = np.flatnonzero(targets.counted & (targets.weights > 0))
     kept = targets.subset(rows[evenly_spaced(len(rows), MAX_ROWS)])
@@ -106,11 +112,11 @@ def fitted_baselines(targets: TrainingTargets, matrix: FeatureMatrix) -> Iterato
     if kept.scale.quantiles:
         yield "no ridge regression: the output has quantiles"
     elif kept.kind is not OutputKind.MULTI_LABEL or kept.true.shape[-1] <= MAX_LABELS:
-        yield _fitted(kept, matrix, is_linear=True)
+        yield _fitted(kept, matrix, change, is_linear=True)
     else:
         yield f"no logistic regression: the output has over {MAX_LABELS} labels"
     if kept.kind is OutputKind.NUMBERS or _model_count(kept) <= MAX_TREE_OUTPUTS:
-        yield _fitted(kept, matrix, is_linear=False)
+        yield _fitted(kept, matrix, change, is_linear=False)
     else:
         yield f"no gradient boosting: the output has over {MAX_TREE_OUTPUTS} classes"
 
@@ -122,7 +128,9 @@ def _model_count(targets: TrainingTargets) -> int:
     return int(np.prod(targets.true.shape[1:])) * (len(targets.scale.quantiles) or 1)
 
 
-def _fitted(targets: TrainingTargets, matrix: FeatureMatrix, is_linear: bool) -> FittedBaseline:
+def _fitted(
+    targets: TrainingTargets, matrix: FeatureMatrix, change: TargetChange | None, is_linear: bool
+) -> FittedBaseline:
     encode = matrix.linear if is_linear else matrix.trees
     width = _numbers_per_row(encode(targets.samples.subset(targets.rows[:MIN_ROWS])))
     max_cost = MAX_LINEAR_COST if is_linear else MAX_TREE_COST
@@ -131,12 +139,13 @@ def _fitted(targets: TrainingTargets, matrix: FeatureMatrix, is_linear: bool) ->
     features = encode(kept.samples.subset(kept.rows))
     with warnings.catch_warnings(), one_thread():
         warnings.simplefilter("ignore")  # a fit that has not converged is a baseline, too
-        models = [*_models(kept, features, is_linear, matrix.category_count)]
+        changed = kept if change is None else replace(kept, true=change.changed(kept.true))
+        models = [*_models(changed, features, is_linear, matrix.category_count)]
     title = "gradient boosting"
     if is_linear:
         title = "ridge regression" if kept.kind is OutputKind.NUMBERS else "logistic regression"
     minimum = 0.0 if kept.kind is OutputKind.NUMBERS and (kept.true >= 0).all() else -inf
-    return FittedBaseline(title, matrix, is_linear, kept.kind, models, len(kept.rows), minimum)
+    return FittedBaseline(title, matrix, is_linear, kept.kind, models, len(kept.rows), minimum, change)
 
 
 def _numbers_per_row(features: Any) -> int:

@@ -20,7 +20,8 @@ from .training_targets import TrainingTargets
 class NaiveForecast:
     """The target's value some steps before: of the last season, or the last value of all (a season of one step).
 
-    Where a series has no value a season before, its last value.
+    Where a series has no value a season before, its last value. Values that the data lack are not repeated, unless the
+    series has none before.
     """
 
     title: str
@@ -38,8 +39,8 @@ class NaiveForecast:
         back = self.season * -(-steps // self.season)
         rows = last[:, None] + steps - back
         run = runs_of(samples)
-        is_known = (rows >= 0) & (run[rows.clip(0)] == run[last][:, None])
-        repeated = array[np.where(is_known, rows, last[:, None])]
+        is_known = (rows >= 0) & (run[rows.clip(0)] == run[last][:, None]) & ~samples.lacks_target[rows.clip(0)]
+        repeated = array[np.where(is_known, rows, _last_known(samples)[last][:, None])]
         if output not in samples.all_steps:
             repeated = repeated[:, 0]
         true = self.scale.true_values(self.kind, repeated)
@@ -47,6 +48,13 @@ class NaiveForecast:
             true = true[..., None] == np.arange(shape[-1])
         repeats = len(self.scale.quantiles) or 1
         return true.repeat(repeats, axis=-1).reshape(shape).astype(np.float64)
+
+
+def _last_known(samples: WindowedDataset) -> np.ndarray:
+    """For each row the last one up to it whose series has a target there; itself if there is none."""
+    rows = np.arange(len(samples.series))
+    known = np.maximum.accumulate(np.where(samples.lacks_target, -1, rows))
+    return np.where((known >= 0) & (samples.series[known] == samples.series), known, rows)
 
 
 def naive_forecasts(targets: TrainingTargets, season: Season) -> Iterator[NaiveForecast]:

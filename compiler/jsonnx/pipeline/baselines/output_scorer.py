@@ -18,9 +18,9 @@ from ..check.check import CheckedSpec
 from ..compile.graphs import output_scoring_graph
 
 MAX_GROUP_SUMS = 4096
-"""Sums of a metric that are kept for each group of samples: of a longer vector, only the total."""
+"""Maximum number of sums of a metric that are kept for each group of samples; of a longer vector, only the total is."""
 MAX_KEPT_SAMPLES = 20_000
-"""Samples of which a metric that keeps samples is computed again and again."""
+"""Maximum number of samples of the interval of a metric that keeps samples, and so is computed for each draw."""
 
 Statistics = Mapping[str, np.ndarray]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isnan
 from typing import NamedTuple
 
 import numpy as np
@@ -41,7 +42,9 @@ def season_of(train: WindowedDataset, output: str, length: int | None) -> Season
         fitting = [season for season in _seasons_of(step) if in_sample.longest_series >= MIN_SEASONS * season]
         return Season(next(iter(fitting), 1), f"rows are {step} apart; --season changes it")
     errors = {
-        season: in_sample.error(season) for season in COMMON_SEASONS if in_sample.longest_series >= MIN_SEASONS * season
+        season: error
+        for season in COMMON_SEASONS
+        if in_sample.longest_series >= MIN_SEASONS * season and not isnan(error := in_sample.error(season))
     }
     best = min(errors, key=errors.__getitem__, default=1)
     if best == 1 or not errors[best] <= MAX_ERROR_RATIO * in_sample.error(1):
@@ -62,7 +65,7 @@ def _seasons_of(step: TimeStep) -> Iterator[int]:
 
 
 class InSample(NamedTuple):
-    """The rows of the series that the training windows cover."""
+    """The rows of the series that the training windows cover, of which those with targets are included."""
 
     values: np.ndarray
     """The targets [rows, units] of all rows."""
@@ -78,7 +81,8 @@ class InSample(NamedTuple):
         np.add.at(changes, train.starts, 1)
         np.add.at(changes, train.starts + (train.windows.length + train.windows.horizon), -1)
         values = array.reshape(len(array), -1).astype(np.float64)
-        return InSample(values, np.cumsum(changes[:-1]) > 0, runs_of(train), train.series)
+        is_covered = np.cumsum(changes[:-1]) > 0
+        return InSample(values, is_covered & ~train.lacks_target, runs_of(train), train.series)
 
     @property
     def longest_series(self) -> int:

@@ -12,10 +12,13 @@ RESULT_TEXTS = {
 }
 
 
-def verdict(models: Sequence[dict[str, Any]], metric: str, higher_is_better: bool) -> dict[str, Any]:
+def verdict(
+    models: Sequence[dict[str, Any]], metric: str, higher_is_better: bool, reservation: str = ""
+) -> dict[str, Any]:
     """`best_baseline`, `result` (better, worse or indistinguishable) and `verdict`, a sentence.
 
-    The first of the models is the network. Without intervals, a model is better if its metric is.
+    The first of the models is the network. Without intervals, a model is better if its metric is. `reservation` says
+    which models are missing.
     """
     network, *others = models
     sign = 1 if higher_is_better else -1
@@ -29,7 +32,8 @@ def verdict(models: Sequence[dict[str, Any]], metric: str, higher_is_better: boo
     best = max(usable, key=lambda other: sign * other["figures"][metric])
     low, high = sorted(sign * bound for bound in best["difference_interval"] or [best["difference"]] * 2)
     result = "better" if low > 0 else "worse" if high < 0 else "indistinguishable"
-    text = f"{RESULT_TEXTS[result]}: {metric} {_with_interval(network['figures'][metric], network['interval'])}, "
+    text = RESULT_TEXTS[result] + (f", but {reservation}" if reservation else "")
+    text += f": {metric} {_with_interval(network['figures'][metric], network['interval'])}, "
     text += f"{best['model']} {_with_interval(best['figures'][metric], best['interval'])}"
     if best["difference_interval"] is not None:
         text += f"; difference {_with_interval(best['difference'], best['difference_interval'])}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ...analysis.shape_inference import TypedNetwork
 from ...core.diagnostics import CompileError, Diagnostic
 from ...core.reserved_names import target_name
+from ...core.types import Dim, TensorType
 from ...frontend.network import Network
 from ...gradient.training_step import with_loss
 from ...ir import Builder, Graph, Value
@@ -18,6 +19,7 @@ from ...lowering.size_limit import report_oversized_weights
 from ...passes.canonicalize import canonicalize
 from ...passes.constant_folding import bind_states
 from ...passes.layout import propagate_transposes
+from ...sections.target_scaling import TargetScaling
 from ...training.metrics.objective import Objective
 from ..check.check import CheckedSpec
 
@@ -72,6 +74,24 @@ def inference_only(graph: Graph, network: Network) -> Graph:
     outputs = {name: graph.outputs[name] for name in network.inference_outputs}
     graph = canonicalize(replace(graph, inputs=inputs, outputs=outputs, losses=(), masks={}))
     return replace(graph, randoms=graph.read_randoms) if graph.randoms else graph
+
+
+def target_graph(
+    typed: TypedNetwork, output: str, statistics: Mapping[str, np.ndarray], *, is_inverse: bool = False
+) -> Graph:
+    """The transform and normalization of the target of an output as a graph from `x` to `y`, [samples, units] each; or
+    the inverse, which an output of the network has."""
+    type = typed.types[output]
+    units: tuple[Dim, ...] = type.shape[-1:] if type.rank > 1 else (1,)
+    form = typed.network.target_forms[output]
+    g = Builder()
+    scaling = TargetScaling.of(g, output, type, ("training", "target"), form)
+    if form.has_quantiles and not is_inverse:
+        units = (1,)
+    x = g.input("x", TensorType(type.dtype, (type.shape[0], *units)))
+    y = scaling.denormalized(g, x) if is_inverse else scaling.normalized(g, x)
+    states = {f"{target_name(output)}/{key}": array for key, array in statistics.items()}
+    return canonicalize(bind_states(g.graph({"y": y}), states))
 
 
 def output_scoring_graph(

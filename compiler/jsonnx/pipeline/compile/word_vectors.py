@@ -21,6 +21,8 @@ from ..check.check import CheckedSpec
 
 EMBEDDINGS = "embeddings"
 """The name of the weight in its layer."""
+MIN_FOUND_SHARE = 0.25
+"""The share of tokens with vectors in a vocabulary whose texts are written as the file's tokens are."""
 
 
 class VectorTable(NamedTuple):
@@ -28,6 +30,8 @@ class VectorTable(NamedTuple):
 
     weight: str
     file: str
+    vector_count: int
+    """The number of vectors of the Embedding."""
     size: int
     path: JsonPath
     """The path of the file's name in the spec."""
@@ -40,6 +44,8 @@ class VectorTable(NamedTuple):
 
     def read(self, tokens: Sequence[str], source: SpecSource) -> tuple[np.ndarray, np.ndarray]:
         """The indices of the tokens that the file has, and their vectors. Raises CompileError, UsageError."""
+        if (indices := self.first_index + len(tokens)) > self.vector_count:
+            raise CompileError([self._few_vectors(indices, source)])
         wanted = {token.encode(errors="surrogatepass"): index for index, token in enumerate(tokens, self.first_index)}
         try:
             with source.folders.open(self.file, "") as file:
@@ -61,6 +67,13 @@ class VectorTable(NamedTuple):
             message = f"cannot read {self.file!r}: {error_reason(error)}"
             raise UsageError("unreadable-file", message) from error
 
+    def _few_vectors(self, indices: int, source: SpecSource) -> Diagnostic:
+        """The error of an Embedding that has fewer vectors than the lookup has learned indices."""
+        message = f"the Embedding has {self.vector_count:,} vectors for {indices:,} indices: "
+        message += f"{self.first_index} special ones and those of {indices - self.first_index:,} learned tokens"
+        help = f'set "input_dim" to {indices}, or "max_tokens" of the layer before it to {self.vector_count}'
+        return source.locate_diagnostic(Diagnostic("out-of-range", message, help=help), (*self.path[:-1], "input_dim"))
+
     def _error(self, code: str, message: str, source: SpecSource, help: str | None = None) -> Diagnostic:
         return source.locate_diagnostic(Diagnostic(code, f"{self.file!r}: {message}", help=help), self.path)
 
@@ -80,6 +93,7 @@ def vector_tables(checked: CheckedSpec) -> list[VectorTable]:
             VectorTable(
                 f"{call.owner}/{EMBEDDINGS}",
                 call.layer.vectors,
+                call.layer.input_dim,
                 call.layer.output_dim,
                 (*call.path, "vectors"),
                 lookup.table.first_token_index,
@@ -130,9 +144,12 @@ def vector_notes(checked: CheckedSpec, counts: Mapping[str, tuple[int, int]]) ->
     for table in vector_tables(checked):
         if table.weight in counts:
             found, count = counts[table.weight]
-            message = f"{found:,} of {count:,} tokens have vectors in {table.file!r}, the others start as usual"
-            severity: Severity = "note" if found else "warning"
-            help = None if found else "tokens are compared letter by letter: look at `standardize` of TextVectorization"
+            message = f"{found:,} of {count:,} tokens have vectors in {table.file!r}, the others start as initialized"
+            is_usual = found >= MIN_FOUND_SHARE * count
+            severity: Severity = "note" if is_usual else "warning"
+            help = (
+                None if is_usual else "tokens are compared letter by letter: check `standardize` of TextVectorization"
+            )
             report.add("found-vectors", table.path, message, severity=severity, help=help)
     return list(report)
 

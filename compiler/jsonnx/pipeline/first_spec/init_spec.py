@@ -176,7 +176,7 @@ def _without(names: Sequence[str], columns: Mapping[str, np.ndarray]) -> dict[st
 
 
 def _recognise_columns(
-    raw: RawColumns, items: Sequence[DataItem], targets: Sequence[str], texts_may_be_missing: bool
+    raw: RawColumns, items: Sequence[DataItem], targets: Sequence[str], is_text_table: bool
 ) -> list[RecognisedColumn]:
     if raw.media is IMAGES:
         paths = [(item.folder, path) for item in items for path in raw.columns[IMAGES.column].tolist()[:100]]
@@ -186,7 +186,7 @@ def _recognise_columns(
     if raw.media is not None and raw.media is not TEXTS:
         raise _refused("recordings are not recognised", "see `samples/` and docs/data.md for specs of sequences")
     columns = [
-        recognise(name, column, texts_may_be_missing)
+        recognise(name, column, is_text_table)
         for name, column in raw.columns.items()
         if name not in targets and (raw.media is None or name == TEXTS.column)
     ]

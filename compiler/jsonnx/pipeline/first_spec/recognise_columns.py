@@ -30,6 +30,7 @@ MIN_WORDS = 3
 MIN_IMAGE_SIZE = 8
 """The least height and width of images among arrays of three and four dimensions."""
 IMAGE_CHANNELS = (1, 3, 4)
+BOOLEANS = {"false": 0, "true": 1}
 ID_NAME = re.compile(r"(.*[_\s.-])?(id|uuid|guid|index|key|row|rownames?|unnamed: \d+)", re.IGNORECASE)
 
 
@@ -66,8 +67,11 @@ class RecognisedColumn:
     """What a user should check."""
 
 
-def recognise(name: str, column: np.ndarray, texts_may_be_missing: bool) -> RecognisedColumn:
-    """The role in a network of a column that `read_raw_columns` returned."""
+def recognise(name: str, column: np.ndarray, is_text_table: bool) -> RecognisedColumn:
+    """The role in a network of a column that `read_raw_columns` returned.
+
+    `is_text_table`: whether the file is one of separated values, where empty texts are values and booleans are texts.
+    """
     if column.ndim > 1 and column.size == len(column):
         column = column.reshape(-1)
     if column.ndim > 1:
@@ -77,12 +81,14 @@ def recognise(name: str, column: np.ndarray, texts_may_be_missing: bool) -> Reco
     texts = [text for text in column.tolist() if text is not None]
     has_missing = len(texts) < len(column)
     counts = Counter(texts)
+    if counts and is_text_table and all(text.strip().lower() in BOOLEANS for text in counts):
+        return _recognise_numbers(name, _numbers_of_booleans(column))
     if len(counts) + has_missing < 2:
         return _unused(name, "all rows have the same value" if counts else "it is empty")
     dates = [text for text in counts if text.strip().lower() not in MISSING_NUMBERS]
     if is_date_column(dates):
         return _recognise_dates(name, dates, has_missing or len(dates) < len(counts))
-    needs_replacement = has_missing and not texts_may_be_missing
+    needs_replacement = has_missing and not is_text_table
     words = np.array([len(text.split()) for text in texts])
     is_repeated = len(texts) >= MIN_ROWS_PER_CATEGORY * len(counts)
     if words.mean() > MIN_WORDS and not (is_repeated and len(counts) <= MAX_CATEGORIES):
@@ -95,6 +101,12 @@ def recognise(name: str, column: np.ndarray, texts_may_be_missing: bool) -> Reco
     if not is_repeated or len(counts) > MAX_CATEGORIES:
         return _unused(name, f"it tells rows apart: {len(counts):,} different values in {len(texts):,} rows")
     return RecognisedColumn(name, "category", distinct=len(counts) + has_missing, has_missing=needs_replacement)
+
+
+def _numbers_of_booleans(column: np.ndarray) -> np.ndarray:
+    """Texts of booleans as 1 and 0, which programs write as booleans to files of other formats; NaN for None."""
+    numbers = [np.nan if text is None else BOOLEANS[text.strip().lower()] for text in column.tolist()]
+    return np.array(numbers, np.float64)
 
 
 def _recognise_dates(name: str, texts: Sequence[str], has_missing: bool) -> RecognisedColumn:

@@ -65,7 +65,7 @@ def _labels(items: Sequence[Any]) -> list[str]:
 
 
 def no_labels(name: str) -> UsageError:
-    """The error for lists of which it cannot be told what they are."""
+    """The error for lists that are neither labels nor vectors."""
     message = f"the target {name!r} has lists that are neither labels nor vectors of one length"
     help = "a row has a list of labels, which are texts or integers, or one number for each output"
     return UsageError("bad-target", message, help)

@@ -80,8 +80,8 @@ def _write_fold(model: TrainedModel, fold: int, path: Path) -> np.ndarray:
     with open(path, "wb") as file:
         for batch in batch_slices(len(rows), BATCH_SIZE):
             chosen = batch if order is None else order[batch]
-            content = to_csv(_predictions(model, own, fold, classes, chosen, rows[chosen]))
-            header = header or content[: content.index(b"\n") + 1]
+            predictions = _predictions(model, own, fold, classes, chosen, rows[chosen])
+            header, content = header or csv_bytes([predictions.names]), to_csv(predictions)
             file.write(content if batch.start == 0 else content.removeprefix(header))
     return rows if order is None else rows[order]
 

@@ -1,4 +1,4 @@
-"""How much a metric depends on each column: its permutation importance, with an interval beside it."""
+"""The permutation importance of each column, with an interval."""
 
 from __future__ import annotations
 

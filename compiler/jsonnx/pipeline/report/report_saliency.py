@@ -1,4 +1,4 @@
-"""Where a prediction depends on a picture: the gradient of the output by its pixels."""
+"""Saliency of pictures: the gradient of a prediction by the pixels."""
 
 from __future__ import annotations
 

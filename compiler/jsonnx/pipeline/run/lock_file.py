@@ -45,6 +45,11 @@ class LockedRun:
     values: Mapping[str, Any]
     """The keys of the run, INPUT_KEYS and ENVIRONMENT_KEYS, and `weights_sha256`."""
 
+    @property
+    def schedule_steps(self) -> dict[str, int]:
+        """The numbers of steps of schedules that the first fit of the run has determined, by attribute."""
+        return dict(self.values.get(SCHEDULE_STEPS, {}))
+
     def applied_to(self, options: TrainingOptions) -> TrainingOptions:
         """The options with the values that the locked run recorded."""
         values: dict[str, Any] = {}

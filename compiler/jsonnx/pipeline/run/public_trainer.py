@@ -56,11 +56,10 @@ class Trainer(SpecTrainer):
         They equal the gradients of the next `step`, before clipping. Weights that are not trained or that the loss
         does not depend on have none. No weight and no other state changes. Raises FeedError for data that do not fit.
 
-        With `inputs`, they are the gradients by the inputs, in the shapes of these, of the loss that `evaluate`
-        computes. An input that has no real numbers stands for the first real values behind it, under the names of
-        their layers: the vectors of an Embedding for words or indices. Without `y`, they are the gradients of the
-        `output` (the only one by default), summed over the samples, and over its last axis, of which `unit` chooses an
-        element for all samples, or one for each.
+        With `inputs`, the gradients are by the inputs, in their shapes: with `y`, of the loss that `evaluate` computes;
+        without, of the `output` (the only one by default), summed over the samples and its last axis, or of one `unit`
+        of that axis, an index for all samples or one for each. For an input without real numbers, they are by the first
+        real values computed from it, under the names of their layers: the vectors of an Embedding for words or indices.
         """
         if not inputs:
             if output is not None or unit is not None:

@@ -44,7 +44,7 @@ from .run_warnings import Warn, no_warning
 RECORDED_NAMES = {"train": "training data", "validation": "validation data"}
 """The names of parts of a spec's data under which `run.json` records evaluations."""
 
-ARRAYS_REASON = "the run was trained on arrays, which no file has"
+ARRAYS_REASON = "the run was trained on arrays, not on files"
 
 BATCH_SIZE = 512
 """Samples in a call of the model."""

@@ -14,6 +14,7 @@ from ...core.diagnostics import CompileError, Diagnostic
 from ...core.training_options import TrainingOptions
 from ...data.samples.dataset import Dataset
 from ...runtime.fit.environment import environment_changes
+from ...runtime.fit.schedule_steps import write_steps
 from ..check.check import CheckedSpec
 from ..train.run_data import DataFiles, RunData
 from ..train.trainer import Trainer
@@ -49,10 +50,12 @@ def share_checkpoint(collective: Collective, path: Path | None) -> None:
 def compare_ranks(collective: Collective, trainer: Trainer, data: RunData, warn: Warn) -> None:
     """Compares the data and the environments of all ranks.
 
-    Raises CompileError `ranks-differ` for other data than those of rank 0. Another processor or another version is a
-    warning, as the last bits may depend on it.
+    All ranks get the numbers of steps of schedules that rank 0 has from a lock file. Raises CompileError
+    `ranks-differ` for other data than those of rank 0. Another processor or another version is a warning, as the last
+    bits may depend on it.
     """
     own = {"host": platform.node(), "data": _digests(data), "environment": trainer.environment()}
+    own["schedule_steps"] = trainer.schedule_steps
     ranks = [json.loads(text) for text in collective.all_gather(json.dumps(own).encode())]
     errors = [
         Diagnostic(
@@ -66,6 +69,7 @@ def compare_ranks(collective: Collective, trainer: Trainer, data: RunData, warn:
     ]
     if errors:
         raise CompileError(errors)
+    write_steps(trainer.plan_trainer.engine, ranks[0]["schedule_steps"])
     for rank, other in enumerate(ranks):
         changes = [*environment_changes(ranks[0]["environment"], other["environment"])]
         if changes:

@@ -16,7 +16,9 @@ from ...core.files.run_layout import MODEL_FILE, WEIGHTS_FILE
 from ...core.training_options import DEFAULT_OPTIONS, TrainingOptions
 from ...data.drift.statistics_json import statistics_text
 from ...placement import ProviderPlacement
+from ...runtime.fit.schedule_steps import write_steps
 from ...runtime.fit.trainer import Diverged, History
+from ...runtime.fit_arguments import FitSettings, fit_settings
 from ...runtime.providers.signals import StopOnSignal
 from ...runtime.session.weight_files import WeightsReport
 from ..check.check import CheckedSpec
@@ -86,6 +88,8 @@ def train(
             trainer.plan_trainer.prepare(data.train)
         warn(vector_notes(checked, trainer.plan_trainer.engine.vector_counts))
         warn(checked.without_silenced(data_warnings(checked, data, has_initial_weights=options.weights is not None)))
+    if lock is not None:  # a run that was resumed with other epochs has kept the schedule of its first ones
+        write_steps(trainer.plan_trainer.engine, lock.schedule_steps)
     if collective is not None:
         compare_ranks(collective, trainer, data, warn)
     run = PreparedRun(run_folder, checked, spec_hash, options, trainer, data, warn, start_time, collective)
@@ -126,6 +130,12 @@ class PreparedRun:
     """The arguments of `Trainer.fit` besides data and callbacks."""
     array_parts: tuple[str, ...] = ()
     """The parts of the data that a program gave as arrays."""
+
+    @property
+    def settings(self) -> FitSettings:
+        """The settings of the fit."""
+        arguments = {key: value for key, value in self.fit_arguments.items() if key not in ("verbose", "class_weight")}
+        return fit_settings(self.trainer.plan.training, **arguments)
 
     def train(
         self,
@@ -243,6 +253,7 @@ class PreparedRun:
             self.trainer,
             self.data,
             options,
+            self.settings,
             before,
         )
         return info | {"arrays": list(self.array_parts)} if self.array_parts else info

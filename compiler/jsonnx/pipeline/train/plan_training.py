@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache, partial
+from math import nan
 from typing import Any
 
 from ...analysis.shape_inference import TypedNetwork
@@ -32,8 +33,9 @@ from ...passes.training_steps.row_blocks import with_row_blocks
 from ...passes.training_steps.simplify_step import simplify_step
 from ...runtime.fit.trainer import TrainingPlan
 from ...runtime.training_plan import AdaptTask, AugmentedInput, ObjectiveGraphs
-from ...sections.target_scaling import target_statistics
+from ...sections.target_scaling import target_statistics, unmasked_target_statistics
 from ...sections.training_section import Training
+from ...training.losses.losses import expand_rank
 from ...training.metrics.objective import Objective
 from ...training.target_form import TargetForm
 from ...tuning.cpu.gradient import CPU_GRADIENTS
@@ -131,17 +133,26 @@ def adapt_tasks(typed: TypedNetwork, training: Training) -> tuple[AdaptTask, ...
             adapt_graph = with_stored_weights(training, canonicalize(g.graph({ADAPT_INPUT: adapt_input})))
             tasks[call.owner] = AdaptTask(call.owner, call.layer.adapt, adapt_graph)
     forms = {output: form for output, form in typed.network.target_forms.items() if form.statistics}
-    target_tasks = (target_task(typed, output, form) for output, form in forms.items())
+    target_tasks = (target_task(typed, training, output, form) for output, form in forms.items())
     return (*tasks.values(), *target_tasks)
 
 
-def target_task(typed: TypedNetwork, output: str, form: TargetForm) -> AdaptTask:
-    """The statistics of the target of an output."""
-    g = Builder()
+def target_task(typed: TypedNetwork, training: Training, output: str, form: TargetForm) -> AdaptTask:
+    """The statistics of the target of an output, at the positions that count for its loss."""
     type = typed.types[output]
-    target = g.input(target_name(output), type.with_shape(type.shape[:-1]) if form.has_quantiles else type)
-    graph = g.graph({ADAPT_INPUT: g.Identity(target)})
-    return AdaptTask(target_name(output), partial(target_statistics, form), graph)
+    target_type = type.with_shape(type.shape[:-1]) if form.has_quantiles else type
+    learn = target_statistics
+    if output in typed.masks.inference.value_masks:
+        g = Builder.extending(replace(lower(typed), losses=()))
+        target, mask = g.input(target_name(output), target_type), g.masks.pop(output)
+        values = g.Where(expand_rank(g, mask, target), target, g.const(nan, target.dtype))
+        learn = unmasked_target_statistics
+    else:
+        g = Builder()
+        values = g.Identity(g.input(target_name(output), target_type))
+    g.masks.clear()
+    graph = with_stored_weights(training, canonicalize(g.graph({ADAPT_INPUT: values})))
+    return AdaptTask(target_name(output), partial(learn, form, type), graph)
 
 
 def fixed_parts(document: Any) -> dict[str, Any]:

@@ -115,14 +115,15 @@ def class_weight_lines(
         )
 
 
-def schedule_line(steps: Mapping[str, int], planned: Mapping[str, int]) -> str:
+def schedule_line(steps: Mapping[str, int], planned: Mapping[str, int], *, has_ended: bool) -> str:
     """The numbers of steps of a schedule, and those that a new training of this length would have: `schedule:
     decay_steps 300`."""
     text = "  ".join(f"{name} {number:,}" for name, number in steps.items())
     if steps == planned:
         return f"schedule: {text}"
     others = "  ".join(f"{name} {number:,}" for name, number in planned.items() if number != steps.get(name))
-    return f"schedule: {text}, kept from the start of the training; a new one with these epochs would have {others}"
+    state = "which has ended, so the learning rate stays the last one" if has_ended else "kept from the start"
+    return f"schedule: {text}, {state}; a new training with these epochs would have {others}"
 
 
 class AddedMetricsLine(Callback):
@@ -154,7 +155,8 @@ class _EpochDisplay(Display):
         for line in class_weight_lines(self.params.get("class_weights", {}), self.trainer.plan.labels):
             print(line, file=self.stream, flush=True)
         if "schedule_steps" in self.params:
-            line = schedule_line(self.params["schedule_steps"], self.params["planned_schedule_steps"])
+            steps, planned = self.params["schedule_steps"], self.params["planned_schedule_steps"]
+            line = schedule_line(steps, planned, has_ended=self.params["schedule_has_ended"])
             print(line, file=self.stream, flush=True)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:

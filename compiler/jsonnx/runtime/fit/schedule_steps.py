@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,10 +47,34 @@ def set_schedule_steps(engine: Engine, samples: Dataset | BatchStream, settings:
     steps, has_length = known_steps(engine), _steps_per_epoch(samples, settings) is not None
     planned = planned_steps(engine.plan, samples, settings) if has_length or not steps else steps
     if not steps:
+        write_steps(engine, planned)
+    steps = steps or planned
+    ends = _ends(engine.plan, steps)
+    return {
+        "schedule_steps": steps,
+        "planned_schedule_steps": planned,
+        "schedule_has_ended": None not in ends and all(engine.steps >= (end or 0) for end in ends),
+    }
+
+
+def write_steps(engine: Engine, steps: Mapping[str, int]) -> None:
+    """Sets the numbers of steps, by attribute, unless they are those of other schedules."""
+    values = {name: steps.get(schedule_attribute(name), 0) for name in engine.plan.schedule_states}
+    if len(values) == len(steps) and all(values.values()):
         states = engine.plan.train.states
-        types = {name: numpy_dtype(states[name].dtype) for name in engine.plan.schedule_states}
-        engine.write({name: np.array(planned[schedule_attribute(name)], dtype) for name, dtype in types.items()})
-    return {"schedule_steps": steps or planned, "planned_schedule_steps": planned}
+        engine.write({name: np.array(value, numpy_dtype(states[name].dtype)) for name, value in values.items()})
+
+
+def _ends(plan: TrainingPlan, steps: Mapping[str, int]) -> list[int | None]:
+    """The steps after which the rates of schedules stay the same; None for a schedule without a last rate."""
+    ends: list[int | None] = []
+    for index, _, schedule in relative_schedules(plan):
+        attributes: dict[str, Any] = dict(vars(schedule))
+        for name in schedule.relative_steps:
+            attributes[name] = steps[schedule_attribute(schedule_steps_name(index, name))]
+        key = None if attributes.get("cycle") else schedule.length_key
+        ends.append(None if key is None else attributes[key] + attributes.get("warmup_steps", 0))
+    return ends
 
 
 def planned_steps(plan: TrainingPlan, samples: Dataset | BatchStream, settings: FitSettings) -> dict[str, int]:

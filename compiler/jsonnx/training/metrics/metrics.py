@@ -108,7 +108,7 @@ class Metric(Component):
 
     @property
     def has_default_threshold(self) -> bool:
-        """Whether the metric has the threshold of 0.5 that those of outputs take the place of."""
+        """Whether the metric has the default threshold of 0.5, which the threshold of an output replaces."""
         return bool(self.threshold_key) and getattr(self, self.threshold_key) == 0.5
 
     def with_default_threshold(self, threshold: Threshold) -> Metric:
@@ -119,7 +119,7 @@ class Metric(Component):
         return self.replace(**{key: threshold})
 
     def decisions(self, g: Builder, output: Value) -> Value:
-        """The output; if its labels have thresholds, 1 in place of each number above that of its label, else 0."""
+        """The output; with thresholds by label, 1 where a number exceeds the threshold of its label, else 0."""
         if self.label_cuts is None:
             return output
         return g.cast(g.Greater(output, g.const([*self.label_cuts], output.dtype)), output.dtype)

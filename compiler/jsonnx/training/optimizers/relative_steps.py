@@ -13,7 +13,7 @@ RELATIVE_STEPS_DOC = 'or `{"epochs": N}` or `{"fraction": F}` of all steps'
 
 
 class TrainingLength(NamedTuple):
-    """How many steps a training has."""
+    """The number of steps of a training."""
 
     steps_per_epoch: int
     epochs: int
