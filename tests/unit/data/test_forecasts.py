@@ -301,6 +301,7 @@ def test_known_rows_and_plans_may_not_be_empty() -> None:
     write(rows)
     result = command("train", write_spec(future=True), "-o", "run", status=1)
     assert "line 5, column 'sales': a number in 'sales' is missing" in result.stderr
+    assert '`"missing": "drop"` in `training.data` leaves out the windows' in result.stderr
     assert "only the rows of the future" in result.stderr
     rows = history("a", 8, future=2)
     rows[9] = (*rows[9][:2], "", "")

@@ -373,6 +373,23 @@ def test_a_prediction_has_a_row_for_each_window_without_a_gap_and_a_missing_valu
     assert "series have no window of 3 rows: 1 of 2 ('b' has 2 rows)" in result.stderr
 
 
+def test_a_long_series_without_a_window_is_named_with_the_cause() -> None:
+    header = ("t", "s", "v")
+    write([(day, "a", number) for number, day in enumerate(days(*range(12)))], header=header)
+    command("train", spec("skip", by="s", missing="drop"), "-o", "run", "--quiet")
+    series = {"a": days(0, 1, 2, 3, 4, 5, 7, 8), "b": days(0, 2, 4, 6), "c": days(0, 1, 2, 3, 4)}
+    values = [(day, name, "" if (name, day) == ("c", days(4)[0]) else 1) for name in series for day in series[name]]
+    write(values, "new.csv", header)
+    result = command("predict", "run", "--data", "new.csv", "--last", status=1)
+    assert "all of them have gaps or missing values" in result.stderr
+    write([*values, *((day, "d", 1) for day in days(0, 1, 2))], "new.csv", header)
+    result = command("predict", "run", "--data", "new.csv", "--last")
+    assert "3 of 4 ('a' has 8 rows, with a gap in its last 3 rows" in result.stderr
+    assert "'c' has 5 rows, with a missing value in its last 3 rows" in result.stderr
+    result = command("predict", "run", "--data", "new.csv")
+    assert "1 of 4 ('b' has 4 rows, with a gap in each window)" in result.stderr
+
+
 def test_a_prediction_on_two_rows_uses_the_step_of_the_training() -> None:
     write([(day, number) for number, day in enumerate(days(*range(12)))])
     command("train", spec("error"), "-o", "run", "--quiet")

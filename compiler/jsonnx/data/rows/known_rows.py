@@ -10,8 +10,8 @@ from .series_times import RowLocator
 
 FUTURE_HELP = (
     "only the rows of the future, after the last known row of a series, may lack values of the other inputs and of the "
-    "target; for other rows, an Imputation fills missing inputs, and `missing` of `training.data` says what becomes of "
-    "rows with missing values"
+    'target; for other rows, `"missing": "drop"` in `training.data` leaves out the windows with missing values, and an '
+    "Imputation fills missing inputs"
 )
 ADVANCE_HELP = "the columns of `windows.future` are known in advance: give their values in the rows of the future, too"
 

@@ -195,13 +195,16 @@ class Series:
             is_included &= ~self.is_future
         horizon = section.horizon if rows.targets or section.future_inputs else 0
         without_future = np.zeros(len(self.names), bool)
-        if forecast is not None and forecast.is_of_last_window:
+        is_of_last = forecast is not None and forecast.is_of_last_window
+        if forecast is not None and is_of_last:
             starts, without_future = self._last_starts(forecast)
         else:
             starts = self._starts(section.length + horizon, section.stride, is_included)
         problems = self._problems(starts, all_steps, section.length + horizon)
         ends_in_past = ~self.is_future[starts + (section.length - 1)]
+        counted = _Problems(*(problem & ends_in_past for problem in problems))
         kept = starts[~np.logical_or.reduce(problems)]
+        causes = self._causes(starts, problems, is_of_last)
         return WindowedDataset(
             rows.inputs,
             rows.targets,
@@ -212,9 +215,7 @@ class Series:
             windows=section,
             starts=kept,
             all_steps=all_steps,
-            counts=self._counts(
-                _Problems(*(problem & ends_in_past for problem in problems)), is_included, kept, horizon, without_future
-            ),
+            counts=self._counts(counted, is_included, kept, horizon, without_future, causes),
             series=self.series,
             series_names=self.names,
             follows_gap=self.follows_gap,
@@ -236,6 +237,17 @@ class Series:
             has_filled_target=_count(self.is_filled, starts, targets) > 0,
         )
 
+    def _causes(self, starts: np.ndarray, problems: _Problems, is_of_last: bool) -> dict[int, str]:
+        """What leaves out windows of each series, by its number, and where it is."""
+        names: dict[int, list[str]] = {}
+        for name, mask in zip(("a gap", "a missing value", "a filled gap"), problems, strict=True):
+            for index in np.unique(self.series[starts[mask]]).tolist():
+                names.setdefault(index, []).append(name)
+        if not is_of_last:
+            return {index: f"{' or '.join(own)} in each window" for index, own in names.items()}
+        where = "its last window" if self.section.future_inputs else f"its last {self.section.length:,} rows"
+        return {index: f"{' and '.join(own)} in {where}" for index, own in names.items()}
+
     def _counts(
         self,
         problems: _Problems,
@@ -243,12 +255,14 @@ class Series:
         kept: np.ndarray,
         horizon: int,
         without_future: np.ndarray,
+        causes: Mapping[int, str],
     ) -> WindowCounts:
-        """The counts of the windows that are left out. `kept` are the first rows of the others."""
+        """The counts of the windows that are left out. `kept` are the first rows of the others; `causes` are those of
+        `_causes`."""
         across_gap, lacks_value, has_filled_target = problems
         missing_steps = self.missing_steps[is_included]
         counted = is_included & ~self.is_filled & ~self.is_future & ~without_future[self.series]
-        lacking_count, lacking = self._without_window(counted, kept)
+        lacking_count, lacking = self._without_window(counted, kept, causes)
         lacking_future = np.flatnonzero(without_future)
         future_counts = np.bincount(self.series[self.is_future], minlength=len(self.names))
         return WindowCounts(
@@ -313,7 +327,7 @@ class Series:
         return NO_MISSING if self.incomplete is None else self.incomplete.counts(rows)
 
     def _without_window(
-        self, is_included: np.ndarray, starts: np.ndarray
+        self, is_included: np.ndarray, starts: np.ndarray, causes: Mapping[int, str]
     ) -> tuple[int, tuple[SeriesWithoutWindow, ...]]:
         """The number of series with rows, but without a window, and the longest of them."""
         row_counts = np.bincount(self.series[is_included], minlength=len(self.names))
@@ -321,7 +335,9 @@ class Series:
         lacking = np.flatnonzero((row_counts > 0) & (window_counts == 0))
         lacking = lacking[np.argsort(-row_counts[lacking], kind="stable")]
         named = lacking[:MAX_LACKING_SERIES].tolist()
-        return len(lacking), tuple(SeriesWithoutWindow(self.names[index], int(row_counts[index])) for index in named)
+        return len(lacking), tuple(
+            SeriesWithoutWindow(self.names[index], int(row_counts[index]), causes.get(index, "")) for index in named
+        )
 
 
 def _count(mask: np.ndarray, starts: np.ndarray, offsets: tuple[int, int]) -> np.ndarray:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ...core.quantities import count_text
 from ...core.time_step import TimeStep
 
 
@@ -73,6 +74,14 @@ class SeriesWithoutWindow:
 
     name: str
     row_count: int
+    cause: str = ""
+    """What its windows have that leaves them out, and where; empty if none fits in its rows."""
+
+    @property
+    def rows_text(self) -> str:
+        """The number of its rows, and the cause."""
+        rows = count_text(self.row_count, "row")
+        return f"{rows}, with {self.cause}" if self.cause else rows
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ def _series_list(series: Sequence[SeriesWithoutWindow], count: int) -> str:
     """The names of the first series, and their numbers of rows."""
     named = series[:MAX_LISTED_SERIES]
     hidden = count - len(named)
-    names = [f"{one.name!r} has {count_text(one.row_count, 'row')}" for one in named]
+    names = [f"{one.name!r} has {one.rows_text}" for one in named]
     return ", ".join(names) + (f" and {hidden:,} more" if hidden else "")
 
 

@@ -21,7 +21,7 @@ def window_counts_text(parts: Mapping[str, tuple[int, WindowCounts]], color: boo
     table = TextTable(titles, right=(1, 3, 4, 5, 6))
     for part, (count, counts) in parts.items():
         listed = counts.lacking_series[:MAX_LISTED_SERIES]
-        names = [f"{escape_invisible(one.name)} ({one.row_count:,} rows)" for one in listed]
+        names = [f"{escape_invisible(one.name)} ({one.rows_text})" for one in listed]
         hidden = counts.lacking_series_count - len(listed)
         step = "one row" if counts.step is None else str(counts.step)
         numbers = [f"{number:,}" for number in (counts.gap_count, counts.missing_steps, count, counts.left_out)]
