@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from ..core.diagnostics import Report
 from ..frontend.network import Call
+from ..layers.base import Layer
 from ..layers.core import Embedding
 from ..layers.preprocessing.adaptable import Adaptable
 from ..layers.preprocessing.lookup import IntegerLookup, StringLookup
 from ..layers.preprocessing.text_vectorization import TextVectorization
+from ..layers.rnn.time_distributed import nested_components
 from .shape_inference import TypedNetwork
 
 
 def check_vocabularies(typed: TypedNetwork, report: Report) -> None:
     """Reports an Embedding with fewer vectors than the lookup before it has indices, and layers inside other layers
-    that would have to learn from the data."""
-    _check_nested_adaptables(typed, report)
+    that would have to learn from the data, or to read vectors of a file."""
+    _check_nested_layers(typed, report)
     calls = {call.name: call for call in typed.network.calls}
     for call in typed.network.calls:
         source = calls.get(call.sources[0]) if call.sources else None
-        if isinstance(call.layer, Embedding) and call.layer.vectors is not None and call.owner == call.name:
+        if _has_vectors(call.layer) and call.owner == call.name:
             _check_has_tokens(call, source, report)
         if not isinstance(call.layer, Embedding) or source is None or source.name not in typed.types:
             continue
@@ -45,9 +47,19 @@ def _check_has_tokens(call: Call, source: Call | None, report: Report) -> None:
         report.add("unsupported-argument", (*call.path, "vectors"), message, help=help)
 
 
-def _check_nested_adaptables(typed: TypedNetwork, report: Report) -> None:
+def _has_vectors(layer: object) -> bool:
+    return isinstance(layer, Embedding) and layer.vectors is not None
+
+
+def _check_nested_layers(typed: TypedNetwork, report: Report) -> None:
     for call in typed.network.calls:
-        for name, inner in vars(call.layer).items() if call.layer else ():
+        for name, inner in vars(call.layer).items() if call.layer and call.owner == call.name else ():
+            if isinstance(inner, Layer) and any(map(_has_vectors, nested_components(inner))):
+                message = (
+                    f"the Embedding inside {call.name!r} has `vectors`, with which only a layer of its own can start"
+                )
+                help = "leave them out, or make the Embedding a layer of its own: it takes indices of any shape"
+                report.add("unsupported-argument", (*call.path, name), message, help=help)
             if isinstance(inner, Adaptable) and inner.needs_adapt:
                 message = f"{inner.type_name} inside {call.name!r} would have to learn from the data"
                 help = "make it a layer of its own before this one, or give the values that it would learn"

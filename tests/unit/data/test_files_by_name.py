@@ -220,6 +220,11 @@ def test_a_file_may_have_an_equals_sign_in_its_name() -> None:
     assert parse_user_files(["a=b.csv"], "--data") == "a=b.csv"
     assert parse_user_files(["./a=c.csv"], "--data") == "./a=c.csv"
     assert parse_user_files(["x=a=b.csv"], "--data") == {"x": "a=b.csv"}
+    Path("year=2020").mkdir()
+    Path("year=2020/t.csv").write_text("a\n1\n")
+    for pattern in ("year=*/t.csv", "year=2020/*.csv", "year=*/*"):
+        assert parse_user_files([pattern], "--data") == pattern
+    assert parse_user_files(["year=*/u.csv"], "--data") == {"year": "*/u.csv"}
     assert parse_user_files([], "--data") is None
     with pytest.raises(UsageError, match="two files of 'x'"):
         parse_user_files(["x=a", "x=b"], "--data")
@@ -242,3 +247,14 @@ def test_split_files_are_written_by_name() -> None:
         np.testing.assert_array_equal(weight, other)
     spec({"x": ["x0.npy", "x1.npy"], "y": "y.csv"}, split={"validation": 0.3})
     assert "'x' has several files" in command("data", "spec.json", "--write-splits", "other", status=2).stderr
+
+
+def test_names_of_columns_become_names_of_split_files() -> None:
+    np.save("k.npy", np.arange(COUNT) // 2)
+    np.save("w.npy", np.ones(COUNT))
+    data = {"split": {"validation": 0.3, "group": "k/m?"}, "sample_weight": "k_m_"}
+    spec({"x": "x.npy", "y": "y.csv", "k/m?": "k.npy", "k_m_": "w.npy"}, **data)
+    command("data", "spec.json", "--write-splits", "parts")
+    names = ["train-k_m_.npy", "train-k_m__.npy", "train-x.npy", "train-y.csv"]
+    assert sorted(path.name for path in Path("parts").glob("train-*")) == names
+    assert len(np.load("parts/train-k_m_.npy")) == len(np.load("parts/train-x.npy"))

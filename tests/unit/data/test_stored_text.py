@@ -150,6 +150,20 @@ def test_errors_name_the_lines_of_their_rows(tmp_path: Path, format: str, row: i
     assert [error[:2] for error in errors[0]] == [error[:2] for error in errors[1]]
 
 
+@pytest.mark.parametrize(("row", "value"), [(0, [1, 2]), (1, [1, 2]), (150, [[1], "many"]), (0, {})])
+def test_lists_among_numbers_of_json_lines_are_errors(tmp_path: Path, row: int, value: Any) -> None:
+    rows = _rows()
+    rows[row]["y"] = value
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(_json_lines(rows))
+    errors = []
+    for memory in ("load", "stream"):
+        with pytest.raises(jsonnx.CompileError) as caught:
+            _dataset(path, memory)
+        errors.append([(error.code, error.line) for error in caught.value.diagnostics])
+    assert errors[0] == errors[1]
+
+
 @pytest.mark.parametrize(
     ("format", "text"),
     [

@@ -128,7 +128,7 @@ def test_texts_of_booleans_are_numbers_as_in_other_formats() -> None:
     jsonnx("train", "made.json", "-o", "run", "--set", "training.epochs=1")
     rows = [{"member": text == "True", "gap": None, "answer": "no", "y": 0.5} for text in members]
     Path("table.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert "60 rows" in jsonnx("evaluate", "run", "--data", "table.jsonl").stdout
+    assert "r2_score" in jsonnx("evaluate", "run", "--data", "table.jsonl").stdout
 
 
 def test_a_day_that_may_be_a_month_is_told() -> None:
@@ -376,6 +376,25 @@ def test_targets_that_cannot_be_predicted_are_errors(options: tuple[str, ...], m
     assert message in jsonnx("init", "table.csv", *options, status=2).stderr
 
 
+def test_gaps_of_a_series_are_not_to_be_removed() -> None:
+    days = [f"{1 + day}.3.2026" for day in range(20)]
+    write_csv("shops.csv", shop=["a"] * 20 + ["b"] * 20, day=days * 2, sales=["", *range(39)])
+    write_csv("one.csv", day=days, sales=["", *range(19)])
+    write_csv("rows.csv", shop=["a", "b"] * 10, day=days[::-1], sales=["", *range(19)])
+    error = jsonnx("init", "shops.csv", "--target", "sales", status=2).stderr
+    assert '"windows": {"length": 28, "horizon": 7, "by": "shop", "time": "day"}' in error
+    assert "remove" not in error
+    assert '"horizon": 7, "time": "day"}' in jsonnx("init", "one.csv", "--target", "sales", status=2).stderr
+    assert "remove these rows" in jsonnx("init", "rows.csv", "--target", "sales", status=2).stderr
+
+
+def test_rows_without_labels_between_spaces_are_not_to_be_removed() -> None:
+    write_csv("tags.csv", a=range(20), tags=["", "sport", "sport money", "money", "tech sport"] * 4)
+    error = jsonnx("init", "tags.csv", "--target", "tags", status=2).stderr
+    assert '"label_separator": " "' in error
+    assert "remove" not in error
+
+
 def test_data_without_anything_to_learn_from_are_errors() -> None:
     write_csv("table.csv", id=range(30), y=RANDOM.normal(size=30))
     assert "no column can predict 'y'" in jsonnx("init", "table.csv", "--target", "y", status=2).stderr
@@ -403,7 +422,7 @@ def test_data_without_anything_to_learn_from_are_errors() -> None:
 def test_the_task_follows_from_the_target(
     values: list[Any], task: str, labels: tuple[str, ...], class_count: int
 ) -> None:
-    target = recognise_target("y", recognised(values), None, 0.2, True)
+    target = recognise_target("y", recognised(values), None, 0.2, True, {})
     assert (target.task, target.labels, target.class_count) == (task, labels, class_count)
 
 
@@ -411,10 +430,10 @@ def test_sorted_targets_are_noticed_and_random_ones_are_not() -> None:
     classes = np.sort(RANDOM.integers(0, 3, 150))
     numbers = np.sort(RANDOM.normal(size=150))
     for column in (classes, numbers):
-        assert recognise_target("y", column, None, 0.2, True).is_ordered
+        assert recognise_target("y", column, None, 0.2, True, {}).is_ordered
         for seed in range(20):
             shuffled = np.random.default_rng(seed).permutation(column)
-            assert not recognise_target("y", shuffled, None, 0.2, True).is_ordered
+            assert not recognise_target("y", shuffled, None, 0.2, True, {}).is_ordered
 
 
 def test_integers_of_many_values_and_real_numbers_are_numbers() -> None:

@@ -78,6 +78,16 @@ def test_arguments_of_the_fit_are_those_of_the_spec_in_the_folder() -> None:
     assert Run("runs/a").epochs == 4
 
 
+def test_the_steps_of_a_schedule_are_those_of_the_fit() -> None:
+    rate = {"type": "CosineDecay", "initial_learning_rate": 0.01, "decay_steps": "all"}
+    changes = [f"training.optimizer={json.dumps({'type': 'adam', 'learning_rate': rate})}"]
+    trainer = Trainer("spec.json", changes=changes)
+    trainer.fit(run="runs/a", epochs=3, batch_size=16)
+    assert Run("runs/a").info["schedule_steps"] == trainer.schedule_steps == {"decay_steps": 6}
+    Trainer("spec.json", changes=changes).fit(run="runs/b", steps_per_epoch=3)
+    assert Run("runs/b").info["schedule_steps"] == {"decay_steps": 6}
+
+
 def test_a_trainer_keeps_its_own_spec() -> None:
     trainer = Trainer(without_data(), seed=1)
     trainer.fit(**ARRAYS, run="runs/a", epochs=1, batch_size=4)

@@ -272,6 +272,13 @@ def test_the_size_of_the_vectors_and_the_file_are_checked_before_training() -> N
         (['layers=[{"type": "Embedding", "input_dim": 3, "output_dim": 12, "vectors": "v.txt"}]'], "no layer directly"),
         (['training.weights="v.txt"'], 'name a file of word vectors by "vectors" in the Embedding'),
         (["layers.1.vectors=../v.txt"], "unsafe-path"),
+        (
+            [
+                'layers.1={"type": "TimeDistributed", "layer": {"type": "Embedding", "input_dim": 40, '
+                '"output_dim": 12, "vectors": "v.txt"}}'
+            ],
+            "with which only a layer of its own can start",
+        ),
     ],
 )
 def test_misuse_is_an_error_that_says_what_to_write(changes: list[str], message: str) -> None:

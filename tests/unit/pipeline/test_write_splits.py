@@ -118,6 +118,16 @@ def write_arrow(path: str) -> None:
         pytest.importorskip("pyarrow.feather").write_feather(table, path)
 
 
+def write_arrow_stream(path: str) -> None:
+    """Batches that have dictionaries of their own."""
+    pa = pytest.importorskip("pyarrow")
+    tables = [pa.Table.from_pylist(rows(20, first)) for first in (0, 20, 40)]
+    encoded = [table.set_column(3, "y", table["y"].dictionary_encode()) for table in tables]
+    with pa.ipc.new_stream(path, encoded[0].schema) as writer:
+        for table in encoded:
+            writer.write_table(table)
+
+
 WRITERS = {
     "d.csv": lambda path: write_csv(path, rows()),
     "windows.csv": lambda path: write_csv(path, rows(), "\r\n"),
@@ -131,6 +141,7 @@ WRITERS = {
     "d.npz": write_npz,
     "d.parquet": write_arrow,
     "d.feather": write_arrow,
+    "d.arrow": write_arrow_stream,
 }
 
 

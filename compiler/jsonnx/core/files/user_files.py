@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from ..diagnostics import UsageError
+from .file_patterns import is_pattern
+from .files import MissingFile
 from .spec_folders import expand_user_path
 
 UserFiles = str | Mapping[str, str]
@@ -17,11 +19,11 @@ _NAMED_FILE = re.compile(r"(?P<name>[^=/\\]+)=(?P<file>.+)", re.DOTALL)
 
 def parse_user_files(texts: Sequence[str], option: str) -> UserFiles | None:
     """The files of an option that may be repeated: one FILE, or one NAME=FILE for each input and output; None without
-    any. A text that is the path of a file is a FILE. Raises UsageError."""
+    any. A text that is the path of a file, or a pattern of files that are there, is a FILE. Raises UsageError."""
     named: dict[str, str] = {}
     for text in texts:
         match = _NAMED_FILE.fullmatch(text)
-        if match is None or os.path.lexists(text):
+        if match is None or _names_files(text):
             if len(texts) > 1:
                 help = f"give one FILE, a pattern in quotes, or {option} NAME=FILE for each input and output"
                 raise UsageError("bad-option", f"{option} is given {len(texts)} times, once as {text!r}", help)
@@ -31,6 +33,16 @@ def parse_user_files(texts: Sequence[str], option: str) -> UserFiles | None:
             raise UsageError("bad-option", f"{option} names two files of {match['name']!r}", help)
         named[match["name"]] = match["file"]
     return named or None
+
+
+def _names_files(text: str) -> bool:
+    """Whether a text is the path of a file, or a pattern that matches some."""
+    if not is_pattern(text):
+        return os.path.lexists(text)
+    try:
+        return bool(expand_user_path(text))
+    except MissingFile:
+        return False
 
 
 def file_names(files: UserFiles | None) -> list[str]:

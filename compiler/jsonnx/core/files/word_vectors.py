@@ -56,8 +56,8 @@ class VectorFile:
         self.is_binary = self.count is not None and not _is_entry(second, self.size)
         self._start = first, second
         if self.count is None and not _is_entry(first, self.size) and (b"\0" in first or not _is_text(first)):
-            header = "the number of vectors and their size"
-            raise MalformedVectors(f"it is neither a text nor has the header of word2vec, {header}", 1)
+            contents = "the number of vectors and their size"
+            raise MalformedVectors(f"it is neither a text nor has the header of word2vec, {contents}", 1)
         if self.size < 1:
             raise MalformedVectors("the first line has no numbers behind its token", 1)
 

@@ -16,6 +16,7 @@ from ...core.files.files import error_reason
 from ...core.system.optional_packages import require_package
 from ..samples.data_errors import ErrorCollector
 from ..tables.array_tables import ArrayTable
+from ..tables.arrow_table import ipc_batches
 from ..tables.csv_rows import LocatedRows, RowSyntax
 from ..tables.data_files import read_table
 from ..tables.table_chunks import text_pieces
@@ -154,8 +155,9 @@ def _write_parquet(copied: CopiedRows, file: IO[bytes], path: Path, errors: Erro
 def _write_ipc(copied: CopiedRows, file: IO[bytes], path: Path, errors: ErrorCollector) -> None:
     """Copies rows, with the schema of the file."""
     pa = require_package("pyarrow", FORMAT_BY_NAME["arrow"].extra, "writing .arrow files")
-    table = require_package("pyarrow.feather", FORMAT_BY_NAME["arrow"].extra, "writing .arrow files").read_table(file)
-    with pa.ipc.new_file(str(path), table.schema) as writer:
+    schema, batches = ipc_batches(pa, file)
+    table = pa.Table.from_batches(batches, schema).unify_dictionaries()  # of a stream, each batch may have its own
+    with pa.ipc.new_file(str(path), schema) as writer:
         for batch in _selected(copied, table.to_batches(BATCH_ROWS)):
             writer.write_batch(batch)
 

@@ -65,35 +65,35 @@ def _open_parquet(file: IO[bytes]) -> ArrowTable:
 
 
 def _open_ipc(pa: Any, file: IO[bytes]) -> ArrowTable:
-    """A file or a stream in Arrow's IPC format, or a file of the first version of Feather."""
     file_size = file.seek(0, io.SEEK_END)
-    file.seek(0)
-    start = file.read(6)
-    file.seek(0)
-    if start[:4] == b"FEA1":
-        table = require_package("pyarrow.feather", "data", "reading .feather files").read_table(file)
-        table.validate(full=True)
-        return ArrowTable(table.schema, table.num_rows, lambda name: iter(table.column(name).chunks))
-    reader = pa.ipc.open_file(file) if start == b"ARROW1" else pa.ipc.open_stream(file)
+    schema, read_batches = ipc_batches(pa, file)
     record_batches: list[Any] = []
     size = 0
-    for batch in _record_batches(reader):
+    for batch in read_batches:
         batch.validate(full=True)  # offsets in a file may point anywhere
         size += batch.nbytes
         require_unpacked_size(size, file_size)
         record_batches.append(batch)
 
     def batches(name: str) -> Iterator[Any]:
-        return (batch.column(reader.schema.get_field_index(name)) for batch in record_batches)
+        return (batch.column(schema.get_field_index(name)) for batch in record_batches)
 
-    row_count = sum(batch.num_rows for batch in record_batches)
-    return ArrowTable(reader.schema, row_count, batches, file_size=file_size)
+    return ArrowTable(schema, sum(batch.num_rows for batch in record_batches), batches, file_size=file_size)
 
 
-def _record_batches(reader: Any) -> Iterator[Any]:
+def ipc_batches(pa: Any, file: IO[bytes]) -> tuple[Any, Iterator[Any]]:
+    """The schema and the record batches of a file or a stream in Arrow's IPC format, or of a file of the first version
+    of Feather."""
+    file.seek(0)
+    start = file.read(6)
+    file.seek(0)
+    if start[:4] == b"FEA1":
+        table = require_package("pyarrow.feather", "data", "reading .feather files").read_table(file)
+        return table.schema, iter(table.to_batches())
+    reader = pa.ipc.open_file(file) if start == b"ARROW1" else pa.ipc.open_stream(file)
     if hasattr(reader, "num_record_batches"):
-        return (reader.get_batch(index) for index in range(reader.num_record_batches))
-    return iter(reader)
+        return reader.schema, (reader.get_batch(index) for index in range(reader.num_record_batches))
+    return reader.schema, iter(reader)
 
 
 class ArrowTable:

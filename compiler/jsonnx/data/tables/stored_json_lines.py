@@ -88,7 +88,8 @@ class StoredJsonLines(BlockTable):
             first = self._table(0).column(name, wanted, self._no_errors())
             if first is not None and first.dtype.kind in "fiub" and wanted.labels is None:
                 return self._stored(name, wanted, first)
-            return _LoadedColumn(name, self.values(name), self.element_locator([name])).column(name, wanted, errors)
+            values = [*self.iterate_values(name, errors)]
+            return _LoadedColumn(name, values, self.element_locator([name])).column(name, wanted, errors)
         except CompileError as error:
             errors.add_all(error.diagnostics)
             return None

@@ -30,7 +30,7 @@ class VectorTable(NamedTuple):
 
     weight: str
     file: str
-    count: int
+    vector_count: int
     """The number of vectors of the Embedding."""
     size: int
     path: JsonPath
@@ -44,7 +44,7 @@ class VectorTable(NamedTuple):
 
     def read(self, tokens: Sequence[str], source: SpecSource) -> tuple[np.ndarray, np.ndarray]:
         """The indices of the tokens that the file has, and their vectors. Raises CompileError, UsageError."""
-        if (indices := self.first_index + len(tokens)) > self.count:
+        if (indices := self.first_index + len(tokens)) > self.vector_count:
             raise CompileError([self._few_vectors(indices, source)])
         wanted = {token.encode(errors="surrogatepass"): index for index, token in enumerate(tokens, self.first_index)}
         try:
@@ -69,9 +69,9 @@ class VectorTable(NamedTuple):
 
     def _few_vectors(self, indices: int, source: SpecSource) -> Diagnostic:
         """The error of an Embedding that has fewer vectors than the lookup has learned indices."""
-        message = f"the Embedding has {self.count:,} vectors for {indices:,} indices: {self.first_index} special ones "
-        message += f"and those of {indices - self.first_index:,} tokens of the training data"
-        help = f'set "input_dim" to {indices}, or "max_tokens" of the layer before it to {self.count}'
+        message = f"the Embedding has {self.vector_count:,} vectors for {indices:,} indices: "
+        message += f"{self.first_index} special ones and those of {indices - self.first_index:,} learned tokens"
+        help = f'set "input_dim" to {indices}, or "max_tokens" of the layer before it to {self.vector_count}'
         return source.locate_diagnostic(Diagnostic("out-of-range", message, help=help), (*self.path[:-1], "input_dim"))
 
     def _error(self, code: str, message: str, source: SpecSource, help: str | None = None) -> Diagnostic:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ...core.diagnostics import CompileError, UsageError, quoted_list, quoted_or_list, suggestion
 from ...core.files.data_formats import COMPRESSIONS, data_format
 from ...data.describe.raw_columns import RawColumns, read_raw_columns
@@ -95,7 +97,7 @@ def init_spec(data: str, targets: Sequence[str], task: Task | None, spec_folder:
         [
             recognise_label_lists(name, raw.label_lists[name], tail)
             if name in raw.label_lists
-            else recognise_target(name, raw.columns[name], task, tail, is_text_table)
+            else recognise_target(name, raw.columns[name], task, tail, is_text_table, _without(names, raw.columns))
             for name in names
         ]
     )
@@ -167,6 +169,10 @@ def _target_columns(raw: RawColumns, targets: Sequence[str]) -> list[str]:
             help = suggestion(target, raw.columns) or f"the columns are {columns}"
             raise UsageError("bad-target", f"there is no column {target!r} to predict", help)
     return list(dict.fromkeys(targets))
+
+
+def _without(names: Sequence[str], columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: column for name, column in columns.items() if name not in names}
 
 
 def _recognise_columns(

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from ...core.diagnostics import UsageError
 from ...data.samples.label_sets import SEPARATORS, labels_in_text
+
+SPACES_HELP = (
+    'if the values are several labels between spaces, keep these rows, which have none: write ";" between the labels, '
+    'or "label_separator": " " in a spec of your own (docs/data.md#classes)'
+)
 
 
 class LabelLists(NamedTuple):
@@ -31,12 +36,23 @@ def label_lists(texts: Sequence[str | None]) -> LabelLists | None:
     if present and all(found is not None for found in lists.values()):
         return LabelLists([_labels(lists.get(text) or ()) for text in stripped], None)
     for separator in SEPARATORS:
-        by_text = {text: _labels(text.split(separator)) for text in present}
-        combined = {label for labels in by_text.values() if len(labels) > 1 for label in labels}
-        is_alone = any(len(labels) == 1 and labels[0] in combined for labels in by_text.values())
-        if is_alone and len({label for labels in by_text.values() for label in labels}) < len(present):
+        if (by_text := _labels_between(separator, present)) is not None:
             return LabelLists([by_text.get(text, []) for text in stripped], separator)
     return None
+
+
+def are_labels_between_spaces(texts: Sequence[str | None]) -> bool:
+    """Whether texts look like labels between spaces, which may also be words of one class."""
+    return _labels_between(" ", {text.strip() for text in texts if text and text.strip()}) is not None
+
+
+def _labels_between(separator: str, texts: Collection[str]) -> dict[str, list[str]] | None:
+    """The labels in different texts, if some are alone in one text and combined in another; else None."""
+    by_text = {text: _labels(text.split(separator)) for text in texts}
+    combined = {label for labels in by_text.values() if len(labels) > 1 for label in labels}
+    is_alone = any(len(labels) == 1 and labels[0] in combined for labels in by_text.values())
+    has_fewer = len({label for labels in by_text.values() for label in labels}) < len(texts)
+    return by_text if is_alone and has_fewer else None
 
 
 def listed_labels(values: Sequence[Any]) -> LabelLists:

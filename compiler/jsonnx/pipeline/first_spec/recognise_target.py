@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from ...core.diagnostics import UsageError
-from .recognise_labels import LabelLists, label_lists, listed_labels, no_labels
+from .recognise_labels import (
+    SPACES_HELP,
+    LabelLists,
+    are_labels_between_spaces,
+    label_lists,
+    listed_labels,
+    no_labels,
+)
+from .recognise_series import series_columns
 
 Task = Literal["classification", "regression"]
 
@@ -65,12 +74,17 @@ class RecognisedTarget:
 
 
 def recognise_target(
-    name: str, column: np.ndarray, task: Task | None, tail: float, is_text_table: bool
+    name: str,
+    column: np.ndarray,
+    task: Task | None,
+    tail: float,
+    is_text_table: bool,
+    others: Mapping[str, np.ndarray],
 ) -> RecognisedTarget:
     """The target in a column; `tail` is the fraction of rows at the end that validation will take.
 
-    `is_text_table`: whether the file is one of texts, where integers may be names of classes, too. Raises UsageError
-    for a column that cannot be predicted.
+    `is_text_table`: whether the file is one of texts, where integers may be names of classes, too. `others` are the
+    other columns, which tell what missing values are. Raises UsageError for a column that cannot be predicted.
     """
     if column.ndim > 1 and column.size == len(column):
         column = column.reshape(-1)
@@ -80,7 +94,7 @@ def recognise_target(
     found = label_lists(column.tolist()) if is_text and task is None and column.ndim == 1 else None
     if found is not None:
         return _label_target(name, found, tail)
-    _require_one_value_a_row(name, column, is_text)
+    _require_one_value_a_row(name, column, is_text, others)
     values = column
     if is_text:  # names of classes in a table of text are read without the spaces around them
         values = np.array([text.strip() if is_text_table else text for text in column.tolist()], str)
@@ -141,13 +155,28 @@ def _label_target(name: str, lists: LabelLists, tail: float) -> RecognisedTarget
     )
 
 
-def _require_one_value_a_row(name: str, column: np.ndarray, is_text: bool) -> None:
+def _require_one_value_a_row(name: str, column: np.ndarray, is_text: bool, others: Mapping[str, np.ndarray]) -> None:
     """Raises UsageError for lists and missing values."""
     if column.ndim > 1:
         raise _unsuitable(name, "has several values in a row", "name a column with one value in a row")
     missing = sum(value is None for value in column.tolist()) if is_text else int((column != column).sum())
     if missing:
-        raise _unsuitable(name, f"has no value in {missing:,} of {len(column):,} rows", "remove these rows")
+        help = _missing_help(column.tolist() if is_text else (), others)
+        raise _unsuitable(name, f"has no value in {missing:,} of {len(column):,} rows", help)
+
+
+def _missing_help(texts: Sequence[str | None], others: Mapping[str, np.ndarray]) -> str:
+    """What to do about missing values of a target, which has these texts, or numbers."""
+    if are_labels_between_spaces(texts):
+        return SPACES_HELP
+    if (found := series_columns(others)) is None:
+        return "remove these rows"
+    windows = {"length": 28, "horizon": 7, **({"by": found.by} if found.by else {}), "time": found.time}
+    return (
+        "keep these rows if they are of a time series, for which `init` writes no spec: forecasts need "
+        f'"windows": {json.dumps(windows, ensure_ascii=False)} in `training.data`, and "missing": "drop" leaves out '
+        "the windows without a value (docs/data.md#sequences-and-time-series)"
+    )
 
 
 def with_labels_joined(targets: Sequence[RecognisedTarget]) -> list[RecognisedTarget]:

@@ -17,7 +17,7 @@ from ...core.training_options import TrainingOptions
 from ...runtime.fit.early_stopping import EarlyStoppingMonitor
 from ...runtime.fit.environment import INSTRUCTION_SETS
 from ...runtime.fit.schedule_steps import planned_steps
-from ...runtime.fit_arguments import fit_settings
+from ...runtime.fit_arguments import FitSettings
 from ...sections.monitor import monitored_metric
 from ..compile.word_vectors import vector_digests
 from ..git.git_revision import git_revision
@@ -38,6 +38,7 @@ def start_info(
     trainer: Trainer,
     data: RunData,
     options: TrainingOptions,
+    settings: FitSettings,
     before: RunInfo,
 ) -> RunInfo:
     """The description of a run that starts, or that continues one with the description `before`.
@@ -57,10 +58,10 @@ def start_info(
         "spec_sha256": spec_sha256,
         **options.recorded(),
         "parameters": document.get("parameters", {}),
-        "initial_weights": trainer.initial_weights_digest,
+        "initial_weights": before.get("initial_weights", trainer.initial_weights_digest),
         **_vectors(checked, trainer, before),
         "data": {part: {"samples": len(dataset), "sha256": dataset.digest} for part, dataset in data.parts.items()},
-        **_schedule_steps(trainer, data),
+        **_schedule_steps(trainer, data, settings),
         "monitor": _monitor(trainer, data.validation is not None),
         "data_folder": path_from(folder, checked.folder),
         **({"data_files": replaced} if replaced else {}),
@@ -80,10 +81,9 @@ def _vectors(checked: CheckedSpec, trainer: Trainer, before: RunInfo) -> RunInfo
     return {VECTORS: digests} if digests else {}
 
 
-def _schedule_steps(trainer: Trainer, data: RunData) -> RunInfo:
+def _schedule_steps(trainer: Trainer, data: RunData, settings: FitSettings) -> RunInfo:
     """The numbers of steps of a schedule that the data and the epochs determine."""
-    plan = trainer.plan
-    steps = trainer.schedule_steps or planned_steps(plan, data.train, fit_settings(plan.training))
+    steps = trainer.schedule_steps or planned_steps(trainer.plan, data.train, settings)
     return {SCHEDULE_STEPS: steps} if steps else {}
 
 

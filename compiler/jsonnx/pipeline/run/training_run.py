@@ -18,6 +18,7 @@ from ...data.drift.statistics_json import statistics_text
 from ...placement import ProviderPlacement
 from ...runtime.fit.schedule_steps import write_steps
 from ...runtime.fit.trainer import Diverged, History
+from ...runtime.fit_arguments import FitSettings, fit_settings
 from ...runtime.providers.signals import StopOnSignal
 from ...runtime.session.weight_files import WeightsReport
 from ..check.check import CheckedSpec
@@ -129,6 +130,12 @@ class PreparedRun:
     """The arguments of `Trainer.fit` besides data and callbacks."""
     array_parts: tuple[str, ...] = ()
     """The parts of the data that a program gave as arrays."""
+
+    @property
+    def settings(self) -> FitSettings:
+        """The settings of the fit."""
+        arguments = {key: value for key, value in self.fit_arguments.items() if key not in ("verbose", "class_weight")}
+        return fit_settings(self.trainer.plan.training, **arguments)
 
     def train(
         self,
@@ -246,6 +253,7 @@ class PreparedRun:
             self.trainer,
             self.data,
             options,
+            self.settings,
             before,
         )
         return info | {"arrays": list(self.array_parts)} if self.array_parts else info

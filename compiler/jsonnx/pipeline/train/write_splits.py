@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,9 @@ from .run_data import DataFiles
 MIN_MEDIA_RANK = 3
 """Axes of a batch of images or recordings, whose names a table may have in place of their values."""
 SERIES_HELP = "divide the rows by `time`, or by a `group` that has whole series"
+
+_NO_FILE_NAME = re.compile(r"[^\w .-]")
+"""Characters of a column that are separators of folders, or marks of patterns, in the name of a file."""
 
 
 class WrittenPart(NamedTuple):
@@ -100,7 +104,10 @@ def _write_files_by_name(plan: TrainingPlan, part: str, found: PartOfFiles, fold
             raise UsageError("bad-option", message, "write one file of each input and target")
         options = TableOptions.of(plan.training.data, name)
         copy = CopiedRows(items[0], found.own.rows, found.file_sizes[0], options)
-        files[name] = f"{part}-{name}{copy.suffix}"
+        stem = _NO_FILE_NAME.sub("_", name)
+        while f"{part}-{stem}{copy.suffix}" in files.values():
+            stem += "_"
+        files[name] = f"{part}-{stem}{copy.suffix}"
         copy.write(folder / files[name])
     return WrittenPart(part, files, len(found.own.rows), ())
 
