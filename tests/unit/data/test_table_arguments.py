@@ -127,6 +127,13 @@ def test_a_table_trains_as_its_file_does(kind: str, data: dict[str, Any]) -> Non
     np.testing.assert_allclose(session.run(TABLES[kind](inputs))["answer"], predicted, rtol=1e-5)
 
 
+@pytest.mark.parametrize("data", [{}, {"split": {"validation": 0.25, "key": "weight"}}, {"validation_split": 0.25}])
+def test_a_fit_on_a_table_does_not_read_the_training_file(data: dict[str, Any]) -> None:
+    """What the guide says of the key `train`, which may name any file."""
+    _, history = fitted(spec(train="unused.csv", **data), rows())
+    assert ("val_loss" in history) == bool(data)
+
+
 def test_a_table_trains_as_a_csv_file_does() -> None:
     with open("data.csv", "w", newline="") as file:
         writer = csv.DictWriter(file, [*rows()[0]])

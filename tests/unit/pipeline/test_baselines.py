@@ -258,8 +258,10 @@ def test_seasons_by_the_spacing_of_times(step: str, seasons: list[int]) -> None:
     assert [*_seasons_of(parsed)] == seasons
 
 
-@pytest.mark.parametrize("threshold", [{"maximize": "f1"}, 0.01])
-def test_the_most_frequent_class_is_predicted_whatever_the_networks_threshold(threshold: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "training", [{"threshold": {"maximize": "f1"}}, {"threshold": 0.01}, {"class_weight": {"0": 1.0, "1": 99.0}}]
+)
+def test_the_most_frequent_class_is_predicted_whatever_is_set(training: dict[str, Any], tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     x = rng.normal(size=600)
     y = (x + rng.normal(size=600) > 1.5).astype(int)
@@ -274,9 +276,9 @@ def test_the_most_frequent_class_is_predicted_whatever_the_networks_threshold(th
                 "data": {"train": "train.csv", "test": "test.csv", "validation_split": 0.3},
                 "loss": "binary_crossentropy",
                 "metrics": ["accuracy", "recall"],
-                "threshold": threshold,
                 "optimizer": ADAM,
                 "epochs": 2,
+                **training,
             },
         },
     )
@@ -284,7 +286,7 @@ def test_the_most_frequent_class_is_predicted_whatever_the_networks_threshold(th
     majority = figures(values)["majority class"]
     assert majority["recall"] == 0
     assert majority["accuracy"] == pytest.approx(1 - y[500:].mean())
-    assert values["metric"] == "recall"  # accuracy comes last where a threshold is chosen
+    assert values["metric"] == "recall"  # accuracy comes last where a threshold or weights of classes are set
 
 
 def test_several_outputs_and_outputs_without_a_baseline(tmp_path: Path) -> None:

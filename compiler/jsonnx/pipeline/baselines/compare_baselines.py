@@ -35,7 +35,7 @@ from .output_scale import OutputScale
 from .output_scorer import OutputScorer
 from .season import season_of
 from .target_change import TargetChange
-from .training_targets import TrainingTargets, evenly_spaced, target_rows, weighted_samples
+from .training_targets import TrainingTargets, evenly_spaced, samples_for_graphs, target_rows, weighted_samples
 
 NO_TRAINING_DATA_HELP = "evaluate the RUN folder of a spec with `training.data`, where its files are"
 
@@ -81,7 +81,8 @@ def compare(model: TrainedModel, samples: Dataset, season: int | None = None) ->
     if data is None or objective is None:
         message = "baselines are fitted on the training data, and the spec names none"
         raise UsageError("no-data", message, NO_TRAINING_DATA_HELP)
-    fitting = _Fitting(model, plan, weighted_samples(data.train, plan), data.validation, samples, season)
+    own, weighted = samples_for_graphs(data.train, plan), weighted_samples(data.train, plan)
+    fitting = _Fitting(model, plan, weighted, own, data.validation, samples, season)
     outputs = {name: fitting.compared(name) for name in objective.losses}
     measure(model.session, plan, [o for o in outputs.values() if isinstance(o, ComparedOutput)], samples)
     return Comparison(plan, outputs, len(samples))
@@ -95,6 +96,8 @@ class _Fitting:
     plan: TrainingPlan
     train: Dataset
     """With the weights of samples and classes."""
+    without_class_weights: Dataset
+    """The same samples, with their own weights: the most frequent class is so whatever the classes weigh."""
     validation: Dataset | None
     evaluated: Dataset
     season: int | None
@@ -117,7 +120,8 @@ class _Fitting:
         season = season_of(self.train, name, self.season) if isinstance(self.train, WindowedDataset) else None
         notes: list[str] = []
         units = typed.types[name].shape[-1]
-        baselines: list[Baseline] = [*constant_baselines(targets, units if isinstance(units, int) else 0)]
+        unweighted = TrainingTargets.of(scale, self.without_class_weights, targets.rows)
+        baselines: list[Baseline] = [*constant_baselines(unweighted, units if isinstance(units, int) else 0)]
         baselines += naive_forecasts(targets, season) if season is not None else []
         reservation = ""
         try:

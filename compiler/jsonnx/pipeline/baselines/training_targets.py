@@ -70,7 +70,12 @@ def weighted_samples(samples: Dataset, plan: TrainingPlan) -> Dataset:
     """The training samples with the weights that training gives them: their own, times those of their classes."""
     setting = plan.training.class_weight
     weighted = with_class_weights(samples, weights_by_class(setting, samples, plan), plan) if setting else samples
-    return weighted.for_graphs(plan.data_spec_weighting(plan.weighted_outputs.union(weighted.weights)))
+    return samples_for_graphs(weighted, plan)
+
+
+def samples_for_graphs(samples: Dataset, plan: TrainingPlan) -> Dataset:
+    """The samples with their own weights."""
+    return samples.for_graphs(plan.data_spec_weighting(plan.weighted_outputs.union(samples.weights)))
 
 
 def target_rows(samples: Dataset, output: str) -> np.ndarray:
