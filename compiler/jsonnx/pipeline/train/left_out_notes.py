@@ -54,8 +54,10 @@ def _sample_notes(parts: Collection[tuple[str | None, Dataset]]) -> Iterable[Lef
         for part, samples in parts
         if (files := samples.damaged).count
     ]
-    yield LeftOutNote("missing", "dropped-samples", "samples with missing values are left out", missing)
-    yield LeftOutNote("images", "damaged-files", "damaged files are left out", damaged)
+    yield LeftOutNote(
+        "missing", code="dropped-samples", title="samples with missing values are left out", texts=missing
+    )
+    yield LeftOutNote("images", code="damaged-files", title="damaged files are left out", texts=damaged)
 
 
 def _window_notes(parts: Collection[tuple[str | None, Dataset, WindowCounts]]) -> Iterable[LeftOutNote]:
@@ -85,10 +87,12 @@ def _window_notes(parts: Collection[tuple[str | None, Dataset, WindowCounts]]) -
         for part, samples, counts in parts
         if counts.unknown_time_count
     ]
-    yield LeftOutNote("windows", "skipped-windows", "windows are left out", windows)
-    yield LeftOutNote("windows", "short-series", f"series have no window of {size}", short)
-    yield LeftOutNote("windows", "short-series", f"series have no {horizon} of the future", without_future)
-    yield LeftOutNote("windows", "unknown-times", f"forecasts lack times, {UNKNOWN_REASON}", unknown)
+    yield LeftOutNote("windows", code="skipped-windows", title="windows are left out", texts=windows)
+    yield LeftOutNote("windows", code="short-series", title=f"series have no window of {size}", texts=short)
+    yield LeftOutNote(
+        "windows", code="short-series", title=f"series have no {horizon} of the future", texts=without_future
+    )
+    yield LeftOutNote("windows", code="unknown-times", title=f"forecasts lack times, {UNKNOWN_REASON}", texts=unknown)
 
 
 def _with_part(text: str, part: str | None) -> str:
