@@ -18,8 +18,8 @@ from .run_data import SPEC_FILES, DataFiles, read_part, read_split, split_off_va
 MAX_NAMED_FILES = 3
 """Files that a text names."""
 NO_PARTS = (
-    "the spec names neither test nor validation data: `split` or `validation_split` in `training.data` sets some aside, "
-    "and --split train takes the training data"
+    "the spec names neither test nor validation data: `split` or `validation_split` in `training.data` sets some "
+    "aside, and --split train takes the training data"
 )
 EVALUATED_PARTS = ("test", "validation")
 """The parts that a model is evaluated on unless the user names one, in the order of preference."""
