@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test test-slow test-slow-sample test-versions reliability lint test-webgpu test-openvino test-frames test-ray test-serving test-mcp test-wheel parity parity-sample benchmarks generate clean
+.PHONY: demo docs test test-slow test-slow-sample test-versions reliability lint test-webgpu test-openvino test-frames test-ray test-serving test-mcp test-wheel parity parity-sample benchmarks generate clean
 
 demo: $(STAMP)
 	$(BIN)/jsonnx train samples/mnist_mlp.json -o runs/mnist_mlp --force
@@ -19,6 +19,16 @@ test-slow: $(STAMP)
 # A part of it: all slow tests, with every third of their cases.
 test-slow-sample: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow --every-slow-case 3
+
+# The documentation as a site in build/docs/; a warning is an error.
+docs: .venv-docs/.installed
+	.venv-docs/bin/python -m sphinx --builder html --jobs 2 --fail-on-warning --keep-going --quiet docs build/docs
+
+.venv-docs/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --editable . --group docs
+	touch $@
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -59,7 +69,7 @@ test-mcp:
 test-versions: $(STAMP)
 	sh tests/environments/versions/run.sh
 
-# All random and destructive checks for an hour; docs/reliability.md gets their counts.
+# All random and destructive checks for an hour; docs/internals/reliability.md gets their counts.
 reliability: $(STAMP)
 	cd tests && ../$(BIN)/python -m campaigns.reliability.run --seconds 3600
 

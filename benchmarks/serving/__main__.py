@@ -2,7 +2,7 @@
 
 Measures `jsonnx serve`, MLServer and LitServe with the same ONNX models, which all of them run in onnxruntime. The
 client wrk sends requests of the Open Inference Protocol as JSON. The servers take turns. With `page`, rewrites the
-table of docs/serving-performance.md from results/serving.json, or from the file given by -o.
+table of docs/internals/serving-performance.md from results/serving.json, or from the file given by -o.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .models import MODELS
 from .servers import SERVERS
 
 LATEST = Path(__file__).parents[1] / "results" / "serving.json"
-PAGE = DOCS / "serving-performance.md"
+PAGE = DOCS / "internals/serving-performance.md"
 PAGE_CLIENTS, PAGE_ROWS = (1, 16, 64), (1, 32)
 PEERS = ("jsonnx", "mlserver", "litserve")
 
@@ -51,7 +51,7 @@ def peer_versions(peers: Path) -> dict[str, str]:
 
 
 def page_table(parts: dict[str, Any]) -> list[str]:
-    """The table of docs/serving-performance.md: of each server, its better settings for a load."""
+    """The table of docs/internals/serving-performance.md: of each server, its better settings for a load."""
     lines = ["model | clients | rows | jsonnx | MLServer | LitServe", "---|---|---|---|---|---"]
     for name in MODELS:
         for load, by_server in parts[name].items():
@@ -69,7 +69,7 @@ def _cell(result: dict[str, float]) -> str:
 
 
 def update_page(file: Path) -> None:
-    """Rewrites the table of docs/serving-performance.md from a file of results."""
+    """Rewrites the table of docs/internals/serving-performance.md from a file of results."""
     text = between(PAGE.read_text("utf-8"), "serving", "\n".join(page_table(Results.read(file).parts["serving"])))
     PAGE.write_text(text, "utf-8")
 
@@ -78,7 +78,7 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         "run.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("page", nargs="?", choices=["page"], help="rewrite the table of docs/serving-performance.md")
+    parser.add_argument("page", nargs="?", choices=["page"], help="rewrite the table of docs/internals/serving-performance.md")
     parser.add_argument("--only", type=names_of, default=[*MODELS], metavar="NAME,...", help="models (all)")
     parser.add_argument("--servers", type=names_of, default=[*SERVERS], metavar="NAME,...", help="servers (all)")
     parser.add_argument("--clients", type=_numbers, default=[1, 4, 16, 64], metavar="N,...", help="(1,4,16,64)")

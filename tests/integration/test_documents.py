@@ -91,8 +91,8 @@ def test_every_link_and_anchor_resolves(document: Path) -> None:
 
 def test_a_broken_link_is_found() -> None:
     document = ROOT / "README.md"
-    text = "[a](docs/absent.md) [`b`](docs/language.md#absent) ![c](absent.svg) [d](docs/keras.md#export) [e](#try-it)"
-    assert broken_links(document, text) == ["docs/absent.md", "docs/language.md#absent", "absent.svg"]
+    text = "[a](docs/absent.md) [`b`](docs/language/index.md#absent) ![c](absent.svg) [d](docs/guides/keras-files.md#export) [e](#try-it)"
+    assert broken_links(document, text) == ["docs/absent.md", "docs/language/index.md#absent", "absent.svg"]
 
 
 # -- paths and names ---------------------------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ def test_an_unknown_name_is_found() -> None:
 # -- length and picture ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["docs/architecture.md", "docs/performance.md"])
+@pytest.mark.parametrize("name", ["docs/architecture.md", "docs/internals/performance.md"])
 def test_a_page_has_fewer_than_2000_words(name: str) -> None:
     assert len(text_of(ROOT / name).split()) < 2000
 
@@ -273,7 +273,7 @@ def test_the_readme_shows_what_summary_prints() -> None:
 def test_the_page_of_commands_shows_what_inspect_prints(tmp_path: Path) -> None:
     model = tmp_path / "model.onnx"
     command("compile", str(ROOT / "samples/mnist_cnn.json"), "-o", str(model))
-    shown = transcript("docs/commands.md", "jsonnx inspect model.onnx")
+    shown = transcript("docs/guides/command-line.md", "jsonnx inspect model.onnx")
     printed = command("inspect", str(model)).output.splitlines()
     keep = [line for line in zip(shown, printed, strict=True) if not line[0].startswith("size ")]
     assert [shown for shown, _ in keep] == [printed for _, printed in keep]
@@ -337,13 +337,13 @@ def test_the_examples_for_contributors_run() -> None:
 
 
 def test_the_guide_shows_what_validate_prints_about_data() -> None:
-    shown = transcript("docs/commands.md", "jsonnx validate samples/penguins.json --data")
+    shown = transcript("docs/guides/command-line.md", "jsonnx validate samples/penguins.json --data")
     assert command("validate", str(ROOT / "samples/penguins.json"), "--data").stdout.splitlines() == shown
 
 
 def test_the_transfer_example_is_sound() -> None:
     """Three dots stand for the rest of the section."""
-    (section,) = (block for block in blocks("docs/language.md", "json") if block.startswith('"training"'))
+    (section,) = (block for block in blocks("docs/language/index.md", "json") if block.startswith('"training"'))
     spec = {
         "inputs": {"x": {"shape": [4]}},
         "layers": [{"type": "Dense", "name": name, "units": 4} for name in ("body_stem", "body_stage1_a", "head")],

@@ -20,52 +20,27 @@ from support.serving import running_server
 
 ROOT = Path(__file__).parents[2]
 
+SECTIONS = ("start", "guides", "recipes", "gallery", "language")
+"""The folders of docs/ whose pages are for users; all of their code runs."""
+
 PAGES = (
     "README.md",
-    "docs/training.md",
-    "docs/data.md",
-    "docs/recipes.md",
-    "docs/python.md",
-    "docs/deployment.md",
-    "docs/conformance.md",
-    "docs/drift.md",
-    "docs/operation.md",
-    "docs/serving.md",
-    "docs/providers.md",
-    "docs/from-pytorch.md",
-    "docs/from-scikit-learn.md",
-    "docs/from-ludwig.md",
-    "docs/troubleshooting.md",
-    "docs/agents.md",
-    "docs/ci.md",
-    "docs/editors.md",
-    "docs/fixes.md",
-    "docs/language.md",
-    "docs/lint.md",
-    "docs/library.md",
-    "docs/keras.md",
-    "docs/commands.md",
-    "docs/review.md",
-    "docs/runs.md",
-    "docs/report.md",
-    "docs/sweep.md",
-    "docs/trackers.md",
-    "docs/large-networks.md",
-    "docs/distributed.md",
+    *sorted(str(page.relative_to(ROOT)) for name in SECTIONS for page in (ROOT / "docs" / name).rglob("*.md")),
+    "docs/internals/conformance.md",
 )
 
 SLOW = pytest.mark.slow
 SLOW_PAGES = {
     "README.md",
-    "docs/training.md",
-    "docs/data.md",
-    "docs/recipes.md",
-    "docs/python.md",
-    "docs/deployment.md",
-    "docs/troubleshooting.md",
-    "docs/report.md",
-    "docs/review.md",
-    "docs/sweep.md",
+    "docs/guides/training.md",
+    "docs/guides/data.md",
+    "docs/recipes/index.md",
+    "docs/guides/python.md",
+    "docs/guides/deployment.md",
+    "docs/start/troubleshooting.md",
+    "docs/guides/report.md",
+    "docs/guides/review.md",
+    "docs/guides/sweep.md",
 }
 """Pages whose blocks run for more than two seconds."""
 
@@ -126,7 +101,7 @@ def nearest_distance(images: Any, others: Any) -> float:
     return float(distances.min(axis=1).mean())
 
 
-FIGURES = {"docs/recipes.md": check_recipes}
+FIGURES = {"docs/recipes/index.md": check_recipes}
 """Checks of what the code of a page computed."""
 
 
@@ -165,7 +140,7 @@ def test_the_classes_of_the_deployment_page_are_those_of_predict(output: str, fo
     Path("samples.json").write_text(json.dumps([{"x": sample} for sample in samples.tolist()]))
     jsonnx_command("predict", "model.onnx", "--data", "samples.json", "-o", "predicted.json")
     page: dict[str, Any] = {}
-    exec(python_functions((ROOT / "docs/deployment.md").read_text()), page)
+    exec(python_functions((ROOT / "docs/guides/deployment.md").read_text()), page)
     chosen = page["classes"](
         json.loads(Path("model.labels.json").read_text())["y"], jsonnx.Session("model.onnx").run(samples)["y"]
     )
@@ -183,7 +158,7 @@ def python_functions(page: str) -> str:
 def test_the_requests_of_the_serving_page_are_answered_as_it_says(folder: Path) -> None:
     """The commands of the page, sent to a server, and the answers that stand below them."""
     jsonnx_command("train", "samples/penguins.json", "-o", "runs/penguins", "--quiet")
-    page = (ROOT / "docs/serving.md").read_text()
+    page = (ROOT / "docs/guides/serving.md").read_text()
     answered = re.findall(r"```bash no-run\n(curl localhost:8000/.*?)```(?:\n\n```\n(.*?)```)?", page, re.DOTALL)
     assert len(answered) >= 3
     with running_server({"penguins": Path("runs/penguins")}) as server:
@@ -207,12 +182,9 @@ def rounded(value: Any) -> Any:
     return re.sub(r"\d+\.\d+(e-\d+)?", lambda match: f"{float(match[0]):.2f}", json.dumps(value))
 
 
-def test_every_guide_is_run() -> None:
-    pages = {str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md")}
-    generated = {"docs/layers.md", "docs/errors.md", "docs/limits.md"}
-    for_contributors = {"docs/README.md", "docs/architecture.md", "docs/gradients.md", "docs/performance.md"}
-    for_contributors |= {"docs/reliability.md", "docs/serving-performance.md"}
-    assert pages - generated - for_contributors <= set(PAGES)
+def test_every_folder_of_the_documents_is_known() -> None:
+    folders = {path.name for path in (ROOT / "docs").iterdir() if path.is_dir()}
+    assert folders - {*SECTIONS} <= {"internals", "generate", "reference", "images"}
 
 
 # -- the runner --------------------------------------------------------------------------------------------------------

@@ -6,7 +6,10 @@ The first word after the fence is the language, the others say how the block is 
   run, but each of its lines that begins with `jsonnx` must parse.
 - `python`: runs in the namespace of the page. `python no-run` must compile; `python file=NAME` is saved, and imported.
 - `json`: a spec, which must be valid, or with `file=NAME` is saved. `json fragment` has keys of a spec, which must be
-  valid when they replace those of the spec before it. `json no-run` is left to a test of its own.
+  valid when they replace those of the spec before it. `json wrong=CODE` is a spec, or with `fragment` a part of one,
+  that must have exactly the errors CODE (several with commas). `json no-run` is left to a test of its own.
+- `console`: `$ COMMAND` is run as in `bash`, and the lines below it must be what it prints; `...` in a line stands for
+  any text, and a line of `...` for any lines.
 - Other languages are not checked, and need `no-run` to say so. Blocks without a language are output, not code.
 """
 
@@ -90,6 +93,13 @@ class PageRunner:
         if block.language == "bash":
             for line in command_lines(block.text):
                 (self.run_line if self._runs(block) else parse_line)(line)
+        elif block.language == "console":
+            for line, shown in transcripts(block.text):
+                if self._runs(block):
+                    printed = self.run_line(line)
+                    assert is_printed(shown, printed), f"{line} prints:\n{printed}"
+                else:
+                    parse_line(line)
         elif block.language == "python":
             self.run_python(block)
         elif block.language == "json" and block.runs:
@@ -101,16 +111,18 @@ class PageRunner:
     def _runs(self, block: Block) -> bool:
         return block.runs and not self.only_check
 
-    def run_line(self, line: str) -> None:
+    def run_line(self, line: str) -> str:
+        """Runs a command, and returns what it prints."""
         code, _, comment = line.partition("#")
         expected = re.fullmatch(r"\s*exit status (\d)\b.*", comment)
         status = int(expected[1]) if expected else 0
         if re.fullmatch(r"jsonnx [^|<>&;$`]*", code):
             words = shlex.split(code)[1:]
-            command(*[name for word in words for name in sorted(glob(word)) or [word]], status=status)
-            return
+            result = command(*[name for word in words for name in sorted(glob(word)) or [word]], status=status)
+            return str(result.stdout + result.stderr)
         process = subprocess.run(["bash", "-ec", code], capture_output=True, text=True, env=shell_environment())
         assert process.returncode == status, (code, process.stdout, process.stderr)
+        return process.stdout + process.stderr
 
     def run_python(self, block: Block) -> None:
         code = compile(block.text, f"line {block.line} of the page", "exec")
@@ -121,24 +133,44 @@ class PageRunner:
             exec(code, self.namespace)
 
     def check_spec(self, block: Block) -> None:
+        codes = next((word.removeprefix("wrong=").split(",") for word in block.words if word.startswith("wrong=")), None)
+        spec: Json = block.text
         if "fragment" in block.words:
             assert self.spec is not None, "a fragment needs a spec before it"
-            self.spec = merged(self.spec, json.loads(f"{{{block.text}}}"))
-            assert errors_of(self.spec) == []
-            return
-        assert errors_of(block.text) == []
-        self.spec = json.loads(block.text)
-        if block.file:
+            spec = merged(self.spec, json.loads(f"{{{block.text}}}"))
+        errors = errors_of(spec)
+        if codes is None:
+            assert [str(error) for error in errors] == []
+            self.spec = json.loads(spec) if isinstance(spec, str) else spec
+        else:
+            assert {error.code for error in errors} == {*codes}, [str(error) for error in errors]
+        if block.file and "fragment" not in block.words:
             Path(block.file).parent.mkdir(parents=True, exist_ok=True)
             Path(block.file).write_text(block.text)
 
 
-def errors_of(spec: Any) -> list[str]:
+def errors_of(spec: Any) -> list[jsonnx.Diagnostic]:
     """The diagnostics of a spec. The files that it names need not exist, nor what depends on them be known."""
     found = jsonnx.validate(spec)
     unread = any(diagnostic.code == "unreadable-file" for diagnostic in found)
     ignored = {"unreadable-file", "not-checked"} if unread else set()
-    return [str(diagnostic) for diagnostic in found if diagnostic.code not in ignored]
+    return [diagnostic for diagnostic in found if diagnostic.code not in ignored]
+
+
+def transcripts(text: str) -> Iterator[tuple[str, str]]:
+    """The commands of a block of a console, each with the text that is shown below it."""
+    for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+        line, _, shown = part.partition("\n")
+        yield line, shown
+
+
+def is_printed(shown: str, printed: str) -> bool:
+    """Whether the shown text is the printed one, without space at the ends of lines."""
+    pattern = "\n".join(
+        r"(?:.*\n)*?.*" if line.strip() == "..." else ".*".join(map(re.escape, line.rstrip().split("...")))
+        for line in shown.strip().splitlines()
+    )
+    return re.fullmatch(pattern, "\n".join(line.rstrip() for line in printed.strip().splitlines())) is not None
 
 
 def command_lines(text: str) -> list[str]:

@@ -87,7 +87,7 @@ class OptionalDataCommand(click.Command):
         from ..render.reference.limits_page import limits_in_help
 
         super().format_epilog(context, formatter)
-        with formatter.section("Limits (docs/limits.md lists all)"):
+        with formatter.section("Limits (docs/language/limits.md lists all)"):
             formatter.write_dl(limits_in_help())
 
 

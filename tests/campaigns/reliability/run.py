@@ -1,7 +1,7 @@
 """Runs all random and destructive checks, one after the other: `python -m campaigns.reliability.run --seconds 3600`.
 
 Each check gets a share of the time and seeds that were not used before. Results are added to the ledgers: those of the
-checks, and ledger.json beside this file for checks that have none. Afterwards the table in docs/reliability.md is
+checks, and ledger.json beside this file for checks that have none. Afterwards the table in docs/internals/reliability.md is
 renewed. Ends with 1 if a check fails.
 """
 

@@ -10,7 +10,7 @@ from typing import Any
 HERE = Path(__file__).parent
 TESTS = HERE.parents[1]
 FILE = HERE / "ledger.json"
-PAGE = TESTS.parent / "docs" / "reliability.md"
+PAGE = TESTS.parent / "docs/internals/reliability.md"
 _TABLE = re.compile(r"(?<=<!-- begin table -->\n).*?(?=<!-- end table -->)", re.DOTALL)
 
 

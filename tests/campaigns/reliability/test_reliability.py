@@ -1,4 +1,4 @@
-"""Tests the table of docs/reliability.md, and that a run of a check is recorded."""
+"""Tests the table of docs/internals/reliability.md, and that a run of a check is recorded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The specs in docs/language.md are valid and have the described layers."""
+"""The specs in docs/language/index.md are valid and have the described layers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jsonnx.frontend.schema.editor_schema import editor_schema
 from jsonnx.pipeline.check.check import check_spec
 from jsonschema import Draft202012Validator
 
-TEXT = (Path(__file__).parents[3] / "docs/language.md").read_text("utf-8")
+TEXT = (Path(__file__).parents[3] / "docs/language/index.md").read_text("utf-8")
 SPECS = dict(re.findall(r"^## (Parameters|Blocks|Repetition)$.*?```json\n(.*?)```", TEXT, re.DOTALL | re.MULTILINE))
 
 

@@ -50,7 +50,7 @@ def spec_of(*layers: Json, shape: tuple[int | str | None, ...] = (8,)) -> Json:
 
 def test_the_library_has_the_documented_blocks() -> None:
     assert [f"std.{file.stem}" for file in sorted(FOLDER.glob("*.json"))] == [*TYPES]
-    page = (ROOT / "docs/library.md").read_text("utf-8")
+    page = (ROOT / "docs/language/library.md").read_text("utf-8")
     assert [type_ for type_ in TYPES if f"`{type_}`" not in page] == []
 
 
@@ -296,7 +296,7 @@ def test_a_misspelled_block_gets_a_suggestion() -> None:
 
 GPT, MOBILENET, UNET = (
     json.loads(block.partition("```")[0])
-    for block in (ROOT / "docs/library.md").read_text("utf-8").split("```json\n")[1:]
+    for block in (ROOT / "docs/language/library.md").read_text("utf-8").split("```json\n")[1:]
 )
 
 
@@ -308,7 +308,7 @@ def test_the_examples_of_the_page_are_sound(spec: Json) -> None:
 def test_the_page_shows_what_summary_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("gpt.json").write_text(json.dumps(GPT))
-    _, _, shown = (ROOT / "docs/library.md").read_text("utf-8").partition("$ jsonnx summary gpt.json --depth 0\n")
+    _, _, shown = (ROOT / "docs/language/library.md").read_text("utf-8").partition("$ jsonnx summary gpt.json --depth 0\n")
     printed = command("summary", "gpt.json", "--depth", "0").output
     assert [line.rstrip() for line in printed.splitlines()][:10] == shown.splitlines()[:10]
 

@@ -1,4 +1,4 @@
-"""Generates docs/limits.md from the table of limits."""
+"""Generates docs/language/limits.md from the table of limits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ The limits are in `core/limits.py`; this page is generated from it. Ranges of si
 
 
 def limits_page() -> str:
-    """docs/limits.md: all limits with their units."""
+    """docs/language/limits.md: all limits with their units."""
     lines = [INTRODUCTION]
     for subject, limits in groupby(LIMITS.items(), key=lambda item: item[1].subject):
         lines += ["", f"## {subject}", "", "name | limit | of what", "---|---|---"]

@@ -170,7 +170,7 @@ def generated_files() -> dict[str, str]:
     return {
         "docs/layers.md": layers_page(),
         "docs/errors.md": errors_page(),
-        "docs/limits.md": limits_page(),
+        "docs/language/limits.md": limits_page(),
         "docs/llms.txt": llms_page(),
         "schemas/model.schema.json": editor_schema_text(),
         "schemas/diagnostics.schema.json": schema_text(diagnostics_schema()),

@@ -1,0 +1,1 @@
+"""Generates pages of the documentation's site from the records of the package."""
