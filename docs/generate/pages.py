@@ -1,14 +1,17 @@
-"""All generated pages of the site.
-
-`python docs/generate/pages.py` writes them below docs/reference/.
-"""
+"""All generated pages of the site, which the extension of Sphinx writes below docs/reference/ before a build."""
 
 from __future__ import annotations
+
+from .code_pages import code_names, code_pages
+from .command_pages import command_names, command_pages
+from .component_pages import component_names, component_pages
+from .index_pages import index_pages
+from .python_pages import python_names, python_pages
 
 
 def generated_pages() -> dict[str, str]:
     """The Markdown of every generated page, by its path in docs/: `reference/layers/LSTM.md`."""
-    return {"reference/index.md": "# Reference\n"}
+    return index_pages() | component_pages() | code_pages() | command_pages() | python_pages()
 
 
 def pages_by_name() -> dict[str, str]:
@@ -17,4 +20,4 @@ def pages_by_name() -> dict[str, str]:
     Layers and operators by their types, other components by the names that specs have, errors and rules by their
     codes, commands as `jsonnx train`, public names as `jsonnx.Trainer`.
     """
-    return {}
+    return component_names() | code_names() | command_names() | python_names()
