@@ -78,7 +78,9 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         "run.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("page", nargs="?", choices=["page"], help="rewrite the table of docs/internals/serving-performance.md")
+    parser.add_argument(
+        "page", nargs="?", choices=["page"], help="rewrite the table of docs/internals/serving-performance.md"
+    )
     parser.add_argument("--only", type=names_of, default=[*MODELS], metavar="NAME,...", help="models (all)")
     parser.add_argument("--servers", type=names_of, default=[*SERVERS], metavar="NAME,...", help="servers (all)")
     parser.add_argument("--clients", type=_numbers, default=[1, 4, 16, 64], metavar="N,...", help="(1,4,16,64)")

@@ -32,15 +32,15 @@ PAGES = (
 SLOW = pytest.mark.slow
 SLOW_PAGES = {
     "README.md",
-    "docs/guides/training.md",
-    "docs/guides/data.md",
+    "docs/guides/training/index.md",
+    "docs/guides/data/index.md",
     "docs/recipes/index.md",
-    "docs/guides/python.md",
-    "docs/guides/deployment.md",
+    "docs/guides/tools/python.md",
+    "docs/guides/deploy/deployment.md",
     "docs/start/troubleshooting.md",
-    "docs/guides/report.md",
-    "docs/guides/review.md",
-    "docs/guides/sweep.md",
+    "docs/guides/training/report.md",
+    "docs/guides/tools/review.md",
+    "docs/guides/training/sweep.md",
 }
 """Pages whose blocks run for more than two seconds."""
 
@@ -140,7 +140,7 @@ def test_the_classes_of_the_deployment_page_are_those_of_predict(output: str, fo
     Path("samples.json").write_text(json.dumps([{"x": sample} for sample in samples.tolist()]))
     jsonnx_command("predict", "model.onnx", "--data", "samples.json", "-o", "predicted.json")
     page: dict[str, Any] = {}
-    exec(python_functions((ROOT / "docs/guides/deployment.md").read_text()), page)
+    exec(python_functions((ROOT / "docs/guides/deploy/deployment.md").read_text()), page)
     chosen = page["classes"](
         json.loads(Path("model.labels.json").read_text())["y"], jsonnx.Session("model.onnx").run(samples)["y"]
     )
@@ -158,7 +158,7 @@ def python_functions(page: str) -> str:
 def test_the_requests_of_the_serving_page_are_answered_as_it_says(folder: Path) -> None:
     """The commands of the page, sent to a server, and the answers that stand below them."""
     jsonnx_command("train", "samples/penguins.json", "-o", "runs/penguins", "--quiet")
-    page = (ROOT / "docs/guides/serving.md").read_text()
+    page = (ROOT / "docs/guides/deploy/serving.md").read_text()
     answered = re.findall(r"```bash no-run\n(curl localhost:8000/.*?)```(?:\n\n```\n(.*?)```)?", page, re.DOTALL)
     assert len(answered) >= 3
     with running_server({"penguins": Path("runs/penguins")}) as server:

@@ -133,7 +133,9 @@ class PageRunner:
             exec(code, self.namespace)
 
     def check_spec(self, block: Block) -> None:
-        codes = next((word.removeprefix("wrong=").split(",") for word in block.words if word.startswith("wrong=")), None)
+        codes = next(
+            (word.removeprefix("wrong=").split(",") for word in block.words if word.startswith("wrong=")), None
+        )
         spec: Json = block.text
         if "fragment" in block.words:
             assert self.spec is not None, "a fragment needs a spec before it"

@@ -1,6 +1,6 @@
 """Completion in shells: of file names, providers, scales, parameters, layer names and error codes.
 
-Click completes commands and options itself; `docs/guides/command-line.md` says how a shell is set up.
+Click completes commands and options itself; `docs/guides/tools/command-line.md` says how a shell is set up.
 """
 
 from __future__ import annotations

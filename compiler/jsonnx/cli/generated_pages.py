@@ -1,4 +1,4 @@
-"""Generates the reference parts of docs/guides/command-line.md, docs/guides/python.md, docs/guides/lint.md and docs/guides/providers.md from the
+"""Generates the reference parts of docs/guides/tools/command-line.md, docs/guides/tools/python.md, docs/guides/tools/lint.md and docs/guides/deploy/providers.md from the
 commands, the public docstrings, the rules and the records of providers.
 
 `python -m jsonnx.cli.generated_pages [FOLDER]` renews them below a folder; the default is the repository's root. Each
@@ -137,10 +137,10 @@ def _type_text(annotation: Any) -> str:
 # -- pages -----------------------------------------------------------------------------------------------------------
 
 PAGES = {
-    "docs/guides/command-line.md": command_reference,
-    "docs/guides/python.md": python_reference,
-    "docs/guides/lint.md": rules_markdown,
-    "docs/guides/providers.md": provider_tables,
+    "docs/guides/tools/command-line.md": command_reference,
+    "docs/guides/tools/python.md": python_reference,
+    "docs/guides/tools/lint.md": rules_markdown,
+    "docs/guides/deploy/providers.md": provider_tables,
 }
 """The generated parts by page."""
 

@@ -166,7 +166,7 @@ def _training_key_help(name: str) -> str | None:
     from ..frontend.schema.schema import training_key_doc
 
     doc = training_key_doc(name)
-    return f"it is a key of `training`, see docs/guides/training.md: {doc}" if doc else None
+    return f"it is a key of `training`, see docs/guides/training/index.md: {doc}" if doc else None
 
 
 def _unknown_type(name: str) -> UsageError:

@@ -73,7 +73,7 @@ def lint(
     """Check specs, and look for what is valid but hardly meant. The exit status is 1 if there is an error or a finding,
     2 if a file or a configuration cannot be read.
 
-    Rules and their configuration are described in docs/guides/lint.md. `jsonnx explain CODE` explains a finding.
+    Rules and their configuration are described in docs/guides/tools/lint.md. `jsonnx explain CODE` explains a finding.
     """
     from ..lint.configuration import command_line_selection
     from ..pipeline.validate.lint_spec import LintOptions

@@ -281,7 +281,9 @@ def test_scripts_have_no_expressions_and_other_actions_are_pinned() -> None:
 
 
 def test_the_page_lists_all_inputs_with_their_defaults() -> None:
-    rows = re.findall(r"^\| `([\w-]+)` \| *(?:`(.*?)`|the job's)? *\|", (ROOT / "docs/guides/ci.md").read_text("utf-8"), re.M)
+    rows = re.findall(
+        r"^\| `([\w-]+)` \| *(?:`(.*?)`|the job's)? *\|", (ROOT / "docs/guides/tools/ci.md").read_text("utf-8"), re.M
+    )
     defaults = {name: entry["default"] for name, entry in ACTION["inputs"].items()}
     assert dict(rows) == defaults | {"token": ""}
 

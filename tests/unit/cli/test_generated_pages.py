@@ -1,4 +1,4 @@
-"""The generated parts of docs/guides/command-line.md, docs/guides/python.md and docs/guides/lint.md are up to date and complete."""
+"""The generated parts of docs/guides/tools/command-line.md, docs/guides/tools/python.md and docs/guides/tools/lint.md are up to date and complete."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_the_written_part_of_a_page_stays() -> None:
 
 @pytest.mark.parametrize("name", main.commands)
 def test_every_option_of_a_command_is_listed(name: str) -> None:
-    _, _, section = (ROOT / "docs/guides/command-line.md").read_text("utf-8").partition(f"\n### jsonnx {name}\n")
+    _, _, section = (ROOT / "docs/guides/tools/command-line.md").read_text("utf-8").partition(f"\n### jsonnx {name}\n")
     section = section.partition("\n### ")[0]
     assert inspect.cleandoc(main.commands[name].help or "") in section
     for parameter in main.commands[name].params:
@@ -39,7 +39,7 @@ def test_every_option_of_a_command_is_listed(name: str) -> None:
 
 
 def test_every_public_name_is_listed() -> None:
-    text = (ROOT / "docs/guides/python.md").read_text("utf-8")
+    text = (ROOT / "docs/guides/tools/python.md").read_text("utf-8")
     for name in jsonnx.__all__:
         value = getattr(jsonnx, name)
         assert f"\n### jsonnx.{name}\n" in text

@@ -49,7 +49,7 @@ def test_a_signature_shows_the_kind_of_a_file(format: DataFormat) -> None:
 
 
 def test_the_guide_lists_every_format() -> None:
-    text = (ROOT / "docs/guides/data.md").read_text("utf-8")
+    text = (ROOT / "docs/guides/data/index.md").read_text("utf-8")
     assert not [format.name for format in DATA_FORMATS if f".{format.name}`" not in text]
 
 

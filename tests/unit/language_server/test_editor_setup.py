@@ -1,4 +1,4 @@
-"""The set-ups of editors in docs/guides/editors.md, and the extension for VS Code."""
+"""The set-ups of editors in docs/guides/tools/editors.md, and the extension for VS Code."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ console.log(Object.keys(require(process.argv[1])).join());
 
 
 def block_of(language: str) -> str:
-    """The code block of a language in docs/guides/editors.md."""
-    text = (REPOSITORY / "docs/guides/editors.md").read_text()
+    """The code block of a language in docs/guides/tools/editors.md."""
+    text = (REPOSITORY / "docs/guides/tools/editors.md").read_text()
     found = re.search(rf"```{language} no-run\n(.*?)```", text, re.DOTALL)
     assert found is not None
     return found[1]

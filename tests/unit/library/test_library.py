@@ -308,7 +308,9 @@ def test_the_examples_of_the_page_are_sound(spec: Json) -> None:
 def test_the_page_shows_what_summary_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("gpt.json").write_text(json.dumps(GPT))
-    _, _, shown = (ROOT / "docs/language/library.md").read_text("utf-8").partition("$ jsonnx summary gpt.json --depth 0\n")
+    _, _, shown = (
+        (ROOT / "docs/language/library.md").read_text("utf-8").partition("$ jsonnx summary gpt.json --depth 0\n")
+    )
     printed = command("summary", "gpt.json", "--depth", "0").output
     assert [line.rstrip() for line in printed.splitlines()][:10] == shown.splitlines()[:10]
 

@@ -187,7 +187,9 @@ def test_the_command_refuses_other_names() -> None:
     assert "`jsonnx layers --search xyz`" in command("layers", "xyz", status=2).stderr
     assert "nothing contains 'xyz'" in command("layers", "--search", "xyz", status=2).stderr
     for arguments in (["early_stopping"], ["--search", "early_stopping"]):
-        assert "a key of `training`, see docs/guides/training.md" in command("layers", *arguments, status=2).stderr
+        assert (
+            "a key of `training`, see docs/guides/training/index.md" in command("layers", *arguments, status=2).stderr
+        )
     assert 'write "BatchNormalization"' in command("layers", "BatchNorm2d", status=2).stderr
     assert "omit the name" in command("layers", "Dense", "--search", "xyz", status=2).stderr
 

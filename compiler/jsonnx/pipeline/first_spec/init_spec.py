@@ -184,7 +184,9 @@ def _recognise_columns(
         is_padded = not sizes.has_same_proportions
         return [RecognisedColumn(IMAGES.column, "image", shape=sizes.shape, high=255.0, is_padded=is_padded)]
     if raw.media is not None and raw.media is not TEXTS:
-        raise _refused("recordings are not recognised", "see `samples/` and docs/guides/data.md for specs of sequences")
+        raise _refused(
+            "recordings are not recognised", "see `samples/` and docs/guides/data/index.md for specs of sequences"
+        )
     columns = [
         recognise(name, column, is_text_table)
         for name, column in raw.columns.items()

@@ -42,7 +42,7 @@ class Run:
 
     @property
     def info(self) -> RunInfo:
-        """The keys of `run.json` and `execution.json`, as docs/guides/runs.md describes them."""
+        """The keys of `run.json` and `execution.json`, as docs/guides/training/runs.md describes them."""
         return self._info
 
     # -- what was trained ------------------------------------------------------------------------------------------

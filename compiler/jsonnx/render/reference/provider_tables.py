@@ -1,4 +1,4 @@
-"""The tables of execution providers in docs/guides/providers.md."""
+"""The tables of execution providers in docs/guides/deploy/providers.md."""
 
 from __future__ import annotations
 

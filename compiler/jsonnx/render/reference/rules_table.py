@@ -47,7 +47,7 @@ def rules_json() -> str:
 
 
 def rules_markdown() -> list[str]:
-    """The lines of a table for docs/guides/lint.md, with links to the explanations."""
+    """The lines of a table for docs/guides/tools/lint.md, with links to the explanations."""
     lines = ["| code | finds | runs |", "| --- | --- | --- |"]
     for rule in sorted(RULES.values(), key=lambda rule: rule.code):
         runs = " ".join(
