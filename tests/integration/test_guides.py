@@ -32,7 +32,6 @@ PAGES = (
 SLOW = pytest.mark.slow
 SLOW_PAGES = {
     "README.md",
-    "docs/guides/training/index.md",
     "docs/guides/data/index.md",
     "docs/recipes/index.md",
     "docs/guides/tools/python.md",
@@ -41,6 +40,7 @@ SLOW_PAGES = {
     "docs/guides/training/report.md",
     "docs/guides/tools/review.md",
     "docs/guides/training/sweep.md",
+    "docs/guides/training/sweep-results.md",
 }
 """Pages whose blocks run for more than two seconds."""
 
