@@ -50,7 +50,7 @@ def replace_outside_links(app: Sphinx, name: str, source: list[str]) -> None:
 
 def add_search_words(app: Sphinx, document: nodes.document) -> None:
     words = app.env.metadata[app.env.docname].get("search", "")
-    entries = [("single", word.strip(), "", "", None) for word in words.split(",") if word.strip()]
+    entries = [("single", word.strip(), "", "main", None) for word in words.split(",") if word.strip()]
     if entries:
         document.insert(0, addnodes.index(entries=entries))
 
