@@ -275,15 +275,6 @@ def test_the_readme_shows_what_summary_prints() -> None:
     assert "\n".join(shown) in printed
 
 
-def test_the_page_of_commands_shows_what_inspect_prints(tmp_path: Path) -> None:
-    model = tmp_path / "model.onnx"
-    command("compile", str(ROOT / "samples/mnist_cnn.json"), "-o", str(model))
-    shown = transcript("docs/guides/tools/command-line.md", "jsonnx inspect model.onnx")
-    printed = command("inspect", str(model)).output.splitlines()
-    keep = [line for line in zip(shown, printed, strict=True) if not line[0].startswith("size ")]
-    assert [shown for shown, _ in keep] == [printed for _, printed in keep]
-
-
 IMPORTS = """
 import jsonnx
 import numpy as np
@@ -327,11 +318,6 @@ def test_the_examples_for_contributors_run() -> None:
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=SOURCE)
     assert process.returncode == 0, process.stderr
     assert any(rule in file.read_text("utf-8") for file in (PACKAGE / "gradient/rules").glob("*.py"))
-
-
-def test_the_guide_shows_what_validate_prints_about_data() -> None:
-    shown = transcript("docs/guides/tools/command-line.md", "jsonnx validate samples/penguins.json --data")
-    assert command("validate", str(ROOT / "samples/penguins.json"), "--data").stdout.splitlines() == shown
 
 
 def test_the_transfer_example_is_sound() -> None:

@@ -149,7 +149,7 @@ OUTPUTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_the_classes_of_the_deployment_page_are_those_of_predict(output: str, folder: Path) -> None:
+def test_the_classes_of_the_page_for_programs_are_those_of_predict(output: str, folder: Path) -> None:
     case = OUTPUTS[output]
     activation = {"softmax": "softmax", "logits": None}.get(output, "sigmoid")
     layer = {"type": "Dense", "name": "y", "units": case["units"]} | ({"activation": activation} if activation else {})
@@ -160,7 +160,7 @@ def test_the_classes_of_the_deployment_page_are_those_of_predict(output: str, fo
     Path("samples.json").write_text(json.dumps([{"x": sample} for sample in samples.tolist()]))
     jsonnx_command("predict", "model.onnx", "--data", "samples.json", "-o", "predicted.json")
     page: dict[str, Any] = {}
-    exec(python_functions((ROOT / "docs/guides/deploy/deployment.md").read_text()), page)
+    exec(python_functions((ROOT / "docs/guides/deploy/in-your-program.md").read_text()), page)
     chosen = page["classes"](
         json.loads(Path("model.labels.json").read_text())["y"], jsonnx.Session("model.onnx").run(samples)["y"]
     )
@@ -175,10 +175,10 @@ def python_functions(page: str) -> str:
 
 
 @pytest.mark.slow
-def test_the_requests_of_the_serving_page_are_answered_as_it_says(folder: Path) -> None:
-    """The commands of the page, sent to a server, and the answers that stand below them."""
+def test_the_requests_of_the_serving_pages_are_answered_as_it_says(folder: Path) -> None:
+    """The commands of the pages, sent to a server, and the answers that stand below them."""
     jsonnx_command("train", "samples/penguins.json", "-o", "runs/penguins", "--quiet")
-    page = (ROOT / "docs/guides/deploy/serving.md").read_text()
+    page = "".join((ROOT / "docs/guides/deploy" / name).read_text() for name in ("serving.md", "inference-protocol.md"))
     answered = re.findall(r"```bash no-run\n(curl localhost:8000/.*?)```(?:\n\n```\n(.*?)```)?", page, re.DOTALL)
     assert len(answered) >= 3
     with running_server({"penguins": Path("runs/penguins")}) as server:
