@@ -16,6 +16,8 @@ from .wrong_examples import example_of
 
 MAX_KIN = 12
 """The largest number of codes of the same subject that a page links to."""
+MAX_FOREIGN_KIN = 4
+"""The largest number of codes of other subjects, for one that is alone in its subject."""
 
 TITLES = {"error": "Errors and warnings", "rule": "Lint rules"}
 INTRODUCTIONS = {
@@ -113,7 +115,8 @@ def _kin(code: str, about: Explanation) -> list[str]:
     """Links to codes that the text names, and to those of the same subject."""
     named = [word for word in re.findall(r"`([a-z-]+)`", about.text) if word in CODES]
     same = [other for other in _codes_by_subject()[about.subject] if other != code]
-    kin = [other for other in dict.fromkeys([*named, *_nearest(code, same)]) if other != code][:MAX_KIN]
+    nearest = _nearest(code, same) if same else _nearest(code, [*CODES])[:MAX_FOREIGN_KIN]
+    kin = [other for other in dict.fromkeys([*named, *nearest]) if other != code][:MAX_KIN]
     items = [f"- [`{other}`](../../{page_of(other)}.md): {explanation(other).title}" for other in kin]
     return ["", "## See also", "", *items] if items else []
 

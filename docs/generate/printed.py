@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -10,13 +9,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import chdir, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from click.testing import CliRunner
 from jsonnx.cli import main
 
 SETTINGS = ("JSONNX_DOCS_URL", "FORCE_COLOR", "JSONNX_DEBUG")
 """Environment variables of the user that would change what is printed."""
+
+SHOWN_FOLDER = "/home/me/specs"
+"""What the pages show in place of the temporary folder."""
 
 
 class Printed(NamedTuple):
@@ -48,15 +50,9 @@ def printed(command: str) -> Printed:
     result = CliRunner().invoke(main, words, env=environment)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
-    return Printed(command, result.output.strip("\n"), result.exit_code)
+    return Printed(command, result.output.replace(os.getcwd(), SHOWN_FOLDER).strip("\n"), result.exit_code)
 
 
 def only_code(text: str, code: str) -> str:
-    """The diagnostics of one code in what a command prints."""
-    blocks = [block for block in text.split("\n\n") if re.match(rf"\w+\[{code}\]: ", block)]
-    return "\n\n".join(blocks)
-
-
-def printed_json(command: str) -> Any:
-    """What a command prints as JSON."""
-    return json.loads(printed(command).text or "[]")
+    """The diagnostics of one code in what a command prints, with the excerpts and notes below their first lines."""
+    return "\n\n".join(re.findall(rf"^\w+\[{code}\]: .*(?:\n(?: +\S|\d+ \|).*)*", text, re.MULTILINE))

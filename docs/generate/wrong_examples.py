@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import NamedTuple
 
 from jsonnx.core.diagnostics import CompileError
@@ -28,6 +29,7 @@ class Example(NamedTuple):
     printed: Printed | None
 
 
+@cache
 def example_of(code: str) -> Example:
     """The example of a code: that of its scene, a spec, or what its explanation has."""
     about = explanation(code)
