@@ -94,7 +94,10 @@ def test_every_link_and_anchor_resolves(document: Path) -> None:
 
 def test_a_broken_link_is_found() -> None:
     document = ROOT / "README.md"
-    text = "[a](docs/absent.md) [`b`](docs/language/index.md#absent) ![c](absent.svg) [d](docs/guides/deploy/keras-files.md#export) [e](#try-it)"
+    text = (
+        "[a](docs/absent.md) [`b`](docs/language/index.md#absent) ![c](absent.svg) "
+        "[d](docs/guides/deploy/keras-files.md#export) [e](#install)"
+    )
     assert broken_links(document, text) == ["docs/absent.md", "docs/language/index.md#absent", "absent.svg"]
 
 
@@ -130,8 +133,8 @@ def named_paths(text: str) -> Iterator[str]:
 
 
 def missing_paths(document: Path, text: str) -> list[str]:
-    """Named paths that are not there, except of files that a block of the page is saved as."""
-    saved = set(re.findall(r"^```\w* file=(\S+)", text, re.MULTILINE))
+    """Named paths that are not there, except of files that a block of the page is saved as, or that a diff adds."""
+    saved = {*re.findall(r"^(?:```\w*.* file=|\+\+\+ b/)(\S+)", text, re.MULTILINE)}
     return sorted({path for path in named_paths(text) if path not in saved and not exists(path, document)})
 
 
@@ -283,26 +286,15 @@ def test_the_page_of_commands_shows_what_inspect_prints(tmp_path: Path) -> None:
 
 
 IMPORTS = """
-from typing import Any
 import jsonnx
 import numpy as np
-from jsonnx.core.components import attr
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder, Value
-from jsonnx.layers import Layer, layer
 from jsonnx.passes.rewrite import Match, RuleSet
-from jsonnx.training.metrics.metrics import METRICS, Metric, sum_and_count
 from jsonnx.training.optimizers.optimizer import OPTIMIZERS, Optimizer, Slots, Update
-from jsonnx.training.weights.initializers import Initializer
 """
 
 USES = """
-spec = {"inputs": {"x": {"shape": [5]}}, "layers": [{"type": "Scale", "initializer": "zeros"}]}
-assert jsonnx.validate(spec) == []
-assert [*jsonnx.compile(spec).weights] == ["scale/factor"]
-(error,) = jsonnx.validate({**spec, "inputs": {"x": {"shape": ["n"]}}})
-assert error.path == "$.layers[0]"
-
 g = Builder()
 x = g.input("x", TensorType("float32", (BATCH, 2)))
 graph = double_negation.apply(g.graph({"y": g.Abs(g.Neg(g.Neg(x)))}))
@@ -312,12 +304,11 @@ assert graph.nodes[0].inputs == (x,)
 spec = {
     "inputs": {"x": {"shape": [2]}},
     "layers": [{"type": "Dense", "name": "dense", "units": 1, "kernel_initializer": "ones", "use_bias": False}],
-    "training": {"loss": "mse", "optimizer": "SignSGD", "metrics": [{"type": "WithinTolerance", "tolerance": 1}]},
+    "training": {"loss": "mse", "optimizer": "SignSGD"},
 }
 trainer = jsonnx.Trainer(spec)
 x, y = np.float32([[1, 0], [0, 1], [1, 1], [2, 0]]), np.float32([[1], [2], [3.5], [5]])
-history = trainer.fit(x, y, epochs=1, batch_size=4)
-assert history.history["within_tolerance"] == [0.5]
+trainer.fit(x, y, epochs=1, batch_size=4)
 np.testing.assert_allclose(trainer.weights()["dense/kernel"], 1.001, rtol=1e-6)
 """
 
@@ -330,13 +321,13 @@ def examples(section: str) -> list[str]:
 
 def test_the_examples_for_contributors_run() -> None:
     """In a process of its own, since the examples register components."""
-    names = ("a layer", "a metric or an optimizer", "a gradient rule", "a lint rule", "a pass")
-    layer, metric, optimizer, rule, lint_rule, rewrite = (code for name in names for code in examples(f"Add {name}"))
-    code = IMPORTS + layer + metric + optimizer + rewrite + USES
+    optimizer, rule, rewrite = (
+        code for name in ("a metric", "a gradient rule", "a pass") for code in examples(f"Add {name}")
+    )
+    code = IMPORTS + optimizer + rewrite + USES
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=SOURCE)
     assert process.returncode == 0, process.stderr
     assert any(rule in file.read_text("utf-8") for file in (PACKAGE / "gradient/rules").glob("*.py"))
-    assert any(lint_rule in file.read_text("utf-8") for file in (PACKAGE / "lint/rules").glob("*.py"))
 
 
 def test_the_guide_shows_what_validate_prints_about_data() -> None:

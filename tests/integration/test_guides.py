@@ -1,4 +1,7 @@
-"""Every code block of the README and of the guides runs, from top to bottom."""
+"""Every code block of the README and of the pages for users runs, from top to bottom.
+
+`make test` checks that specs are valid and commands parse; `make test-docs` runs all pages.
+"""
 
 from __future__ import annotations
 
@@ -29,21 +32,6 @@ PAGES = (
     "docs/internals/conformance.md",
 )
 
-SLOW = pytest.mark.slow
-SLOW_PAGES = {
-    "README.md",
-    "docs/guides/training/index.md",
-    "docs/guides/data/index.md",
-    "docs/recipes/index.md",
-    "docs/guides/tools/python.md",
-    "docs/guides/deploy/deployment.md",
-    "docs/start/troubleshooting.md",
-    "docs/guides/training/report.md",
-    "docs/guides/tools/review.md",
-    "docs/guides/training/sweep.md",
-}
-"""Pages whose blocks run for more than two seconds."""
-
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -62,8 +50,8 @@ def run_page(page: str, runner: PageRunner) -> None:
             pytest.fail(f"{page}:{block.line}: {type(error).__name__}: {error}")
 
 
-@pytest.mark.costly(3)
-@pytest.mark.parametrize("page", [pytest.param(page, marks=SLOW if page in SLOW_PAGES else ()) for page in PAGES])
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES)
 def test_the_blocks_of_a_page_run(page: str, folder: Path) -> None:
     runner = PageRunner()
     run_page(page, runner)

@@ -11,7 +11,7 @@ from jsonnx.lint.check_warnings import CHECK_WARNINGS, DATA_WARNINGS
 from jsonnx.lint.linted_network import DataFacts
 from jsonnx.lint.rules import RULES
 from jsonnx.render.explanations import explanation
-from jsonnx.render.reference.lint_codes import lint_codes_source
+from jsonnx.render.reference.generated_sources import lint_codes_source
 from jsonnx.sections.lint_codes import LINT_CODES
 from support.lint_cases import CASES, facts_of, lint
 

@@ -1,4 +1,4 @@
-"""Generates pages of docs/ (layers, errors, limits, llms.txt), the schemas, and the table of the modules of layers.
+"""Generates pages of docs/ (layers, errors, limits, llms.txt) and the schemas.
 
 `python -m jsonnx.render.reference.reference_pages [FOLDER]` writes the generated files below a folder; by default below
 the repository's root.
@@ -33,10 +33,8 @@ from .component_reference import (
     snippets,
 )
 from .layer_groups import grouped_layers
-from .layer_modules import layer_modules_source
 from .library_reference import block_sections
 from .limits_page import limits_page
-from .lint_codes import lint_codes_source
 from .llms_page import llms_page
 from .reference_examples import FURTHER_EXAMPLES
 
@@ -177,8 +175,6 @@ def generated_files() -> dict[str, str]:
         "schemas/run.schema.json": schema_text(run_schema()),
         "schemas/lock.schema.json": schema_text(lock_schema()),
         "schemas/diff.schema.json": schema_text(diff_schema()),
-        "compiler/jsonnx/layers/layer_modules.py": layer_modules_source(),
-        "compiler/jsonnx/sections/lint_codes.py": lint_codes_source(),
     }
 
 
