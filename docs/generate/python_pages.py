@@ -37,8 +37,8 @@ INTRODUCTION = """\
 `import jsonnx` gives a name for every task; parts are imported when they are first used.
 [In Python](../../guides/tools/python.md) shows the tasks.
 
-In signatures, a `Spec` is a path, a JSON text or a dict; `Weights` are a path, or arrays by name; a `DataArgument` is an
-array, a dict of arrays by the names of inputs or outputs, or a [table](../../guides/tools/python.md#tables)."""
+In signatures, a `Spec` is a path, a JSON text or a dict; `Weights` are a path, or arrays by name; a `DataArgument` is
+an array, a dict of arrays by the names of inputs or outputs, or a [table](../../guides/tools/python.md#tables)."""
 
 
 def python_pages() -> dict[str, str]:

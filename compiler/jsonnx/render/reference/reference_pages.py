@@ -1,4 +1,4 @@
-"""Generates pages of docs/ (layers, errors, limits, llms.txt) and the schemas.
+"""Generates pages of docs/ (layers, limits, llms.txt) and the schemas.
 
 `python -m jsonnx.render.reference.reference_pages [FOLDER]` writes the generated files below a folder; by default below
 the repository's root.
@@ -15,7 +15,6 @@ from ...core.components import Component
 from ...frontend.schema.editor_schema import editor_schema_text
 from ...layers import Layer
 from ..diagnostics.diagnostics_json import diagnostics_schema
-from ..explanations import CODES, explanation
 from ..schemas.diff_schema import diff_schema
 from ..schemas.run_schema import lock_schema, run_schema
 from ..schemas.schema_parts import schema_text
@@ -149,25 +148,10 @@ def _kind_section(kind: str) -> list[str]:
     return lines
 
 
-def errors_page() -> str:
-    """docs/errors.md: all codes with their explanations."""
-    lines = [
-        "# Errors",
-        "",
-        GENERATED_NOTICE,
-        "",
-        "Every diagnostic has a code; `jsonnx explain CODE` shows the same.",
-    ]
-    for code in CODES:
-        lines += ["", f"## {code}", "", explanation(code).markdown()]
-    return "\n".join(lines) + "\n"
-
-
 def generated_files() -> dict[str, str]:
     """The text of every generated file, by its path in the repository."""
     return {
         "docs/layers.md": layers_page(),
-        "docs/errors.md": errors_page(),
         "docs/language/limits.md": limits_page(),
         "docs/llms.txt": llms_page(),
         "schemas/model.schema.json": editor_schema_text(),
