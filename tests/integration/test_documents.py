@@ -126,10 +126,14 @@ def exists(path: str, document: Path) -> bool:
 
 
 def named_paths(text: str) -> Iterator[str]:
-    """Paths in backquotes, and, in commands and code as well, those that begin with a folder of the repository."""
+    """Paths in backquotes, and, in commands and code as well, those that begin with a folder of the repository.
+
+    Those of pages that are generated when the site is built are left out.
+    """
     yield from filter(is_path, spans(text))
     for match in re.finditer(rf"(?<![\w./*-])(?:{'|'.join(map(re.escape, FOLDERS))})/[\w./*-]*", text):
-        yield match[0].rstrip(".")
+        if not match[0].startswith("docs/reference/"):
+            yield match[0].rstrip(".")
 
 
 def missing_paths(document: Path, text: str) -> list[str]:

@@ -86,6 +86,7 @@ class Quantile(DifferenceLoss):
     """`mean(max(q * error, (q - 1) * error))`, where `error` is `target - output`, over the quantiles q on the last
     axis of the output, which the target lacks (Koenker and Bassett, 1978). Models sort what they predict."""
 
+    keras_name = ""
     quantiles: tuple[float, ...] = attr(
         (0.1, 0.5, 0.9), doc="Quantiles on the last axis of the output, in ascending order.", above=0, below=1
     )

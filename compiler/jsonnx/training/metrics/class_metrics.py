@@ -266,6 +266,7 @@ class BinaryIoU(IntersectionOverUnion):
 class ConfusionMatrix(PairCounts):
     """Number of samples by class: a row for each class of the target, a column for each predicted class."""
 
+    keras_name = ""
     logits_arguments = ZERO_THRESHOLD
     threshold_key = "threshold"
     threshold: float = attr(0.5, doc="Of an output with one element, scores above it predict the class 1.")

@@ -137,6 +137,7 @@ class ConcordanceCorrelation(Correlation):
 class MeanRelativeError(Metric):
     """Mean of `|target - output| / normalizer`; 0 where the normalizer is 0."""
 
+    keras_name = ""
     normalizer: Thresholds = attr(
         doc="What errors are divided by: a number, or a list of one for each number of the output."
     )
@@ -173,6 +174,8 @@ class QuantileMetric(Metric):
 class IntervalCoverage(QuantileMetric):
     """Fraction of targets from the lowest to the highest predicted quantile: for 0.1 and 0.9, best about 0.8."""
 
+    keras_name = ""
+
     def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
         lowest, highest = (g.Gather(output, g.const(index, "int64"), axis=-1) for index in (0, output.shape[-1] - 1))
         is_inside = g.And(g.LessOrEqual(lowest, target), g.LessOrEqual(target, highest))
@@ -184,6 +187,7 @@ class MeanPinballLoss(QuantileMetric):
     """Mean of the pinball loss over all quantiles, in the unit of the target, also if that is transformed or
     normalized."""
 
+    keras_name = ""
     higher_is_better = False
     quantiles: tuple[float, ...] | None = attr(None, doc="Quantiles of the output; null: those of the loss.")
 

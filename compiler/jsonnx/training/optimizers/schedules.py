@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from ...ir import Builder, Value
 
 SCHEDULES = Registry(
-    "schedule", "The learning rate as a function of the steps done, in place of a number.", snake_case_names=False
+    "schedule",
+    "The learning rate as a function of the steps done, in place of a number.",
+    snake_case_names=False,
+    keras_format="keras.optimizers.schedules.{class_name}",
 )
 
 INITIAL_RATE_DOC = "Learning rate of the first step."
@@ -238,6 +241,7 @@ class OneCycle(Schedule):
     """Up to a maximum, and down again to far below the start (Smith and Topin, 2018), with the arguments and defaults
     of PyTorch's OneCycleLR. After `total_steps` steps, the last rate holds."""
 
+    keras_name = ""
     peak_keys = ("max_learning_rate",)
     length_key = "total_steps"
     max_learning_rate: float = attr(doc="Highest learning rate.", above=0, maximum=1e6)
