@@ -34,10 +34,11 @@ FENCED = re.compile(r"^( *)```(\w*)(?: [^\n]*)?\n(.*?)^\1```$", re.DOTALL | re.M
 
 
 def documents() -> list[Path]:
-    """Every Markdown file of the repository."""
+    """Every Markdown file of the repository, without the pages that Sphinx generates."""
     folders = [path for path in ROOT.iterdir() if path.is_dir() and path.name[0] != "." and path.name not in NOT_OURS]
     found = [*ROOT.glob("*.md"), *(path for folder in folders for path in folder.rglob("*.md"))]
-    return sorted(path for path in found if "node_modules" not in path.parts)
+    generated = ROOT / "docs/reference"
+    return sorted(path for path in found if "node_modules" not in path.parts and not path.is_relative_to(generated))
 
 
 DOCUMENTS = documents()
