@@ -13,6 +13,7 @@ import types as pytypes
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from functools import cache
+from inspect import cleandoc
 from typing import (
     Annotated,
     Any,
@@ -169,6 +170,13 @@ class Component:
     type_name: ClassVar[str] = ""
     has_type_key: ClassVar[bool] = True
     """Whether the JSON object names its class under `type`; sections of a spec do not."""
+    formula: ClassVar[str] = ""
+    """What it computes, as lines of Python with the functions of NumPy; empty if the summary says it all.
+
+    The names are those of the arguments and of the weights; further ones are `x` for an input and `y` for the result, or
+    `x1` and `x2` for two inputs; of losses and metrics `y_true` and `y_pred`; of optimizers the weight `w`, its gradient
+    `g` and the number `t` of the update, from 1; of schedules the number `t` of updates done, from 0.
+    """
     attributes: ClassVar[_AttributeTable] = _AttributeTable()
     """The attributes of the class, with inherited ones first."""
     is_python_function: ClassVar[bool] = False
@@ -181,6 +189,8 @@ class Component:
         cls._declared = {name: value for name, value in vars(cls).items() if isinstance(value, Attribute)}
         for name in cls._declared:
             delattr(cls, name)
+        if "\n" in vars(cls).get("formula", ""):
+            cls.formula = cleandoc(cls.formula)
         cls._attributes = None
         cls._codecs = None
 
