@@ -34,6 +34,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy compiler/jsonnx
+	MYPYPATH=docs $(BIN)/mypy docs/generate
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -94,4 +95,4 @@ generate: $(STAMP)
 	$(BIN)/python -m jsonnx.cli.generated_pages
 
 clean:
-	rm -rf .venv .venv-* dist runs
+	rm -rf .venv .venv-* build dist docs/project docs/reference runs

@@ -10,7 +10,10 @@ from .contestants import INFERENCE, TRAINING
 from .parts import PARTS
 from .results import Results
 
-ABOUT = "rewrites the tables and the plot of docs/internals/performance.md from results/latest.json, or from the file given by -o"
+ABOUT = (
+    "rewrites the tables and the plot of docs/internals/performance.md from results/latest.json, "
+    "or from the file given by -o"
+)
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "internals/performance.md"
 PLOT = DOCS / "internals/performance.svg"

@@ -1,4 +1,4 @@
-"""All generated pages of the site, which the extension of Sphinx writes below docs/reference/ before a build."""
+"""All generated pages of the site, which the extension of Sphinx writes below docs/ before a build."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from .code_pages import code_names, code_pages
 from .command_pages import command_names, command_pages
 from .component_pages import component_names, component_pages
 from .index_pages import index_pages
+from .project_pages import project_pages
 from .python_pages import python_names, python_pages
 
 
 def generated_pages() -> dict[str, str]:
     """The Markdown of every generated page, by its path in docs/: `reference/layers/LSTM.md`."""
-    return index_pages() | component_pages() | code_pages() | command_pages() | python_pages()
+    return index_pages() | component_pages() | code_pages() | command_pages() | python_pages() | project_pages()
 
 
 def pages_by_name() -> dict[str, str]:

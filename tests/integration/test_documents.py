@@ -93,7 +93,10 @@ def test_every_link_and_anchor_resolves(document: Path) -> None:
 
 def test_a_broken_link_is_found() -> None:
     document = ROOT / "README.md"
-    text = "[a](docs/absent.md) [`b`](docs/language/index.md#absent) ![c](absent.svg) [d](docs/guides/deploy/keras-files.md#export) [e](#try-it)"
+    text = (
+        "[a](docs/absent.md) [`b`](docs/language/index.md#absent) ![c](absent.svg) "
+        "[d](docs/guides/deploy/keras-files.md#export) [e](#install)"
+    )
     assert broken_links(document, text) == ["docs/absent.md", "docs/language/index.md#absent", "absent.svg"]
 
 

@@ -1,5 +1,5 @@
-"""Generates the reference parts of docs/guides/tools/command-line.md, docs/guides/tools/python.md, docs/guides/tools/lint.md and docs/guides/deploy/providers.md from the
-commands, the public docstrings, the rules and the records of providers.
+"""Generates the reference parts of pages of docs/ from the commands, the public docstrings, the rules and the
+records of providers.
 
 `python -m jsonnx.cli.generated_pages [FOLDER]` renews them below a folder; the default is the repository's root. Each
 page has a written part, which ends at a marker, and a generated part below it.

@@ -1,7 +1,7 @@
 """The limits on the sizes of files and networks: larger input is rejected.
 
-Each limit is checked before work that would cost more than the check. `docs/language/limits.md` is generated from this table.
-Thresholds that only choose between two ways to compute the same are not limits and stand where they are used.
+Each limit is checked before work that would cost more than the check. `docs/language/limits.md` is generated from this
+table. Thresholds that only choose between two ways to compute the same are not limits and stand where they are used.
 """
 
 from __future__ import annotations

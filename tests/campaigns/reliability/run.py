@@ -1,8 +1,8 @@
 """Runs all random and destructive checks, one after the other: `python -m campaigns.reliability.run --seconds 3600`.
 
 Each check gets a share of the time and seeds that were not used before. Results are added to the ledgers: those of the
-checks, and ledger.json beside this file for checks that have none. Afterwards the table in docs/internals/reliability.md is
-renewed. Ends with 1 if a check fails.
+checks, and ledger.json beside this file for checks that have none. Afterwards the table in
+docs/internals/reliability.md is renewed. Ends with 1 if a check fails.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The examples of docs/guides/deploy/deployment.md in JavaScript and C++, in onnxruntime's own packages for these languages.
+"""The examples of docs/guides/deploy/deployment.md in JavaScript and C++, in onnxruntime's packages.
 
 `run.sh` installs onnxruntime-node. For C++, Debian's libonnxruntime-dev and nlohmann-json3-dev are needed.
 """

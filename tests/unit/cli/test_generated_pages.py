@@ -1,4 +1,4 @@
-"""The generated parts of docs/guides/tools/command-line.md, docs/guides/tools/python.md and docs/guides/tools/lint.md are up to date and complete."""
+"""The generated parts of pages of docs/ are up to date and complete."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from ..common import handles_errors, print_status
 def lsp(stdio: bool, log: str | None) -> None:
     """Serve an editor over the Language Server Protocol, on standard input and output.
 
-    Editors start it: docs/guides/tools/editors.md says how in VS Code, Neovim, Helix, Zed and JetBrains. Needs the extra `lsp`:
-    `pip install ".[lsp]"` in a checkout.
+    Editors start it: docs/guides/tools/editors.md says how in VS Code, Neovim, Helix, Zed and JetBrains. Needs the
+    extra `lsp`: `pip install ".[lsp]"` in a checkout.
     """
     from ...core.system.optional_packages import require_package
 
