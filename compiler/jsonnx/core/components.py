@@ -173,9 +173,9 @@ class Component:
     formula: ClassVar[str] = ""
     """What it computes, as lines of Python with the functions of NumPy; empty if the summary says it all.
 
-    The names are those of the arguments and of the weights; further ones are `x` for an input and `y` for the result, or
-    `x1` and `x2` for two inputs; of losses and metrics `y_true` and `y_pred`; of optimizers the weight `w`, its gradient
-    `g` and the number `t` of the update, from 1; of schedules the number `t` of updates done, from 0.
+    The names are those of the arguments and of the weights. `x` is an input (`x1` and `x2` are two of them), `y` the
+    result; losses and metrics have `y_true` and `y_pred`; an optimizer has the weight `w`, its gradient `g` and the
+    number `t` of the update, from 1; a schedule has the number `t` of updates done, from 0.
     """
     attributes: ClassVar[_AttributeTable] = _AttributeTable()
     """The attributes of the class, with inherited ones first."""

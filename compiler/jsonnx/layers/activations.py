@@ -426,8 +426,8 @@ class Sparsemax(ActivationFunction):
     """Shares of classes along an axis, many of them 0 (Martins and Astudillo, 2016).
 
     Follows Keras 3.15, whose threshold has the sum of all the partial sums of the 1, 2, ..., k largest elements. The
-    paper uses only the last of these partial sums, which makes the result sum to 1; in Keras' version it does so only if
-    k is 1.
+    paper uses only the last of these partial sums, which makes the result sum to 1; in Keras' version it does so only
+    if k is 1.
     """
 
     formula = """

@@ -63,7 +63,7 @@ def loss_cases() -> Iterator[tuple[Any, dict[str, Any]]]:
     yield from QUANTILE_CASES
 
 
-@pytest.mark.parametrize(("spec", "said"), loss_cases(), ids=[name(spec) for spec, _ in loss_cases()])
+@pytest.mark.parametrize(("spec", "said"), [*loss_cases()], ids=[name(spec) for spec, _ in loss_cases()])
 def test_the_formula_of_a_loss_gives_its_losses(spec: Any, said: dict[str, Any]) -> None:
     loss, output = read(LOSSES, spec), array(said["output"])
     g = Builder()
@@ -102,7 +102,7 @@ def metric_cases() -> Iterator[tuple[Any, str, Batches]]:
 
 
 @pytest.mark.parametrize(
-    ("spec", "loss", "batches"), metric_cases(), ids=[name(spec) for spec, _, _ in metric_cases()]
+    ("spec", "loss", "batches"), [*metric_cases()], ids=[name(spec) for spec, _, _ in metric_cases()]
 )
 def test_the_formula_of_a_metric_gives_its_value(spec: Any, loss: str, batches: Batches) -> None:
     suited = read(LOSSES, loss)

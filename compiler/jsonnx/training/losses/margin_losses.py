@@ -123,7 +123,8 @@ class Tversky(OverlapLoss):
     """Like Dice, with separate weights of what the output misses and of its excess (Salehi et al., 2017)."""
 
     formula = """
-        overlap, missed, excess = sum(y_true * y_pred, axis), sum(y_true * (1 - y_pred), axis), sum((1 - y_true) * y_pred, axis)
+        overlap = sum(y_true * y_pred, axis)
+        missed, excess = sum(y_true * (1 - y_pred), axis), sum((1 - y_true) * y_pred, axis)
         loss = 1 - overlap / (overlap + alpha * missed + beta * excess + 1e-7)
     """
     alpha: float = attr(0.5, doc="Weight of false negatives, the parts of the target that the output misses.")

@@ -461,5 +461,7 @@ class SparseCategoricalCrossentropy(MeanLossMetric):
 register_mean_loss(losses.KLDivergence, "Mean of the Kullback-Leibler divergence.", "kl_divergence")
 register_mean_loss(losses.Poisson, "Mean of the negative log-likelihood of counts.", "poisson")
 register_mean_loss(margin_losses.Hinge, "Mean of how far scores miss a margin of 1.", "hinge")
-register_mean_loss(margin_losses.SquaredHinge, "Mean of the squares of how far scores miss a margin of 1.", "squared_hinge")
+register_mean_loss(
+    margin_losses.SquaredHinge, "Mean of the squares of how far scores miss a margin of 1.", "squared_hinge"
+)
 register_mean_loss(margin_losses.CategoricalHinge, "Mean of the categorical hinge loss.", "categorical_hinge")
