@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from jsonnx.core.components import Component
+from jsonnx.layers.activations import ActivationFunction
 from jsonnx.training.weights.window_functions import window_coefficients
 
 Array = np.ndarray
@@ -34,6 +35,38 @@ def divide_no_nan(x: Any, y: Any) -> Array:
     return np.divide(numerator, denominator, out=np.zeros(numerator.shape), where=denominator != 0)
 
 
+def windows(
+    x: Array, size: Any, strides: Any = None, padding: str = "valid", dilation_rate: Any = 1, fill: float = 0
+) -> Array:
+    """The windows of x [batch, ..., channels]: [batch, ..., *size, channels]; `fill` is the value of the padding."""
+    spatial = x.ndim - 2
+    size, strides, rates = (
+        np.broadcast_to(value, spatial) for value in (size, size if strides is None else strides, dilation_rate)
+    )
+    extents = [int((count - 1) * rate + 1) for count, rate in zip(size, rates, strict=True)]
+    sides = [(0, 0)]
+    for n, stride, extent in zip(x.shape[1:-1], strides, extents, strict=True):
+        missing = {
+            "valid": 0,
+            "causal": extent - 1,
+            "same": max((-(-n // stride) - 1) * stride + extent - n, 0),
+        }[padding]
+        before = missing if padding == "causal" else missing // 2
+        sides.append((before, missing - before))
+    padded = np.pad(x, [*sides, (0, 0)], constant_values=fill)
+    axes = tuple(range(1, spatial + 1))
+    views = np.lib.stride_tricks.sliding_window_view(padded, extents, axes)
+    positions = [slice(None), *(slice(None, None, stride) for stride in strides), slice(None)]
+    views = views[(*positions, *(slice(None, None, rate) for rate in rates))]
+    return np.moveaxis(views, spatial + 1, -1)
+
+
+NEUTRAL: dict[str, Any] = {
+    **{"bias": 0, "beta": 0, "offset": 0, "gamma": 1, "scale": 1, "weights": 1, "mask": True, "epsilon": 1e-7},
+    **{name: lambda x: x for name in ("activation", "recurrent_activation")},
+}
+"""The values of arguments and weights that a component lacks."""
+
 FUNCTIONS: dict[str, Any] = {
     **{name: getattr(np, name) for name in dir(np) if not name.startswith("_")},
     "qr": np.linalg.qr,
@@ -49,13 +82,14 @@ FUNCTIONS: dict[str, Any] = {
     "logsumexp": logsumexp,
     "one_hot": one_hot,
     "divide_no_nan": divide_no_nan,
+    "windows": windows,
 }
 """The functions that formulas call."""
 
 
 def argument_value(value: Any) -> Any:
     """The value of an argument in a formula: a function for an activation, of which None is the identity."""
-    if isinstance(value, Component) and value.registry.kind == "activation":
+    if isinstance(value, ActivationFunction):
         return function_of(value)
     return value
 
@@ -67,6 +101,9 @@ def function_of(activation: Component) -> Callable[[Array], Array]:
 def evaluate(component: Component, formula: str = "", **names: Any) -> dict[str, Any]:
     """All names after the formula of a component, given the values of some; its arguments have their values."""
     arguments = {name: argument_value(value) for name, value in vars(component).items()}
-    values = FUNCTIONS | arguments | names
-    exec(compile(formula or component.formula, f"formula of {component.type_name}", "exec"), values)
+    formula = formula or component.formula
+    neutral = {name: value for name, value in NEUTRAL.items() if f"{name} is None" not in formula}
+    given = {name: value for name, value in (arguments | names).items() if value is not None or name not in neutral}
+    values = FUNCTIONS | neutral | given
+    exec(compile(formula, f"formula of {component.type_name}", "exec"), values)
     return values

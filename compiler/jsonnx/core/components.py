@@ -175,7 +175,9 @@ class Component:
 
     The names are those of the arguments and of the weights. `x` is an input (`x1` and `x2` are two of them), `y` the
     result; losses and metrics have `y_true` and `y_pred`; an optimizer has the weight `w`, its gradient `g` and the
-    number `t` of the update, from 1; a schedule has the number `t` of updates done, from 0.
+    number `t` of the update, from 1; a schedule has the number `t` of updates done, from 0. `windows` are those of
+    convolutions and pooling, [batch, ..., *size, channels]. A bias or factor that a layer lacks counts as 0 or 1, and
+    images have their channels last, unless a formula says otherwise.
     """
     attributes: ClassVar[_AttributeTable] = _AttributeTable()
     """The attributes of the class, with inherited ones first."""
