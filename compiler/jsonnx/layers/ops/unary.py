@@ -219,7 +219,7 @@ def register_activation(name: str, *arguments: str, formula: str = "", **default
     }
     annotations = {argument: hints[argument] for argument in arguments}
     formula = formula or function.formula
-    body = {"__doc__": function.__doc__, "formula": formula, "__module__": __name__, **attributes}
+    body: dict[str, Any] = {"__doc__": function.__doc__, "formula": formula, "__module__": __name__, **attributes}
     body["function_type"] = function
     aliases = {"silu": ("swish",), "hard_silu": ("hard_swish",)}.get(name, ())
     operation(name, *aliases)(type(name, (ActivationOp,), body | {"__annotations__": annotations}))
