@@ -322,7 +322,7 @@ def test_the_examples_for_contributors_run() -> None:
 
 def test_the_transfer_example_is_sound() -> None:
     """Three dots stand for the rest of the section."""
-    (section,) = (block for block in blocks("docs/language/index.md", "json") if block.startswith('"training"'))
+    (section,) = (block for block in blocks("docs/language/transfer.md", "json") if block.startswith('"training"'))
     spec = {
         "inputs": {"x": {"shape": [4]}},
         "layers": [{"type": "Dense", "name": name, "units": 4} for name in ("body_stem", "body_stage1_a", "head")],
