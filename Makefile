@@ -97,7 +97,7 @@ benchmarks:
 generate: $(STAMP)
 	$(BIN)/python -m jsonnx.render.reference.generated_sources
 	$(BIN)/python -m jsonnx.render.reference.reference_pages
-	$(BIN)/python -m jsonnx.cli.generated_pages
+	$(BIN)/python -m jsonnx.render.reference.provider_tables
 
 clean:
 	rm -rf .venv .venv-* build dist docs/project docs/reference runs

@@ -75,7 +75,7 @@ render/results: render/networks render/diagnostics render/text runtime data diff
 render/networks: render/diagnostics render/text runtime diff lowering analysis interop frontend ir core
 render/diagnostics: render/explanations core
 render/clients: core
-render/explanations: render/text lint layers
+render/explanations: render/text lint layers sections core
 render/schemas: core
 render/text: core
 trackers: core

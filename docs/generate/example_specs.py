@@ -22,14 +22,16 @@ def completed(value: Any) -> dict[str, Any]:
         value = {"layers": value}
     elif "type" in value or "use" in value:
         value = {"layers": [value]}
-    elif "loss" in value or "optimizer" in value or "data" in value:
+    elif {"loss", "metrics", "optimizer", "data"} & set(value):
         value = {"training": {"loss": "mse", **value}}
     spec: dict[str, Any] = {"inputs": {}, "layers": [{"type": "Dense", "units": 3}], **value}
     names = {layer.get("name", "") for layer in spec["layers"]}
     first, *others = spec["layers"]
     sources = [*as_list(first.get("from", "x")), *(name for layer in others for name in as_list(layer.get("from", [])))]
     sizes = {"four_numbers": [4], "six_numbers": [6], "sequence": [5, 4], "image": [8, 8, 4]}
-    inputs = {name: {"shape": sizes.get(name, [4])} for name in sources if name not in (names | {"steam"})}
+    inputs = {
+        name: {"shape": sizes.get(name, [4])} for name in sources if name.partition(".")[0] not in (names | {"steam"})
+    }
     return {**spec, "inputs": spec["inputs"] or inputs}
 
 
