@@ -8,8 +8,8 @@ from typing import Any
 import jsonnx
 import numpy as np
 import pytest
-from generate.component_examples import component_spec, layer_spec, network_spec
-from generate.component_records import Record, records
+from generate.components.examples import component_spec, layer_spec, network_spec
+from generate.components.records import Record, records
 from jsonnx import library
 from jsonnx.core.types import TensorType
 from jsonnx.pipeline.check.check import check_spec

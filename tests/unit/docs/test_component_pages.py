@@ -6,11 +6,11 @@ import os.path
 import re
 
 import pytest
-from generate.component_indexes import layer_groups
 from generate.component_pages import component_names, component_pages, search_words
-from generate.component_records import Record, find_record, keras_names, records
-from generate.kin import kin
-from generate.mentions import named_records
+from generate.components.indexes import layer_groups
+from generate.components.kin import kin
+from generate.components.mentions import named_records
+from generate.components.records import Record, find_record, keras_names, records
 from jsonnx.layers import LAYERS
 from jsonnx.render.reference.component_reference import KINDS
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from generate.component_pages import component_pages
-from generate.component_records import records
+from generate.components.pytorch_names import NAMES, counterparts
+from generate.components.records import records
+from generate.components.tasks import TASKS, Task
 from generate.index_pages import PARTS, index_pages
-from generate.pytorch_names import NAMES, counterparts
-from generate.tasks import TASKS, Task
 from jsonnx.core.system.documentation import FOLDERS
 
 DOCS = Path(__file__).parents[3] / "docs"
