@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 @layer
 class LayerScale(Layer):
-    """Multiplies each feature by a trainable factor: `x * gamma` (Touvron et al., 2021). Used by ConvNeXt."""
+    """Multiplies each feature by a trainable factor (Touvron et al., 2021). Used by ConvNeXt."""
 
+    formula = "y = x * gamma"
     has_weights = True
     init_values: float = attr(doc="Initial value of gamma.")
     projection_dim: int = attr(doc="Number of features.", minimum=1)
@@ -40,6 +41,7 @@ class StochasticDepth(Layer):
     Used by ConvNeXt.
     """
 
+    formula = "y = where(mask, x / (1 - drop_path_rate), 0) if training else x  # mask: one for each sample"
     drop_path_rate: float = attr(doc="Fraction of the samples to drop.", minimum=0, below=1)
 
     def infer(self, x: TensorType) -> TensorType:
@@ -56,8 +58,9 @@ class StochasticDepth(Layer):
 
 @layer
 class CustomScaleLayer(Layer):
-    """Adds a scaled second input: `a + scale * b`. Used by InceptionResNetV2."""
+    """Adds a scaled second input. Used by InceptionResNetV2."""
 
+    formula = "y = x1 + scale * x2"
     arity = (2, 2)
 
     scale: float = attr(doc="Factor of the second input.")
