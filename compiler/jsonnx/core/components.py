@@ -88,6 +88,7 @@ class Registry:
 
     With `snake_case_names` the main name of a component is its class name in snake case (or its first alias), and the
     class name is an alias. With `allow_bare_names` the name alone stands for a component without required attributes.
+    `keras_format` gives the name in Keras of components without a `keras_name`.
     `module_by_name` and `name_by_alias` say which modules define components; these modules are imported when needed.
     """
 
@@ -98,11 +99,13 @@ class Registry:
         *,
         snake_case_names: bool = True,
         allow_bare_names: bool = True,
+        keras_format: str = "",
         module_by_name: Mapping[str, str] | None = None,
         name_by_alias: Mapping[str, str] | None = None,
     ) -> None:
         self.kind, self.doc = kind, doc
         self.snake_case_names, self.allow_bare_names = snake_case_names, allow_bare_names
+        self.keras_format = keras_format
         modules = dict(module_by_name or {})
         self.members = LazyTable[type[Component]](modules)
         """By main name."""
@@ -118,6 +121,8 @@ class Registry:
         def add(cls: ComponentClass) -> ComponentClass:
             name = given_name or cls.__name__.rstrip("_")
             cls.type_name = (aliases[0] if aliases else snake_case(name)) if self.snake_case_names else name
+            if "keras_name" not in vars(cls):
+                cls.keras_name = self.keras_format.format(name=cls.type_name, class_name=name)
             self.members.add(cls.type_name, cls)
             for alias in (cls.type_name, *aliases, *((snake_case(name),) if self.snake_case_names else ()), name):
                 self.by_name.add(alias, cls)
@@ -168,6 +173,8 @@ class Component:
     """
 
     type_name: ClassVar[str] = ""
+    keras_name: ClassVar[str] = ""
+    """Its name in Keras, with modules; empty if Keras has no such component. Those of a registry have it by default."""
     has_type_key: ClassVar[bool] = True
     """Whether the JSON object names its class under `type`; sections of a spec do not."""
     formula: ClassVar[str] = ""

@@ -12,7 +12,9 @@ from .base import Layer, layer
 if TYPE_CHECKING:
     from ..ir import Builder, Value
 
-ACTIVATIONS = Registry("activation", "A function applied to each element, or along one axis.")
+ACTIVATIONS = Registry(
+    "activation", "A function applied to each element, or along one axis.", keras_format="keras.activations.{name}"
+)
 
 
 class ActivationFunction(Component):

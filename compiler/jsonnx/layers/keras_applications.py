@@ -20,6 +20,7 @@ class LayerScale(Layer):
     """Multiplies each feature by a trainable factor (Touvron et al., 2021). Used by ConvNeXt."""
 
     formula = "y = x * gamma"
+    keras_name = ""
     has_weights = True
     init_values: float = attr(doc="Initial value of gamma.")
     projection_dim: int = attr(doc="Number of features.", minimum=1)
@@ -42,6 +43,7 @@ class StochasticDepth(Layer):
     """
 
     formula = "y = where(mask, x / (1 - drop_path_rate), 0) if training else x  # mask: one for each sample"
+    keras_name = ""
     drop_path_rate: float = attr(doc="Fraction of the samples to drop.", minimum=0, below=1)
 
     def infer(self, x: TensorType) -> TensorType:
@@ -61,6 +63,7 @@ class CustomScaleLayer(Layer):
     """Adds a scaled second input. Used by InceptionResNetV2."""
 
     formula = "y = x1 + scale * x2"
+    keras_name = ""
     arity = (2, 2)
 
     scale: float = attr(doc="Factor of the second input.")

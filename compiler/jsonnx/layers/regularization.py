@@ -227,6 +227,7 @@ class AddLoss(Layer):
         y = x
         loss = weight * (sum(x) if reduction == "sum" else mean(x))
     """
+    keras_name = ""
     accepts_scalars = True
     adds_loss = True
     penalizes_itself = True

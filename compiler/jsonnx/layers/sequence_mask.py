@@ -36,6 +36,7 @@ class SequenceMask(Layer):
             mask = cumsum(is_step[:, ::-1], axis=1)[:, ::-1] > 0
         y = where(mask.reshape(*mask.shape, *[1] * (x.ndim - 2)), x, 0)
     """
+    keras_name = ""
     arity = (1, 2)
     supports_masking = True
     reads_masks = True

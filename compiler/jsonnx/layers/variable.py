@@ -24,6 +24,7 @@ class Variable(Layer):
     """
 
     formula = "y = broadcast_to(value, (len(x), *shape)) if xs else value"
+    keras_name = ""
     arity = (0, 1)
     reads_only_shapes = True
     is_unbounded = True

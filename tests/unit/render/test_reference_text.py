@@ -152,8 +152,8 @@ def test_a_search_looks_in_names_arguments_and_descriptions() -> None:
     assert "SpatialDropout1D" not in by_group["Regularization layers"]
     assert "RandomErasing" in by_group["Image augmentation"]
     assert [entry["name"] for entry in list_json(found_sections("swish"))] == [
-        "ops.hard_silu",
         "ops.silu",
+        "ops.hard_silu",
         "silu",
         "hard_silu",
     ]

@@ -52,6 +52,7 @@ class PositionEmbedding(PositionVectors):
         positions = xs[1] if len(xs) > 1 else start_index + arange(x.shape[-2])
         y = broadcast_to(embeddings[positions.astype(int)], x.shape)
     """
+    keras_name = "keras_hub.layers.PositionEmbedding"
     sequence_length: int = attr(doc="Number of positions that have a vector: the longest sequence.", minimum=1)
     initializer: Initializer = attr("glorot_uniform", doc="Initial value of the vectors.")
 
@@ -93,6 +94,7 @@ class SinePositionEncoding(PositionVectors):
         angles = positions[..., None] / max_wavelength ** (2 * (i // 2) / len(i))
         y = broadcast_to(where(i % 2 == 0, sin(angles), cos(angles)), x.shape)
     """
+    keras_name = "keras_hub.layers.SinePositionEncoding"
     max_wavelength: float = attr(MAX_WAVELENGTH, doc=WAVELENGTH, minimum=1, maximum=1e12)
 
     def lower(self, g: Builder, x: Value, positions: Value | None = None) -> Any:

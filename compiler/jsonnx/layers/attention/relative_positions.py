@@ -245,6 +245,7 @@ class RelativePositionBias(Layer, DistanceBuckets):
         bias = moveaxis(embeddings[bucket.astype(int)], -1, 0)
         y = broadcast_to(bias, (len(query), *bias.shape))
     """
+    keras_name = ""
     arity = (1, 2)
     reads_only_shapes = True
 

@@ -150,6 +150,7 @@ class RotaryEmbedding(Layer, RotaryAngles):
         y = concatenate([a * cos(angles) - b * sin(angles), b * cos(angles) + a * sin(angles)], axis=-1)
         y = moveaxis(y, (-2, -1), (sequence_axis, feature_axis))
     """
+    keras_name = "keras_hub.layers.RotaryEmbedding"
     arity = (1, 2)
 
     start_index: int = start_index()

@@ -35,6 +35,7 @@ class LocalResponseNormalization(Layer):
         y = x / (bias + alpha * x ** 2 @ is_neighbour) ** beta
         y = moveaxis(y, -1, axis)
     """
+    keras_name = ""
     family = "normalization"
     supports_masking = True
 

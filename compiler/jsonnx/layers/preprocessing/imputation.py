@@ -44,6 +44,7 @@ class Imputation(Adaptable):
         y = where(missing, array(fill_value) if strategy == "constant" else statistic, x)
         y = concatenate([y, missing], axis=-1) if indicator else y
     """
+    keras_name = ""
     supports_masking = True
 
     strategy: Literal["mean", "median", "most_frequent", "constant"] = attr(

@@ -13,7 +13,7 @@ from ..output_form import OutputForm
 if TYPE_CHECKING:
     from ...ir import Builder, Graph, Value
 
-LOSSES = Registry("loss", "The function that training minimizes.")
+LOSSES = Registry("loss", "The function that training minimizes.", keras_format="keras.losses.{class_name}")
 
 Reduction = Literal["sum_over_batch_size", "mean", "mean_with_sample_weight", "sum"]
 

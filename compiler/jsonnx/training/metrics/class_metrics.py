@@ -328,6 +328,7 @@ class ConfusionMatrix(PairCounts):
         if normalize:
             metric = metric / sum(metric, axis={"true": 1, "pred": 0, "all": None}[normalize], keepdims=True)
     """
+    keras_name = ""
     logits_arguments = ZERO_THRESHOLD
     threshold_key = "threshold"
     threshold: float = attr(0.5, doc="Of an output with one element, scores above it predict the class 1.")

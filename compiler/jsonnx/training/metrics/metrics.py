@@ -21,7 +21,7 @@ from ..output_form import OutputForm
 if TYPE_CHECKING:
     from ...ir import Builder, Value
 
-METRICS = Registry("metric", "A metric that is reported with the loss.")
+METRICS = Registry("metric", "A metric that is reported with the loss.", keras_format="keras.metrics.{class_name}")
 
 
 class Metric(Component):

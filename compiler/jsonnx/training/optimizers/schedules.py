@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from ...ir import Builder, Value
 
 SCHEDULES = Registry(
-    "schedule", "The learning rate as a function of the steps done, in place of a number.", snake_case_names=False
+    "schedule",
+    "The learning rate as a function of the steps done, in place of a number.",
+    snake_case_names=False,
+    keras_format="keras.optimizers.schedules.{class_name}",
 )
 
 INITIAL_RATE_DOC = "Learning rate of the first step."
@@ -284,6 +287,7 @@ class OneCycle(Schedule):
         progress = (1 - cos(pi * progress)) / 2 if anneal_strategy == "cos" else progress
         learning_rate = rates[phase - 1] + (rates[phase] - rates[phase - 1]) * progress
     """
+    keras_name = ""
     peak_keys = ("max_learning_rate",)
     length_key = "total_steps"
     max_learning_rate: float = attr(doc="Highest learning rate.", above=0, maximum=1e6)

@@ -12,7 +12,9 @@ from ..numerics import EPSILON, Axes, are_axes, axis_list, square_sum
 if TYPE_CHECKING:
     from ...ir import Builder, Value
 
-CONSTRAINTS = Registry("constraint", "A projection of a weight after each update.")
+CONSTRAINTS = Registry(
+    "constraint", "A projection of a weight after each update.", keras_format="keras.constraints.{class_name}"
+)
 
 AXIS_DOC = "Axis or axes of the weight along which its norm is computed."
 

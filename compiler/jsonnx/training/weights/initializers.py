@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
     from .distributions import Distribution
 
-INITIALIZERS = Registry("initializer", "The distribution of the initial values of a weight.")
+INITIALIZERS = Registry(
+    "initializer",
+    "The distribution of the initial values of a weight.",
+    keras_format="keras.initializers.{class_name}",
+)
 
 SEED_DOC = "Seed. By default derived from the seed of the training and the name of the weight."
 FAN_AXES_DOC = (

@@ -13,7 +13,11 @@ from ..numerics import square_sum, unit_vectors
 if TYPE_CHECKING:
     from ...ir import Builder, Value
 
-REGULARIZERS = Registry("regularizer", "A penalty on a weight or on an output, added to the loss.")
+REGULARIZERS = Registry(
+    "regularizer",
+    "A penalty on a weight or on an output, added to the loss.",
+    keras_format="keras.regularizers.{class_name}",
+)
 
 
 class Regularizer(Component):
