@@ -92,8 +92,8 @@ def _keras_names() -> Iterator[str]:
     yield from (
         "# Names of Keras",
         "",
-        "A spec has the names, arguments and defaults of Keras 3, without the modules: `Dense` is `keras.layers.Dense`,",
-        "and a function of `keras.ops` is a layer whose type begins with `ops.`. [Keras",
+        "A spec has the names, arguments and defaults of Keras 3, without the modules: `Dense` is",
+        "`keras.layers.Dense`, and a function of `keras.ops` is a layer whose type begins with `ops.`. [Keras",
         "files](../guides/deploy/keras-files.md) says how to read and write models of Keras.",
     )
     modules: dict[str, list[tuple[str, str]]] = {}
