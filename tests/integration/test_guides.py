@@ -41,6 +41,9 @@ SLOW_PAGES = {
     "docs/guides/training/report.md",
     "docs/guides/tools/review.md",
     "docs/guides/training/sweep.md",
+    "docs/gallery/efficientnet_b0.md",
+    "docs/gallery/mobilenet_v2.md",
+    "docs/gallery/resnet50.md",
 }
 """Pages whose blocks run for more than two seconds."""
 
