@@ -30,7 +30,8 @@ FOLDERS = (".ci", "benchmarks", "compiler", "docs", "samples", "schemas", "tests
 """Where a path in a document may begin, relative to the repository."""
 
 FENCED = re.compile(r"^( *)```(?:\{\w+\})?(\w*)(?: [^\n]*)?\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
-"""A fenced block: its indentation, its language (a directive has none) and its text. `document_blocks` reads the words after the language."""
+"""A fenced block: its indentation, its language (a directive has none) and its text. `document_blocks` reads the words
+after the language."""
 
 
 def documents() -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,6 @@ from support.colors import contrast
 
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT / "docs"))
-
-import itertools
 
 from generate.gallery import GALLERY, GALLERY_SAMPLES, SAMPLES, spec_digest, with_figures  # noqa: E402
 from generate.gallery_charts import COLORS, nice_ticks, number, spread, training_chart  # noqa: E402
@@ -127,7 +126,7 @@ def test_ticks_enclose_the_values(low: float, high: float) -> None:
 
 def test_labels_do_not_overlap() -> None:
     heights = sorted(spread([100.0, 101.0, 99.0, 204.0, 204.0]))
-    assert min(after - before for before, after in itertools.pairwise(heights)) >= 13.9
+    assert min(after - before for before, after in pairwise(heights)) >= 13.9
     assert heights[-1] <= 204
 
 
