@@ -19,7 +19,7 @@ SEARCHES = {
     "log target": "guides/data/targets",
     "learning rate decay": "guides/training/learning-rate",
     "class weights": "guides/training/imbalanced-classes",
-    "resume": "guides/training/checkpoints",
+    "resume": "guides/training/resume",
     "save model": "guides/deploy/save-a-model",
     "onnx int8": "guides/deploy/smaller-models",
     "docker": "guides/deploy/containers",
