@@ -97,21 +97,20 @@ def _argument_table(record: Record, component: type[Component]) -> Lines:
         if component.attributes[argument.name] is not shared.get(argument.name)
     ]
     rows = [_argument_row(argument, record.page) for argument in arguments]
-    lines = table(("argument", "is", "default", "meaning"), rows)
+    lines = table(("argument", "default", "meaning"), rows)
     if record.kind == "layer":
         page = f"{index_page('layer')}#arguments-of-every-layer"
         lines += ["", f"It also takes the {link('arguments of every layer', page, record.page)}."]
     return lines if record.kind != "operator" else [*lines, "", "It also takes `name` and `from`."]
 
 
-def _argument_row(argument: Argument, page: str) -> tuple[str, str, str, str]:
+def _argument_row(argument: Argument, page: str) -> tuple[str, str, str]:
     type_ = argument.type
     for kind in argument.kinds:
-        pattern = rf"\b({plural(kind)}|{kind})\b"
-        match = re.search(pattern, type_)
+        match = re.search(rf"\b({plural(kind)}|{kind})\b", type_)
         type_ = type_.replace(match[0], link(match[0], index_page(kind), page), 1) if match else type_
     default = "required" if argument.is_required else f"`{argument.default_text}`"
-    return f"`{argument.name}`", type_, default, argument.meaning
+    return f"`{argument.name}`", default, f"{argument.meaning} *{type_[:1].upper()}{type_[1:]}.*"
 
 
 def _other_names(record: Record) -> Lines:
