@@ -36,9 +36,7 @@ WITHOUT_FORMULA = {
         *("Bidirectional", "Pipeline", "RNN", "SpectralNormalization", "StackedRNNCells", "TimeDistributed"),
     ),
     "interpolates between pixels": ("CenterCrop", "Resizing", "ops.image.resize"),
-    "computes histograms, or a chain of transforms": (
-        *("ContrastLimitedAdaptiveHistogramEqualization", "Equalization", "MelSpectrogram"),
-    ),
+    "computes histograms": ("ContrastLimitedAdaptiveHistogramEqualization", "Equalization"),
     "draws random numbers": ("random.normal", "random.uniform"),
     "changes images at random, in training on the host": (
         *("AugMix", "CutMix", "MixUp", "RandAugment", "RandomBrightness", "RandomColorDegeneration"),
