@@ -20,7 +20,7 @@ from jsonnx.render.reference.component_reference import (
 from .block_pages import block_lines
 from .component_examples import component_spec, layer_spec, network_spec
 from .component_indexes import component_indexes, group_page, kind_phrase
-from .component_records import Record, index_page, linked_names, records
+from .component_records import Record, index_page, keras_names, linked_names, records
 from .kin import kin
 from .markdown import Lines, code_block, front_matter, link, page_text, section, spec_block, table
 from .mentions import pages_that_name
@@ -51,13 +51,9 @@ def _page(record: Record) -> Iterator[str]:
 
 def search_words(record: Record) -> list[str]:
     """The names by which users of other programs search for a component."""
-    words = [*record.names[1:], *_keras_names(record), *pytorch_names(record)]
+    words = [*record.names[1:], *keras_names(record), *pytorch_names(record)]
     words += [word.rpartition(".")[2] for word in words if "." in word]
     return [word for word in words if word != record.name.rpartition(".")[2]]
-
-
-def _keras_names(record: Record) -> list[str]:
-    return [record.component.keras_name] if record.component and record.component.keras_name else []
 
 
 # -- parts of a page -------------------------------------------------------------------------------------------------
@@ -119,7 +115,7 @@ def _argument_row(argument: Argument, page: str) -> tuple[str, str, str, str]:
 
 
 def _other_names(record: Record) -> Lines:
-    keras = [f"`{name}`" for name in _keras_names(record)] or [NOT_IN_KERAS]
+    keras = [f"`{name}`" for name in keras_names(record)] or [NOT_IN_KERAS]
     rows = [("Keras", ", ".join(keras))] if record.component else []
     if others := pytorch_names(record):
         rows.append(("PyTorch", ", ".join(f"`{name}`" for name in others)))

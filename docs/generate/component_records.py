@@ -9,6 +9,7 @@ from typing import Any
 
 from jsonnx.core.components import Component
 from jsonnx.core.system.documentation import FOLDERS, page_path
+from jsonnx.frontend.foreign.foreign_names import NAMES_BY_KIND
 from jsonnx.frontend.schema.schema import root_schema
 from jsonnx.layers import LAYERS
 from jsonnx.render.reference.component_reference import KINDS, accepted_names, registry_of, spec_name
@@ -54,6 +55,16 @@ def _kind(component: type[Component]) -> str:
     return "operator" if component.type_name.startswith(OPERATOR_PREFIX) else registry_of(component).kind
 
 
+def keras_names(record: Record) -> list[str]:
+    """The name in Keras of a component, and for a layer or a function the aliases that Keras has, too."""
+    name = record.component.keras_name if record.component else ""
+    if not name:
+        return []
+    aliases = record.names[1:] if record.kind in ("layer", "operator") else ()
+    module = name.rpartition(".")[0]
+    return [name, *(f"{module}.{alias.rpartition('.')[2]}" for alias in aliases)]
+
+
 def record_of(component: type[Component]) -> Record:
     """The record of a component."""
     return find_record(_kind(component), component.type_name)
@@ -80,13 +91,18 @@ def index_page(kind: str) -> str:
 
 @cache
 def linked_names() -> dict[str, Record]:
-    """The record of each name that means nothing else in a spec, such as a key, or a value of an argument."""
+    """The record of each name that is no key or fixed value of a spec, and no alias that PyTorch has for another."""
     arguments = [
         {"properties": {name: schema for name, schema in component.schema()["properties"].items() if name != "type"}}
         for component in (*LAYERS, *(component for registry in KINDS.values() for component in registry))
     ]
     other_words = _words([root_schema(), *arguments])
-    return {name: record for name, record in unambiguous_names().items() if name not in other_words}
+    foreign_names = {name.lower() for names in NAMES_BY_KIND.values() for name in names}
+    return {
+        name: record
+        for name, record in unambiguous_names().items()
+        if name not in other_words and (name == record.name or name.lower() not in foreign_names)
+    }
 
 
 def _words(schema: Any) -> set[str]:

@@ -20,7 +20,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "init": ("jsonnx init flowers.csv --target species", "jsonnx init photos -o photos.json"),
     "trace": ("jsonnx trace spec.json", "jsonnx trace spec.json --weights runs/digits --data new.csv"),
-    "draw": ("jsonnx draw spec.json -o network.svg",),
+    "draw": ("jsonnx draw spec.json -o network.svg", "jsonnx draw spec.json -o network.svg --depth 0"),
     "profile": (
         "jsonnx profile spec.json --training",
         "jsonnx profile runs/digits --batch-size 64 --by op",

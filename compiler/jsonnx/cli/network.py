@@ -84,10 +84,11 @@ def trace(
 @SPEC_ARGUMENT
 @click.option("-o", "--output", metavar="FILE", required=True, help="Image to write: .svg, .png or .pdf.")
 @SCALE_OPTION
+@click.option("--depth", type=click.IntRange(0), metavar="N", help="Draw N levels of blocks; deeper ones as one node.")
 @SET_OPTION
 @ALL_OPTION
 @handles_errors
-def draw(spec: str, output: str, scale: str | None, changes: tuple[str, ...]) -> None:
+def draw(spec: str, output: str, scale: str | None, depth: int | None, changes: tuple[str, ...]) -> None:
     """Draw the layers of a network and what each reads, as a diagram in a file. Needs matplotlib."""
     from ..core.files.files import refuse_overwrite, write_atomically
     from ..lowering.cost import cost_table
@@ -101,5 +102,5 @@ def draw(spec: str, output: str, scale: str | None, changes: tuple[str, ...]) ->
     refuse_overwrite([Path(spec)], [Path(output)])
     checked = checked_spec(spec, changes, scale)
     rows = cost_table(checked.require(), costed_graph(checked))
-    write_atomically(output, network_image(rows, checked.network.inputs, format))
+    write_atomically(output, network_image(rows, checked.network.inputs, format, depth))
     print_status(f"wrote {output}")

@@ -102,7 +102,7 @@ def test_without_an_address_of_the_site_there_are_no_links(digits: LspClient) ->
     [
         ('"kernel_size"', "**kernel_size**: an integer or an array of 2 integers"),
         ('"padding"', 'Default: `"valid"`'),
-        ('"softmax"', "`exp(x) / sum(exp(x))`"),
+        ('"softmax"', "```python\ny = exp(x) / sum(exp(x), axis, keepdims=True)\n```"),
         ('"freeze"', "Patterns for the names of layers that are not trained"),
         ('"binary_crossentropy"', "(loss)"),
         ('"filters": 16', "Channels."),

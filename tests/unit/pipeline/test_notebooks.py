@@ -8,6 +8,7 @@ import pickle
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from jsonnx import CompileError, Run, Trainer, UsageError, compile
+from jsonnx.pipeline.compile import plot_network as plot_network_module
 from jsonnx.pipeline.compile.plot_network import (
     MAX_DRAWN_LAYERS,
     DiagramNode,
@@ -23,6 +25,7 @@ from jsonnx.pipeline.compile.plot_network import (
     plot_network,
 )
 from jsonnx.runtime.execution.history import History
+from support.colors import contrast
 from support.commands import jsonnx as command
 
 RESIDUAL: dict[str, Any] = {
@@ -127,7 +130,7 @@ def test_a_model_shows_its_diagram_if_matplotlib_is_installed(monkeypatch: pytes
 def test_the_places_of_a_diagram_follow_the_paths_from_the_inputs() -> None:
     model = compile(RESIDUAL)
     nodes = diagram_nodes(model.rows(), model.inputs)
-    assert nodes[0] == DiagramNode("x", "x\nfloat32[batch, 4]", (), True)
+    assert nodes[0] == DiagramNode("x", "x\nfloat32[batch, 4]", (), "input")
     assert {node.name: node.sources for node in nodes}["sum"] == ("a", "b")
     places = diagram_places(nodes)
     assert [places[name][1] for name in ("x", "a", "b", "sum", "y")] == [0, 1, 2, 3, 4]
@@ -148,8 +151,9 @@ def test_drawing_without_matplotlib_says_how_to_get_it(monkeypatch: pytest.Monke
         history.plot(["x"])
     with pytest.raises(ValueError, match="there are no metrics"):
         History().plot()
+    (row, *_) = compile(RESIDUAL).rows()
     with pytest.raises(UsageError, match="more than the"):
-        plot_network(compile(RESIDUAL).rows() * MAX_DRAWN_LAYERS, {})
+        plot_network([replace(row, name=f"layer_{index}") for index in range(MAX_DRAWN_LAYERS + 1)], {})
 
 
 def test_metrics_and_networks_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,6 +187,56 @@ def test_draw_writes_the_same_image_each_time(tmp_path: Path, suffix: str, start
     if suffix == "svg":
         text = contents[0].decode()
         assert all(f">{layer['name']} (" in text for layer in RESIDUAL["layers"] if "name" in layer)
+
+
+BLOCKS: dict[str, Any] = {
+    "blocks": {
+        "pair": {
+            "layers": [{"type": "Dense", "name": "a", "units": 4}, {"type": "Dense", "name": "b", "units": 4}],
+            "outputs": ["b", "a"],
+        }
+    },
+    "inputs": {"x": {"shape": [4]}},
+    "layers": [
+        {"type": "pair", "name": "p"},
+        {"type": "pair", "name": "q"},
+        {"type": "Add", "name": "y", "from": ["p.a", "q"]},
+    ],
+}
+
+
+def test_blocks_are_drawn_as_single_nodes(tmp_path: Path) -> None:
+    model = compile(BLOCKS)
+    assert diagram_nodes(model.rows(), model.inputs, 0) == [
+        DiagramNode("x", "x\nfloat32[batch, 4]", (), "input"),
+        DiagramNode("p", "p (pair, 2 layers)\nfloat32[batch, 4], float32[batch, 4]", ("x",), "block"),
+        DiagramNode("q", "q (pair, 2 layers)\nfloat32[batch, 4]", ("p",), "block"),
+        DiagramNode("y", "y (Add)\nfloat32[batch, 4]", ("p", "q"), "layer"),
+    ]
+    assert {node.kind for node in diagram_nodes(model.rows(), model.inputs, 1)} == {"input", "layer"}
+    pytest.importorskip("matplotlib")
+    (tmp_path / "spec.json").write_text(json.dumps(BLOCKS))
+    command("draw", str(tmp_path / "spec.json"), "-o", str(tmp_path / "network.svg"), "--depth", "0")
+    drawn = (tmp_path / "network.svg").read_text()
+    assert "p (pair, 2 layers)" in drawn
+    assert "p_a" not in drawn
+
+
+def test_arrows_pass_the_nodes_of_their_column() -> None:
+    pytest.importorskip("matplotlib")
+    model = compile(RESIDUAL)
+    nodes = diagram_nodes(model.rows(), model.inputs)
+    boxes = plot_network_module._boxes(nodes)
+    (((start, end), lane),) = plot_network_module._lanes(nodes, boxes).items()
+    assert (start, end) == ("a", "sum")
+    assert lane < min(box.left for box in boxes.values())
+
+
+def test_colors_of_a_diagram_can_be_read_on_any_background() -> None:
+    for background in ("#ffffff", "#14181e", "#0d1117", "#000000"):
+        assert contrast(plot_network_module.LINE_COLOR, background) >= 3
+    for color in plot_network_module.BOX_COLORS.values():
+        assert contrast(plot_network_module.TEXT_COLOR, color) >= 7
 
 
 def test_draw_refuses_other_files(tmp_path: Path) -> None:
