@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
-DOCS = Path(__file__).parents[1]
-SECTIONS = ("start", "guides", "recipes", "gallery", "language")
-"""The folders of the pages that readers use."""
-
-MAX_GUIDES = 8
-"""The largest number of guides that a page links to."""
+from .mentions import DOCS, FOLDERS, MAX_PAGES, title_of
 
 
 class Guide(NamedTuple):
@@ -25,26 +19,17 @@ class Guide(NamedTuple):
 
 @cache
 def written_pages() -> tuple[Guide, ...]:
-    """The pages of SECTIONS, in the order of their paths."""
-    files = sorted(file for section in SECTIONS for file in (DOCS / section).rglob("*.md"))
-    return tuple(Guide(str(file.relative_to(DOCS)), _title(text), text) for file in files for text in [_text_of(file)])
-
-
-def _text_of(file: Path) -> str:
-    return file.read_text("utf-8")
-
-
-def _title(text: str) -> str:
-    heading = re.search(r"^# +(.+?) *$", text, re.MULTILINE)
-    return heading[1] if heading else "Untitled"
+    """The pages of FOLDERS, in the order of their paths."""
+    files = sorted(file for folder in FOLDERS for file in (DOCS / folder).rglob("*.md"))
+    return tuple(Guide(str(file.relative_to(DOCS)), title_of(file), file.read_text("utf-8")) for file in files)
 
 
 def guides_with(pattern: str) -> list[Guide]:
-    """The pages with a match of a regular expression, those with most of them first; at most MAX_GUIDES."""
+    """The pages with a match of a regular expression, those with most of them first; at most MAX_PAGES."""
     expression = re.compile(pattern)
     counted = [(len(expression.findall(page.text)), page) for page in written_pages()]
     ordered = sorted((found for found in counted if found[0]), key=lambda found: (-found[0], found[1].path))
-    return [page for _, page in ordered[:MAX_GUIDES]]
+    return [page for _, page in ordered[:MAX_PAGES]]
 
 
 def guide_lines(pattern: str) -> list[str]:

@@ -53,6 +53,7 @@ def test_a_page_has_the_explanation_and_links_to_kin(code: str) -> None:
 
 
 NOT_PRINTED = {
+    *("bad-certificate", "checkpoint-mismatch", "exposed-server"),
     *("address-unavailable", "bad-checkpoint", "bad-feed", "bad-model", "bad-request", "changed-spec"),
     *("collective-failed", "command-failed", "cpu-fallback", "damaged-files", "data-drift", "digest-mismatch"),
     *("forbidden-origin", "found-vectors", "git-failed", "incomplete-run", "internal-error", "job-changed"),
