@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 from generate.code_pages import code_names
 from generate.command_pages import command_names
-from generate.component_records import records
+from generate.components.records import records
 from generate.pages import generated_pages
 from generate.python_pages import python_names
 from jsonnx.cli import main
