@@ -19,7 +19,7 @@ SAMPLES = sorted((ROOT / "samples").glob("*.json"))
 PAGES = sorted(
     page
     for page in (ROOT / "docs").rglob("*.md")
-    if page.name not in ("lint.md", "errors.md") and not page.is_relative_to(ROOT / "docs/reference")
+    if page.name != "lint.md" and not page.is_relative_to(ROOT / "docs/reference")
 )
 JSON_BLOCK = re.compile(r"```json[^\n]*\n(.*?)```", re.DOTALL)
 
