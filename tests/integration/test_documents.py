@@ -37,8 +37,9 @@ def documents() -> list[Path]:
     """Every Markdown file of the repository, without the pages that Sphinx generates."""
     folders = [path for path in ROOT.iterdir() if path.is_dir() and path.name[0] != "." and path.name not in NOT_OURS]
     found = [*ROOT.glob("*.md"), *(path for folder in folders for path in folder.rglob("*.md"))]
-    generated = ROOT / "docs/reference"
-    return sorted(path for path in found if "node_modules" not in path.parts and not path.is_relative_to(generated))
+    generated = (ROOT / "docs/reference", ROOT / "docs/project")  # Sphinx checks their links
+    found = [path for path in found if not any(map(path.is_relative_to, generated))]
+    return sorted(path for path in found if "node_modules" not in path.parts)
 
 
 DOCUMENTS = documents()

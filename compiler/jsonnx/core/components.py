@@ -13,6 +13,7 @@ import types as pytypes
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from functools import cache
+from inspect import cleandoc
 from typing import (
     Annotated,
     Any,
@@ -176,6 +177,15 @@ class Component:
     """Its name in Keras, with modules; empty if Keras has no such component. Those of a registry have it by default."""
     has_type_key: ClassVar[bool] = True
     """Whether the JSON object names its class under `type`; sections of a spec do not."""
+    formula: ClassVar[str] = ""
+    """What it computes, as lines of Python with the functions of NumPy; empty if the summary says it all.
+
+    The names are those of the arguments and of the weights. `x` is an input (`x1` and `x2` are two of them), `y` the
+    result; losses and metrics have `y_true` and `y_pred`; an optimizer has the weight `w`, its gradient `g` and the
+    number `t` of the update, from 1; a schedule has the number `t` of updates done, from 0. `windows` are those of
+    convolutions and pooling, [batch, ..., *size, channels]. A bias or factor that a layer lacks counts as 0 or 1, and
+    images have their channels last, unless a formula says otherwise.
+    """
     attributes: ClassVar[_AttributeTable] = _AttributeTable()
     """The attributes of the class, with inherited ones first."""
     is_python_function: ClassVar[bool] = False
@@ -188,6 +198,8 @@ class Component:
         cls._declared = {name: value for name, value in vars(cls).items() if isinstance(value, Attribute)}
         for name in cls._declared:
             delattr(cls, name)
+        if "\n" in vars(cls).get("formula", ""):
+            cls.formula = cleandoc(cls.formula)
         cls._attributes = None
         cls._codecs = None
 

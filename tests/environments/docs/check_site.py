@@ -15,7 +15,7 @@ SITE = Path(__file__).parents[3] / "build/docs"
 
 SEARCHES = {
     "missing values": "guides/data/missing-values",
-    "multi-label": "guides/data/classes",
+    "multi-label": "guides/data/multi-label",
     "log target": "guides/data/targets",
     "learning rate decay": "guides/training/learning-rate",
     "class weights": "guides/training/imbalanced-classes",

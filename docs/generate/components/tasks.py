@@ -59,7 +59,8 @@ TASKS = (
         "Pictures",
         "What a picture shows.",
         layers="Rescaling Resizing CenterCrop RandomFlip RandomRotation RandomZoom RandomContrast RandAugment "
-        "MixUp CutMix Conv2D SeparableConv2D DepthwiseConv2D MaxPooling2D GlobalAveragePooling2D BatchNormalization Flatten Dropout",
+        "MixUp CutMix Conv2D SeparableConv2D DepthwiseConv2D MaxPooling2D GlobalAveragePooling2D BatchNormalization "
+        "Flatten Dropout",
         blocks="std.Residual std.Bottleneck std.InvertedResidual std.SqueezeExcitation std.ConvNeXtBlock",
         losses="sparse_categorical_crossentropy categorical_crossentropy",
         metrics="sparse_categorical_accuracy sparse_top_k_categorical_accuracy confusion_matrix",
