@@ -69,8 +69,8 @@ def _component_lines(record: Record, component: type[Component]) -> Iterator[str
     if further and further != spec:
         yield from section("In a network", spec_block(further))
     yield from section("With an argument", _further_snippet(component))
-    formula = getattr(component, "formula", "")
-    yield from section("Formula", code_block("text", formula) if formula else [])
+    formula = component.formula
+    yield from section("Formula", code_block("python", formula) if formula else [])
     yield from section("Arguments", _argument_table(record, component))
     if is_layer:
         rows = [(_types(example.inputs), _types(example.outputs)) for example in example_shapes(component)]
