@@ -37,7 +37,7 @@ class Record:
     @property
     def page(self) -> str:
         """The path in docs/."""
-        return f"{page_path(self.kind, self.name.removeprefix(OPERATOR_PREFIX).removeprefix(BLOCK_PREFIX))}.md"
+        return f"{page_path(self.kind, self.name)}.md"
 
 
 @cache
