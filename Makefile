@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo docs test test-slow test-slow-sample test-versions reliability lint test-webgpu test-openvino test-frames test-ray test-serving test-mcp test-wheel test-docs parity parity-sample benchmarks generate clean
+.PHONY: demo docs gallery test test-slow test-slow-sample test-versions reliability lint test-webgpu test-openvino test-frames test-ray test-serving test-mcp test-wheel test-docs parity parity-sample benchmarks generate clean
 
 demo: $(STAMP)
 	$(BIN)/jsonnx train samples/mnist_mlp.json -o runs/mnist_mlp --force
@@ -27,8 +27,12 @@ docs: .venv-docs/.installed
 .venv-docs/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-docs
 	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
-	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --editable . --group docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[cpu]" --group dev --group docs
 	touch $@
+
+# The pictures and figures of docs/gallery/: trains the samples, in about a minute. GALLERY="penguins unet" makes these only.
+gallery: $(STAMP)
+	PYTHONPATH=docs $(BIN)/python -m generate.gallery $(GALLERY)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

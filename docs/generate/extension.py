@@ -4,6 +4,7 @@
 - Links code in pages that is the name of a layer, an error, a command or a public name to its page.
 - Adds the words of `search` in the front matter of a page to the index that the search reads: words that users type,
   and that the page itself may lack.
+- Keeps the colors of the gallery's pictures on dark pages.
 """
 
 from __future__ import annotations
@@ -55,6 +56,13 @@ def add_search_words(app: Sphinx, document: nodes.document) -> None:
         document.insert(0, addnodes.index(entries=entries))
 
 
+def keep_colors(app: Sphinx, document: nodes.document) -> None:
+    """Marks the pictures of the gallery as made for light and for dark pages; the theme would make others paler."""
+    if app.env.docname.startswith("gallery/"):
+        for image in document.findall(nodes.image):
+            image["classes"].append("dark-light")
+
+
 def link_names(app: Sphinx, document: nodes.document, name: str) -> None:
     """Makes code that is the name of a page a link to it, except on that page, in links and in headings."""
     for literal in list(document.findall(nodes.literal)):
@@ -73,5 +81,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("builder-inited", write_generated_pages)
     app.connect("source-read", replace_outside_links)
     app.connect("doctree-read", add_search_words)
+    app.connect("doctree-read", keep_colors)
     app.connect("doctree-resolved", link_names)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

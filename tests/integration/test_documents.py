@@ -26,8 +26,9 @@ NOT_OURS = {"build", "dist", "node_modules", "runs"}
 FOLDERS = (".ci", "benchmarks", "compiler", "docs", "samples", "schemas", "tests")
 """Where a path in a document may begin, relative to the repository."""
 
-FENCED = re.compile(r"^( *)```(\w*)(?: [^\n]*)?\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
-"""A fenced block: its indentation, its language and its text. `document_blocks` reads the words after the language."""
+FENCED = re.compile(r"^( *)```(?:\{\w+\})?(\w*)(?: [^\n]*)?\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
+"""A fenced block: its indentation, its language (a directive has none) and its text. `document_blocks` reads the words
+after the language."""
 
 
 def documents() -> list[Path]:

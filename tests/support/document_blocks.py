@@ -37,8 +37,8 @@ from jsonnx.cli import main
 from support.commands import SOURCE
 from support.commands import jsonnx as command
 
-FENCED = re.compile(r"^( *)```(\w*)(?: ([^\n]*))?\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
-"""A fenced block: its indentation, its language, further words, its text."""
+FENCED = re.compile(r"^( *)```(?:\{\w+\})?(\w*)(?: ([^\n]*))?\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
+"""A fenced block: its indentation, its language (a directive has none), further words, its text."""
 
 LANGUAGES_NOT_RUN = {"js", "cpp", "html", "csharp", "lua", "yaml", "toml", "text"}
 
