@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo docs gallery test test-slow test-slow-sample test-versions reliability lint test-webgpu test-openvino test-frames test-ray test-serving test-mcp test-wheel parity parity-sample benchmarks generate clean
+.PHONY: demo docs gallery test test-slow test-slow-sample test-versions reliability lint test-webgpu test-openvino test-frames test-ray test-serving test-mcp test-wheel test-docs parity parity-sample benchmarks generate clean
 
 demo: $(STAMP)
 	$(BIN)/jsonnx train samples/mnist_mlp.json -o runs/mnist_mlp --force
@@ -54,6 +54,10 @@ test-webgpu:
 test-openvino:
 	sh tests/environments/openvino/run.sh
 
+# The site of the documentation in a browser, all code of its pages, and the walk-throughs for contributors.
+test-docs: $(STAMP)
+	sh tests/environments/docs/run.sh
+
 # Frames of pandas and polars as data.
 test-frames:
 	sh tests/environments/frames/run.sh
@@ -95,8 +99,9 @@ benchmarks:
 	sh benchmarks/run.sh
 
 generate: $(STAMP)
+	$(BIN)/python -m jsonnx.render.reference.generated_sources
 	$(BIN)/python -m jsonnx.render.reference.reference_pages
-	$(BIN)/python -m jsonnx.cli.generated_pages
+	$(BIN)/python -m jsonnx.render.reference.provider_tables
 
 clean:
 	rm -rf .venv .venv-* build dist docs/project docs/reference runs

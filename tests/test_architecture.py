@@ -75,7 +75,7 @@ render/results: render/networks render/diagnostics render/text runtime data diff
 render/networks: render/diagnostics render/text runtime diff lowering analysis interop frontend ir core
 render/diagnostics: render/explanations core
 render/clients: core
-render/explanations: render/text lint layers
+render/explanations: render/text lint layers sections core
 render/schemas: core
 render/text: core
 trackers: core
@@ -120,7 +120,7 @@ passes/layout: ir core
 passes: ir core
 analysis: frontend layers sections training core
 interop/keras: interop/keras/folding interop/keras/weights interop/keras/translation interop frontend layers core
-interop/keras/export: interop/keras/weights interop/keras/translation frontend layers training core
+interop/keras/export: interop/keras/weights interop/keras/translation frontend layers core
 interop/keras/folding: interop/keras/translation frontend layers core
 interop/keras/weights: interop/keras/translation interop frontend core
 interop/keras/translation: frontend layers sections training core

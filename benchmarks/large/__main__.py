@@ -2,7 +2,7 @@
 
 Measures large networks in training beside PyTorch: peaks of memory, the time until the first step is done, the time of
 a step, and the files. Each contestant trains each network in a fresh process; the processes take turns. With `page`,
-rewrites the tables of docs/guides/training/large-networks.md from results/large.json, or from the file given by -o.
+rewrites the tables of docs/internals/large-networks.md from results/large.json, or from the file given by -o.
 """
 
 from __future__ import annotations

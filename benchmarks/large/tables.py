@@ -1,4 +1,4 @@
-"""The tables of the large networks, for the terminal and for docs/guides/training/large-networks.md."""
+"""The tables of the large networks, for the terminal and for docs/internals/large-networks.md."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .worker import Result
 
 LATEST = Path(__file__).parents[1] / "results" / "large.json"
 """The results shown in the documentation."""
-PAGE = DOCS / "guides/training/large-networks.md"
+PAGE = DOCS / "internals/large-networks.md"
 PEAKS = ("first_step_peak_gb", "steps_peak_gb")
 PEER = "torch"
 

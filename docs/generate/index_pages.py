@@ -2,7 +2,136 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from jsonnx.layers.unsupported import NOT_EXPRESSIBLE, REPLACED_NAMES, UNSUPPORTED_OPS
+from jsonnx.render.reference.component_reference import KINDS, kind_title
+
+from .component_indexes import BLOCKS_TITLE, OPERATORS_TITLE
+from .component_records import Record, find_record, index_page, keras_names, records, records_of
+from .markdown import Lines, front_matter, link, page_text, section, table, toctree
+from .mentions import title_of
+from .pytorch_names import counterparts
+from .tasks import TASKS, Task
+
+DOCS = Path(__file__).parents[1]
+
+INDEX, BY_TASK = "reference/index.md", "reference/by-task.md"
+KERAS_NAMES, PYTORCH_NAMES = "reference/keras-names.md", "reference/pytorch-names.md"
+
+FINDERS = {
+    BY_TASK: "By task",
+    KERAS_NAMES: "Names of Keras",
+    PYTORCH_NAMES: "Names of PyTorch",
+}
+PARTS = {
+    "layer": ("Layers", "what networks consist of"),
+    "operator": (OPERATORS_TITLE, "functions of tensors, without weights"),
+    "block": (BLOCKS_TITLE, "parts of known networks, written in the language of specs"),
+    **{kind: (kind_title(kind), "") for kind in KINDS},
+    "error": ("Errors", "what each error and warning means, and what to do"),
+    "rule": ("Rules of `jsonnx lint`", "what it advises, and why"),
+    "command": ("Commands", "each command with its options"),
+    "function": ("Python", "the public names of the package"),
+}
+"""The title of each kind, and what it contains if the kind has no registry that says it."""
+
 
 def index_pages() -> dict[str, str]:
     """The Markdown of each page by its path in docs/: `reference/index.md`."""
-    return {"reference/index.md": "# Reference\n"}
+    pages = {INDEX: _index(), BY_TASK: _by_task(), KERAS_NAMES: _keras_names(), PYTORCH_NAMES: _pytorch_names()}
+    return {path: page_text(lines) for path, lines in pages.items()}
+
+
+def _index() -> Iterator[str]:
+    yield from ("# Reference", "", "Every name that a spec, a command line or a program may have.")
+    finders = [f"- {link(title, page, INDEX)}" for page, title in FINDERS.items()]
+    yield from section("Find a page", ["", *finders])
+    rows = []
+    for kind, (title, text) in PARTS.items():
+        count = len(records_of(kind))
+        meaning = text or KINDS[kind].doc.rstrip(".")
+        rows.append((link(title, index_page(kind), INDEX), str(count or ""), f"{meaning[:1].lower()}{meaning[1:]}"))
+    yield from section("Kinds", table(("pages", "number", "of"), rows))
+    yield from toctree([*FINDERS, *map(index_page, PARTS)], INDEX)
+
+
+# -- by task ---------------------------------------------------------------------------------------------------------
+
+
+def _by_task() -> Iterator[str]:
+    yield from front_matter(["classification", "regression", "time series", "computer vision", "NLP", "tabular"])
+    yield from ("# By task", "", "What serves a task: the usual layers, losses and metrics, guides and samples.")
+    for task in TASKS:
+        yield from section(task.title, ["", task.question, *table(("kind", "names"), _task_rows(task))])
+
+
+def _task_rows(task: Task) -> Iterator[tuple[str, str]]:
+    parts = {"layer": task.layers, "block": task.blocks, "loss": task.losses, "metric": task.metrics}
+    for kind, names in parts.items():
+        found = [find_record(kind, name) for name in names.split()]
+        if found:
+            yield PARTS[kind][0].partition(" ")[0], _links(found, BY_TASK)
+    pages = [f"{page}.md" for page in task.pages.split()]
+    samples = [f"gallery/{sample}.md" for sample in task.samples.split()]
+    for title, paths in {"Guides": pages, "Gallery": samples}.items():
+        existing = [path for path in paths if (DOCS / path).exists()]
+        if existing:
+            yield title, ", ".join(link(title_of(DOCS / path), path, BY_TASK) for path in existing)
+
+
+def _links(found: Iterable[Record], page: str) -> str:
+    return ", ".join(link(record.name, record.page, page) for record in found)
+
+
+# -- names of Keras and PyTorch --------------------------------------------------------------------------------------
+
+
+def _keras_names() -> Iterator[str]:
+    yield from (
+        "# Names of Keras",
+        "",
+        "A spec has the names, arguments and defaults of Keras 3, without the modules: `Dense` is",
+        "`keras.layers.Dense`, and a function of `keras.ops` is a layer whose type begins with `ops.`. [Keras",
+        "files](../guides/deploy/keras-files.md) says how to read and write models of Keras.",
+    )
+    modules: dict[str, list[tuple[str, str]]] = {}
+    for record in records():
+        for name in keras_names(record):
+            row = f"`{name}`", link(record.name, record.page, KERAS_NAMES)
+            modules.setdefault(name.rpartition(".")[0], []).append(row)
+    for module, rows in modules.items():
+        yield from section(module, table(("in Keras", "here"), sorted(rows)))
+    yield from section("Not in Keras", _only_here())
+    yield from section("Only in Keras", _only_in_keras())
+
+
+def _only_here() -> Lines:
+    found = [record for record in records() if record.component and not record.component.keras_name]
+    return table(
+        ("name", "kind", "is"),
+        [(_links([record], KERAS_NAMES), record.kind.replace("_", " "), record.summary) for record in found],
+    )
+
+
+def _only_in_keras() -> Lines:
+    reasons = NOT_EXPRESSIBLE | UNSUPPORTED_OPS | REPLACED_NAMES
+    return table(
+        ("name", "why", "instead"), [(f"`{name}`", why, instead) for name, (why, instead) in sorted(reasons.items())]
+    )
+
+
+def _pytorch_names() -> Iterator[str]:
+    yield from (
+        "# Names of PyTorch",
+        "",
+        "What to write in a spec in place of a name of PyTorch; `...` stands for a value that you choose. [From",
+        "PyTorch](../start/from-pytorch.md) shows whole programs. The error for a name of PyTorch says the same.",
+    )
+    modules: dict[str, list[tuple[str, str, str]]] = {}
+    for name, (text, record) in counterparts().items():
+        row = f"`{name}`", f"`{text}`", link(record.name, record.page, PYTORCH_NAMES)
+        modules.setdefault(name.rpartition(".")[0], []).append(row)
+    for module, rows in modules.items():
+        yield from section(module, table(("in PyTorch", "write", "page"), rows))

@@ -37,7 +37,7 @@ REVIEWED = {
     ("server/http/sockets.py", "import ssl"): "the certificate that the user gives",
     ("server/http/sockets.py", ".create_server()"): "`serve` listens on this machine unless another --host is given",
     (
-        "render/reference/layer_modules.py",
+        "render/reference/generated_sources.py",
         "importlib.import_module(...)",
     ): "our own modules, when the table of layers is made",
     ("interop/hdf5.py", "import subprocess"): "our own script reads HDF5 in a process without access to other files",

@@ -13,6 +13,7 @@ import types as pytypes
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from functools import cache
+from inspect import cleandoc
 from typing import (
     Annotated,
     Any,
@@ -87,6 +88,7 @@ class Registry:
 
     With `snake_case_names` the main name of a component is its class name in snake case (or its first alias), and the
     class name is an alias. With `allow_bare_names` the name alone stands for a component without required attributes.
+    `keras_format` gives the name in Keras of components without a `keras_name`.
     `module_by_name` and `name_by_alias` say which modules define components; these modules are imported when needed.
     """
 
@@ -97,11 +99,13 @@ class Registry:
         *,
         snake_case_names: bool = True,
         allow_bare_names: bool = True,
+        keras_format: str = "",
         module_by_name: Mapping[str, str] | None = None,
         name_by_alias: Mapping[str, str] | None = None,
     ) -> None:
         self.kind, self.doc = kind, doc
         self.snake_case_names, self.allow_bare_names = snake_case_names, allow_bare_names
+        self.keras_format = keras_format
         modules = dict(module_by_name or {})
         self.members = LazyTable[type[Component]](modules)
         """By main name."""
@@ -117,6 +121,8 @@ class Registry:
         def add(cls: ComponentClass) -> ComponentClass:
             name = given_name or cls.__name__.rstrip("_")
             cls.type_name = (aliases[0] if aliases else snake_case(name)) if self.snake_case_names else name
+            if "keras_name" not in vars(cls):
+                cls.keras_name = self.keras_format.format(name=cls.type_name, class_name=name)
             self.members.add(cls.type_name, cls)
             for alias in (cls.type_name, *aliases, *((snake_case(name),) if self.snake_case_names else ()), name):
                 self.by_name.add(alias, cls)
@@ -167,8 +173,19 @@ class Component:
     """
 
     type_name: ClassVar[str] = ""
+    keras_name: ClassVar[str] = ""
+    """Its name in Keras, with modules; empty if Keras has no such component. Those of a registry have it by default."""
     has_type_key: ClassVar[bool] = True
     """Whether the JSON object names its class under `type`; sections of a spec do not."""
+    formula: ClassVar[str] = ""
+    """What it computes, as lines of Python with the functions of NumPy; empty if the summary says it all.
+
+    The names are those of the arguments and of the weights. `x` is an input (`x1` and `x2` are two of them), `y` the
+    result; losses and metrics have `y_true` and `y_pred`; an optimizer has the weight `w`, its gradient `g` and the
+    number `t` of the update, from 1; a schedule has the number `t` of updates done, from 0. `windows` are those of
+    convolutions and pooling, [batch, ..., *size, channels]. A bias or factor that a layer lacks counts as 0 or 1, and
+    images have their channels last, unless a formula says otherwise.
+    """
     attributes: ClassVar[_AttributeTable] = _AttributeTable()
     """The attributes of the class, with inherited ones first."""
     is_python_function: ClassVar[bool] = False
@@ -181,6 +198,8 @@ class Component:
         cls._declared = {name: value for name, value in vars(cls).items() if isinstance(value, Attribute)}
         for name in cls._declared:
             delattr(cls, name)
+        if "\n" in vars(cls).get("formula", ""):
+            cls.formula = cleandoc(cls.formula)
         cls._attributes = None
         cls._codecs = None
 

@@ -12,7 +12,9 @@ from .base import Layer, layer
 if TYPE_CHECKING:
     from ..ir import Builder, Value
 
-ACTIVATIONS = Registry("activation", "A function applied to each element, or along one axis.")
+ACTIVATIONS = Registry(
+    "activation", "A function applied to each element, or along one axis.", keras_format="keras.activations.{name}"
+)
 
 
 class ActivationFunction(Component):
@@ -62,15 +64,21 @@ def activated_type(x: TensorType, activation: ActivationFunction | None) -> Tens
 class Linear(ActivationFunction):
     """Returns the input unchanged."""
 
+    formula = "y = x"
+
     def apply(self, g: Builder, x: Value) -> Value:
         return x
 
 
 @ACTIVATIONS.register("relu")
 class Relu(ActivationFunction):
-    """`max(x, 0)`. With arguments: `x` where `x > threshold`, else `negative_slope * (x - threshold)`, capped at
-    `max_value`."""
+    """The positive part of the input. With arguments, the slope below a threshold, the threshold and the upper
+    bound."""
 
+    formula = """
+        y = where(x > threshold, x, negative_slope * (x - threshold))
+        y = y if max_value is None else minimum(y, max_value)
+    """
     bounds = (0, None)
     negative_slope: float = attr(0.0, doc="Slope for inputs below the threshold.", minimum=0)
     max_value: float | None = attr(None, doc="Upper bound of the result.", minimum=0)
@@ -94,8 +102,9 @@ class Relu(ActivationFunction):
 
 @ACTIVATIONS.register("relu6")
 class Relu6(ActivationFunction):
-    """`min(max(x, 0), 6)`."""
+    """The positive part of the input, at most 6."""
 
+    formula = "y = clip(x, 0, 6)"
     bounds = (0, 6)
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -104,8 +113,9 @@ class Relu6(ActivationFunction):
 
 @ACTIVATIONS.register("leaky_relu")
 class LeakyRelu(ActivationFunction):
-    """`x` where `x >= 0`, else `negative_slope * x`."""
+    """The input where it is positive, a fraction of it elsewhere."""
 
+    formula = "y = where(x >= 0, x, negative_slope * x)"
     negative_slope: float = attr(0.2, doc="Slope for negative inputs.")
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -114,8 +124,9 @@ class LeakyRelu(ActivationFunction):
 
 @ACTIVATIONS.register("hard_sigmoid")
 class HardSigmoid(ActivationFunction):
-    """`min(max(slope * x + 0.5, 0), 1)`."""
+    """Piecewise linear approximation of the sigmoid."""
 
+    formula = "y = clip(slope * x + 0.5, 0, 1)"
     bounds = (0, 1)
     slope: float = attr(1 / 6, doc="Slope of the linear middle part; 0.2 before Keras 3.", above=0)
 
@@ -125,8 +136,9 @@ class HardSigmoid(ActivationFunction):
 
 @ACTIVATIONS.register("sparse_sigmoid")
 class SparseSigmoid(ActivationFunction):
-    """`min(max((x + 1) / 2, 0), 1)`."""
+    """Linear from -1 to 1, and 0 or 1 beyond."""
 
+    formula = "y = clip((x + 1) / 2, 0, 1)"
     bounds = (0, 1)
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -136,8 +148,9 @@ class SparseSigmoid(ActivationFunction):
 
 @ACTIVATIONS.register("hard_tanh")
 class HardTanh(ActivationFunction):
-    """`min(max(x, -1), 1)`."""
+    """The input between -1 and 1, and these bounds beyond."""
 
+    formula = "y = clip(x, -1, 1)"
     bounds = (-1, 1)
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -147,8 +160,9 @@ class HardTanh(ActivationFunction):
 
 @ACTIVATIONS.register("hard_shrink")
 class HardShrink(ActivationFunction):
-    """`x` where `abs(x) > threshold`, else 0."""
+    """Replaces inputs near 0 by 0."""
 
+    formula = "y = where(abs(x) > threshold, x, 0)"
     threshold: float = attr(0.5, doc="Largest absolute value that becomes 0.", minimum=0)
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -157,8 +171,9 @@ class HardShrink(ActivationFunction):
 
 @ACTIVATIONS.register("soft_shrink")
 class SoftShrink(ActivationFunction):
-    """Moves `x` towards 0 by `threshold`; 0 where `abs(x) <= threshold`."""
+    """Moves inputs towards 0 by a threshold, at most to 0."""
 
+    formula = "y = sign(x) * maximum(abs(x) - threshold, 0)"
     threshold: float = attr(0.5, doc="Largest absolute value that becomes 0.", minimum=0)
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -167,8 +182,9 @@ class SoftShrink(ActivationFunction):
 
 @ACTIVATIONS.register("threshold")
 class Threshold(ActivationFunction):
-    """`x` where `x > threshold`, else `default_value`."""
+    """Replaces inputs up to a threshold by a value."""
 
+    formula = "y = where(x > threshold, x, default_value)"
     threshold: float = attr(doc="Values up to and including this one are replaced.")
     default_value: float = attr(doc="Replacement value.")
 
@@ -183,8 +199,9 @@ class Threshold(ActivationFunction):
 
 @ACTIVATIONS.register("sigmoid")
 class Sigmoid(ActivationFunction):
-    """`1 / (1 + exp(-x))`."""
+    """Logistic function, from 0 to 1."""
 
+    formula = "y = 1 / (1 + exp(-x))"
     bounds = (0, 1)
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -193,8 +210,9 @@ class Sigmoid(ActivationFunction):
 
 @ACTIVATIONS.register("log_sigmoid")
 class LogSigmoid(ActivationFunction):
-    """`log(sigmoid(x))`."""
+    """Logarithm of the sigmoid."""
 
+    formula = "y = log(1 / (1 + exp(-x)))"
     bounds = (None, 0)
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -205,6 +223,7 @@ class LogSigmoid(ActivationFunction):
 class Tanh(ActivationFunction):
     """Hyperbolic tangent."""
 
+    formula = "y = tanh(x)"
     bounds = (-1, 1)
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -213,7 +232,9 @@ class Tanh(ActivationFunction):
 
 @ACTIVATIONS.register("tanh_shrink")
 class TanhShrink(ActivationFunction):
-    """`x - tanh(x)`."""
+    """The input minus its hyperbolic tangent."""
+
+    formula = "y = x - tanh(x)"
 
     def apply(self, g: Builder, x: Value) -> Value:
         return g.Sub(x, g.Tanh(x))
@@ -221,8 +242,9 @@ class TanhShrink(ActivationFunction):
 
 @ACTIVATIONS.register("exponential")
 class Exponential(ActivationFunction):
-    """`exp(x)`."""
+    """Exponential function."""
 
+    formula = "y = exp(x)"
     bounds = (0, None)
     is_positive = True
 
@@ -232,8 +254,9 @@ class Exponential(ActivationFunction):
 
 @ACTIVATIONS.register("elu")
 class Elu(ActivationFunction):
-    """`x` where `x > 0`, else `alpha * (exp(x) - 1)`."""
+    """Exponential linear unit: the input where it is positive, elsewhere an exponential above -alpha."""
 
+    formula = "y = where(x > 0, x, alpha * (exp(x) - 1))"
     bounds = (-1, None)
     alpha: float = attr(1.0, doc="The function approaches -alpha for large negative inputs.")
 
@@ -243,8 +266,9 @@ class Elu(ActivationFunction):
 
 @ACTIVATIONS.register("selu")
 class Selu(ActivationFunction):
-    """`1.0507 * elu(x, 1.6733)`: preserves zero mean and unit variance in layers initialized by `lecun_normal`."""
+    """Scaled ELU, which preserves zero mean and unit variance in layers initialized by `lecun_normal`."""
 
+    formula = "y = 1.0507009873554805 * where(x > 0, x, 1.6732632423543772 * (exp(x) - 1))"
     bounds = (-1.7581, None)
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -253,8 +277,9 @@ class Selu(ActivationFunction):
 
 @ACTIVATIONS.register("celu")
 class Celu(ActivationFunction):
-    """`x` where `x > 0`, else `alpha * (exp(x / alpha) - 1)`."""
+    """Continuously differentiable ELU."""
 
+    formula = "y = where(x > 0, x, alpha * (exp(x / alpha) - 1))"
     bounds = (-1, None)
     alpha: float = attr(1.0, doc="The function approaches -alpha for large negative inputs.", above=0)
 
@@ -265,8 +290,14 @@ class Celu(ActivationFunction):
 
 @ACTIVATIONS.register("gelu")
 class Gelu(ActivationFunction):
-    """`x * P(X <= x)` for a standard normal X."""
+    """Gaussian error linear unit: the input times the probability that a standard normal number is less than it."""
 
+    formula = """
+        if approximate:
+            y = x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x ** 3)))
+        else:
+            y = x / 2 * (1 + erf(x / sqrt(2)))
+    """
     bounds = (-0.1701, None)
     approximate: bool = attr(False, doc="Whether to approximate the normal distribution function by a tanh.")
 
@@ -276,8 +307,9 @@ class Gelu(ActivationFunction):
 
 @ACTIVATIONS.register("silu", "swish")
 class Silu(ActivationFunction):
-    """`x * sigmoid(x)`."""
+    """The input times its sigmoid."""
 
+    formula = "y = x * sigmoid(x)"
     bounds = (-0.2785, None)
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -286,8 +318,9 @@ class Silu(ActivationFunction):
 
 @ACTIVATIONS.register("hard_silu", "hard_swish")
 class HardSilu(ActivationFunction):
-    """`x * hard_sigmoid(x)`."""
+    """The input times a piecewise linear approximation of its sigmoid."""
 
+    formula = "y = x * clip(x / 6 + 0.5, 0, 1)"
     bounds = (-0.375, None)
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -296,8 +329,9 @@ class HardSilu(ActivationFunction):
 
 @ACTIVATIONS.register("mish")
 class Mish(ActivationFunction):
-    """`x * tanh(softplus(x))`."""
+    """The input times the hyperbolic tangent of its softplus."""
 
+    formula = "y = x * tanh(log(1 + exp(x)))"
     bounds = (-0.3089, None)
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -306,8 +340,9 @@ class Mish(ActivationFunction):
 
 @ACTIVATIONS.register("softplus")
 class Softplus(ActivationFunction):
-    """`log(1 + exp(x))`."""
+    """Smooth approximation of relu."""
 
+    formula = "y = log(1 + exp(x))"
     bounds = (0, None)
     is_positive = True
 
@@ -317,8 +352,9 @@ class Softplus(ActivationFunction):
 
 @ACTIVATIONS.register("sparse_plus")
 class SparsePlus(ActivationFunction):
-    """0 where `x <= -1`, `x` where `x >= 1`, `(x + 1)**2 / 4` between."""
+    """Smooth approximation of relu that equals it below -1 and above 1."""
 
+    formula = "y = where(x <= -1, 0, where(x >= 1, x, (x + 1) ** 2 / 4))"
     bounds = (0, None)
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -329,8 +365,9 @@ class SparsePlus(ActivationFunction):
 
 @ACTIVATIONS.register("squareplus")
 class Squareplus(ActivationFunction):
-    """`(x + sqrt(x**2 + b)) / 2`."""
+    """Smooth approximation of relu by a square root."""
 
+    formula = "y = (x + sqrt(x ** 2 + b)) / 2"
     bounds = (0, None)
     is_positive = True
     b: float = attr(4.0, doc="Smoothness; 0 gives relu.", minimum=0)
@@ -341,8 +378,9 @@ class Squareplus(ActivationFunction):
 
 @ACTIVATIONS.register("softsign")
 class Softsign(ActivationFunction):
-    """`x / (1 + abs(x))`."""
+    """The input divided by one more than its absolute value."""
 
+    formula = "y = x / (1 + abs(x))"
     bounds = (-1, 1)
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -354,8 +392,9 @@ class Softsign(ActivationFunction):
 
 @ACTIVATIONS.register("softmax")
 class Softmax(ActivationFunction):
-    """`exp(x) / sum(exp(x))` along an axis."""
+    """Shares of classes along an axis: positive numbers with the sum 1."""
 
+    formula = "y = exp(x) / sum(exp(x), axis, keepdims=True)"
     bounds = (0, 1)
     weights_classes = True
     axis: int = attr(-1, doc="Axis along which the result sums to one.")
@@ -370,8 +409,9 @@ class Softmax(ActivationFunction):
 
 @ACTIVATIONS.register("log_softmax")
 class LogSoftmax(ActivationFunction):
-    """`log(softmax(x))` along an axis."""
+    """Logarithm of the softmax along an axis."""
 
+    formula = "y = x - log(sum(exp(x), axis, keepdims=True))"
     bounds = (None, 0)
     axis: int = attr(-1, doc="Axis along which the exponential of the result sums to one.")
 
@@ -385,13 +425,21 @@ class LogSoftmax(ActivationFunction):
 
 @ACTIVATIONS.register("sparsemax")
 class Sparsemax(ActivationFunction):
-    """`max(x - t, 0)`, with a threshold t per slice along an axis (Martins and Astudillo, 2016).
+    """Shares of classes along an axis, many of them 0 (Martins and Astudillo, 2016).
 
-    Follows Keras 3.15, whose threshold is `(s - 1) / k`, where k is the number of elements above the threshold and s
-    the sum of all the partial sums of the 1, 2, ..., k largest elements. The paper uses only the last of these partial
-    sums, which makes the result sum to 1; in Keras' version it does so only if k is 1.
+    Follows Keras 3.15, whose threshold has the sum of all the partial sums of the 1, 2, ..., k largest elements. The
+    paper uses only the last of these partial sums, which makes the result sum to 1; in Keras' version it does so only
+    if k is 1.
     """
 
+    formula = """
+        x = moveaxis(x, axis, -1)
+        largest, counts = -sort(-x), arange(1, x.shape[-1] + 1)
+        sums = cumsum(largest, axis=-1)
+        is_above = largest - (sums - 1) / counts > 0
+        threshold = (sum(sums * is_above, axis=-1, keepdims=True) - 1) / sum(is_above, axis=-1, keepdims=True)
+        y = moveaxis(maximum(x - threshold, 0), -1, axis)
+    """
     bounds = (0, None)
     weights_classes = True
     axis: int = attr(-1, doc="Axis along which the threshold is computed.")
@@ -415,8 +463,12 @@ class Sparsemax(ActivationFunction):
 
 @ACTIVATIONS.register("glu")
 class Glu(ActivationFunction):
-    """Gated linear unit: `a * sigmoid(b)`, where a and b are the two halves of the input along an axis."""
+    """Gated linear unit: one half of the input along an axis times the sigmoid of the other."""
 
+    formula = """
+        a, b = split(x, 2, axis)
+        y = a * sigmoid(b)
+    """
     axis: int = attr(-1, doc="Axis to split into halves.")
 
     def infer(self, x: TensorType) -> TensorType:
@@ -435,8 +487,9 @@ class Glu(ActivationFunction):
 
 @layer
 class Activation(Layer):
-    """Applies an activation function: `activation(x)`."""
+    """Applies an activation function."""
 
+    formula = "y = activation(x)"
     supports_masking = True
 
     activation: ActivationFunction = attr(doc="Activation function to apply.")

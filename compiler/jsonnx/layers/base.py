@@ -22,6 +22,7 @@ LAYERS = Registry(
     "A layer of the network.",
     snake_case_names=False,
     allow_bare_names=False,
+    keras_format="keras.layers.{class_name}",
     module_by_name={name: f"{__package__}.{module}" for name, module in MODULE_BY_TYPE.items()},
     name_by_alias=TYPE_BY_ALIAS,
 )

@@ -25,8 +25,9 @@ WEIGHTS = "Initial weights are passed in a separate file, not in the spec."
 
 @layer
 class Dense(Layer):
-    """Fully connected layer: `activation(x @ kernel + bias)`."""
+    """Fully connected layer: each output is a weighted sum of all inputs."""
 
+    formula = "y = activation(x @ kernel + bias)"
     supports_masking = True
 
     units: int = attr(doc="Size of the last axis of the output.", minimum=1)

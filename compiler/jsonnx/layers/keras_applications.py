@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class LayerScale(Layer):
     """Multiplies each feature by a trainable factor: `x * gamma` (Touvron et al., 2021). Used by ConvNeXt."""
 
+    keras_name = ""
     has_weights = True
     init_values: float = attr(doc="Initial value of gamma.")
     projection_dim: int = attr(doc="Number of features.", minimum=1)
@@ -40,6 +41,7 @@ class StochasticDepth(Layer):
     Used by ConvNeXt.
     """
 
+    keras_name = ""
     drop_path_rate: float = attr(doc="Fraction of the samples to drop.", minimum=0, below=1)
 
     def infer(self, x: TensorType) -> TensorType:
@@ -58,6 +60,7 @@ class StochasticDepth(Layer):
 class CustomScaleLayer(Layer):
     """Adds a scaled second input: `a + scale * b`. Used by InceptionResNetV2."""
 
+    keras_name = ""
     arity = (2, 2)
 
     scale: float = attr(doc="Factor of the second input.")

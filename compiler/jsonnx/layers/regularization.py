@@ -211,6 +211,7 @@ class AddLoss(Layer):
     may leave out `loss`: then there are no targets. The compiled model contains nothing that only the loss needs.
     """
 
+    keras_name = ""
     accepts_scalars = True
     adds_loss = True
     penalizes_itself = True

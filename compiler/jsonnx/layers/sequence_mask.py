@@ -28,6 +28,7 @@ class SequenceMask(Layer):
     SequenceMask sets them to 0, which is the blank of CTC. Keras has no such layer.
     """
 
+    keras_name = ""
     arity = (1, 2)
     supports_masking = True
     reads_masks = True

@@ -17,6 +17,8 @@ class Tracker(Component):
 class Tensorboard(Tracker):
     """Writes event files for TensorBoard to the folder `tensorboard` of the RUN folder."""
 
+    keras_name = "keras.callbacks.TensorBoard"
+
 
 @TRACKERS.register()
 class Mlflow(Tracker):

@@ -1,4 +1,4 @@
-"""The examples of docs/guides/deploy/deployment.md in JavaScript and C++, in onnxruntime's packages.
+"""The examples of docs/guides/deploy/in-your-program.md in JavaScript and C++, in onnxruntime's packages.
 
 `run.sh` installs onnxruntime-node. For C++, Debian's libonnxruntime-dev and nlohmann-json3-dev are needed.
 """
@@ -30,7 +30,7 @@ CASES = [
 
 def block_of(language: str) -> str:
     """The code of the page in a language."""
-    page = (ROOT / "docs/guides/deploy/deployment.md").read_text("utf-8")
+    page = (ROOT / "docs/guides/deploy/in-your-program.md").read_text("utf-8")
     return next(block.text for block in blocks_of(page) if block.language == language)
 
 

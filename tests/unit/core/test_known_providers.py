@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-import sys
 from importlib import import_module, resources
 from pathlib import Path
 
@@ -17,10 +14,8 @@ from jsonnx.core.providers.known_providers import (
     providers_of_auto,
     providers_with_kernel_table,
     runtime_packages,
-    target_names,
 )
 from jsonnx.placement import kernel_table
-from support.commands import SOURCE
 
 ROOT = Path(__file__).parents[3]
 
@@ -88,71 +83,3 @@ def test_the_readme_names_the_extras() -> None:
     first, *others = runtime_packages()
     line = next(line for line in text.splitlines() if line.startswith(f'pip install ".[{first}]"'))
     assert set(re.findall(r"\[(\w+)\]", line)) == {first, *others}
-
-
-# -- the example of CONTRIBUTING.md ------------------------------------------------------------------------------------
-
-IMPORTS = """
-import json
-from jsonnx.core.providers.execution_provider import *
-from jsonnx.core.providers.known_providers import PROVIDERS
-def add(record):
-    PROVIDERS[record.name] = record
-"""
-USES = """
-import jsonnx
-from click.testing import CliRunner
-from jsonnx.cli import main
-from jsonnx.render.reference.provider_tables import provider_tables
-from jsonnx.runtime.providers.providers import known_provider
-from jsonnx.runtime.providers.provider_options import parse_options
-
-def run(*arguments):
-    return CliRunner().invoke(main, arguments).output
-
-def completions(words):
-    variables = {"COMP_WORDS": f"jsonnx {words}", "COMP_CWORD": str(len(words.split(" ")))}
-    environment = {**variables, "_JSONNX_COMPLETE": "bash_complete"}
-    return CliRunner().invoke(main, prog_name="jsonnx", env=environment).output
-
-spec = {"inputs": {"x": {"shape": [2]}}, "layers": [{"type": "Dense", "units": 1}]}
-print(json.dumps({
-    "parsed": parse_options(PROVIDERS["cann"], {"device_id": 1}),
-    "session": known_provider("cann").ort_providers,
-    "option names": completions("train spec.json --provider cann --provider-option npu"),
-    "names": completions("train spec.json --provider ca"),
-    "unavailable": run("evaluate", "missing.onnx", "--provider", "cann"),
-    "rows": json.loads(run("providers", "--format", "json")),
-    "help": run("compile", "--help"),
-    "page": provider_tables(),
-    "target": jsonnx.compile(spec, target="cann").to_bytes() == jsonnx.compile(spec).to_bytes(),
-}))
-"""
-
-
-def example() -> str:
-    """The record that CONTRIBUTING.md shows."""
-    _, _, section = (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("\n## Add an execution provider\n")
-    found = re.search(r"```\n( *ExecutionProvider\(.*?)```", section.partition("\n## ")[0], re.DOTALL)
-    assert found
-    return found[1].strip().removesuffix(",")
-
-
-def test_the_record_of_the_contributors_guide_is_all_that_a_provider_needs() -> None:
-    """In a process of its own, since commands and schemas read the records when they are imported."""
-    code = f"{IMPORTS}add({example()})\n{USES}"
-    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=SOURCE)
-    assert process.returncode == 0, process.stderr
-    found = json.loads(process.stdout)
-    assert found["parsed"] == {"device_id": "1"}
-    assert found["session"] == ["CANNExecutionProvider", "CPUExecutionProvider"]
-    assert "npu_mem_limit=" in found["option names"]
-    assert "cann" in found["names"]
-    assert "this onnxruntime has no 'cann' provider" in found["unavailable"]
-    (row,) = (row for row in found["rows"] if row["name"] == "cann")
-    assert (row["full"], row["available"]) == ("CANNExecutionProvider", False)
-    assert row["how"].endswith("pip install onnxruntime-cann; it needs a Huawei Ascend NPU with CANN")
-    assert "openvino|cann]" in re.sub(r"\s", "", found["help"])
-    assert any(line.startswith("| `cann` | `CANNExecutionProvider` | `onnxruntime-cann` |") for line in found["page"])
-    assert found["target"]
-    assert "cann" not in target_names()

@@ -86,7 +86,7 @@ def test_hover_says_what_a_layer_computes_and_costs(digits: LspClient) -> None:
     [
         ('"kernel_size"', "**kernel_size**: an integer or an array of 2 integers"),
         ('"padding"', 'Default: `"valid"`'),
-        ('"softmax"', "`exp(x) / sum(exp(x))`"),
+        ('"softmax"', "```python\ny = exp(x) / sum(exp(x), axis, keepdims=True)\n```"),
         ('"freeze"', "Patterns for the names of layers that are not trained"),
         ('"binary_crossentropy"', "(loss)"),
         ('"filters": 16', "Channels."),

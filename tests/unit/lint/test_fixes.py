@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
+from generate.example_specs import completed
 from jsonnx.core.diagnostics import Diagnostic
 from jsonnx.frontend.text.text_edits import apply_text_edits
 from jsonnx.lint.lint_network import default_codes
 from jsonnx.lint.rules import RULES
-from support.example_specs import completed
 from support.lint_cases import CASES, facts_of, lint
 
 SAFE = {"dropout-rate", "missing-seed", "no-effect", "repeated-activation", "unused-silence"}

@@ -16,7 +16,11 @@ from jsonnx.sections.lint_codes import LINT_CODES
 
 ROOT = Path(__file__).parents[3]
 SAMPLES = sorted((ROOT / "samples").glob("*.json"))
-PAGES = sorted(page for page in (ROOT / "docs").rglob("*.md") if page.name not in ("lint.md", "errors.md"))
+PAGES = sorted(
+    page
+    for page in (ROOT / "docs").rglob("*.md")
+    if page.name not in ("lint.md", "errors.md") and not page.is_relative_to(ROOT / "docs/reference")
+)
 JSON_BLOCK = re.compile(r"```json[^\n]*\n(.*?)```", re.DOTALL)
 
 

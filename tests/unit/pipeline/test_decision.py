@@ -136,7 +136,7 @@ def test_model_and_metrics_use_the_chosen_threshold(tmp_path: Path) -> None:
     ],
 )
 def test_metrics_with_the_chosen_threshold(metric: dict[str, Any], is_chosen: bool) -> None:
-    """The table in docs/guides/training/index.md, "Threshold and calibration"."""
+    """The table in docs/guides/training/thresholds.md, "Where the threshold is used"."""
     layers = [{"type": "Dense", "units": 1, "activation": "sigmoid", "name": "y"}]
     training = {"loss": "binary_crossentropy", "metrics": [metric]}
     checked = check_spec({"inputs": {"x": {"shape": [1]}}, "layers": layers, "training": training})

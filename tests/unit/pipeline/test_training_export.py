@@ -449,14 +449,16 @@ def test_a_file_in_place_of_the_output_folder_is_refused(tmp_path):
 
 
 QUOTIENTS = [
-    metric for metric in METRICS if "totals[0] / totals[1]" in metric.formula and not metric.required_attributes()
+    metric
+    for metric in METRICS
+    if "totals[0] / totals[1]" in metric.result_expression and not metric.required_attributes()
 ]
 
 
 @pytest.mark.parametrize("metric", QUOTIENTS, ids=lambda metric: metric.type_name)
 def test_the_formula_of_a_metric_equals_its_result(metric):
     totals = np.array([9.0, 4.0])
-    assert metric().result(totals) == pytest.approx(eval(metric.formula, {"sqrt": sqrt, "totals": totals}))
+    assert metric().result(totals) == pytest.approx(eval(metric.result_expression, {"sqrt": sqrt, "totals": totals}))
 
 
 @pytest.mark.parametrize(
@@ -476,6 +478,6 @@ def test_the_formula_of_a_metric_of_arrays_equals_its_result(spec):
     shape = {"fbeta_score": (3, 4), "r2_score": (4, 5), "confusion_matrix": (3, 3)}.get(metric.type_name, (1, 2, 2))
     totals = np.random.default_rng(0).random(shape) + 1
     values = {"totals": totals, "i": 0, "beta": getattr(metric, "beta", None)}
-    formula, _, definitions = metric.formula.partition(", where ")
+    formula, _, definitions = metric.result_expression.partition(", where ")
     exec(definitions, values)
     np.testing.assert_allclose(metric.result(totals), eval(formula, values))

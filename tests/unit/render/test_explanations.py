@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from generate.example_specs import example_spec
 from jsonnx.core.diagnostics import CompileError, Diagnostic
 from jsonnx.core.limits import (
     GIB,
@@ -24,7 +25,6 @@ from jsonnx.core.limits import (
 from jsonnx.layers.unsupported import NOT_EXPRESSIBLE
 from jsonnx.pipeline.check.check import check_spec
 from jsonnx.render.explanations import CODES, Explanation, explain, explanation
-from support.example_specs import example_spec
 
 SOURCE = Path(__file__).parents[3] / "compiler/jsonnx"
 CODE = re.compile(r"[a-z]+(-[a-z]+)*")
@@ -87,7 +87,7 @@ def test_exactly_the_codes_in_the_source_are_explained() -> None:
 def test_an_explanation_has_a_title_a_text_and_two_examples() -> None:
     for code in CODES:
         about = explanation(code)
-        assert all(part.strip() for part in about), code
+        assert all(part.strip() for part in about[:5]), code
         assert about.text.endswith("."), code
         assert not about.title.endswith("."), code
         text = explain(code)
@@ -99,7 +99,10 @@ def test_an_explanation_has_a_title_a_text_and_two_examples() -> None:
 def test_a_file_in_another_form_is_refused() -> None:
     examples = "## Wrong\n\n```json\n[1,\n 2]\n```\n\n## Right\n\n```\na\nb\n```\n"
     text = f"# A title\n\nA paragraph\nof two lines.\n\n{examples}"
-    assert Explanation.parse(text) == ("A title", "A paragraph of two lines.", "[1, 2]", "a\nb")
+    parts = ("A title", "A paragraph of two lines.", "[1, 2]", "a\nb")
+    assert Explanation.parse(text) == Explanation(*parts, languages=("json", ""))
+    facts = "---\nsubject: files\nseverity: error, warning\nfix: safe\n---\n"
+    assert Explanation.parse(facts + text) == (*parts, "files", ("error", "warning"), ("safe",), ("json", ""))
     for part in ("# A title\n", "## Wrong\n", "## Right\n", "```json\n"):
         with pytest.raises(ValueError, match="expected a title"):
             Explanation.parse(text.replace(part, ""))

@@ -56,6 +56,7 @@ def test_a_reference_has_all_arguments_and_valid_examples(component: type[Compon
     ] == sorted(supported)
     assert all(f"  {name}: " in text for name in supported)
     assert component.summary() in " ".join(text.split())
+    assert all(f"  {line}" in text for line in component.formula.splitlines() if line)
     assert all(name in text.splitlines()[0] for name in accepted_names(component))
     examples = [example_json(component)] if component.registry is LAYERS else snippets(component)
     for example in examples:
@@ -87,7 +88,7 @@ def test_a_reference_for_programs_says_all_of_a_layer() -> None:
     assert arguments["padding"]["allowed"] == ["valid", "same"]
     assert "relu" in arguments["activation"]["allowed"]
     assert arguments["filters"]["schema"] == {"type": "integer", "minimum": 1}
-    assert reference_json(LAYERS.by_name["Dense"])["formula"] == "activation(x @ kernel + bias)"
+    assert reference_json(LAYERS.by_name["Dense"])["formula"] == "y = activation(x @ kernel + bias)"
     assert reference_json(LAYERS.by_name["LSTM"])["further_results"]["return_state"] == ("state_h", "state_c")
 
 
@@ -151,8 +152,8 @@ def test_a_search_looks_in_names_arguments_and_descriptions() -> None:
     assert "SpatialDropout1D" not in by_group["Regularization layers"]
     assert "RandomErasing" in by_group["Image augmentation"]
     assert [entry["name"] for entry in list_json(found_sections("swish"))] == [
-        "ops.hard_silu",
         "ops.silu",
+        "ops.hard_silu",
         "silu",
         "hard_silu",
     ]

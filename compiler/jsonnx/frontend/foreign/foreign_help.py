@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from .foreign_names import ForeignValue, Replacement
 
 MODULES = (
-    r"^(?:(?:tensorflow|tf|keras|torch|torchvision|sklearn|nn|functional|layers|losses|metrics|optim|optimizers|"
-    r"activations|initializers|regularizers|init|preprocessing|transforms|math|backend|F|K)\.)+"
+    r"^(?:(?:tensorflow|tf|keras|torch|torchvision|sklearn|nn|functional|layers|losses|metrics|optim|lr_scheduler|"
+    r"optimizers|schedules|activations|initializers|regularizers|init|preprocessing|transforms|math|backend|F|K)\.)+"
 )
 """The modules before a name that is written as in a program: `torch.nn.`, `tf.keras.layers.`."""
 

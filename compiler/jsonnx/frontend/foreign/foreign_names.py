@@ -163,6 +163,8 @@ LAYER_NAMES: dict[str, Replacement] = {
     "ops.div": "ops.divide",
     "ops.neg": "ops.negative",
     "ops.gather": "ops.take",
+    "ops.topk": "ops.top_k",
+    "ops.scaled_dot_product_attention": "ops.dot_product_attention",
     "ops.l2_normalize": "ops.normalize",
     "ops.reduce_mean": "ops.mean",
     "ops.reduce_sum": "ops.sum",
@@ -201,6 +203,7 @@ LOSS_NAMES: dict[str, Replacement] = {
     "CosineEmbeddingLoss": "cosine_similarity",
     "PoissonNLLLoss": "poisson",
     "DiceLoss": "dice",
+    "CTCLoss": "ctc",
 }
 
 LOSSES_OF_SEVERAL_OUTPUTS = {
@@ -243,6 +246,23 @@ OPTIMIZER_NAMES: dict[str, Replacement] = {
     "adam_amsgrad": {"type": "Adam", "amsgrad": True},
     "amsgrad": {"type": "Adam", "amsgrad": True},
     "gradient_descent": "SGD",
+}
+
+SCHEDULE_NAMES: dict[str, Replacement] = {
+    "OneCycleLR": "OneCycle",
+    "ExponentialLR": "ExponentialDecay",
+    "StepLR": {
+        "type": "ExponentialDecay",
+        "initial_learning_rate": ...,
+        "decay_steps": ...,
+        "decay_rate": ...,
+        "staircase": True,
+    },
+    "MultiStepLR": "PiecewiseConstantDecay",
+    "PolynomialLR": "PolynomialDecay",
+    "LinearLR": "PolynomialDecay",
+    "CosineAnnealingLR": "CosineDecay",
+    "CosineAnnealingWarmRestarts": "CosineDecayRestarts",
 }
 
 ACTIVATION_NAMES: dict[str, Replacement] = {
@@ -299,6 +319,7 @@ NAMES_BY_KIND: dict[str, dict[str, Replacement]] = {
     "loss": LOSS_NAMES,
     "metric": METRIC_NAMES,
     "optimizer": OPTIMIZER_NAMES,
+    "schedule": SCHEDULE_NAMES,
     "activation": ACTIVATION_NAMES,
     "initializer": INITIALIZER_NAMES,
     "regularizer": REGULARIZER_NAMES,

@@ -29,7 +29,8 @@ def component_text(kind: str, name: str) -> str | None:
     found = component(kind, name)
     if found is not None:
         rows = [_argument_line(argument) for argument in arguments_of(found)]
-        return _text(found.type_name, registry_of(found).kind, description(found), rows)
+        formula = f"\n\n```python\n{found.formula}\n```" if found.formula else ""
+        return _text(found.type_name, registry_of(found).kind, description(found) + formula, rows)
     if kind == LAYERS.kind and name in library.block_types():
         block: dict[str, Any] = library.block_definitions(name)[name]
         parameters = block["parameters"].items()

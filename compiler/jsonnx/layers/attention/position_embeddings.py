@@ -48,6 +48,7 @@ class PositionEmbedding(PositionVectors):
     gives the positions, [time] or [batch, time], in place of `start_index`, `start_index + 1`, ... A layer of KerasHub.
     """
 
+    keras_name = "keras_hub.layers.PositionEmbedding"
     sequence_length: int = attr(doc="Number of positions that have a vector: the longest sequence.", minimum=1)
     initializer: Initializer = attr("glorot_uniform", doc="Initial value of the vectors.")
 
@@ -84,6 +85,7 @@ class SinePositionEncoding(PositionVectors):
     positions, [time] or [batch, time], in place of `start_index`, `start_index + 1`, ... A layer of KerasHub.
     """
 
+    keras_name = "keras_hub.layers.SinePositionEncoding"
     max_wavelength: float = attr(MAX_WAVELENGTH, doc=WAVELENGTH, minimum=1, maximum=1e12)
 
     def lower(self, g: Builder, x: Value, positions: Value | None = None) -> Any:

@@ -214,6 +214,7 @@ class RelativePositionBias(Layer, DistanceBuckets):
     count.
     """
 
+    keras_name = ""
     arity = (1, 2)
     reads_only_shapes = True
 

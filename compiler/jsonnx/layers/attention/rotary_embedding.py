@@ -142,6 +142,7 @@ class RotaryEmbedding(Layer, RotaryAngles):
     option, `rotary`.
     """
 
+    keras_name = "keras_hub.layers.RotaryEmbedding"
     arity = (1, 2)
 
     start_index: int = start_index()

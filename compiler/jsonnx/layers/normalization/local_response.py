@@ -28,6 +28,7 @@ class LocalResponseNormalization(Layer):
     Inception-v1 with `local_size` 5, alpha 1e-4 and beta 0.75 have depth_radius 2, alpha 2e-5 and beta 0.75.
     """
 
+    keras_name = ""
     family = "normalization"
     supports_masking = True
 

@@ -19,12 +19,21 @@ MASK_PENALTY = 0.7 * (2 - 2**-23) * 2.0**127
 
 @operation("dot_product_attention")
 class DotProductAttention(MultiTensorOp):
-    """Dot-product attention: `softmax(query @ key^T * scale + bias) @ value`.
+    """Dot-product attention: a mean of values, weighted by the products of the query and the keys.
 
     The axes are batch, time, heads, features. Key and value may have fewer heads, each shared by several query heads.
     Bias and mask have the axes batch, heads, query time, key time, where a size of 1 broadcasts.
     """
 
+    formula = """
+        heads, features = query.shape[2:]
+        key, value = (repeat(x, heads // x.shape[2], axis=2) for x in (key, value))
+        scale = 1 / sqrt(features) if scale is None else scale
+        scores = einsum("bthf,bshf->bhts", query, key) * scale + bias
+        if is_causal:
+            mask = mask & tri(*scores.shape[2:], dtype=bool)
+        y = einsum("bhts,bshf->bthf", softmax(where(mask, scores, -1e30)), value)
+    """
     arity = (3, 5)
     tensors = ("query", "key", "value", "bias", "mask")
     optional_count = 2

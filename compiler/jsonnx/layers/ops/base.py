@@ -44,7 +44,7 @@ def operation(name: str, *aliases: str) -> Callable[[L], L]:
     """A class decorator that registers a function under its name in keras.ops and under its aliases."""
 
     def add(cls: L) -> L:
-        cls.stem = name.rpartition(".")[2]
+        cls.stem, cls.keras_name = name.rpartition(".")[2], f"keras.ops.{name}"
         return LAYERS.register(*(f"ops.{alias}" for alias in aliases), name=f"ops.{name}")(cls)
 
     return add

@@ -62,11 +62,17 @@ class BinaryOp(MultiTensorOp):
 
 
 def register_binary(
-    name: str, doc: str, combine: Callable[[Any, Any, Any], Any], result_dtype: DTypeRule = same_dtype, *aliases: str
+    name: str,
+    doc: str,
+    combine: Callable[[Any, Any, Any], Any],
+    result_dtype: DTypeRule = same_dtype,
+    *aliases: str,
+    formula: str = "",
 ) -> None:
-    """Registers an element-wise function of two operands."""
+    """Registers an element-wise function of two operands, by default with the formula of NumPy's function."""
     body = {
         "__doc__": doc,
+        "formula": formula or f"y = {name}(x1, x2)",
         "__module__": __name__,
         "result_dtype": staticmethod(result_dtype),
         "combine": staticmethod(combine),
@@ -132,26 +138,82 @@ def logical(operator: str) -> Callable[[Any, Any, Any], Any]:
     return lambda g, a, b: g.emit(operator, as_dtype(g, a, "bool"), as_dtype(g, b, "bool"))
 
 
-register_binary("add", "`x1 + x2`.", lambda g, a, b: g.Add(a, b))
-register_binary("subtract", "`x1 - x2`.", lambda g, a, b: g.Sub(a, b))
-register_binary("multiply", "`x1 * x2`.", lambda g, a, b: g.Mul(a, b))
-register_binary("divide", "`x1 / x2`, as floating point.", lambda g, a, b: g.Div(a, b), float_dtype, "true_divide")
-register_binary("divide_no_nan", "`x1 / x2`; 0 where x2 is 0.", divide_no_nan, float_dtype)
-register_binary("floor_divide", "Floor of `x1 / x2`.", floor_divide)
-register_binary("mod", "Remainder of `x1 / x2`, with the sign of x2.", modulo)
-register_binary("power", "`x1 ** x2`.", lambda g, a, b: g.Pow(a, b))
+register_binary("add", "Sum of two tensors.", lambda g, a, b: g.Add(a, b), formula="y = x1 + x2")
+register_binary("subtract", "Difference of two tensors.", lambda g, a, b: g.Sub(a, b), formula="y = x1 - x2")
+register_binary(
+    "multiply", "Product of two tensors, element by element.", lambda g, a, b: g.Mul(a, b), formula="y = x1 * x2"
+)
+register_binary(
+    "divide",
+    "Quotient of two tensors, as floating point.",
+    lambda g, a, b: g.Div(a, b),
+    float_dtype,
+    "true_divide",
+    formula="y = x1 / x2",
+)
+register_binary(
+    "divide_no_nan",
+    "Quotient of two tensors; 0 where x2 is 0.",
+    divide_no_nan,
+    float_dtype,
+    formula="y = where(x2 == 0, 0, x1 / where(x2 == 0, 1, x2))",
+)
+register_binary("floor_divide", "Quotient of two tensors, rounded down.", floor_divide, formula="y = floor(x1 / x2)")
+register_binary(
+    "mod",
+    "Remainder of the quotient of two tensors, with the sign of x2.",
+    modulo,
+    formula="y = x1 - floor(x1 / x2) * x2",
+)
+register_binary("power", "Power of two tensors.", lambda g, a, b: g.Pow(a, b), formula="y = x1 ** x2")
 register_binary("maximum", "Element-wise maximum.", lambda g, a, b: g.Max(a, b))
 register_binary("minimum", "Element-wise minimum.", lambda g, a, b: g.Min(a, b))
 register_binary("arctan2", "Angle of the point (x2, x1), between -pi and pi.", arctan2, float_dtype)
-register_binary("hypot", "`sqrt(x1**2 + x2**2)`.", lambda g, a, b: g.Sqrt(g.Add(g.Mul(a, a), g.Mul(b, b))), float_dtype)
-register_binary("logaddexp", "`log(exp(x1) + exp(x2))`.", log_add_exp, float_dtype)
-register_binary("heaviside", "0 where `x1 < 0`, 1 where `x1 > 0`, and x2 where `x1 == 0`.", heaviside, float_dtype)
-register_binary("equal", "`x1 == x2`.", lambda g, a, b: g.Equal(a, b), bool_dtype)
-register_binary("not_equal", "`x1 != x2`.", lambda g, a, b: g.Not(g.Equal(a, b)), bool_dtype)
-register_binary("greater", "`x1 > x2`.", lambda g, a, b: g.Greater(a, b), bool_dtype)
-register_binary("greater_equal", "`x1 >= x2`.", lambda g, a, b: g.GreaterOrEqual(a, b), bool_dtype)
-register_binary("less", "`x1 < x2`.", lambda g, a, b: g.Less(a, b), bool_dtype)
-register_binary("less_equal", "`x1 <= x2`.", lambda g, a, b: g.LessOrEqual(a, b), bool_dtype)
+register_binary(
+    "hypot",
+    "Length of the hypotenuse.",
+    lambda g, a, b: g.Sqrt(g.Add(g.Mul(a, a), g.Mul(b, b))),
+    float_dtype,
+    formula="y = sqrt(x1 ** 2 + x2 ** 2)",
+)
+register_binary(
+    "logaddexp",
+    "Logarithm of the sum of two exponentials.",
+    log_add_exp,
+    float_dtype,
+    formula="y = log(exp(x1) + exp(x2))",
+)
+register_binary(
+    "heaviside",
+    "Step function: 0 for negative and 1 for positive x1, and x2 where x1 is 0.",
+    heaviside,
+    float_dtype,
+    formula="y = where(x1 == 0, x2, x1 > 0)",
+)
+register_binary(
+    "equal", "Whether two elements are equal.", lambda g, a, b: g.Equal(a, b), bool_dtype, formula="y = x1 == x2"
+)
+register_binary(
+    "not_equal",
+    "Whether two elements differ.",
+    lambda g, a, b: g.Not(g.Equal(a, b)),
+    bool_dtype,
+    formula="y = x1 != x2",
+)
+register_binary(
+    "greater", "Whether x1 is greater than x2.", lambda g, a, b: g.Greater(a, b), bool_dtype, formula="y = x1 > x2"
+)
+register_binary(
+    "greater_equal",
+    "Whether x1 is at least x2.",
+    lambda g, a, b: g.GreaterOrEqual(a, b),
+    bool_dtype,
+    formula="y = x1 >= x2",
+)
+register_binary("less", "Whether x1 is less than x2.", lambda g, a, b: g.Less(a, b), bool_dtype, formula="y = x1 < x2")
+register_binary(
+    "less_equal", "Whether x1 is at most x2.", lambda g, a, b: g.LessOrEqual(a, b), bool_dtype, formula="y = x1 <= x2"
+)
 register_binary("logical_and", "Logical AND; nonzero numbers count as true.", logical("And"), bool_dtype)
 register_binary("logical_or", "Logical OR; nonzero numbers count as true.", logical("Or"), bool_dtype)
 register_binary("logical_xor", "Logical XOR; nonzero numbers count as true.", logical("Xor"), bool_dtype)
@@ -164,6 +226,7 @@ register_binary("logical_xor", "Logical XOR; nonzero numbers count as true.", lo
 class Where(MultiTensorOp):
     """x1 where the condition is true or nonzero, else x2."""
 
+    formula = "y = where(condition, x1, x2)"
     arity = (3, 3)
     tensors = ("condition", "x1", "x2")
 
@@ -183,8 +246,9 @@ class Where(MultiTensorOp):
 
 @operation("clip")
 class Clip(Operation):
-    """`min(max(x, x_min), x_max)`."""
+    """Limits a tensor to an interval."""
 
+    formula = "y = clip(x, x_min, x_max)"
     keeps_padding = True
 
     x_min: ConstantArgument | None = attr(None, doc="Lower bound; null for none.")

@@ -139,17 +139,22 @@ class Filled(EqualElements, Creation):
 class Zeros(Filled):
     """Zeros."""
 
+    formula = "y = zeros(shape)"
+
 
 @operation("ones")
 class Ones(Filled):
     """Ones."""
 
+    formula = "y = ones(shape)"
     value = 1
 
 
 @operation("full")
 class Full(FillValue, Filled):
     """A tensor whose elements are all equal."""
+
+    formula = "y = full(shape, fill_value)"
 
 
 # -- matrices --------------------------------------------------------------------------------------------------------
@@ -205,11 +210,14 @@ class RectangularMatrix(PatternMatrix):
 class Eye(RectangularMatrix):
     """A matrix with ones on a diagonal and zeros elsewhere."""
 
+    formula = "y = eye(N, M, k)"
+
 
 @operation("tri")
 class Tri(RectangularMatrix):
     """A matrix with ones on and below a diagonal and zeros above it."""
 
+    formula = "y = tri(N, M, k)"
     below = True
 
 
@@ -217,6 +225,7 @@ class Tri(RectangularMatrix):
 class IdentityMatrix(PatternMatrix):
     """The identity matrix."""
 
+    formula = "y = eye(n)"
     n: SizeArgument = attr(doc='Number of rows, or `{"axis": 1}`: the size of an axis of the input.', minimum=1)
 
     def sizes_of(self, x: TensorType) -> tuple[Any, Any, int]:
@@ -228,11 +237,12 @@ class IdentityMatrix(PatternMatrix):
 
 @operation("arange")
 class Arange(Creation):
-    """Evenly spaced numbers: `start, start + step, ...` up to `stop`, which is left out.
+    """Evenly spaced numbers up to an end, which is left out.
 
     With `start` alone, that is the end, and the numbers count from 0. The numbers are integers if all arguments are.
     """
 
+    formula = "y = arange(0, start, step) if stop is None else arange(start, stop, step)  # start, start + step, ..."
     start: NumberArgument = attr(
         0, doc='First number, or the end if there is no stop. `{"axis": 1}` is the size of an axis of the input.'
     )
@@ -322,6 +332,7 @@ class Spaced(Creation):
 class Linspace(Spaced):
     """Evenly spaced numbers from `start` to `stop`."""
 
+    formula = "y = linspace(start, stop, num, endpoint)"
     retstep: bool = attr(
         False, doc="Whether to return the distance, too.", unsupported="Only the numbers are returned."
     )
@@ -331,6 +342,7 @@ class Linspace(Spaced):
 class Logspace(Spaced):
     """Powers of `base`, with evenly spaced exponents from `start` to `stop`."""
 
+    formula = "y = base ** linspace(start, stop, num, endpoint)"
     base: float = attr(10.0, doc="Base of the powers.", above=0)
 
     def value_at(self, g: Builder, exponents: Value) -> Value:
@@ -347,6 +359,7 @@ class Logspace(Spaced):
 class Shape(Operation):
     """The sizes of all axes of the input, batch included, as a vector of integers."""
 
+    formula = "y = x.shape"
     reads_only_shapes = True
 
     def infer(self, x: TensorType) -> TensorType:

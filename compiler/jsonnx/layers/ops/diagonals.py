@@ -55,6 +55,8 @@ class DiagonalOp(Operation):
 class Diagonal(DiagonalOp):
     """Diagonals of the matrices along two axes; the diagonal becomes the last axis."""
 
+    formula = "y = diagonal(x, offset, axis1, axis2)"
+
     def infer(self, x: TensorType) -> TensorType:
         axes, indices = self.diagonal_indices(x)
         return x.with_shape((*(x.shape[axis] for axis in axes[:-2]), len(indices)))
@@ -66,6 +68,8 @@ class Diagonal(DiagonalOp):
 @operation("trace")
 class Trace(DiagonalOp):
     """Sums of the diagonals of the matrices along two axes."""
+
+    formula = "y = sum(diagonal(x, offset, axis1, axis2), axis=-1)"
 
     def infer(self, x: TensorType) -> TensorType:
         axes, _ = self.diagonal_indices(x)

@@ -77,8 +77,9 @@ def slice_length(size: Dim, part: slice) -> Dim:
 
 @operation("get_item")
 class GetItem(Operation):
-    """Indexes a tensor, as `x[key]` in Python."""
+    """Indexes a tensor, as in Python."""
 
+    formula = "y = x[key]"
     keeps_unbounded = True
     key: Key = attr(doc="Indices, starting with the batch axis: " + KEY_SYNTAX + ".")
 

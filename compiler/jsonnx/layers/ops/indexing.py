@@ -45,6 +45,8 @@ class GatherOp(MultiTensorOp):
 class Take(GatherOp):
     """Takes slices along an axis by index; negative indices count from the end."""
 
+    formula = "y = take(x, indices, axis)"
+
     def result_type(self, x: Any, indices: Any) -> TensorType:
         shape = (product(x.shape),) if self.axis is None else x.shape
         source = TensorType(x.dtype, shape)
@@ -81,6 +83,8 @@ def check_index_range(indices: Any, size: Dim) -> None:
 @operation("take_along_axis")
 class TakeAlongAxis(GatherOp):
     """Takes elements along an axis, with separate indices for every other position."""
+
+    formula = "y = take_along_axis(x, indices, axis)"
 
     def result_type(self, x: Any, indices: Any) -> TensorType:
         require_integer_indices(indices)
@@ -122,6 +126,7 @@ class TakeAlongAxis(GatherOp):
 class OneHot(Operation):
     """1 at the position given by each integer along a new axis, else 0."""
 
+    formula = "y = moveaxis(x[..., None] == arange(num_classes), -1, axis)"
     num_classes: int = attr(doc="Size of the new axis.", minimum=1)
     axis: int = attr(-1, doc="Position of the new axis in the result.")
     dtype: DType | None = attr(None, doc="Element type of the result; null for float32.")
@@ -172,6 +177,7 @@ class SortOp(Operation):
 class Sort(SortOp):
     """Sorts the elements along an axis in ascending order."""
 
+    formula = "y = sort(x, axis)"
     topk_output = 0
 
 
@@ -179,6 +185,7 @@ class Sort(SortOp):
 class Argsort(SortOp):
     """Indices that sort the elements along an axis in ascending order."""
 
+    formula = 'y = argsort(x, axis, kind="stable")'
     topk_output = 1
 
 
@@ -186,6 +193,10 @@ class Argsort(SortOp):
 class TopK(Operation):
     """The k largest elements along the last axis, in descending order; their indices are the output `indices`."""
 
+    formula = """
+        indices = argsort(-x, axis=-1, kind="stable")[..., :k]
+        y = take_along_axis(x, indices, axis=-1)
+    """
     k: int = attr(doc="Number of elements.", minimum=1)
     sorted: bool = attr(True, doc="Whether the elements must be sorted; they always are.")
 
@@ -235,6 +246,8 @@ class CumulativeOp(Operation):
 class Cumsum(CumulativeOp):
     """Cumulative sum along an axis."""
 
+    formula = "y = cumsum(x, axis)"
+
     def accumulate(self, g: Builder, x: Value, axis: int) -> Value:
         return g.CumSum(x, g.const(axis, "int64"))
 
@@ -242,6 +255,8 @@ class Cumsum(CumulativeOp):
 @operation("cumprod")
 class Cumprod(CumulativeOp):
     """Cumulative product along an axis."""
+
+    formula = "y = cumprod(x, axis)"
 
     def max_operators(self) -> int:
         return super().max_operators() + 4 * MAX_ELEMENTS_PER_SAMPLE.bit_length()
@@ -263,6 +278,7 @@ class Cumprod(CumulativeOp):
 class Diff(Operation):
     """Differences between consecutive elements along an axis."""
 
+    formula = "y = diff(x, n, axis)"
     n: int = attr(1, doc="Number of times to take the difference.", minimum=0)
     axis: int = attr(-1, doc="Axis to take the difference along.")
 

@@ -122,6 +122,7 @@ def emit_einsum(g: Builder, equation: str, operands: tuple[Any, ...]) -> Value:
 class Einsum(Operation):
     """Einstein summation: products of the operands, summed over the axes that the result lacks."""
 
+    formula = "y = einsum(subscripts, *xs)"
     arity = (1, None)
     keeps_unbounded = True
 
@@ -141,6 +142,7 @@ class Einsum(Operation):
 class Matmul(MultiTensorOp):
     """Product of matrices along the last two axes, or of vectors for operands of rank 1; other axes broadcast."""
 
+    formula = "y = x1 @ x2"
     arity = (2, 2)
     keeps_unbounded = True
     tensors = ("x1", "x2")
@@ -172,6 +174,8 @@ class Matmul(MultiTensorOp):
 class Dot(EinsumProduct):
     """Sum of products over the last axis of x1 and the second to last of x2; for scalars, the product."""
 
+    formula = "y = dot(x1, x2)"
+
     def equation(self, x1: Any, x2: Any) -> str:
         if not x1.rank or not x2.rank:
             a, b = distinct_letters(x1.rank, x2.rank)
@@ -184,6 +188,8 @@ class Dot(EinsumProduct):
 @operation("inner")
 class Inner(EinsumProduct):
     """Sum of products over the last axis of both operands."""
+
+    formula = "y = inner(x1, x2)"
 
     def equation(self, x1: Any, x2: Any) -> str:
         if not x1.rank or not x2.rank:
@@ -208,6 +214,7 @@ TensordotAxes = Annotated[
 class Tensordot(EinsumProduct):
     """Sum of products over given axes of both operands."""
 
+    formula = "y = tensordot(x1, x2, axes)"
     axes: TensordotAxes = attr(2, doc="Number of axes (last ones of x1, first ones of x2), or two lists of axes.")
 
     def equation(self, x1: Any, x2: Any) -> str:
@@ -267,6 +274,7 @@ def flatten(g: Builder, x: Value) -> Value:
 class Outer(FlattenedProduct):
     """Outer product: the products of each element of x1 with each element of x2."""
 
+    formula = "y = x1.reshape(-1, 1) * x2.reshape(1, -1)"
     sums_products = False
 
 
@@ -274,4 +282,5 @@ class Outer(FlattenedProduct):
 class Vdot(FlattenedProduct):
     """Dot product of the flattened operands."""
 
+    formula = "y = sum(x1 * x2)"
     sums_products = True

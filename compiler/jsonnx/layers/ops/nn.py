@@ -82,6 +82,7 @@ class PoolOp(LayerOp):
 class MaxPool(PoolOp):
     """Maximum of each window."""
 
+    formula = "y = max(windows(x, pool_size, strides, padding, fill=-inf), axis=tuple(range(1 - x.ndim, -1)))"
     layers_by_rank = (MaxPooling1D, MaxPooling2D, MaxPooling3D)
 
 
@@ -89,6 +90,7 @@ class MaxPool(PoolOp):
 class AveragePool(PoolOp):
     """Mean of each window."""
 
+    formula = "y = nanmean(windows(x, pool_size, strides, padding, fill=nan), axis=tuple(range(1 - x.ndim, -1)))"
     layers_by_rank = (AveragePooling1D, AveragePooling2D, AveragePooling3D)
 
 
@@ -128,8 +130,13 @@ class Resize(LayerOp):
 
 @operation("image.rgb_to_grayscale")
 class Grayscale(Operation):
-    """Converts RGB images to grayscale: `0.2989 * red + 0.587 * green + 0.114 * blue`."""
+    """Converts RGB images to grayscale."""
 
+    formula = """
+        axis = -3 if data_format == "channels_first" else -1
+        red, green, blue = split(x, 3, axis)
+        y = 0.2989 * red + 0.587 * green + 0.114 * blue
+    """
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
     def _axis(self, x: TensorType) -> int:
@@ -155,6 +162,10 @@ class Grayscale(Operation):
 class ExtractPatches(Operation):
     """Extracts the windows of images; the elements of each window become channels."""
 
+    formula = """
+        w = windows(x, size, strides, padding, dilation_rate)
+        y = w.reshape(*w.shape[:3], -1)
+    """
     size: HeightAndWidth = attr(doc="Height and width of a window.", minimum=1)
     strides: HeightAndWidth | None = attr(None, doc="Strides of the windows; null for their size.", minimum=1)
     dilation_rate: HeightAndWidth = attr(1, doc="Spacing between the elements of a window.", minimum=1)
@@ -227,6 +238,16 @@ class SpaceDepthOp(Operation):
 class DepthToSpace(SpaceDepthOp):
     """Rearranges channels into blocks of pixels."""
 
+    formula = """
+        b = block_size
+        if data_format == "channels_last":
+            n, h, w, c = x.shape
+            y = x.reshape(n, h, w, b, b, c // b ** 2).transpose(0, 1, 3, 2, 4, 5).reshape(n, h * b, w * b, -1)
+        else:
+            n, c, h, w = x.shape
+            y = x.reshape(n, c // b ** 2, b, b, h, w).transpose(0, 1, 4, 2, 5, 3).reshape(n, -1, h * b, w * b)
+    """
+
     def infer(self, x: TensorType) -> TensorType:
         (height, width, channels), size = self._image_sizes(x), self.block_size
         require(channels % size**2 == 0, f"needs a multiple of {size**2} channels, got {x}")
@@ -245,6 +266,16 @@ class DepthToSpace(SpaceDepthOp):
 @operation("space_to_depth")
 class SpaceToDepth(SpaceDepthOp):
     """Rearranges blocks of pixels into channels."""
+
+    formula = """
+        b = block_size
+        if data_format == "channels_last":
+            n, h, w, c = x.shape
+            y = x.reshape(n, h // b, b, w // b, b, c).transpose(0, 1, 3, 2, 4, 5).reshape(n, h // b, w // b, -1)
+        else:
+            n, c, h, w = x.shape
+            y = x.reshape(n, c, h // b, b, w // b, b).transpose(0, 1, 3, 5, 2, 4).reshape(n, -1, h // b, w // b)
+    """
 
     def infer(self, x: TensorType) -> TensorType:
         (height, width, channels), size = self._image_sizes(x), self.block_size
@@ -305,8 +336,9 @@ class NormalizationOp(MultiTensorOp):
 
 @operation("layer_normalization")
 class LayerNormalization(NormalizationOp):
-    """`(x - mean) / sqrt(variance + epsilon) * gamma + beta`."""
+    """Scales a tensor to mean 0 and variance 1 along axes, then by factors and summands."""
 
+    formula = "y = (x - mean(x, axis, keepdims=True)) / sqrt(var(x, axis, keepdims=True) + epsilon) * gamma + beta"
     tensors = ("x", "gamma", "beta")
     optional_count = 2
 
@@ -323,8 +355,9 @@ class LayerNormalization(NormalizationOp):
 
 @operation("rms_normalization")
 class RmsNormalization(NormalizationOp):
-    """`x / sqrt(mean(x**2) + epsilon) * scale`."""
+    """Divides a tensor by its root mean square along axes, then multiplies it by factors."""
 
+    formula = "y = x / sqrt(mean(x ** 2, axis, keepdims=True) + epsilon) * scale"
     tensors = ("x", "scale")
     optional_count = 1
 
@@ -341,8 +374,13 @@ class RmsNormalization(NormalizationOp):
 
 @operation("batch_normalization")
 class BatchNormalization(MultiTensorOp):
-    """`(x - mean) / sqrt(variance + epsilon) * scale + offset`, each with one element per channel."""
+    """Scales each channel by a given mean and variance, then by a factor and a summand."""
 
+    formula = """
+        x = moveaxis(x, axis, -1)
+        y = (x - mean) / sqrt(variance + epsilon) * scale + offset
+        y = moveaxis(y, -1, axis)
+    """
     arity = (3, 5)
     tensors = ("x", "mean", "variance", "offset", "scale")
     optional_count = 2

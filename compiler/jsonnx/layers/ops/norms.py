@@ -33,6 +33,10 @@ class Norm(Operation):
     or smallest sum of absolute values along an axis.
     """
 
+    formula = """
+        order = {"inf": inf, "-inf": -inf}.get(ord, ord)
+        y = linalg.norm(x, order, axis, keepdims)  # sum(abs(x) ** order) ** (1 / order) of vectors
+    """
     ord: Order | None = attr(None, doc='Order of the norm; null for 2 (vectors) or "fro" (matrices).')
     axis: Annotated[
         int | tuple[int, ...] | None,
@@ -99,6 +103,10 @@ def vector_norm(g: Builder, magnitudes: Value, axes: list[int], order: Any, keep
 class Normalize(Operation):
     """Divides a tensor by its norm along axes, or by epsilon if that is larger."""
 
+    formula = """
+        norm = sum(abs(x) ** order, axis, keepdims=True) ** (1 / order)
+        y = x / maximum(norm, epsilon)
+    """
     axis: Axes = attr(-1, doc="Axis or list of axes of the norm.")
     order: int = attr(2, doc="Order of the norm.", minimum=1)
     epsilon: float | None = attr(None, doc="Smallest norm to divide by; null for 1e-7.", minimum=0)

@@ -55,7 +55,7 @@ class NormalNumbers(RandomNumbers):
     feed them under the name of the layer.
     """
 
-    stem = "normal"
+    stem, keras_name = "normal", "keras.random.normal"
     mean: float = attr(0.0, doc="Mean.")
     stddev: float = attr(1.0, doc="Standard deviation.", minimum=0)
 
@@ -70,7 +70,7 @@ class UniformNumbers(RandomNumbers):
     They are drawn and fed like those of random.normal.
     """
 
-    stem = "uniform"
+    stem, keras_name = "uniform", "keras.random.uniform"
     minval: float = attr(0.0, doc="Lower bound.")
     maxval: float = attr(1.0, doc="Upper bound, which is excluded.")
 

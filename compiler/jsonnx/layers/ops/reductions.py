@@ -82,16 +82,17 @@ def register_reduction(
     emit: Callable[..., Any],
     result_dtype: Callable[[str], str],
     *aliases: str,
-    base: type = KeepdimsReduction,
+    formula: str = "",
 ) -> None:
-    """Registers a reduction."""
+    """Registers a reduction, by default with the formula of NumPy's function."""
     body = {
         "__doc__": doc,
+        "formula": formula or f"y = {name}(x, axis, keepdims=keepdims)",
         "__module__": __name__,
         "result_dtype": staticmethod(result_dtype),
         "emit": staticmethod(emit),
     }
-    operation(name, *aliases)(type(name, (base,), body))
+    operation(name, *aliases)(type(name, (KeepdimsReduction,), body))
 
 
 def variance(g: Any, x: Any, axes: list[int], keep: int) -> Any:
@@ -122,12 +123,34 @@ def reduction_operator(operator: str) -> Callable[..., Any]:
 register_reduction("sum", "Sum.", reduction_operator("ReduceSum"), sum_dtype)
 register_reduction("mean", "Mean.", reduction_operator("ReduceMean"), float_dtype)
 register_reduction("prod", "Product.", reduction_operator("ReduceProd"), sum_dtype)
-register_reduction("var", "Variance: the mean of the squared deviations from the mean.", variance, float_dtype)
 register_reduction(
-    "std", "Standard deviation.", lambda g, x, axes, keep: g.Sqrt(variance(g, x, axes, keep)), float_dtype
+    "var",
+    "Variance: the mean of the squared deviations from the mean.",
+    variance,
+    float_dtype,
+    formula="y = mean((x - mean(x, axis, keepdims=True)) ** 2, axis, keepdims=keepdims)",
 )
-register_reduction("logsumexp", "`log(sum(exp(x)))`.", log_sum_exp, float_dtype)
-register_reduction("ptp", "Range: the maximum minus the minimum.", peak_to_peak, same_dtype)
+register_reduction(
+    "std",
+    "Standard deviation.",
+    lambda g, x, axes, keep: g.Sqrt(variance(g, x, axes, keep)),
+    float_dtype,
+    formula="y = sqrt(mean((x - mean(x, axis, keepdims=True)) ** 2, axis, keepdims=keepdims))",
+)
+register_reduction(
+    "logsumexp",
+    "Logarithm of the sum of exponentials.",
+    log_sum_exp,
+    float_dtype,
+    formula="y = log(sum(exp(x), axis, keepdims=keepdims))",
+)
+register_reduction(
+    "ptp",
+    "Range: the maximum minus the minimum.",
+    peak_to_peak,
+    same_dtype,
+    formula="y = max(x, axis, keepdims=keepdims) - min(x, axis, keepdims=keepdims)",
+)
 register_reduction("amax", "Maximum.", reduction_operator("ReduceMax"), same_dtype)
 register_reduction("amin", "Minimum.", reduction_operator("ReduceMin"), same_dtype)
 register_reduction("any", "Whether any element is true or nonzero.", bool_reduction("ReduceMax"), bool_dtype)
@@ -138,6 +161,7 @@ register_reduction("all", "Whether all elements are true or nonzero.", bool_redu
 class Median(KeepdimsReduction):
     """Median: the middle element in sorted order, or the mean of the middle two. The axes need fixed sizes."""
 
+    formula = "y = median(x, axis, keepdims=keepdims)"
     result_dtype = staticmethod(float_dtype)
 
     def infer(self, x: TensorType) -> TensorType:
@@ -162,6 +186,7 @@ class Median(KeepdimsReduction):
 class CountNonzero(Operation):
     """Number of nonzero elements."""
 
+    formula = "y = sum(x != 0, axis)"
     axis: Axes | None = attr(None, doc=AXIS)
 
     def infer(self, x: TensorType) -> TensorType:
@@ -198,6 +223,7 @@ class Extremum(KeepdimsReduction):
 class Max(Extremum):
     """Maximum."""
 
+    formula = "y = max(x, axis, keepdims=keepdims, initial=initial)"
     operator = "Max"
 
 
@@ -205,6 +231,7 @@ class Max(Extremum):
 class Min(Extremum):
     """Minimum."""
 
+    formula = "y = min(x, axis, keepdims=keepdims, initial=initial)"
     operator = "Min"
 
 
@@ -234,6 +261,7 @@ class ArgReduction(Operation):
 class Argmax(ArgReduction):
     """Index of the maximum; of several equal elements, the first."""
 
+    formula = "y = argmax(x, axis, keepdims=keepdims)"
     operator = "ArgMax"
 
 
@@ -241,13 +269,15 @@ class Argmax(ArgReduction):
 class Argmin(ArgReduction):
     """Index of the minimum; of several equal elements, the first."""
 
+    formula = "y = argmin(x, axis, keepdims=keepdims)"
     operator = "ArgMin"
 
 
 @operation("average")
 class Average(MultiTensorOp):
-    """Weighted mean: `sum(x * weights) / sum(weights)`."""
+    """Weighted mean; without weights, the mean."""
 
+    formula = "y = sum(x * weights, axis) / sum(weights * ones_like(x), axis)"
     arity = (1, 2)
     tensors = ("x", "weights")
     optional_count = 1
@@ -283,6 +313,10 @@ class Average(MultiTensorOp):
 class Moments(Operation):
     """Mean and variance along axes; the variance is the output `variance`."""
 
+    formula = """
+        y = mean(x, axes, keepdims=keepdims)
+        variance = mean((x - mean(x, axes, keepdims=True)) ** 2, axes, keepdims=keepdims)
+    """
     axes: Axes = attr(doc="Axes to reduce.")
     keepdims: bool = attr(False, doc=KEEPDIMS)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 class Tile(Operation):
     """Repeats the whole tensor along axes."""
 
+    formula = "y = tile(x, repeats)"
     repeats: Axes = attr(doc="Number of repetitions per axis, for the last axes if there are fewer.", minimum=1)
 
     def _repeats(self, x: TensorType) -> list[int]:
@@ -45,6 +46,7 @@ class Tile(Operation):
 class Repeat(Operation):
     """Repeats each element of an axis."""
 
+    formula = "y = repeat(x, repeats, axis)"
     repeats: Axes = attr(doc="Number of repetitions: one number, or one per element of the axis.", minimum=1)
     axis: int | None = attr(None, doc="Axis to repeat along; null flattens the tensor.")
 
@@ -82,6 +84,7 @@ class Repeat(Operation):
 class Flip(Operation):
     """Reverses the order of the elements along axes."""
 
+    formula = "y = flip(x, axis)"
     axis: Axes | None = attr(None, doc="Axis or list of axes to reverse; null for all.")
 
     def _axes(self, x: TensorType) -> list[int]:
@@ -99,6 +102,7 @@ class Flip(Operation):
 class Roll(Operation):
     """Shifts the elements along axes. Elements that leave at one end enter at the other."""
 
+    formula = "y = roll(x, shift, axis)"
     shift: Axes = attr(doc="Number of positions to shift towards the end: one number, or one per axis.")
     axis: Axes | None = attr(None, doc="Axis or list of axes to shift along; null flattens the tensor.")
 
@@ -153,6 +157,10 @@ PADDING_SLICES: dict[str, Callable[[int], tuple[tuple[int, int], tuple[int, int]
 class Pad(Operation):
     """Pads the ends of axes with a constant or with the tensor's own elements."""
 
+    formula = """
+        options = {"constant_values": constant_values or 0} if mode == "constant" else {}
+        y = pad(x, pad_width, mode, **options)
+    """
     pad_width: PadWidth = attr(
         doc="Widths before and after: one number, a pair for all axes, or a list with a pair per axis."
     )
@@ -233,6 +241,7 @@ class Triangle(Operation):
 class Tril(Triangle):
     """Lower triangle of matrices; other elements are 0."""
 
+    formula = "y = tril(x, k)"
     upper = 0
 
 
@@ -240,4 +249,5 @@ class Tril(Triangle):
 class Triu(Triangle):
     """Upper triangle of matrices; other elements are 0."""
 
+    formula = "y = triu(x, k)"
     upper = 1

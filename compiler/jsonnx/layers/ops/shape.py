@@ -48,6 +48,7 @@ def reverse_axes(g: Builder, x: Value, *axes: int) -> Value:
 class Reshape(Operation):
     """Reshapes a tensor, batch axis included; the order of elements is kept."""
 
+    formula = "y = reshape(x, newshape)"
     keeps_unbounded = True
     newshape: Axes = attr(doc="Sizes of all axes, batch included; one may be -1 to be inferred.", minimum=-1)
 
@@ -75,6 +76,8 @@ class Reshape(Operation):
 class Ravel(Operation):
     """Flattens a tensor to one axis, batch axis included."""
 
+    formula = "y = reshape(x, -1)"
+
     def infer(self, x: TensorType) -> TensorType:
         return x.with_shape((product(x.shape),))
 
@@ -86,6 +89,7 @@ class Ravel(Operation):
 class Squeeze(Operation):
     """Removes axes of size 1."""
 
+    formula = "y = squeeze(x, axis)"
     keeps_unbounded = True
     axis: Axes | None = attr(None, doc="Axis or list of axes to remove; null for all of size 1.")
 
@@ -110,6 +114,7 @@ class Squeeze(Operation):
 class ExpandDims(Operation):
     """Inserts axes of size 1."""
 
+    formula = "y = expand_dims(x, axis)"
     keeps_unbounded = True
     axis: Axes = attr(doc="Position or positions of the new axes in the result.")
 
@@ -134,6 +139,10 @@ class ExpandDims(Operation):
 class BroadcastTo(Operation):
     """Broadcasts a tensor to a shape."""
 
+    formula = """
+        sizes = [size or x.shape[axis] for axis, size in enumerate(shape, x.ndim - len(shape))]
+        y = broadcast_to(x, sizes)
+    """
     shape: tuple[int | None, ...] = attr(
         doc="Sizes of all axes; null keeps the argument's size, e.g. that of the batch."
     )
@@ -178,6 +187,7 @@ class Permutation(Operation):
 class Transpose(Permutation):
     """Permutes the axes."""
 
+    formula = "y = transpose(x, axes)"
     keeps_unbounded = True
     axes: tuple[int, ...] | None = attr(None, doc="The input axis of each output axis; null reverses the axes.")
 
@@ -193,6 +203,7 @@ class Transpose(Permutation):
 class Swapaxes(Permutation):
     """Swaps two axes."""
 
+    formula = "y = swapaxes(x, axis1, axis2)"
     axis1: int = attr(doc="First axis.")
     axis2: int = attr(doc="Second axis.")
 
@@ -205,6 +216,7 @@ class Swapaxes(Permutation):
 class Moveaxis(Permutation):
     """Moves axes to other positions; the other axes keep their order."""
 
+    formula = "y = moveaxis(x, source, destination)"
     source: Axes = attr(doc="Axis or list of axes to move.")
     destination: Axes = attr(doc="New position of each.")
 
@@ -233,6 +245,8 @@ class JoinOp(Operation):
 class Concatenate(JoinOp):
     """Concatenates tensors along an existing axis."""
 
+    formula = "y = concatenate(xs, axis)"
+
     def infer(self, *inputs: TensorType) -> TensorType:
         first = inputs[0]
         axis = axis_of(first, self.axis)
@@ -253,6 +267,8 @@ class Concatenate(JoinOp):
 @operation("stack")
 class Stack(JoinOp):
     """Stacks tensors along a new axis."""
+
+    formula = "y = stack(xs, axis)"
 
     def infer(self, *inputs: TensorType) -> TensorType:
         first = inputs[0]
@@ -287,6 +303,7 @@ class MultiOutputOp(Operation):
 class Split(MultiOutputOp):
     """Splits a tensor along an axis. The first part is the layer itself, the others are `name.1`, `name.2`, ..."""
 
+    formula = "y = split(x, indices_or_sections, axis)"
     indices_or_sections: Axes = attr(doc="Number of equal parts, or list of indices to split at.", minimum=1)
     axis: int = attr(0, doc="Axis to split; the batch axis is 0.")
 
@@ -323,6 +340,7 @@ class Split(MultiOutputOp):
 class Unstack(MultiOutputOp):
     """Splits an axis into its elements. The first is the layer itself, the others are `name.1`, `name.2`, ..."""
 
+    formula = "y = [take(x, i, axis) for i in range(num)]"
     num: int = attr(doc="Size of the axis.", minimum=1)
     axis: int = attr(0, doc="Axis to split; the batch axis is 0.")
 

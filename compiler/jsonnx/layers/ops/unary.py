@@ -62,11 +62,13 @@ def register_unary(
     result_dtype: DTypeRule = float_dtype,
     aliases: tuple[str, ...] = (),
     *,
+    formula: str = "",
     blocks_gradient: bool = False,
 ) -> None:
-    """Registers an element-wise function of one tensor."""
+    """Registers an element-wise function of one tensor, by default with the formula of NumPy's function."""
     body = {
         "__doc__": doc,
+        "formula": formula or f"y = {name}(x)",
         "__module__": __name__,
         "result_dtype": staticmethod(result_dtype),
         "emit": staticmethod(emit),
@@ -111,20 +113,26 @@ def cube_root(g: Any, x: Any) -> Any:
 
 register_unary("abs", "Absolute value.", lambda g, x: g.Abs(x), same_dtype, ("absolute",))
 register_unary("fabs", "Absolute value, as floating point.", lambda g, x: g.Abs(x))
-register_unary("negative", "`-x`.", lambda g, x: g.Neg(x), same_dtype)
+register_unary("negative", "Negative.", lambda g, x: g.Neg(x), same_dtype, formula="y = -x")
 register_unary("sign", "Sign: -1, 0 or 1.", lambda g, x: g.Sign(x), same_dtype, blocks_gradient=True)
-register_unary("square", "`x * x`.", lambda g, x: g.Mul(x, x), sum_dtype)
+register_unary("square", "Square.", lambda g, x: g.Mul(x, x), sum_dtype, formula="y = x * x")
 register_unary("sqrt", "Square root.", lambda g, x: g.Sqrt(x))
-register_unary("rsqrt", "`1 / sqrt(x)`.", lambda g, x: g.Reciprocal(g.Sqrt(x)))
+register_unary(
+    "rsqrt", "Reciprocal of the square root.", lambda g, x: g.Reciprocal(g.Sqrt(x)), formula="y = 1 / sqrt(x)"
+)
 register_unary("cbrt", "Cube root.", cube_root)
-register_unary("reciprocal", "`1 / x`.", lambda g, x: g.Reciprocal(x))
-register_unary("exp", "`e ** x`.", lambda g, x: g.Exp(x))
-register_unary("exp2", "`2 ** x`.", lambda g, x: g.Exp(g.Mul(x, log(2))))
-register_unary("expm1", "`e ** x - 1`.", lambda g, x: g.Sub(g.Exp(x), 1.0))
+register_unary("reciprocal", "Reciprocal.", lambda g, x: g.Reciprocal(x), formula="y = 1 / x")
+register_unary("exp", "Exponential function.", lambda g, x: g.Exp(x))
+register_unary("exp2", "Power of 2.", lambda g, x: g.Exp(g.Mul(x, log(2))), formula="y = 2 ** x")
+register_unary("expm1", "Exponential function minus 1.", lambda g, x: g.Sub(g.Exp(x), 1.0), formula="y = exp(x) - 1")
 register_unary("log", "Natural logarithm.", lambda g, x: g.Log(x))
-register_unary("log1p", "`log(1 + x)`.", lambda g, x: g.Log(g.Add(x, 1.0)))
-register_unary("log2", "Logarithm to base 2.", lambda g, x: g.Mul(g.Log(x), 1 / log(2)))
-register_unary("log10", "Logarithm to base 10.", lambda g, x: g.Mul(g.Log(x), 1 / log(10)))
+register_unary(
+    "log1p", "Logarithm of one more than the argument.", lambda g, x: g.Log(g.Add(x, 1.0)), formula="y = log(1 + x)"
+)
+register_unary("log2", "Logarithm to base 2.", lambda g, x: g.Mul(g.Log(x), 1 / log(2)), formula="y = log(x) / log(2)")
+register_unary(
+    "log10", "Logarithm to base 10.", lambda g, x: g.Mul(g.Log(x), 1 / log(10)), formula="y = log(x) / log(10)"
+)
 register_unary("sin", "Sine.", lambda g, x: g.Sin(x))
 register_unary("cos", "Cosine.", lambda g, x: g.Cos(x))
 register_unary("tan", "Tangent.", lambda g, x: g.Tan(x))
@@ -136,11 +144,16 @@ register_unary("cosh", "Hyperbolic cosine.", lambda g, x: g.Cosh(x))
 register_unary("arcsinh", "Inverse hyperbolic sine.", lambda g, x: g.Asinh(x))
 register_unary("arccosh", "Inverse hyperbolic cosine.", lambda g, x: g.Acosh(x))
 register_unary("arctanh", "Inverse hyperbolic tangent.", lambda g, x: g.Atanh(x))
-register_unary("sinc", "`sin(pi * x) / (pi * x)`; 1 at 0.", sinc)
-register_unary("deg2rad", "Converts degrees to radians.", lambda g, x: g.Mul(x, pi / 180))
-register_unary("rad2deg", "Converts radians to degrees.", lambda g, x: g.Mul(x, 180 / pi))
+register_unary(
+    "sinc",
+    "Sine of `pi * x`, divided by `pi * x`; 1 at 0.",
+    sinc,
+    formula="y = where(x == 0, 1, sin(pi * x) / (pi * where(x == 0, 1, x)))",
+)
+register_unary("deg2rad", "Converts degrees to radians.", lambda g, x: g.Mul(x, pi / 180), formula="y = x * pi / 180")
+register_unary("rad2deg", "Converts radians to degrees.", lambda g, x: g.Mul(x, 180 / pi), formula="y = x * 180 / pi")
 register_unary("erf", "Error function.", lambda g, x: g.Erf(x))
-register_unary("erfc", "`1 - erf(x)`.", lambda g, x: g.Sub(1.0, g.Erf(x)))
+register_unary("erfc", "Complementary error function.", lambda g, x: g.Sub(1.0, g.Erf(x)), formula="y = 1 - erf(x)")
 register_unary("floor", "Rounds down to an integer.", lambda g, x: g.Floor(x), blocks_gradient=True)
 register_unary("ceil", "Rounds up to an integer.", lambda g, x: g.Ceil(x), blocks_gradient=True)
 register_unary("trunc", "Rounds towards 0 to an integer.", floats_only(truncate), same_dtype, blocks_gradient=True)
@@ -148,7 +161,12 @@ register_unary("copy", "Returns the argument unchanged.", identity, same_dtype)
 register_unary("real", "Real part: the argument itself, which is real.", identity, same_dtype)
 register_unary("conjugate", "Complex conjugate: the argument itself, which is real.", identity, same_dtype, ("conj",))
 register_unary(
-    "stop_gradient", "Returns the argument and blocks its gradient.", stop_gradient, same_dtype, blocks_gradient=True
+    "stop_gradient",
+    "Returns the argument and blocks its gradient.",
+    stop_gradient,
+    same_dtype,
+    formula="y = x",
+    blocks_gradient=True,
 )
 register_unary("isnan", "Whether an element is NaN.", is_nan, bool_dtype)
 register_unary("isinf", "Whether an element is infinite.", infinity_test(True, True), bool_dtype)
@@ -161,7 +179,11 @@ register_unary(
     bool_dtype,
 )
 register_unary(
-    "logical_not", "Whether an element is 0 or false.", lambda g, x: g.Not(as_dtype(g, x, "bool")), bool_dtype
+    "logical_not",
+    "Whether an element is 0 or false.",
+    lambda g, x: g.Not(as_dtype(g, x, "bool")),
+    bool_dtype,
+    formula="y = x == 0",
 )
 
 
@@ -186,7 +208,7 @@ class ActivationOp(Operation):
         return self._function().apply(g, as_dtype(g, x, float_dtype(x.dtype)))
 
 
-def register_activation(name: str, *arguments: str, **defaults: Any) -> None:
+def register_activation(name: str, *arguments: str, formula: str = "", **defaults: Any) -> None:
     """Registers an activation as a function, with the given arguments and changed defaults."""
     function = ACTIVATIONS.members[name]
     hints = vars(function).get("__annotations__", {})
@@ -196,16 +218,20 @@ def register_activation(name: str, *arguments: str, **defaults: Any) -> None:
         for argument, attribute in attributes.items()
     }
     annotations = {argument: hints[argument] for argument in arguments}
-    body = {"__doc__": function.__doc__, "__module__": __name__, "function_type": function, **attributes}
+    formula = formula or function.formula
+    body = {"__doc__": function.__doc__, "formula": formula, "__module__": __name__, **attributes}
+    body["function_type"] = function
     aliases = {"silu": ("swish",), "hard_silu": ("hard_swish",)}.get(name, ())
     operation(name, *aliases)(type(name, (ActivationOp,), body | {"__annotations__": annotations}))
 
 
 for activation_name in (
-    *("relu", "relu6", "sigmoid", "log_sigmoid", "hard_sigmoid", "sparse_sigmoid", "tanh", "hard_tanh", "tanh_shrink"),
+    *("relu6", "sigmoid", "log_sigmoid", "sparse_sigmoid", "tanh", "hard_tanh", "tanh_shrink"),
     *("softplus", "sparse_plus", "softsign", "silu", "hard_silu", "selu"),
 ):
     register_activation(activation_name)
+register_activation("relu", formula="y = maximum(x, 0)")
+register_activation("hard_sigmoid", formula="y = clip(x / 6 + 0.5, 0, 1)")
 register_activation("leaky_relu", "negative_slope")
 register_activation("elu", "alpha")
 register_activation("celu", "alpha")
@@ -221,8 +247,9 @@ register_activation("log_softmax", "axis")
 
 @operation("softmax")
 class Softmax(Operation):
-    """`exp(x) / sum(exp(x))` along one or more axes."""
+    """Shares of classes along one or more axes: positive numbers with the sum 1."""
 
+    formula = "y = exp(x) / sum(exp(x), axis, keepdims=True)"
     axis: Axes | None = attr(-1, doc="Axis or list of axes along which the result sums to one; null for all.")
 
     def infer(self, x: TensorType) -> TensorType:
@@ -247,6 +274,7 @@ class Softmax(Operation):
 class Cast(Operation):
     """Converts a tensor to another element type. Floats are truncated to integers; true becomes 1."""
 
+    formula = "y = x.astype(dtype)"
     keeps_padding = True
 
     dtype: DType = attr(doc="Element type of the result.")
@@ -263,6 +291,7 @@ class Cast(Operation):
 class Round(Operation):
     """Rounds to a number of decimals; halves are rounded to even."""
 
+    formula = "y = round(x, decimals)"
     blocks_gradient = True
     decimals: int = attr(0, doc="Number of decimals.", minimum=0, maximum=38)
 
@@ -281,6 +310,7 @@ class Round(Operation):
 class NanToNum(Operation):
     """Replaces NaN and infinities by numbers."""
 
+    formula = "y = nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)"
     nan: float = attr(0.0, doc="Replacement for NaN.")
     posinf: float | None = attr(None, doc="Replacement for infinity; null for the largest number.")
     neginf: float | None = attr(None, doc="Replacement for negative infinity; null for the smallest number.")
@@ -344,14 +374,19 @@ class FilledLike(EqualElements):
 class ZerosLike(FilledLike):
     """Zeros with the argument's shape."""
 
+    formula = "y = zeros_like(x)"
+
 
 @operation("ones_like")
 class OnesLike(FilledLike):
     """Ones with the argument's shape."""
 
+    formula = "y = ones_like(x)"
     value = 1
 
 
 @operation("full_like")
 class FullLike(FillValue, FilledLike):
     """A constant tensor with the argument's shape."""
+
+    formula = "y = full_like(x, fill_value)"

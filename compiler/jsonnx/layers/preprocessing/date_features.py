@@ -47,6 +47,7 @@ class DateFeatures(Layer):
     Imputation: the empty text, `NA`, `null`, `-` and the like.
     """
 
+    keras_name = ""
     features: tuple[Feature, ...] = attr(
         ("year", "month", "day", "weekday"),
         doc="The numbers, in order. `weekday` is 0 on Monday, `day_of_year` is 1 on January 1, `days` are those since "

@@ -39,6 +39,7 @@ class Imputation(Adaptable):
     input that only such layers read may have missing values in the data: empty cells, `NA`, `null` or NaN.
     """
 
+    keras_name = ""
     supports_masking = True
 
     strategy: Literal["mean", "median", "most_frequent", "constant"] = attr(

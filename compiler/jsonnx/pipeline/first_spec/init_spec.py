@@ -185,7 +185,7 @@ def _recognise_columns(
         return [RecognisedColumn(IMAGES.column, "image", shape=sizes.shape, high=255.0, is_padded=is_padded)]
     if raw.media is not None and raw.media is not TEXTS:
         raise _refused(
-            "recordings are not recognised", "see `samples/` and docs/guides/data/index.md for specs of sequences"
+            "recordings are not recognised", "docs/guides/data/audio.md has a spec of recordings to start from"
         )
     columns = [
         recognise(name, column, is_text_table)

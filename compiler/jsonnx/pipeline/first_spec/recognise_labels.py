@@ -10,7 +10,7 @@ from ...data.samples.label_sets import SEPARATORS, labels_in_text
 
 SPACES_HELP = (
     'if the values are several labels between spaces, keep these rows, which have none: write ";" between the labels, '
-    'or "label_separator": " " in a spec of your own (docs/guides/data/index.md#classes)'
+    'or "label_separator": " " in a spec of your own (docs/guides/data/multi-label.md)'
 )
 
 

@@ -175,7 +175,7 @@ def _missing_help(texts: Sequence[str | None], others: Mapping[str, np.ndarray])
     return (
         "keep these rows if they are of a time series, for which `init` writes no spec: forecasts need "
         f'"windows": {json.dumps(windows, ensure_ascii=False)} in `training.data`, and "missing": "drop" leaves out '
-        "the windows without a value (docs/guides/data/index.md#sequences-and-time-series)"
+        "the windows without a value (docs/guides/data/series.md)"
     )
 
 

@@ -218,4 +218,4 @@ def _variable_entry(name: str, step: Graph) -> dict[str, Any]:
 
 def _metric_entry(name: str, training_plan: TrainingPlan) -> dict[str, Any]:
     output, metric = metric_sums_name(name), training_plan.metrics[name]
-    return {"from": output, **_type_entry(training_plan.train.outputs[output]), "result": metric.formula}
+    return {"from": output, **_type_entry(training_plan.train.outputs[output]), "result": metric.result_expression}

@@ -19,7 +19,7 @@ from ..run.place_nodes import Subject, place_by_table
 
 MAX_SHOWN_REASONS = 4
 
-SMALLER_MODEL_HELP = "see docs/guides/deploy/deployment.md for models with weights of 16 or 8 bits"
+SMALLER_MODEL_HELP = "see docs/guides/deploy/smaller-models.md for models with weights of 16 or 8 bits"
 
 
 def check_model_budget(checked: CheckedSpec, model: Model, overrides: Mapping[str, Any] = {}) -> list[Diagnostic]:

@@ -6,9 +6,11 @@ from functools import cache
 from importlib.resources import files
 from textwrap import fill
 
+from ...core.system.documentation import page_address, page_path
 from ...layers.unsupported import unsupported_layer
 from ...lint.rule import Rule
 from ...lint.rules import RULES
+from ...sections.lint_codes import LINT_CODES
 from ..text.terminal import TEXT_WIDTH
 from .explanation import Explanation
 
@@ -19,9 +21,12 @@ CODES = tuple(sorted(file.name.removesuffix(".md") for file in _FOLDER.iterdir()
 
 @cache
 def explanation(code: str) -> Explanation:
-    """The explanation of one of `CODES`; that of a lint rule ends with when the rule runs."""
+    """The explanation of one of `CODES`; that of a lint rule has the rule's subject, and ends with when it runs."""
     written = Explanation.parse(_FOLDER.joinpath(f"{code}.md").read_text("utf-8"))
-    return written._replace(text=written.text + _conditions(RULES[code])) if code in RULES else written
+    if code not in RULES:
+        return written
+    rule = RULES[code]
+    return written._replace(text=written.text + _conditions(rule), subject=rule.group, severities=(rule.severity,))
 
 
 def _conditions(rule: Rule) -> str:
@@ -29,6 +34,20 @@ def _conditions(rule: Rule) -> str:
     conditions = [] if rule.is_default else ["only if it is selected"]
     conditions += ["with `--data`"] if rule.needs_data else []
     return f" The rule runs {' and '.join(conditions)}." if conditions else ""
+
+
+def page_of(code: str) -> str:
+    """The page of one of `CODES` without its suffix; what a spec can silence is among the rules."""
+    return page_path(_page_kind(code), code)
+
+
+def address_of(code: str) -> str | None:
+    """The address of the page of a code; None if no address of the site is set, or there is no such code."""
+    return page_address(_page_kind(code), code) if code in CODES else None
+
+
+def _page_kind(code: str) -> str:
+    return "rule" if code in LINT_CODES else "error"
 
 
 def explain(code: str) -> str | None:
@@ -42,4 +61,4 @@ def explain(code: str) -> str | None:
     return f"{code}: {about._replace(text=fill(about.text, TEXT_WIDTH)).plain_text()}"
 
 
-__all__ = ["CODES", "Explanation", "explain", "explanation"]
+__all__ = ["CODES", "Explanation", "address_of", "explain", "explanation", "page_of"]

@@ -67,6 +67,11 @@ def accepted_names(component: type[Component]) -> list[str]:
     return [component.type_name, *others]
 
 
+def spec_name(component: type[Component]) -> str:
+    """The name that specs have for a component: `adamw` for AdamW, that in lower case if there is one."""
+    return next((name for name in accepted_names(component) if name.islower()), component.type_name)
+
+
 def components_named(name: str) -> list[type[Component]]:
     """The components with a name or alias: the layer, otherwise those of other kinds (mse is a loss and a metric)."""
     if name in LAYERS.by_name:
@@ -184,9 +189,11 @@ def snippets(component: type[Component]) -> list[str]:
     """Parts of a spec that use a component: by its name alone, and as an object with an argument."""
     registry = registry_of(component)
     arguments = arguments_of(component)
-    name = next((name for name in accepted_names(component) if name.islower()), component.type_name)
+    name = spec_name(component)
     values: list[Json] = [name] if name in registry.bare_names() else []
-    optional = [argument for argument in arguments if not argument.is_required and argument.default is not None][:1]
+    inherited = getattr(component.__mro__[1], "attributes", {})
+    optional = [argument for argument in arguments if not argument.is_required and argument.default is not None]
+    optional = sorted(optional, key=lambda argument: argument.name in inherited)[:1]
     if optional or not values:
         given = required_arguments(component) | {argument.name: argument.default for argument in optional}
         values.append({"type": name, **given})

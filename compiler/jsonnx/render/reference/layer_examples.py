@@ -62,6 +62,8 @@ INPUTS_BY_LAYER: dict[str, tuple[TensorTypes, ...]] = {
     "IntegerLookup": ((_int_input(),), (_int_input(TIME),)),
     "CategoryEncoding": ((_int_input(),), (_int_input(5),)),
     "ops.einsum": ((_float_input(32), _float_input(32)), (_float_input(TIME, 32), _float_input(TIME, 32))),
+    "ops.diagonal": ((_float_input(16, 32),),),
+    "ops.trace": ((_float_input(16, 32),),),
     "ops.take": ((_float_input(32),), (_float_input(16, 32),)),
     "ops.take_along_axis": ((_float_input(32), _int_input(3)), (_float_input(16, 32), _int_input(3, 32))),
     "ops.matmul": ((_float_input(TIME, 32), _float_input(32, 8)),),
@@ -117,11 +119,6 @@ def _candidate_inputs(layer: Layer) -> Iterator[TensorTypes]:
     count = max(1, layer.arity[0])
     for type in CANDIDATE_INPUTS:
         yield (type,) * count
-
-
-def _with_static_sizes(type: TensorType) -> TensorType:
-    """The type with a number for each symbolic size but the batch."""
-    return type.with_shape(tuple(16 if isinstance(size, Size) and size != BATCH else size for size in type.shape))
 
 
 def example_graph(layer: Layer, example: LayerExample) -> Any:

@@ -76,6 +76,20 @@ GROUPS = (
     LayerGroup("keras.ops: creation", ("ops.creation",), "ops.arange ops.zeros ops.ones ops.full ops.eye"),
     LayerGroup("keras.random", ("ops.random_numbers",)),
     LayerGroup("keras.ops: element-wise functions of one tensor", ("ops.unary",)),
+    LayerGroup(
+        "keras.ops: trigonometric and hyperbolic functions",
+        (),
+        "ops.sin ops.cos ops.tan ops.arcsin ops.arccos ops.arctan ops.sinh ops.cosh ops.arcsinh ops.arccosh "
+        "ops.arctanh ops.sinc ops.deg2rad ops.rad2deg",
+    ),
+    LayerGroup(
+        "keras.ops: activation functions",
+        (),
+        "ops.relu ops.relu6 ops.leaky_relu ops.elu ops.selu ops.celu ops.gelu ops.silu ops.hard_silu ops.sigmoid "
+        "ops.log_sigmoid ops.hard_sigmoid ops.sparse_sigmoid ops.tanh ops.hard_tanh ops.tanh_shrink ops.hard_shrink "
+        "ops.soft_shrink ops.threshold ops.softmax ops.log_softmax ops.sparsemax ops.softplus ops.sparse_plus "
+        "ops.squareplus ops.softsign ops.glu",
+    ),
     LayerGroup("keras.ops: element-wise functions of several tensors", ("ops.binary",)),
     LayerGroup("keras.ops: reductions", ("ops.reductions", "ops.norms")),
     LayerGroup("keras.ops: shapes", ("ops",), "ops.reshape ops.transpose ops.concatenate ops.stack ops.split"),

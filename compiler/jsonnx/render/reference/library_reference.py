@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from textwrap import fill, indent
@@ -80,7 +79,7 @@ def block_text(type_: str) -> str:
     """The reference of a block as text, with the spec that defines it."""
     example = block_example(type_)
     lines = [type_, "", fill(_block(type_)["description"], TEXT_WIDTH), ""]
-    for title, names in _several_values(type_).items():
+    for title, names in several_values(type_).items():
         lines += [f"  {title}: {', '.join(names)}", ""]
     for name, parameter in _block(type_)["parameters"].items():
         default = _default_text(parameter)
@@ -89,26 +88,6 @@ def block_text(type_: str) -> str:
     lines += ["", "Example:", "", f"  {json.dumps(example.entry)}", "", f"  {example}"]
     lines += [f"  {example.parameter_count:,} parameters", "", "Definition, as a spec to copy and change:", ""]
     return "\n".join([*lines, library.source_text(type_).rstrip()])
-
-
-def block_sections() -> Iterator[str]:
-    """The lines of the reference page on all blocks."""
-    yield from (
-        f"## {TITLE}",
-        "",
-        "A block is written in the spec language and used like a layer: see [the library](library.md). Besides its own",
-        "parameters, a use takes `name`, `from`, `if`, `repeat`, `chain` and `carry`.",
-    )
-    for type_ in library.block_types():
-        example = block_example(type_)
-        yield from ("", f"### {type_}", "", _block(type_)["description"], "")
-        yield from ("```json", json.dumps(example.entry), "```", "", f"- `{example}`")
-        yield f"- parameters of the example: {example.parameter_count:,}"
-        yield from (f"- {title}: `{'`, `'.join(names)}`" for title, names in _several_values(type_).items())
-        yield from ("", "| parameter | default | meaning |", "| --- | --- | --- |")
-        for name, parameter in _block(type_)["parameters"].items():
-            default = _default_text(parameter)
-            yield f"| `{name}` | {f'`{default}`' if default else 'required'} | {parameter['description']} |"
 
 
 def block_example(type_: str) -> BlockExample:
@@ -132,7 +111,7 @@ def _block(type_: str) -> dict[str, Any]:
     return library.block_definitions(type_)[type_]
 
 
-def _several_values(type_: str) -> dict[str, list[str]]:
+def several_values(type_: str) -> dict[str, list[str]]:
     """The names of the inputs, and of the outputs, of a block that has more than one, by a title."""
     block = _block(type_)
     inputs, outputs = block.get("inputs"), block.get("outputs")

@@ -9,13 +9,12 @@ from ...core.limits import GIB, LIMITS, MIB, Limit
 INTRODUCTION = """\
 # Limits
 
-Input beyond a limit is rejected with the error [too-large](errors.md#too-large), [too-deep](errors.md#too-deep),
-[out-of-range](errors.md#out-of-range) or, in a damaged file, [damaged-file](errors.md#damaged-file), before work that
-would cost more than the check. So `validate` and `summary` need seconds and some hundred megabytes for any spec, and
-`import` and `inspect` for any file.
+Input beyond a limit is rejected with the error `too-large`, `too-deep`, `out-of-range` or, in a damaged file,
+`damaged-file`, before work that would cost more than the check. So `validate` and `summary` need seconds and some
+hundred megabytes for any spec, and `import` and `inspect` for any file.
 
-The limits are in `core/limits.py`; this page is generated from it. Ranges of single arguments are in
-[the reference of layers](layers.md)."""
+The limits are in `core/limits.py`; this page is generated from it. The pages of [layers](../reference/layers/index.md)
+have the ranges of single arguments."""
 
 
 def limits_page() -> str:

@@ -46,12 +46,6 @@ HEADINGS = {
     "schedule": "in place of learning_rate; as an object",
 }
 
-NOT_IN_KERAS = (
-    *("AddLoss", "DateFeatures", "Imputation", "PositionEmbedding", "SinePositionEncoding", "CustomScaleLayer"),
-    *("LayerScale", "StochasticDepth", "Variable"),
-)
-"""Layers whose summaries the page has, since their names alone do not explain them."""
-
 MAX_CHOICES = 5
 """Maximum number of allowed values of an argument that are listed."""
 
@@ -63,7 +57,9 @@ def llms_page() -> str:
         is_ops = title.startswith("keras.ops")
         calls = [*_joined(_call(layer, "ops." if is_ops else "") for layer in layers)]
         lines.append(f"{title}: {'; '.join(calls)}.")
-        summaries = [f"{layer.type_name}: {layer.summary()}" for layer in layers if layer.type_name in NOT_IN_KERAS]
+        summaries = [
+            f"{layer.type_name}: {layer.summary()}" for layer in layers if not layer.keras_name.startswith("keras.")
+        ]
         lines += summaries
     blocks = [_block_call(type_) for type_ in library.block_types()]
     lines += [

@@ -8,10 +8,16 @@ from typing import Any
 
 from ...core.components import Json
 
+REDUCTIONS = """
+all amax amin any argmax argmin average count_nonzero logsumexp max mean median min norm prod ptp std sum var
+"""
+
 EXAMPLE_ARGUMENTS: dict[str, Any] = {
     "EinsumDense.equation": "...b,bc->...c",
     "EinsumDense.output_shape": 64,
     "GroupNormalization.groups": 8,
+    "Discretization.num_bins": 4,
+    "LayerScale.projection_dim": 32,
     "SpectralNormalization.layer": {"type": "Dense", "units": 16},
     "TimeDistributed.layer": {"type": "Dense", "units": 16},
     "N": 4,
@@ -31,7 +37,7 @@ EXAMPLE_ARGUMENTS: dict[str, Any] = {
     "dtype": "float32",
     "indices_or_sections": 2,
     "k": 3,
-    "newshape": [-1, 8],
+    "newshape": [-1, 4, 8],
     "optimizer_map": {"bias": "sgd"},
     "block_size": 2,
     "boundaries": [1000, 2000],
@@ -43,15 +49,24 @@ EXAMPLE_ARGUMENTS: dict[str, Any] = {
     "max_learning_rate": 0.01,
     "total_steps": 1000,
     "values": [0.01, 0.001, 0.0001],
-    "num_classes": 10,
-    "ops.argmax.axis": -1,
-    "ops.argmin.axis": -1,
+    "num_classes": 3,
+    "target_class_ids": [0],
+    "io_u.sparse_y_pred": False,
+    "mean_io_u.sparse_y_pred": False,
+    "concordance_correlation.axis": 0,
+    "pearson_correlation.axis": 0,
+    "sparse_top_k_categorical_accuracy.k": 2,
+    "top_k_categorical_accuracy.k": 2,
+    **dict.fromkeys((f"ops.{name}.axis" for name in REDUCTIONS.split()), -1),
     "ops.batch_normalization.axis": -1,
     "ops.broadcast_to.shape": [None, 16, 32],
     "ops.clip.x_max": 1.0,
     "ops.clip.x_min": -1.0,
     "ops.concatenate.axis": -1,
     "ops.cumprod.axis": -1,
+    "ops.cumsum.axis": -1,
+    "ops.diagonal.axis1": 1,
+    "ops.diagonal.axis2": 2,
     "ops.einsum.subscripts": "b...,b...->b",
     "ops.expand_dims.axis": -1,
     "ops.get_item.key": [":", "0:8"],
@@ -65,6 +80,8 @@ EXAMPLE_ARGUMENTS: dict[str, Any] = {
     "ops.take.indices": [0, 2],
     "ops.take_along_axis.axis": 1,
     "ops.tensordot.axes": [1, 1],
+    "ops.trace.axis1": 1,
+    "ops.trace.axis2": 2,
     "ops.transpose.axes": [0, 2, 1],
     "ops.unstack.axis": 1,
     "ops.unstack.num": 16,
@@ -100,6 +117,20 @@ class SpecExample:
 
 
 _SEQUENCE: Json = {"shape": ["time", 32]}
+_VECTOR: Json = {"shape": [32]}
+
+
+def _product(operation: str, kernel_shape: list[Json], **arguments: Json) -> SpecExample:
+    """A product of the input and a trainable matrix."""
+    kernel: Json = {"type": "Variable", "name": "kernel", "shape": kernel_shape}
+    return SpecExample({"x": _VECTOR}, [kernel, {"type": operation, "from": ["x", "kernel"], **arguments}])
+
+
+def _combined(layer: dict[str, Json], operation: str, size: int = 32) -> SpecExample:
+    """A layer whose result has no batch axis, and an operation of the input and that result."""
+    second = {"type": operation, "from": ["x", str(layer["type"]).rpartition(".")[2]]}
+    return SpecExample({"x": {"shape": [size]}}, [layer, second])
+
 
 FURTHER_EXAMPLES: dict[str, SpecExample] = {
     "ReversibleEmbedding": SpecExample(
@@ -143,8 +174,51 @@ FURTHER_EXAMPLES: dict[str, SpecExample] = {
             }
         ],
     ),
+    "Variable": SpecExample(
+        {"x": _VECTOR},
+        [{"type": "Variable", "name": "scale", "shape": [32]}, {"type": "ops.multiply", "from": ["x", "scale"]}],
+    ),
+    "random.normal": _combined({"type": "random.normal"}, "ops.add"),
+    "random.uniform": _combined({"type": "random.uniform"}, "ops.add"),
+    "ops.arange": _combined({"type": "ops.arange", "stop": {"axis": 1}}, "ops.add"),
+    "ops.eye": _combined({"type": "ops.eye", "N": 4}, "ops.matmul", size=4),
+    "ops.identity": _combined({"type": "ops.identity", "n": 4}, "ops.matmul", size=4),
+    "ops.tri": _combined({"type": "ops.tri", "N": 4}, "ops.matmul", size=4),
+    "ops.zeros": _combined({"type": "ops.zeros", "shape": [2, {"axis": 1}]}, "ops.inner"),
+    "ops.ones": _combined({"type": "ops.ones", "shape": [2, {"axis": 1}]}, "ops.inner"),
+    "ops.full": _combined({"type": "ops.full", "shape": [2, {"axis": 1}], "fill_value": 0.5}, "ops.inner"),
+    "ops.linspace": _combined({"type": "ops.linspace", "start": -1, "stop": 1, "num": 32}, "ops.multiply"),
+    "ops.logspace": _combined({"type": "ops.logspace", "start": 0, "stop": 3, "num": 32}, "ops.multiply"),
+    "ops.shape": SpecExample(
+        {"x": {"shape": ["time", 32]}},
+        [
+            {"type": "ops.shape"},
+            {"type": "ops.get_item", "name": "steps", "key": [1]},
+            {"type": "ops.divide", "from": ["x", "steps"]},
+        ],
+    ),
+    "ops.dot": _product("ops.dot", [32, 8]),
+    "ops.inner": _product("ops.inner", [8, 32]),
+    "ops.tensordot": _product("ops.tensordot", [8, 32], axes=[1, 1]),
+    "ops.batch_normalization": SpecExample(
+        {"x": _SEQUENCE},
+        [
+            {"type": "Variable", "name": "mean", "shape": [32], "initializer": "zeros"},
+            {"type": "Variable", "name": "variance", "shape": [32], "initializer": "ones"},
+            {"type": "ops.batch_normalization", "from": ["x", "mean", "variance"], "axis": -1},
+        ],
+    ),
+    "ops.outer": SpecExample(
+        {"x": _VECTOR},
+        [{"type": "ops.outer", "x2": [1.0, 0.5], "from": "x"}, {"type": "ops.reshape", "newshape": [-1, 64]}],
+    ),
+    "ops.ravel": SpecExample({"x": _VECTOR}, [{"type": "ops.ravel"}, {"type": "ops.reshape", "newshape": [-1, 32]}]),
+    "ops.vdot": SpecExample(
+        {"x1": _VECTOR, "x2": _VECTOR},
+        [{"type": "ops.vdot", "from": ["x1", "x2"]}, {"type": "ops.multiply", "from": ["x1", "vdot"]}],
+    ),
 }
-"""Examples for layers whose shortest entry does not show how their inputs or results are named."""
+"""Examples for layers whose shortest entry does not show how their inputs or results are named, or is no network."""
 
 SNIPPETS = {
     "activation": '{"type": "Dense", "units": 8, "activation": %s}',

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -42,7 +41,7 @@ def reference_json(component: type[Component]) -> dict[str, Any]:
     return {
         **entry_json(component),
         "description": description(component),
-        "formula": _formula(component),
+        "formula": component.formula or None,
         "arguments": [_argument_json(component, argument) for argument in arguments_of(component)],
         "example": json.loads(example_json(component)),
         "shapes": [str(example) for example in example_shapes(component)] if is_layer else [],
@@ -63,12 +62,6 @@ def entry_json(component: type[Component]) -> dict[str, Any]:
         "names": accepted_names(component),
         "summary": component.summary(),
     }
-
-
-def _formula(component: type[Component]) -> str | None:
-    """The formula of the component, if its summary ends with one: `activation(x @ kernel + bias)`."""
-    match = re.search(r": `([^`]+)`\.?$", component.summary())
-    return match and match[1]
 
 
 def _argument_json(component: type[Component], argument: Argument) -> dict[str, Any]:

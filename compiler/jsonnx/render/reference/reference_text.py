@@ -38,6 +38,7 @@ def reference_text(component: type[Component]) -> str:
     title = ", ".join(accepted_names(component))
     arguments = arguments_of(component)
     lines = [title if is_layer else f"{title} ({registry_of(component).kind})", "", description(component), ""]
+    lines += [*(f"  {line}".rstrip() for line in component.formula.splitlines()), ""] if component.formula else []
     for argument in arguments:
         default = "(required)" if argument.is_required else f"(default {argument.default_text})"
         lines.append(f"  {argument.name}: {argument.type} {default}")

@@ -1,4 +1,4 @@
-"""The list of all lint rules, as text, JSON and Markdown."""
+"""The list of all lint rules, as text and JSON."""
 
 from __future__ import annotations
 
@@ -44,20 +44,3 @@ def rules_json() -> str:
         for rule in RULES.values()
     ]
     return json.dumps(rows, indent=2)
-
-
-def rules_markdown() -> list[str]:
-    """The lines of a table for docs/guides/tools/lint.md, with links to the explanations."""
-    lines = ["| code | finds | runs |", "| --- | --- | --- |"]
-    for rule in sorted(RULES.values(), key=lambda rule: rule.code):
-        runs = " ".join(
-            [*(["if selected"] if not rule.is_default else []), *(["with `--data`"] if rule.needs_data else [])]
-        )
-        title = explanation(rule.code).title
-        lines.append(f"| [`{rule.code}`](errors.md#{rule.code}) | {title} | {runs or 'by default'} |")
-    lines += ["", "Warnings of `jsonnx validate` are selected and silenced in the same way:", ""]
-    lines += ["| code | finds | runs |", "| --- | --- | --- |"]
-    for code in CHECK_WARNINGS:
-        runs = "with `--data`" if code in DATA_WARNINGS else "by default"
-        lines.append(f"| [`{code}`](errors.md#{code}) | {explanation(code).title} | {runs} |")
-    return lines

@@ -21,6 +21,15 @@ class Circle(Loss):
     """Metric learning: embeddings of norm 1 of one class come closer, embeddings of different classes move apart (Sun
     et al., 2020). Targets are class indices. Samples whose loss is 0 do not count in the mean."""
 
+    formula = """
+        distance, same = maximum(1 - y_pred @ y_pred.T, 0), y_true[:, None] == y_true
+        pairs = same & ~eye(len(same), dtype=bool) if remove_diagonal else same
+        positive = gamma * maximum(distance + margin, 0) * (distance - margin)
+        negative = gamma * maximum(1 + margin - distance, 0) * (1 - margin - distance)
+        attraction = logsumexp(where(pairs, positive, -1e9), axis=1)
+        repulsion = logsumexp(where(same, -1e9, negative), axis=1)
+        loss = softplus(attraction + repulsion)
+    """
     has_class_targets = False
     takes = OutputForm.UNIT_VECTORS
     gamma: float = attr(80.0, doc="Scale of the similarities.", above=0)

@@ -26,6 +26,18 @@ class CTC(Loss):
     certain, which changes nothing behind the end of a sequence.
     """
 
+    formula = """
+        def labels(path):
+            return [label for label, repeats in groupby(path) if label != 0]
+
+        def probability(p, target):  # of all paths with these labels: one class for each step
+            paths = product(range(classes), repeat=steps)
+            return sum([prod(p[range(steps), path]) for path in paths if labels(path) == target])
+
+        batch, steps, classes = y_pred.shape
+        p = softmax(y_pred)
+        loss = -log([probability(p[i], [label for label in y_true[i] if label != 0]) for i in range(batch)])
+    """
     takes = OutputForm.LOGITS
     aligns_steps = True
 

@@ -13,7 +13,7 @@ from ..output_form import OutputForm
 if TYPE_CHECKING:
     from ...ir import Builder, Graph, Value
 
-LOSSES = Registry("loss", "The function that training minimizes.")
+LOSSES = Registry("loss", "The function that training minimizes.", keras_format="keras.losses.{class_name}")
 
 Reduction = Literal["sum_over_batch_size", "mean", "mean_with_sample_weight", "sum"]
 
@@ -231,8 +231,14 @@ def require_classes(output: TensorType, axis: int) -> None:
 
 @LOSSES.register("sparse_categorical_crossentropy")
 class SparseCategoricalCrossentropy(Loss):
-    """`-log(output[target])`: classification, with class indices as targets."""
+    """Classification, with class indices as targets: the negative logarithm of the probability of the target."""
 
+    formula = """
+        p = clip(y_pred / sum(y_pred, axis=-1, keepdims=True), 1e-7, 1 - 1e-7)
+        log_p = log_softmax(y_pred) if from_logits else log(p)
+        loss = -sum(one_hot(y_true, y_pred.shape[-1]) * log_p, axis=-1)
+        loss = where(y_true == ignore_class, 0, loss)
+    """
     takes = OutputForm.CLASS_WEIGHTS
     logits_arguments = FROM_LOGITS
     from_logits: bool = attr(False, doc=FROM_LOGITS_DOC)
@@ -297,7 +303,14 @@ class CategoricalLoss(AxisLoss):
 
 @LOSSES.register("categorical_crossentropy")
 class CategoricalCrossentropy(CategoricalLoss):
-    """`-sum(target * log(output))` over the classes: classification, with class probabilities as targets."""
+    """Classification, with class probabilities as targets: their cross-entropy with the output."""
+
+    formula = """
+        y_true = y_true * (1 - label_smoothing) + label_smoothing / y_true.shape[-1]
+        p = clip(y_pred / sum(y_pred, axis, keepdims=True), 1e-7, 1 - 1e-7)
+        log_p = log_softmax(y_pred, axis) if from_logits else log(p)
+        loss = -sum(y_true * log_p, axis)
+    """
 
     def before_activation(self, graph: Graph, output: Value) -> tuple[Value, Loss]:
         return logits_of(graph, output, self, "Softmax", self.axis)
@@ -308,8 +321,14 @@ class CategoricalCrossentropy(CategoricalLoss):
 
 @LOSSES.register("categorical_focal_crossentropy")
 class CategoricalFocalCrossentropy(CategoricalLoss):
-    """Categorical cross-entropy times `alpha * (1 - output) ** gamma` (Lin et al., 2018)."""
+    """Categorical cross-entropy with less weight for easy samples (Lin et al., 2018)."""
 
+    formula = """
+        y_true = y_true * (1 - label_smoothing) + label_smoothing / y_true.shape[-1]
+        p = softmax(y_pred, axis) if from_logits else y_pred / sum(y_pred, axis, keepdims=True)
+        p = clip(p, 1e-7, 1 - 1e-7)
+        loss = -sum(alpha * (1 - p) ** gamma * y_true * log(p), axis)
+    """
     alpha: float = attr(0.25, doc="Factor of the loss.")
     gamma: float = attr(2.0, doc="Focusing exponent: larger values give less weight to easy samples.", minimum=0)
 
@@ -322,9 +341,12 @@ class CategoricalFocalCrossentropy(CategoricalLoss):
 
 @LOSSES.register("categorical_generalized_cross_entropy")
 class CategoricalGeneralizedCrossEntropy(Loss):
-    """`(1 - output[target] ** q) / q`: classification with noisy labels, with class indices as targets (Zhang and
-    Sabuncu, 2018)."""
+    """Classification with noisy labels, with class indices as targets (Zhang and Sabuncu, 2018)."""
 
+    formula = """
+        p = sum(one_hot(y_true, y_pred.shape[-1]) * y_pred, axis=-1)
+        loss = (1 - p ** q) / q
+    """
     takes = OutputForm.CLASS_PROBABILITIES
     q: float = attr(
         0.5,
@@ -368,8 +390,13 @@ class BinaryLoss(AxisLoss):
 
 @LOSSES.register("binary_crossentropy", "bce", "BCE")
 class BinaryCrossentropy(BinaryLoss):
-    """`mean(-target * log(output) - (1 - target) * log(1 - output))` over an axis: each element is a yes-or-no
-    question."""
+    """Mean of the binary cross-entropy over an axis: each element is a yes-or-no question."""
+
+    formula = """
+        y_true = y_true * (1 - label_smoothing) + label_smoothing / 2
+        p = sigmoid(y_pred) if from_logits else clip(y_pred, 1e-7, 1 - 1e-7)
+        loss = mean(-y_true * log(p) - (1 - y_true) * log(1 - p), axis)
+    """
 
     def before_activation(self, graph: Graph, output: Value) -> tuple[Value, Loss]:
         return logits_of(graph, output, self, "Sigmoid")
@@ -383,8 +410,16 @@ class BinaryCrossentropy(BinaryLoss):
 
 @LOSSES.register("binary_focal_crossentropy")
 class BinaryFocalCrossentropy(BinaryLoss):
-    """Binary cross-entropy times `(1 - p) ** gamma`, where p is the probability of the target (Lin et al., 2018)."""
+    """Binary cross-entropy with less weight for easy elements (Lin et al., 2018)."""
 
+    formula = """
+        y_true = y_true * (1 - label_smoothing) + label_smoothing / 2
+        p = sigmoid(y_pred) if from_logits else y_pred
+        weight = (1 - y_true * p - (1 - y_true) * (1 - p)) ** gamma
+        weight *= alpha * y_true + (1 - alpha) * (1 - y_true) if apply_class_balancing else 1
+        p = clip(p, 1e-7, 1 - 1e-7)
+        loss = mean(weight * (-y_true * log(p) - (1 - y_true) * log(1 - p)), axis)
+    """
     apply_class_balancing: bool = attr(
         False, doc="Whether targets of 1 have the weight `alpha` and targets of 0 the weight `1 - alpha`."
     )
@@ -406,8 +441,12 @@ class BinaryFocalCrossentropy(BinaryLoss):
 
 @LOSSES.register("kl_divergence", "kld", "KLD")
 class KLDivergence(Loss):
-    """`sum(target * log(target / output))` over the last axis: compares probability distributions."""
+    """Compares probability distributions along the last axis (Kullback and Leibler, 1951)."""
 
+    formula = """
+        y_true, y_pred = clip(y_true, 1e-7, 1), clip(y_pred, 1e-7, 1)
+        loss = sum(y_true * log(y_true / y_pred), axis=-1)
+    """
     takes = OutputForm.CLASS_PROBABILITIES
 
     def target_type(self, output: TensorType) -> TensorType:
@@ -421,8 +460,9 @@ class KLDivergence(Loss):
 
 @LOSSES.register("poisson")
 class Poisson(Loss):
-    """`mean(output - target * log(output))`: targets are counts, outputs their expected values."""
+    """Negative log-likelihood of counts: targets are counts, outputs their expected values."""
 
+    formula = "loss = mean(y_pred - y_true * log(y_pred + 1e-7), axis=-1)"
     takes = OutputForm.EXPECTED_COUNTS
 
     def terms(self, g: Builder, target: Value, output: Value) -> Value:

@@ -28,7 +28,12 @@ class MarginLoss(Loss):
 
 @LOSSES.register("hinge")
 class Hinge(MarginLoss):
-    """`mean(max(1 - target * output, 0))` over the last axis, for targets of -1 and 1 (or 0 and 1)."""
+    """Mean over the last axis of how far scores miss a margin of 1, for targets of -1 and 1 (or 0 and 1)."""
+
+    formula = """
+        y_true = where(all((y_true == 0) | (y_true == 1)), 2 * y_true - 1, y_true)
+        loss = mean(maximum(1 - y_true * y_pred, 0), axis=-1)
+    """
 
     def terms(self, g: Builder, target: Value, output: Value) -> Value:
         return g.Relu(g.Sub(1.0, g.Mul(signed_targets(g, target), output)))
@@ -36,7 +41,13 @@ class Hinge(MarginLoss):
 
 @LOSSES.register("squared_hinge")
 class SquaredHinge(MarginLoss):
-    """`mean(max(1 - target * output, 0) ** 2)` over the last axis, for targets of -1 and 1 (or 0 and 1)."""
+    """Mean over the last axis of the squares of how far scores miss a margin of 1, for targets of -1 and 1 (or 0 and
+    1)."""
+
+    formula = """
+        y_true = where(all((y_true == 0) | (y_true == 1)), 2 * y_true - 1, y_true)
+        loss = mean(maximum(1 - y_true * y_pred, 0) ** 2, axis=-1)
+    """
 
     def terms(self, g: Builder, target: Value, output: Value) -> Value:
         margin_error = g.Relu(g.Sub(1.0, g.Mul(signed_targets(g, target), output)))
@@ -45,7 +56,12 @@ class SquaredHinge(MarginLoss):
 
 @LOSSES.register("categorical_hinge")
 class CategoricalHinge(Loss):
-    """`max(1 + max((1 - target) * output) - sum(target * output), 0)`, over the classes of the last axis."""
+    """How far the score of the target class misses a margin of 1 above the best other class of the last axis."""
+
+    formula = """
+        best_other = max((1 - y_true) * y_pred, axis=-1)
+        loss = maximum(1 + best_other - sum(y_true * y_pred, axis=-1), 0)
+    """
 
     @property
     def mean_axis(self) -> int | None:
@@ -92,7 +108,9 @@ class OverlapLoss(Loss):
 
 @LOSSES.register("dice")
 class Dice(OverlapLoss):
-    """`1 - 2 * sum(target * output) / (sum(target) + sum(output))`."""
+    """One minus the Dice coefficient, the overlap of target and output relative to the sum of their areas."""
+
+    formula = "loss = 1 - 2 * sum(y_true * y_pred, axis) / (sum(y_true, axis) + sum(y_pred, axis) + 1e-7)"
 
     def terms(self, g: Builder, target: Value, output: Value) -> Value:
         overlap = self.area_sum(g, g.Mul(target, output))
@@ -102,9 +120,13 @@ class Dice(OverlapLoss):
 
 @LOSSES.register("tversky")
 class Tversky(OverlapLoss):
-    """`1 - overlap / (overlap + alpha * missed + beta * excess)`, with sums of `target * output`, `target * (1 -
-    output)` and `(1 - target) * output` (Salehi et al., 2017)."""
+    """Like Dice, with separate weights of what the output misses and of its excess (Salehi et al., 2017)."""
 
+    formula = """
+        overlap = sum(y_true * y_pred, axis)
+        missed, excess = sum(y_true * (1 - y_pred), axis), sum((1 - y_true) * y_pred, axis)
+        loss = 1 - overlap / (overlap + alpha * missed + beta * excess + 1e-7)
+    """
     alpha: float = attr(0.5, doc="Weight of false negatives, the parts of the target that the output misses.")
     beta: float = attr(0.5, doc="Weight of false positives, the parts of the output outside the target.")
 

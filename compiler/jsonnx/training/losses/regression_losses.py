@@ -25,7 +25,9 @@ class DifferenceLoss(RegressionLoss):
 
 @LOSSES.register("mean_squared_error", "mse", "MSE")
 class MeanSquaredError(DifferenceLoss):
-    """`mean((target - output) ** 2)` over the last axis."""
+    """Mean of the squared errors over the last axis."""
+
+    formula = "loss = mean((y_true - y_pred) ** 2, axis=-1)"
 
     def terms(self, g: Builder, target: Value, output: Value) -> Value:
         error = g.Sub(output, target)
@@ -34,7 +36,9 @@ class MeanSquaredError(DifferenceLoss):
 
 @LOSSES.register("mean_absolute_error", "mae", "MAE")
 class MeanAbsoluteError(DifferenceLoss):
-    """`mean(|target - output|)` over the last axis."""
+    """Mean of the absolute errors over the last axis."""
+
+    formula = "loss = mean(abs(y_true - y_pred), axis=-1)"
 
     def terms(self, g: Builder, target: Value, output: Value) -> Value:
         return g.Abs(g.Sub(output, target))
@@ -42,7 +46,9 @@ class MeanAbsoluteError(DifferenceLoss):
 
 @LOSSES.register("mean_absolute_percentage_error", "mape", "MAPE")
 class MeanAbsolutePercentageError(RegressionLoss):
-    """`100 * mean(|(target - output) / target|)` over the last axis."""
+    """Mean of the absolute errors over the last axis, in percent of the targets."""
+
+    formula = "loss = 100 * mean(abs(y_true - y_pred) / maximum(abs(y_true), 1e-7), axis=-1)"
 
     def terms(self, g: Builder, target: Value, output: Value) -> Value:
         percent = g.Div(100.0, g.Max(g.Abs(target), EPSILON))
@@ -51,7 +57,12 @@ class MeanAbsolutePercentageError(RegressionLoss):
 
 @LOSSES.register("mean_squared_logarithmic_error", "msle", "MSLE")
 class MeanSquaredLogarithmicError(RegressionLoss):
-    """`mean((log(1 + target) - log(1 + output)) ** 2)` over the last axis."""
+    """Mean of the squared differences of logarithms over the last axis; negative numbers count as 0."""
+
+    formula = """
+        log_true, log_pred = log(1 + maximum(y_true, 1e-7)), log(1 + maximum(y_pred, 1e-7))
+        loss = mean((log_true - log_pred) ** 2, axis=-1)
+    """
 
     def terms(self, g: Builder, target: Value, output: Value) -> Value:
         logs = [g.Log(g.Add(g.Max(x, EPSILON), 1.0)) for x in (output, target)]
@@ -61,8 +72,12 @@ class MeanSquaredLogarithmicError(RegressionLoss):
 
 @LOSSES.register("huber")
 class Huber(DifferenceLoss):
-    """`mean(error ** 2 / 2)` over the last axis; linear where the absolute error exceeds `delta`."""
+    """Mean of half the squared errors over the last axis; linear where the absolute error exceeds `delta`."""
 
+    formula = """
+        error = abs(y_true - y_pred)
+        loss = mean(where(error <= delta, error ** 2 / 2, delta * error - delta ** 2 / 2), axis=-1)
+    """
     delta: float = attr(1.0, doc="Error at which the loss becomes linear.", minimum=0)
 
     def terms(self, g: Builder, target: Value, output: Value) -> Value:
@@ -74,7 +89,10 @@ class Huber(DifferenceLoss):
 
 @LOSSES.register("log_cosh")
 class LogCosh(DifferenceLoss):
-    """`mean(log(cosh(target - output)))` over the last axis."""
+    """Mean of the logarithm of the hyperbolic cosine of the error over the last axis: like half the square for small
+    errors, linear for large ones."""
+
+    formula = "loss = mean(log(cosh(y_true - y_pred)), axis=-1)"
 
     def terms(self, g: Builder, target: Value, output: Value) -> Value:
         error = g.Sub(output, target)
@@ -83,9 +101,14 @@ class LogCosh(DifferenceLoss):
 
 @LOSSES.register("quantile")
 class Quantile(DifferenceLoss):
-    """`mean(max(q * error, (q - 1) * error))`, where `error` is `target - output`, over the quantiles q on the last
-    axis of the output, which the target lacks (Koenker and Bassett, 1978). Models sort what they predict."""
+    """Mean of the pinball loss over the quantiles on the last axis of the output, which the target lacks (Koenker and
+    Bassett, 1978). Models sort what they predict."""
 
+    keras_name = ""
+    formula = """
+        error, q = y_true[..., None] - y_pred, array(quantiles)
+        loss = mean(maximum(q * error, (q - 1) * error), axis=-1)
+    """
     quantiles: tuple[float, ...] = attr(
         (0.1, 0.5, 0.9), doc="Quantiles on the last axis of the output, in ascending order.", above=0, below=1
     )
@@ -125,6 +148,11 @@ class Quantile(DifferenceLoss):
 class CosineSimilarity(AxisLoss):
     """The negated cosine of the angle between target and output: -1 if they have the same direction."""
 
+    formula = """
+        u = y_true / maximum(sqrt(sum(y_true ** 2, axis, keepdims=True)), 1e-7)
+        v = y_pred / maximum(sqrt(sum(y_pred ** 2, axis, keepdims=True)), 1e-7)
+        loss = -sum(u * v, axis)
+    """
     axis: int = attr(-1, doc="Axis of the vectors.")
 
     def target_type(self, output: TensorType) -> TensorType:

@@ -41,7 +41,7 @@ class FScore(Metric):
         None, doc="Scores above it predict a class; if null, the greatest score does.", above=0, maximum=1
     )
     beta: float
-    formula = "(1 + beta**2) * tp / (beta**2 * actual + predicted), where tp, predicted, actual = totals"
+    result_expression = "(1 + beta**2) * tp / (beta**2 * actual + predicted), where tp, predicted, actual = totals"
 
     @property
     def is_scalar(self) -> bool:
@@ -86,6 +86,17 @@ class FBetaScore(FScore):
     Of an output with one element, a `threshold` of null means 0.5.
     """
 
+    formula = """
+        p = y_pred == max(y_pred, axis=-1, keepdims=True) if threshold is None else y_pred > threshold
+        tp, predicted, actual = sum(y_true * p, axis=0), sum(p, axis=0), sum(y_true, axis=0)
+        if average == "micro":
+            tp, predicted, actual = sum(tp), sum(predicted), sum(actual)
+        metric = divide_no_nan((1 + beta ** 2) * tp, beta ** 2 * actual + predicted)
+        if average == "macro":
+            metric = mean(metric)
+        elif average == "weighted":
+            metric = sum(metric * actual) / sum(actual)
+    """
     beta: float = attr(1.0, doc="Weight of the recall; precision has the weight 1.", above=0)
 
 
@@ -96,6 +107,17 @@ class F1Score(FScore):
     Of an output with one element, a `threshold` of null means 0.5.
     """
 
+    formula = """
+        p = y_pred == max(y_pred, axis=-1, keepdims=True) if threshold is None else y_pred > threshold
+        tp, predicted, actual = sum(y_true * p, axis=0), sum(p, axis=0), sum(y_true, axis=0)
+        if average == "micro":
+            tp, predicted, actual = sum(tp), sum(predicted), sum(actual)
+        metric = divide_no_nan(2 * tp, actual + predicted)
+        if average == "macro":
+            metric = mean(metric)
+        elif average == "weighted":
+            metric = sum(metric * actual) / sum(actual)
+    """
     beta = 1.0
 
 
@@ -135,7 +157,7 @@ class IntersectionOverUnion(PairCounts):
     sparse_y_true: bool = True
     sparse_y_pred: bool = True
     axis: int = -1
-    formula = "mean over classes of d / (totals.sum(0) + totals.sum(1) - d), where d = totals.diagonal()"
+    result_expression = "mean over classes of d / (totals.sum(0) + totals.sum(1) - d), where d = totals.diagonal()"
 
     num_classes: int
     target_class_ids: tuple[int, ...]
@@ -203,6 +225,13 @@ def _shape(shape: tuple[Any, ...]) -> str:
 class IoU(IntersectionOverUnion):
     """Mean intersection over union of some classes."""
 
+    formula = """
+        a = y_true if sparse_y_true else argmax(y_true, axis)
+        p = y_pred if sparse_y_pred else argmax(y_pred, axis)
+        a, p = a[a != ignore_class], p[a != ignore_class]
+        ious = [sum((a == c) & (p == c)) / sum((a == c) | (p == c)) for c in target_class_ids]
+        metric = nanmean(ious)
+    """
     num_classes: int = attr(doc="Number of classes.", minimum=1, maximum=MAX_CLASSES)
     target_class_ids: tuple[int, ...] = attr(doc=TARGET_CLASSES_DOC, minimum=0)
     ignore_class: int | None = attr(None, doc=IGNORE_CLASS_DOC)
@@ -227,6 +256,13 @@ class IntersectionOverUnionOfAll(IntersectionOverUnion):
 class MeanIoU(IntersectionOverUnionOfAll):
     """Mean intersection over union of all classes that occur."""
 
+    formula = """
+        a = y_true if sparse_y_true else argmax(y_true, axis)
+        p = y_pred if sparse_y_pred else argmax(y_pred, axis)
+        a, p = a[a != ignore_class], p[a != ignore_class]
+        ious = [sum((a == c) & (p == c)) / sum((a == c) | (p == c)) for c in range(num_classes)]
+        metric = nanmean(ious)
+    """
     sparse_y_true: bool = attr(True, doc=SPARSE_Y_TRUE_DOC)
     sparse_y_pred: bool = attr(True, doc=SPARSE_Y_PRED_DOC)
 
@@ -235,6 +271,13 @@ class MeanIoU(IntersectionOverUnionOfAll):
 class OneHotIoU(IntersectionOverUnion):
     """Mean intersection over union of some classes, for targets with a number for each class."""
 
+    formula = """
+        a = argmax(y_true, axis)
+        p = y_pred if sparse_y_pred else argmax(y_pred, axis)
+        a, p = a[a != ignore_class], p[a != ignore_class]
+        ious = [sum((a == c) & (p == c)) / sum((a == c) | (p == c)) for c in target_class_ids]
+        metric = nanmean(ious)
+    """
     num_classes: int = attr(doc="Number of classes.", minimum=1, maximum=MAX_CLASSES)
     target_class_ids: tuple[int, ...] = attr(doc=TARGET_CLASSES_DOC, minimum=0)
     ignore_class: int | None = attr(None, doc=IGNORE_CLASS_DOC)
@@ -247,6 +290,13 @@ class OneHotIoU(IntersectionOverUnion):
 class OneHotMeanIoU(IntersectionOverUnionOfAll):
     """Mean intersection over union of all classes that occur, for targets with a number for each class."""
 
+    formula = """
+        a = argmax(y_true, axis)
+        p = y_pred if sparse_y_pred else argmax(y_pred, axis)
+        a, p = a[a != ignore_class], p[a != ignore_class]
+        ious = [sum((a == c) & (p == c)) / sum((a == c) | (p == c)) for c in range(num_classes)]
+        metric = nanmean(ious)
+    """
     sparse_y_pred: bool = attr(False, doc=SPARSE_Y_PRED_DOC)
     sparse_y_true = False
 
@@ -255,6 +305,11 @@ class OneHotMeanIoU(IntersectionOverUnionOfAll):
 class BinaryIoU(IntersectionOverUnion):
     """Mean intersection over union of the classes 0 and 1."""
 
+    formula = """
+        p = y_pred >= threshold
+        ious = [sum((y_true == c) & (p == c)) / sum((y_true == c) | (p == c)) for c in target_class_ids]
+        metric = nanmean(ious)
+    """
     logits_arguments = ZERO_THRESHOLD
     target_class_ids: tuple[int, ...] = attr((0, 1), doc=TARGET_CLASSES_DOC, minimum=0, maximum=1)
     threshold_key = "threshold"
@@ -266,13 +321,21 @@ class BinaryIoU(IntersectionOverUnion):
 class ConfusionMatrix(PairCounts):
     """Number of samples by class: a row for each class of the target, a column for each predicted class."""
 
+    keras_name = ""
+    formula = """
+        a = y_true if y_true.ndim < y_pred.ndim else argmax(y_true, axis=-1)
+        p, classes = argmax(y_pred, axis=-1), arange(y_pred.shape[-1])
+        metric = array([[sum((a == i) & (p == j)) for j in classes] for i in classes])
+        if normalize:
+            metric = metric / sum(metric, axis={"true": 1, "pred": 0, "all": None}[normalize], keepdims=True)
+    """
     logits_arguments = ZERO_THRESHOLD
     threshold_key = "threshold"
     threshold: float = attr(0.5, doc="Of an output with one element, scores above it predict the class 1.")
     normalize: Literal["true", "pred", "all"] | None = attr(
         None, doc="Divides the numbers by the sums of their rows (`true`), of their columns (`pred`), or by their sum."
     )
-    formula = "totals"
+    result_expression = "totals"
 
     @property
     def is_scalar(self) -> bool:

@@ -31,7 +31,7 @@ class BestUnderConstraint(ThresholdMetric):
     class_id: int | None = attr(None, doc=CLASS_ID_DOC, minimum=0)
     maximized: ClassVar[str]
     bounded: ClassVar[str]
-    formula = "max(quotient[other_quotient >= bound]) over all thresholds"
+    result_expression = "max(quotient[other_quotient >= bound]) over all thresholds"
 
     @property
     def cuts(self) -> tuple[float, ...]:
@@ -45,10 +45,26 @@ class BestUnderConstraint(ThresholdMetric):
         return greatest_where(getattr(confusion, self.maximized), is_allowed)
 
 
+BEST_FORMULA = """
+    cuts = linspace(0, 1, num_thresholds) if num_thresholds > 1 else array([0.5])
+    tp = sum(y_pred[y_true != 0, None] > cuts, axis=0)
+    fp = sum(y_pred[y_true == 0, None] > cuts, axis=0)
+    metric = max({maximized}, where={bounded} >= {bound}, initial=0)
+"""
+QUOTIENTS = {
+    "sensitivity": "tp / sum(y_true != 0)",
+    "recall": "tp / sum(y_true != 0)",
+    "specificity": "1 - fp / sum(y_true == 0)",
+    "precision": "divide_no_nan(tp, tp + fp)",
+}
+
+
 def register_best_under_constraint(maximized: str, bounded: str, doc: str, bound_doc: str) -> None:
     """Registers the metric `MaximizedAtBounded` of two quotients."""
+    formula = BEST_FORMULA.format(maximized=QUOTIENTS[maximized], bounded=QUOTIENTS[bounded], bound=bounded)
     members = {
         "__doc__": doc,
+        "formula": formula,
         "__module__": __name__,
         "__annotations__": {bounded: "float"},
         bounded: attr(doc=bound_doc, minimum=0, maximum=1),
@@ -88,6 +104,13 @@ register_best_under_constraint(
 class AUC(ThresholdMetric):
     """Area under the ROC curve, or under the precision-recall curve, of scores from 0 to 1."""
 
+    formula = """
+        scores = sigmoid(y_pred) if from_logits else y_pred
+        cuts = hstack([-1e-7, linspace(0, 1, num_thresholds)[1:-1], 1 + 1e-7])
+        tp = sum(scores[y_true != 0, None] > cuts, axis=0)
+        fp = sum(scores[y_true == 0, None] > cuts, axis=0)
+        metric = -trapezoid(y=tp / tp[0], x=fp / fp[0])  # for the ROC curve and the summation method interpolation
+    """
     logits_arguments = FROM_LOGITS
     num_thresholds: int | None = attr(
         200,
@@ -115,7 +138,7 @@ class AUC(ThresholdMetric):
     num_labels: int | None = attr(None, doc="Number of labels, with `multi_label`.", minimum=1)
     label_weights: tuple[float, ...] | None = attr(None, doc="Weights of the labels.", minimum=0)
     from_logits: bool = attr(False, doc="Whether the output contains logits instead of probabilities.")
-    formula = "the area under the curve of all thresholds"
+    result_expression = "the area under the curve of all thresholds"
 
     @property
     def cuts(self) -> tuple[float, ...]:

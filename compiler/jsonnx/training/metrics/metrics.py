@@ -21,7 +21,7 @@ from ..output_form import OutputForm
 if TYPE_CHECKING:
     from ...ir import Builder, Value
 
-METRICS = Registry("metric", "A metric that is reported with the loss.")
+METRICS = Registry("metric", "A metric that is reported with the loss.", keras_format="keras.metrics.{class_name}")
 
 
 class Metric(Component):
@@ -37,7 +37,7 @@ class Metric(Component):
     """Whether higher metrics are better, which `early_stopping` needs to know."""
     counts_classes: ClassVar[bool] = True
     """Whether the metric measures the separation of classes, not the error of numbers."""
-    formula: ClassVar[str] = "totals[0] / totals[1]"
+    result_expression: ClassVar[str] = "totals[0] / totals[1]"
     """`result` as an expression, for the manifest of an exported training step."""
     logits_arguments: ClassVar[Mapping[str, Json]] = {}
     """The arguments with which the metric takes logits in place of probabilities."""
@@ -146,7 +146,7 @@ class MetricCodec(ComponentCodec):
 
 
 def quotient(totals: Any) -> float:
-    """The quotient of two sums, as `Metric.formula` says."""
+    """The quotient of two sums, as `Metric.result_expression` says."""
     return float(totals[0] / totals[1])
 
 
@@ -205,6 +205,8 @@ class SparseAccuracyMetric(AccuracyMetric):
 class SparseCategoricalAccuracy(SparseAccuracyMetric):
     """Fraction of samples whose most likely class is the target, a class index."""
 
+    formula = "metric = mean(argmax(y_pred, axis=-1) == y_true)"
+
     def is_hit(self, g: Builder, target: Value, output: Value) -> Value:
         return g.Equal(g.ArgMax(output, axis=-1, keepdims=0), target)
 
@@ -212,6 +214,8 @@ class SparseCategoricalAccuracy(SparseAccuracyMetric):
 @METRICS.register("categorical_accuracy")
 class CategoricalAccuracy(AccuracyMetric):
     """Fraction of samples whose most likely class equals the target's, which contains class probabilities."""
+
+    formula = "metric = mean(argmax(y_pred, axis=-1) == argmax(y_true, axis=-1))"
 
     def is_always_one(self, output: TensorType) -> bool:
         return output.shape[-1] == 1
@@ -224,6 +228,7 @@ class CategoricalAccuracy(AccuracyMetric):
 class BinaryAccuracy(AccuracyMetric):
     """Fraction of correct elements: above the threshold where the target is 1, otherwise not above it."""
 
+    formula = "metric = mean((y_pred > threshold) == y_true)"
     logits_arguments = ZERO_THRESHOLD
     threshold_key = "threshold"
     threshold: float = attr(0.5, doc="Outputs above the threshold count as 1.")
@@ -242,6 +247,15 @@ class Accuracy(Metric):
 
     This is the meaning of the string `accuracy` in Keras. Keras' class Accuracy, which compares for equality, has no
     counterpart.
+    """
+
+    formula = """
+        if y_pred.shape[-1] == 1:
+            metric = mean((y_pred > 0.5) == y_true)
+        elif y_true.ndim == y_pred.ndim:
+            metric = mean(argmax(y_pred, axis=-1) == argmax(y_true, axis=-1))
+        else:
+            metric = mean(argmax(y_pred, axis=-1) == y_true)
     """
 
     def resolve(self, loss: Loss, output: TensorType) -> Metric:
@@ -268,6 +282,10 @@ def is_in_top_k(g: Builder, output: Value, score: Value, k: int) -> Value:
 class TopKCategoricalAccuracy(AccuracyMetric):
     """Fraction of samples whose target class is among the k most likely; targets are class probabilities."""
 
+    formula = """
+        score = take_along_axis(y_pred, argmax(y_true, axis=-1)[..., None], axis=-1)
+        metric = mean(sum(y_pred > score, axis=-1) < k)
+    """
     k: int = attr(5, doc="Number of most likely classes that count as correct.", minimum=1)
 
     def is_always_one(self, output: TensorType) -> bool:
@@ -282,6 +300,10 @@ class TopKCategoricalAccuracy(AccuracyMetric):
 class SparseTopKCategoricalAccuracy(SparseAccuracyMetric):
     """Fraction of samples whose target, a class index, is among the k most likely classes."""
 
+    formula = """
+        score = take_along_axis(y_pred, y_true[..., None], axis=-1)
+        metric = mean(sum(y_pred > score, axis=-1) < k)
+    """
     k: int = attr(5, doc="Number of most likely classes that count as correct.", minimum=1)
     from_sorted_ids: bool = attr(
         False,
@@ -303,8 +325,9 @@ class SparseTopKCategoricalAccuracy(SparseAccuracyMetric):
 class RootMeanSquaredError(Metric):
     """Square root of the mean squared error over all elements of all samples, including masked ones, as in Keras."""
 
+    formula = "metric = sqrt(mean((y_true - y_pred) ** 2))"
     higher_is_better = counts_classes = False
-    formula = f"sqrt({Metric.formula})"
+    result_expression = f"sqrt({Metric.result_expression})"
 
     def counts(self, g: Builder, mask: Value | None, weights: Value | None) -> Value | None:
         return weights
@@ -341,31 +364,41 @@ class MeanLossMetric(Metric):
         return sum_and_count(g, self.loss().unreduced_losses(g, target, output), mask)
 
 
+def mean_formula(loss_class: type[Loss]) -> str:
+    """The formula of the mean of a loss."""
+    return f"{loss_class.formula}\nmetric = mean(loss)"
+
+
 def register_mean_loss(loss_class: type[Loss], doc: str, *names: str, class_name: str = "") -> None:
     """Registers the mean of a loss without attributes as a metric."""
-    members = {"__doc__": doc, "__module__": __name__, "loss_class": loss_class}
+    members = {
+        "__doc__": doc,
+        "__module__": __name__,
+        "loss_class": loss_class,
+        "formula": mean_formula(loss_class),
+    }
     METRICS.register(*names)(type(class_name or loss_class.__name__, (MeanLossMetric,), members))
 
 
 register_mean_loss(
-    regression_losses.MeanSquaredError, "Mean of `(target - output) ** 2`.", "mean_squared_error", "mse", "MSE"
+    regression_losses.MeanSquaredError, "Mean of the squared errors.", "mean_squared_error", "mse", "MSE"
 )
 register_mean_loss(
-    regression_losses.MeanAbsoluteError, "Mean of `|target - output|`.", "mean_absolute_error", "mae", "MAE"
+    regression_losses.MeanAbsoluteError, "Mean of the absolute errors.", "mean_absolute_error", "mae", "MAE"
 )
 register_mean_loss(
     regression_losses.MeanAbsolutePercentageError,
-    "Mean of `100 * |(target - output) / target|`.",
+    "Mean of the absolute errors, in percent of the targets.",
     *("mean_absolute_percentage_error", "mape", "MAPE"),
 )
 register_mean_loss(
     regression_losses.MeanSquaredLogarithmicError,
-    "Mean of `(log(1 + target) - log(1 + output)) ** 2`.",
+    "Mean of the squared differences of logarithms; negative numbers count as 0.",
     *("mean_squared_logarithmic_error", "msle", "MSLE"),
 )
 register_mean_loss(
     regression_losses.LogCosh,
-    "Mean of `log(cosh(target - output))`.",
+    "Mean of the logarithm of the hyperbolic cosine of the error.",
     "logcosh",
     "log_cosh_error",
     class_name="LogCoshError",
@@ -376,10 +409,15 @@ register_mean_loss(
 class CosineSimilarity(MeanLossMetric):
     """Mean cosine of the angle between target and output: 1 if they have the same direction."""
 
+    formula = """
+        u = y_true / maximum(sqrt(sum(y_true ** 2, axis, keepdims=True)), 1e-7)
+        v = y_pred / maximum(sqrt(sum(y_pred ** 2, axis, keepdims=True)), 1e-7)
+        metric = mean(sum(u * v, axis))
+    """
     axis: int = attr(-1, doc="Axis of the vectors.")
     higher_is_better = True
     loss_class = regression_losses.CosineSimilarity
-    formula = f"-{Metric.formula}"
+    result_expression = f"-{Metric.result_expression}"
 
     def result(self, totals: Any) -> float:
         return -quotient(totals)  # the loss is the negated cosine
@@ -392,6 +430,7 @@ class BinaryCrossentropy(MeanLossMetric):
     from_logits: bool = attr(False, doc=losses.FROM_LOGITS_DOC)
     label_smoothing: float = attr(0.0, doc=losses.BINARY_SMOOTHING_DOC, minimum=0, maximum=1)
     loss_class = losses.BinaryCrossentropy
+    formula = mean_formula(losses.BinaryCrossentropy).replace(", axis)", ", axis=-1)")
     logits_arguments = losses.FROM_LOGITS
 
 
@@ -403,6 +442,7 @@ class CategoricalCrossentropy(MeanLossMetric):
     label_smoothing: float = attr(0.0, doc=losses.CATEGORICAL_SMOOTHING_DOC, minimum=0, maximum=1)
     axis: int = attr(-1, doc="Axis of the classes.")
     loss_class = losses.CategoricalCrossentropy
+    formula = mean_formula(losses.CategoricalCrossentropy)
     logits_arguments = losses.FROM_LOGITS
 
 
@@ -414,11 +454,14 @@ class SparseCategoricalCrossentropy(MeanLossMetric):
     ignore_class: int | None = attr(None, doc="Class index; positions with this target have no loss.")
     axis: int = attr(-1, doc="Axis of the classes; only the last axis is supported.")
     loss_class = losses.SparseCategoricalCrossentropy
+    formula = mean_formula(losses.SparseCategoricalCrossentropy)
     logits_arguments = losses.FROM_LOGITS
 
 
 register_mean_loss(losses.KLDivergence, "Mean of the Kullback-Leibler divergence.", "kl_divergence")
-register_mean_loss(losses.Poisson, "Mean of `output - target * log(output)`.", "poisson")
-register_mean_loss(margin_losses.Hinge, "Mean of `max(1 - target * output, 0)`.", "hinge")
-register_mean_loss(margin_losses.SquaredHinge, "Mean of `max(1 - target * output, 0) ** 2`.", "squared_hinge")
+register_mean_loss(losses.Poisson, "Mean of the negative log-likelihood of counts.", "poisson")
+register_mean_loss(margin_losses.Hinge, "Mean of how far scores miss a margin of 1.", "hinge")
+register_mean_loss(
+    margin_losses.SquaredHinge, "Mean of the squares of how far scores miss a margin of 1.", "squared_hinge"
+)
 register_mean_loss(margin_losses.CategoricalHinge, "Mean of the categorical hinge loss.", "categorical_hinge")

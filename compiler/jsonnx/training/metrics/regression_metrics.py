@@ -10,7 +10,7 @@ from ...core.types import TensorType, require
 from ..losses.losses import Loss
 from ..losses.regression_losses import Quantile
 from .class_counts import static_units, trailing_ones
-from .metrics import METRICS, Metric, sum_and_count
+from .metrics import METRICS, Metric, mean_formula, sum_and_count
 from .threshold_metrics import Thresholds
 
 if TYPE_CHECKING:
@@ -31,6 +31,16 @@ def column_sums(g: Builder, columns: list[Value | None], mask: Value | None) -> 
 class R2Score(Metric):
     """Coefficient of determination: the fraction of the variance of the targets that the output explains."""
 
+    formula = """
+        spread = sum((y_true - mean(y_true, axis=0)) ** 2, axis=0)
+        r2 = 1 - sum((y_true - y_pred) ** 2, axis=0) / spread
+        if class_aggregation == "uniform_average":
+            r2 = mean(r2)
+        elif class_aggregation == "variance_weighted_average":
+            r2 = sum(spread * r2) / sum(spread)
+        n = y_true.size  # as Keras counts samples
+        metric = 1 - (1 - r2) * (n - 1) / (n - num_regressors - 1) if num_regressors < n - 1 else r2
+    """
     class_aggregation: Literal["uniform_average", "variance_weighted_average"] | None = attr(
         "uniform_average",
         doc="How the scores of several numbers are combined: by their mean, or a mean weighted by the variances of the "
@@ -40,7 +50,7 @@ class R2Score(Metric):
         0, doc="Number of independent variables, for the adjusted R2; 0 for no adjustment.", minimum=0
     )
     counts_classes = False
-    formula = "1 - errors / (squares - total**2 / count), where count, total, squares, errors = totals"
+    result_expression = "1 - errors / (squares - total**2 / count), where count, total, squares, errors = totals"
 
     @property
     def is_scalar(self) -> bool:
@@ -123,6 +133,11 @@ class Correlation(Metric):
 class PearsonCorrelation(Correlation):
     """Pearson's correlation coefficient of target and output."""
 
+    formula = """
+        u = y_true - mean(y_true, axis, keepdims=True)
+        v = y_pred - mean(y_pred, axis, keepdims=True)
+        metric = mean(mean(u * v, axis) / sqrt(mean(u ** 2, axis) * mean(v ** 2, axis)))
+    """
     is_concordance = False
 
 
@@ -130,13 +145,21 @@ class PearsonCorrelation(Correlation):
 class ConcordanceCorrelation(Correlation):
     """Concordance correlation coefficient of target and output: 1 only if they are equal."""
 
+    formula = """
+        u = y_true - mean(y_true, axis, keepdims=True)
+        v = y_pred - mean(y_pred, axis, keepdims=True)
+        distance = mean(y_true, axis) - mean(y_pred, axis)
+        metric = mean(2 * mean(u * v, axis) / (mean(u ** 2, axis) + mean(v ** 2, axis) + distance ** 2))
+    """
     is_concordance = True
 
 
 @METRICS.register()
 class MeanRelativeError(Metric):
-    """Mean of `|target - output| / normalizer`; 0 where the normalizer is 0."""
+    """Mean of the absolute errors, divided by a normalizer; 0 where the normalizer is 0."""
 
+    keras_name = ""
+    formula = "metric = mean(divide_no_nan(abs(y_true - y_pred), normalizer))"
     normalizer: Thresholds = attr(
         doc="What errors are divided by: a number, or a list of one for each number of the output."
     )
@@ -173,6 +196,9 @@ class QuantileMetric(Metric):
 class IntervalCoverage(QuantileMetric):
     """Fraction of targets from the lowest to the highest predicted quantile: for 0.1 and 0.9, best about 0.8."""
 
+    keras_name = ""
+    formula = "metric = mean((y_pred[..., 0] <= y_true) & (y_true <= y_pred[..., -1]))"
+
     def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
         lowest, highest = (g.Gather(output, g.const(index, "int64"), axis=-1) for index in (0, output.shape[-1] - 1))
         is_inside = g.And(g.LessOrEqual(lowest, target), g.LessOrEqual(target, highest))
@@ -184,6 +210,8 @@ class MeanPinballLoss(QuantileMetric):
     """Mean of the pinball loss over all quantiles, in the unit of the target, also if that is transformed or
     normalized."""
 
+    keras_name = ""
+    formula = mean_formula(Quantile)
     higher_is_better = False
     quantiles: tuple[float, ...] | None = attr(None, doc="Quantiles of the output; null: those of the loss.")
 

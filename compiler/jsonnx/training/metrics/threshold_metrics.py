@@ -182,28 +182,32 @@ _UP_TO = "totals[0, {}, :i + 1].sum()"
 class TruePositives(ConfusionCount):
     """Number of scores above the threshold where the target is 1."""
 
-    cell, formula = "tp", _ABOVE.format(1)
+    formula = "metric = [sum((y_true != 0) & (y_pred > threshold)) for threshold in thresholds]"
+    cell, result_expression = "tp", _ABOVE.format(1)
 
 
 @METRICS.register()
 class FalsePositives(ConfusionCount):
     """Number of scores above the threshold where the target is 0."""
 
-    cell, formula, higher_is_better = "fp", _ABOVE.format(0), False
+    formula = "metric = [sum((y_true == 0) & (y_pred > threshold)) for threshold in thresholds]"
+    cell, result_expression, higher_is_better = "fp", _ABOVE.format(0), False
 
 
 @METRICS.register()
 class TrueNegatives(ConfusionCount):
     """Number of scores not above the threshold where the target is 0."""
 
-    cell, formula = "tn", _UP_TO.format(0)
+    formula = "metric = [sum((y_true == 0) & (y_pred <= threshold)) for threshold in thresholds]"
+    cell, result_expression = "tn", _UP_TO.format(0)
 
 
 @METRICS.register()
 class FalseNegatives(ConfusionCount):
     """Number of scores not above the threshold where the target is 1."""
 
-    cell, formula, higher_is_better = "fn", _UP_TO.format(1), False
+    formula = "metric = [sum((y_true != 0) & (y_pred <= threshold)) for threshold in thresholds]"
+    cell, result_expression, higher_is_better = "fn", _UP_TO.format(1), False
 
 
 class PrecisionOrRecall(ListedThresholds):
@@ -251,11 +255,19 @@ class PrecisionOrRecall(ListedThresholds):
 class Precision(PrecisionOrRecall):
     """Fraction of the scores above the threshold whose target is 1."""
 
-    quotient, formula = "precision", "tp / (tp + fp), where tp, fp = totals[:, ::-1, i + 1:].sum(-1).T"
+    formula = """
+        hits = [sum((y_true != 0) & (y_pred > threshold)) for threshold in thresholds]
+        metric = divide_no_nan(hits, [sum(y_pred > threshold) for threshold in thresholds])
+    """
+    quotient, result_expression = "precision", "tp / (tp + fp), where tp, fp = totals[:, ::-1, i + 1:].sum(-1).T"
 
 
 @METRICS.register()
 class Recall(PrecisionOrRecall):
     """Fraction of the targets of 1 whose score is above the threshold."""
 
-    quotient, formula = "recall", "tp / totals[:, 1].sum(-1), where tp = totals[:, 1, i + 1:].sum(-1)"
+    formula = """
+        hits = [sum((y_true != 0) & (y_pred > threshold)) for threshold in thresholds]
+        metric = divide_no_nan(hits, sum(y_true != 0))
+    """
+    quotient, result_expression = "recall", "tp / totals[:, 1].sum(-1), where tp = totals[:, 1, i + 1:].sum(-1)"

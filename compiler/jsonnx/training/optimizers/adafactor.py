@@ -15,6 +15,20 @@ if TYPE_CHECKING:
 class Adafactor(Optimizer):
     """Steps proportional to the size of the weight, with few slots (Shazeer and Stern, 2018)."""
 
+    formula = """
+        if t == 1:
+            rows, columns, v = 0, 0, 0
+        gain, squares = t ** beta_2_decay, g ** 2 + epsilon_1
+        if g.ndim < 2:
+            v = (1 - gain) * v + gain * squares
+        else:
+            rows = (1 - gain) * rows + gain * mean(squares, axis=-1)
+            columns = (1 - gain) * columns + gain * mean(squares, axis=-2)
+            v = (rows / mean(rows, axis=-1, keepdims=True))[..., :, None] * columns[..., None, :]
+        step = g / sqrt(v)
+        step /= maximum(1, sqrt(mean(step ** 2)) / clip_threshold)
+        w -= minimum(learning_rate, 1 / sqrt(t)) * maximum(epsilon_2, sqrt(mean(w ** 2))) * step
+    """
     usual_learning_rates = (1e-5, 1e-1)
     square_slots = frozenset({"velocity", "row_means", "column_means"})
     beta_2_decay: float = attr(-0.8, doc="Exponent of the step in `1 - beta_2`, the decay of the running means.")

@@ -79,11 +79,31 @@ class AdamBase(Moments):
 class Adam(AdamBase):
     """Running mean of gradients, divided by the root of the running mean of their squares (Kingma and Ba, 2015)."""
 
+    formula = """
+        if t == 1:
+            m, v, v_max = 0, 0, 0
+        m = beta_1 * m + (1 - beta_1) * g
+        v = beta_2 * v + (1 - beta_2) * g ** 2
+        v_max = maximum(v_max, v) if amsgrad else v
+        rate = learning_rate * sqrt(1 - beta_2 ** t) / (1 - beta_1 ** t)
+        w -= rate * m / (sqrt(v_max) + epsilon)
+    """
+
 
 @OPTIMIZERS.register("adamw")
 class AdamW(AdamBase):
     """Adam with weight decay (Loshchilov and Hutter, 2019)."""
 
+    formula = """
+        if t == 1:
+            m, v, v_max = 0, 0, 0
+        w -= learning_rate * weight_decay * w
+        m = beta_1 * m + (1 - beta_1) * g
+        v = beta_2 * v + (1 - beta_2) * g ** 2
+        v_max = maximum(v_max, v) if amsgrad else v
+        rate = learning_rate * sqrt(1 - beta_2 ** t) / (1 - beta_1 ** t)
+        w -= rate * m / (sqrt(v_max) + epsilon)
+    """
     weight_decay: float = attr(0.004, doc=WEIGHT_DECAY_DOC, minimum=0)
 
 
@@ -91,6 +111,18 @@ class AdamW(AdamBase):
 class Nadam(Moments):
     """Adam with Nesterov momentum (Dozat, 2016)."""
 
+    formula = """
+        if t == 1:
+            m, v, product = 0, 0, 1
+        mu = beta_1 * (1 - 0.96 ** t / 2)
+        next_mu = beta_1 * (1 - 0.96 ** (t + 1) / 2)
+        product *= mu
+        m = beta_1 * m + (1 - beta_1) * g
+        v = beta_2 * v + (1 - beta_2) * g ** 2
+        m_hat = next_mu * m / (1 - product * next_mu) + (1 - mu) * g / (1 - product)
+        v_hat = v / (1 - beta_2 ** t)
+        w -= learning_rate * m_hat / (sqrt(v_hat) + epsilon)
+    """
     rescales_penalties = True
 
     def prepare(self, g: Builder, rate: Value, step: Value) -> Slots:
@@ -124,6 +156,13 @@ class Nadam(Moments):
 class Adamax(Moments):
     """Adam with a decaying maximum of absolute gradients in place of the mean of squares (Kingma and Ba, 2015)."""
 
+    formula = """
+        if t == 1:
+            m, u = 0, 0
+        m = beta_1 * m + (1 - beta_1) * g
+        u = maximum(beta_2 * u, abs(g))
+        w -= learning_rate / (1 - beta_1 ** t) * m / (u + epsilon)
+    """
     usual_learning_rates = (1e-6, 2e-2)
     rescales_penalties = True
 
@@ -144,6 +183,16 @@ class Adamax(Moments):
 class Lamb(Moments):
     """Adam with steps proportional to the norm of the weight (You et al., 2020)."""
 
+    formula = """
+        if t == 1:
+            m, v = 0, 0
+        m = beta_1 * m + (1 - beta_1) * g
+        v = beta_2 * v + (1 - beta_2) * g ** 2
+        step = m / (1 - beta_1 ** t) / (sqrt(v / (1 - beta_2 ** t)) + epsilon)
+        w_norm, step_norm = sqrt(sum(w ** 2)), sqrt(sum(step ** 2))
+        ratio = w_norm / step_norm if w_norm > 0 and step_norm > 0 else 1
+        w -= learning_rate * ratio * step
+    """
     usual_learning_rates = (1e-6, 5e-2)
 
     def prepare(self, g: Builder, rate: Value, step: Value) -> Slots:

@@ -24,6 +24,18 @@ class Muon(Optimizer):
     """Momentum, made orthogonal by Newton-Schulz iterations; Adam for embeddings, excluded layers, and weights other
     than matrices (Jordan et al., 2024)."""
 
+    formula = """
+        if t == 1:
+            m = 0
+        w -= learning_rate * weight_decay * w
+        m = momentum * m + g
+        x = momentum * m + g if nesterov else m
+        x = x / (sqrt(sum(x ** 2)) + 1e-7)
+        for _ in range(ns_steps):
+            square = x @ x.T
+            x = muon_a * x + (muon_b * square + muon_c * square @ square) @ x
+        w -= learning_rate * x * (1 if rms_rate is None else rms_rate * sqrt(max(w.shape)))
+    """
     usual_learning_rates = (1e-5, 1e-1)
     weight_decay: float | None = attr(0.004, doc=WEIGHT_DECAY_DOC, minimum=0)
     momentum: float = attr(0.95, doc="Decay of the sum of gradients.", minimum=0, maximum=1)

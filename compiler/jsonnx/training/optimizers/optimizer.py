@@ -26,6 +26,7 @@ OPTIMIZERS = Registry(
     "optimizer",
     "The rule that updates weights by their gradients; `rmsprop` if a spec names none.",
     snake_case_names=False,
+    keras_format="keras.optimizers.{class_name}",
 )
 
 LEARNING_RATE_DOC = "Step size, or a schedule of it."

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 class SGD(Optimizer):
     """Gradient descent, optionally with momentum."""
 
+    formula = """
+        if t == 1:
+            v = 0
+        v = momentum * v - learning_rate * g
+        w += momentum * v - learning_rate * g if nesterov else v
+    """
     usual_learning_rates = (1e-5, 1.0)
     usual_momentum = (0.3, 0.995)
     learning_rate: LearningRate = attr(0.01, doc=LEARNING_RATE_DOC, above=0, maximum=1e6)
@@ -46,6 +52,15 @@ class SGD(Optimizer):
 class RMSprop(Optimizer):
     """Steps are divided by the root of a running mean of squared gradients (Tieleman and Hinton, 2012)."""
 
+    formula = """
+        if t == 1:
+            m, v, a = 0, 0, 0
+        v = rho * v + (1 - rho) * g ** 2
+        a = rho * a + (1 - rho) * g
+        variance = v - a ** 2 if centered else v
+        m = momentum * m + learning_rate * g / sqrt(variance + epsilon)
+        w -= m
+    """
     usual_momentum = (0.3, 0.995)
     square_slots = frozenset({"velocity"})
     rho: float = attr(0.9, doc="Decay of the running means.", minimum=0, below=1)
@@ -86,6 +101,12 @@ class RMSprop(Optimizer):
 class Adagrad(Optimizer):
     """Steps are divided by the root of the sum of all squared gradients (Duchi et al., 2011)."""
 
+    formula = """
+        if t == 1:
+            a = initial_accumulator_value
+        a += g ** 2
+        w -= learning_rate * g / sqrt(a + epsilon)
+    """
     usual_learning_rates = (1e-4, 1.0)
     square_slots = frozenset({"accumulator"})
     initial_accumulator_value: float = attr(0.1, doc="Initial value of the sum.", minimum=0)
@@ -107,6 +128,14 @@ class Adagrad(Optimizer):
 class Adadelta(Optimizer):
     """Steps are scaled by the ratio of running means of squared steps and of squared gradients (Zeiler, 2012)."""
 
+    formula = """
+        if t == 1:
+            a, d = 0, 0
+        a = rho * a + (1 - rho) * g ** 2
+        step = sqrt(d + epsilon) / sqrt(a + epsilon) * g
+        d = rho * d + (1 - rho) * step ** 2
+        w -= learning_rate * step
+    """
     usual_learning_rates = (1e-3, 2.0)
     square_slots = frozenset({"accumulated_grad", "accumulated_delta_var"})
     rho: float = attr(0.95, doc="Decay of the running means.", minimum=0, below=1)
@@ -128,6 +157,12 @@ class Adadelta(Optimizer):
 class Lion(Optimizer):
     """Steps of constant size: the sign of a weighted mean of momentum and gradient (Chen et al., 2023)."""
 
+    formula = """
+        if t == 1:
+            m = 0
+        w -= learning_rate * sign(beta_1 * m + (1 - beta_1) * g)
+        m = beta_2 * m + (1 - beta_2) * g
+    """
     usual_learning_rates = (1e-7, 3e-3)
     max_usual_weight_decay = inf
     beta_1: float = attr(0.9, doc="Fraction of the momentum in the direction of the step.", above=0, below=1)
@@ -147,6 +182,17 @@ class Lion(Optimizer):
 class Ftrl(Optimizer):
     """Follow the regularized leader (McMahan et al., 2013)."""
 
+    formula = """
+        if t == 1:
+            a, z = initial_accumulator_value, 0
+        a_new = a + g ** 2
+        sigma = (a_new ** -learning_rate_power - a ** -learning_rate_power) / learning_rate
+        z += g + 2 * l2_shrinkage_regularization_strength * w - sigma * w
+        a = a_new
+        penalty = 2 * l2_regularization_strength + beta / learning_rate
+        shrunk = clip(z, -l1_regularization_strength, l1_regularization_strength) - z
+        w = shrunk / (a ** -learning_rate_power / learning_rate + penalty)
+    """
     usual_learning_rates = (1e-4, 1.0)
     learning_rate_power: float = attr(
         -0.5, doc="Exponent of the sum of squares in the learning rate; 0 keeps it constant.", maximum=0

@@ -26,6 +26,17 @@ class ScheduleFreeAdamW(Optimizer):
     """Adam whose weights lie between its iterate and the mean of all iterates, which replaces a schedule (Defazio et
     al., 2024)."""
 
+    formula = """
+        if t == 1:
+            z, v = w, 0
+        w = w - learning_rate * (weight_decay or 0) * w
+        x = (w - (1 - beta_1) * z) / beta_1  # the mean of the iterates z
+        rate = learning_rate * min([t / warmup_steps, 1]) if warmup_steps else learning_rate
+        v = beta_2 * v + (1 - beta_2) * g ** 2
+        z = z - rate * g / (sqrt(v / (1 - beta_2 ** t)) + epsilon)
+        x = (1 - 1 / t) * x + z / t
+        w = (1 - beta_1) * z + beta_1 * x
+    """
     usual_learning_rates = (1e-6, 5e-2)
     square_slots = frozenset({"velocity"})
     learning_rate: LearningRate = attr(0.0025, doc=LEARNING_RATE_DOC, above=0, maximum=1e6)

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from ...ir import Builder, Value
 
 SCHEDULES = Registry(
-    "schedule", "The learning rate as a function of the steps done, in place of a number.", snake_case_names=False
+    "schedule",
+    "The learning rate as a function of the steps done, in place of a number.",
+    snake_case_names=False,
+    keras_format="keras.optimizers.schedules.{class_name}",
 )
 
 INITIAL_RATE_DOC = "Learning rate of the first step."
@@ -114,7 +117,12 @@ class RateDecay(Decay):
 
 @SCHEDULES.register()
 class ExponentialDecay(RateDecay):
-    """`initial_learning_rate * decay_rate ** (step / decay_steps)`."""
+    """The rate is multiplied by `decay_rate` in every `decay_steps` steps."""
+
+    formula = """
+        periods = floor(t / decay_steps) if staircase else t / decay_steps
+        learning_rate = initial_learning_rate * decay_rate ** periods
+    """
 
     def rate(self, g: Builder, step: Value) -> Value:
         return g.Mul(g.Pow(g.const(self.decay_rate), self.periods(g, step)), self.initial_learning_rate)
@@ -122,7 +130,12 @@ class ExponentialDecay(RateDecay):
 
 @SCHEDULES.register()
 class InverseTimeDecay(RateDecay):
-    """`initial_learning_rate / (1 + decay_rate * step / decay_steps)`."""
+    """The rate falls in proportion to the reciprocal of the steps."""
+
+    formula = """
+        periods = floor(t / decay_steps) if staircase else t / decay_steps
+        learning_rate = initial_learning_rate / (1 + decay_rate * periods)
+    """
 
     def rate(self, g: Builder, step: Value) -> Value:
         return g.Div(self.initial_learning_rate, g.Add(g.Mul(self.periods(g, step), self.decay_rate), 1.0))
@@ -130,8 +143,13 @@ class InverseTimeDecay(RateDecay):
 
 @SCHEDULES.register()
 class PolynomialDecay(Decay):
-    """From `initial_learning_rate` to `end_learning_rate` by `(1 - step / decay_steps) ** power`."""
+    """From `initial_learning_rate` to `end_learning_rate` by a power of the remaining fraction of the steps."""
 
+    formula = """
+        progress = t / decay_steps
+        progress = progress / maximum(ceil(progress), 1) if cycle else minimum(progress, 1)
+        learning_rate = (initial_learning_rate - end_learning_rate) * (1 - progress) ** power + end_learning_rate
+    """
     length_key = "decay_steps"
     end_learning_rate: float = attr(0.0001, doc="Learning rate after `decay_steps` steps.", minimum=0, maximum=1e6)
     power: float = attr(1.0, doc="Exponent; 1 decays linearly.", above=0)
@@ -150,6 +168,7 @@ class PolynomialDecay(Decay):
 class PiecewiseConstantDecay(Schedule):
     """One learning rate up to each boundary, and one after the last."""
 
+    formula = "learning_rate = values[sum(t > array(boundaries))]"
     peak_keys = ("values",)
     boundaries: tuple[int, ...] = attr(
         doc="Numbers of steps done, ascending, up to and including which each value but the last holds.", minimum=0
@@ -174,6 +193,17 @@ class CosineDecay(Decay):
     """Half a cosine wave from the initial rate down to `alpha` times it, after a linear warm-up if there is a
     `warmup_target` (Loshchilov and Hutter, 2017)."""
 
+    formula = """
+        def decay(t, rate):
+            return rate * (alpha + (1 - alpha) * (1 + cos(pi * minimum(t / decay_steps, 1))) / 2)
+
+        if warmup_target is None:
+            learning_rate = decay(t, initial_learning_rate)
+        elif t < warmup_steps:
+            learning_rate = initial_learning_rate + (warmup_target - initial_learning_rate) * t / warmup_steps
+        else:
+            learning_rate = decay(t - warmup_steps, warmup_target)
+    """
     peak_keys = ("initial_learning_rate", "warmup_target")
     length_key = "decay_steps"
     alpha: float = attr(0.0, doc="Last learning rate, as a fraction of the highest one.", minimum=0)
@@ -210,6 +240,13 @@ class CosineDecayRestarts(Schedule):
     """Consecutive half cosine waves. Each may be longer and lower than the one before it
     (Loshchilov and Hutter, 2017)."""
 
+    formula = """
+        start, length, height = 0, first_decay_steps, 1
+        while t >= start + length:
+            start, length, height = start + length, length * t_mul, height * m_mul
+        wave = height * (1 + cos(pi * (t - start) / length)) / 2
+        learning_rate = initial_learning_rate * (alpha + (1 - alpha) * wave)
+    """
     initial_learning_rate: float = attr(doc=INITIAL_RATE_DOC, minimum=0, maximum=1e6)
     first_decay_steps: AllSteps = attr(
         doc=f'Number of steps of the first wave, "all", {RELATIVE_STEPS_DOC}.', minimum=1
@@ -238,6 +275,19 @@ class OneCycle(Schedule):
     """Up to a maximum, and down again to far below the start (Smith and Topin, 2018), with the arguments and defaults
     of PyTorch's OneCycleLR. After `total_steps` steps, the last rate holds."""
 
+    keras_name = ""
+    formula = """
+        first = max_learning_rate / div_factor
+        steps = [0, pct_start * total_steps - 1, total_steps - 1]
+        rates = [first, max_learning_rate, first / final_div_factor]
+        if three_phase:
+            steps.insert(2, 2 * pct_start * total_steps - 2)
+            rates.insert(2, first)
+        phase = clip(searchsorted(steps, t), 1, len(steps) - 1)
+        progress = clip((t - steps[phase - 1]) / (steps[phase] - steps[phase - 1]), 0, 1)
+        progress = (1 - cos(pi * progress)) / 2 if anneal_strategy == "cos" else progress
+        learning_rate = rates[phase - 1] + (rates[phase] - rates[phase - 1]) * progress
+    """
     peak_keys = ("max_learning_rate",)
     length_key = "total_steps"
     max_learning_rate: float = attr(doc="Highest learning rate.", above=0, maximum=1e6)

@@ -12,7 +12,9 @@ from ..numerics import EPSILON, Axes, are_axes, axis_list, square_sum
 if TYPE_CHECKING:
     from ...ir import Builder, Value
 
-CONSTRAINTS = Registry("constraint", "A projection of a weight after each update.")
+CONSTRAINTS = Registry(
+    "constraint", "A projection of a weight after each update.", keras_format="keras.constraints.{class_name}"
+)
 
 AXIS_DOC = "Axis or axes of the weight along which its norm is computed."
 
@@ -45,6 +47,8 @@ def axis_norm(g: Builder, weight: Value, axis: tuple[int, ...] | int) -> Value:
 class NonNeg(Constraint):
     """Replaces negative values by zero."""
 
+    formula = "w = maximum(w, 0)"
+
     def project(self, g: Builder, weight: Value) -> Value:
         return g.Relu(weight)
 
@@ -53,6 +57,7 @@ class NonNeg(Constraint):
 class UnitNorm(Constraint):
     """Scales the weight to norm 1."""
 
+    formula = "w = w / (sqrt(sum(w ** 2, axis, keepdims=True)) + 1e-7)"
     axis: Axes = attr(0, doc=AXIS_DOC)
 
     def project(self, g: Builder, weight: Value) -> Value:
@@ -63,6 +68,10 @@ class UnitNorm(Constraint):
 class MaxNorm(Constraint):
     """Scales the weight down to a norm of at most `max_value`."""
 
+    formula = """
+        norm = sqrt(sum(w ** 2, axis, keepdims=True))
+        w = w * minimum(norm, max_value) / (norm + 1e-7)
+    """
     max_value: float = attr(2.0, doc="Upper bound of the norm.", above=0)
     axis: Axes = attr(0, doc=AXIS_DOC)
 
@@ -76,6 +85,11 @@ class MaxNorm(Constraint):
 class MinMaxNorm(Constraint):
     """Scales the weight towards a norm between two bounds."""
 
+    formula = """
+        norm = sqrt(sum(w ** 2, axis, keepdims=True))
+        target = rate * clip(norm, min_value, max_value) + (1 - rate) * norm
+        w = w * target / (norm + 1e-7)
+    """
     min_value: float = attr(0.0, doc="Lower bound of the norm.", minimum=0)
     max_value: float = attr(1.0, doc="Upper bound of the norm.", above=0)
     rate: float = attr(

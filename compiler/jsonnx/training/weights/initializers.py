@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
     from .distributions import Distribution
 
-INITIALIZERS = Registry("initializer", "The distribution of the initial values of a weight.")
+INITIALIZERS = Registry(
+    "initializer",
+    "The distribution of the initial values of a weight.",
+    keras_format="keras.initializers.{class_name}",
+)
 
 SEED_DOC = "Seed. By default derived from the seed of the training and the name of the weight."
 FAN_AXES_DOC = (
@@ -69,6 +73,8 @@ class Initializer(Component):
 class Zeros(Initializer):
     """All zeros."""
 
+    formula = "w = zeros(shape)"
+
     @property
     def constant(self) -> float:
         return 0.0
@@ -77,6 +83,8 @@ class Zeros(Initializer):
 @INITIALIZERS.register("ones", "one")
 class Ones(Initializer):
     """All ones."""
+
+    formula = "w = ones(shape)"
 
     @property
     def constant(self) -> float:
@@ -87,6 +95,7 @@ class Ones(Initializer):
 class Constant(Initializer):
     """All elements have one value."""
 
+    formula = "w = full(shape, value)"
     value: float = attr(0.0, doc="The value.")
 
     @property
@@ -112,6 +121,7 @@ class RandomInitializer(Initializer):
 class RandomNormal(RandomInitializer):
     """Normal distribution."""
 
+    formula = "w = normal(mean, stddev, shape)"
     mean: float = attr(0.0, doc="Mean.")
     stddev: float = attr(0.05, doc="Standard deviation.", minimum=0)
     seed: int | None = attr(None, doc=SEED_DOC)
@@ -124,6 +134,7 @@ class RandomNormal(RandomInitializer):
 class TruncatedNormal(RandomInitializer):
     """Normal distribution truncated at two standard deviations from its mean."""
 
+    formula = "w = truncated_normal(mean, stddev, shape)"
     mean: float = attr(0.0, doc="Mean.")
     stddev: float = attr(0.05, doc="Standard deviation before the truncation.", minimum=0)
     seed: int | None = attr(None, doc=SEED_DOC)
@@ -136,6 +147,7 @@ class TruncatedNormal(RandomInitializer):
 class RandomUniform(RandomInitializer):
     """Uniform distribution."""
 
+    formula = "w = uniform(minval, maxval, shape)"
     minval: float = attr(-0.05, doc="Lower bound.")
     maxval: float = attr(0.05, doc="Upper bound.")
     seed: int | None = attr(None, doc=SEED_DOC)
@@ -185,6 +197,15 @@ class FanScaledInitializer(RandomInitializer):
 class VarianceScaling(FanScaledInitializer):
     """Variance `scale / fan`, where the fan is the number of inputs, of outputs, or the mean of both."""
 
+    formula = """
+        variance = scale / max([1, {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]])
+        if distribution == "uniform":
+            w = uniform(-sqrt(3 * variance), sqrt(3 * variance), shape)
+        elif distribution == "untruncated_normal":
+            w = normal(0, sqrt(variance), shape)
+        else:
+            w = truncated_normal(0, sqrt(variance) / 0.8796256610342398, shape)
+    """
     scale: float = attr(1.0, doc="Scale of the variance.", above=0)
     mode: Literal["fan_in", "fan_out", "fan_avg"] = attr(
         "fan_in", doc="The fan: number of inputs, number of outputs, or their mean."
@@ -215,43 +236,67 @@ class VarianceScalingPreset(FanScaledInitializer):
 
 @INITIALIZERS.register()
 class GlorotUniform(VarianceScalingPreset):
-    """Uniform with variance `2 / (fan_in + fan_out)` (Glorot and Bengio, 2010)."""
+    """Uniform distribution scaled by the numbers of inputs and outputs (Glorot and Bengio, 2010)."""
 
+    formula = """
+        limit = sqrt(6 / (fan_in + fan_out))
+        w = uniform(-limit, limit, shape)
+    """
     choices = 1.0, "fan_avg", "uniform"
 
 
 @INITIALIZERS.register()
 class GlorotNormal(VarianceScalingPreset):
-    """Truncated normal with variance `2 / (fan_in + fan_out)` (Glorot and Bengio, 2010)."""
+    """Truncated normal distribution scaled by the numbers of inputs and outputs (Glorot and Bengio, 2010)."""
 
+    formula = """
+        stddev = sqrt(2 / (fan_in + fan_out))
+        w = truncated_normal(0, stddev / 0.8796256610342398, shape)
+    """
     choices = 1.0, "fan_avg", "truncated_normal"
 
 
 @INITIALIZERS.register()
 class HeUniform(VarianceScalingPreset):
-    """Uniform with variance `2 / fan_in` (He et al., 2015)."""
+    """Uniform distribution scaled by the number of inputs (He et al., 2015)."""
 
+    formula = """
+        limit = sqrt(6 / fan_in)
+        w = uniform(-limit, limit, shape)
+    """
     choices = 2.0, "fan_in", "uniform"
 
 
 @INITIALIZERS.register()
 class HeNormal(VarianceScalingPreset):
-    """Truncated normal with variance `2 / fan_in` (He et al., 2015)."""
+    """Truncated normal distribution scaled by the number of inputs (He et al., 2015)."""
 
+    formula = """
+        stddev = sqrt(2 / fan_in)
+        w = truncated_normal(0, stddev / 0.8796256610342398, shape)
+    """
     choices = 2.0, "fan_in", "truncated_normal"
 
 
 @INITIALIZERS.register()
 class LecunUniform(VarianceScalingPreset):
-    """Uniform with variance `1 / fan_in` (LeCun et al., 1998)."""
+    """Uniform distribution scaled by the number of inputs (LeCun et al., 1998)."""
 
+    formula = """
+        limit = sqrt(3 / fan_in)
+        w = uniform(-limit, limit, shape)
+    """
     choices = 1.0, "fan_in", "uniform"
 
 
 @INITIALIZERS.register()
 class LecunNormal(VarianceScalingPreset):
-    """Truncated normal with variance `1 / fan_in` (LeCun et al., 1998)."""
+    """Truncated normal distribution scaled by the number of inputs (LeCun et al., 1998)."""
 
+    formula = """
+        stddev = sqrt(1 / fan_in)
+        w = truncated_normal(0, stddev / 0.8796256610342398, shape)
+    """
     choices = 1.0, "fan_in", "truncated_normal"
 
 
@@ -259,6 +304,12 @@ class LecunNormal(VarianceScalingPreset):
 class Orthogonal(Initializer):
     """A random orthogonal matrix (Saxe et al., 2014). Its rows are all axes but the last, its columns the last axis."""
 
+    formula = """
+        rows, columns = prod(shape[:-1]), shape[-1]
+        q, r = qr(normal(0, 1, (max([rows, columns]), min([rows, columns]))))
+        q = q * sign(diag(r))
+        w = gain * (q.T if rows < columns else q).reshape(shape)
+    """
     gain: float = attr(1.0, doc="Factor on the matrix.")
     seed: int | None = attr(None, doc=SEED_DOC)
 
@@ -310,6 +361,7 @@ def _inverse_of_triangular(matrix: np.ndarray) -> np.ndarray:
 class Identity(Initializer):
     """The identity matrix, for weights with two axes."""
 
+    formula = "w = gain * eye(*shape)"
     gain: float = attr(1.0, doc="Factor on the matrix.")
 
     @property

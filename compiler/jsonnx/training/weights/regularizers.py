@@ -13,7 +13,11 @@ from ..numerics import square_sum, unit_vectors
 if TYPE_CHECKING:
     from ...ir import Builder, Value
 
-REGULARIZERS = Registry("regularizer", "A penalty on a weight or on an output, added to the loss.")
+REGULARIZERS = Registry(
+    "regularizer",
+    "A penalty on a weight or on an output, added to the loss.",
+    keras_format="keras.regularizers.{class_name}",
+)
 
 
 class Regularizer(Component):
@@ -42,8 +46,9 @@ def scaled_square_sum(g: Builder, x: Value, factor: float) -> Value:
 
 @REGULARIZERS.register()
 class L1(Regularizer):
-    """`l1 * sum(|x|)`."""
+    """The sum of absolute values, times a factor."""
 
+    formula = "penalty = l1 * sum(abs(x))"
     l1: float = attr(0.01, doc="Factor of the penalty.", minimum=0)
 
     def penalty(self, g: Builder, x: Value) -> Value:
@@ -52,8 +57,9 @@ class L1(Regularizer):
 
 @REGULARIZERS.register()
 class L2(Regularizer):
-    """`l2 * sum(x ** 2)`."""
+    """The sum of squares, times a factor."""
 
+    formula = "penalty = l2 * sum(x ** 2)"
     l2: float = attr(0.01, doc="Factor of the penalty.", minimum=0)
 
     def penalty(self, g: Builder, x: Value) -> Value:
@@ -62,8 +68,9 @@ class L2(Regularizer):
 
 @REGULARIZERS.register("l1_l2", "l1l2")
 class L1L2(Regularizer):
-    """`l1 * sum(|x|) + l2 * sum(x ** 2)`."""
+    """The sum of absolute values and the sum of squares, each times a factor."""
 
+    formula = "penalty = l1 * sum(abs(x)) + l2 * sum(x ** 2)"
     l1: float = attr(0.0, doc="Factor of the absolute values.", minimum=0)
     l2: float = attr(0.0, doc="Factor of the squares.", minimum=0)
 
@@ -74,11 +81,15 @@ class L1L2(Regularizer):
 
 @REGULARIZERS.register()
 class OrthogonalRegularizer(Regularizer):
-    """Makes the rows (or columns) of a matrix orthogonal.
+    """Makes the rows (or columns) of a matrix orthogonal: the mean of the absolute cosines of all pairs, times a
+    factor."""
 
-    `factor * sum(|off-diagonal of u @ u^T|) / (2 * pairs)`, where u are the rows scaled to norm 1.
+    formula = """
+        u = x if mode == "rows" else x.T
+        u = u / maximum(sqrt(sum(u ** 2, axis=1, keepdims=True)), 1e-7)
+        n = len(u)
+        penalty = factor * sum(abs((u @ u.T) * (1 - eye(n)))) / (n * (n - 1))
     """
-
     factor: float = attr(0.01, doc="Factor of the penalty.", minimum=0)
     mode: Literal["rows", "columns"] = attr("rows", doc="Which vectors become orthogonal.")
 

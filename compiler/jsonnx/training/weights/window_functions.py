@@ -78,12 +78,19 @@ def require_window_length(window: Any, length: int) -> None:
 
 @INITIALIZERS.register("stft", "STFTInitializer")
 class STFT(Initializer):
-    """Kernels [length, 1, bins] of a short-time Fourier transform: `window * cos(-2 pi n k / (2 (bins - 1)))`.
+    """Kernels [length, 1, bins] of a short-time Fourier transform.
 
-    The imaginary part has the sine instead. The window is divided by the root of the sum of its squares (`density`), or
-    by the sum of its absolute values (`spectrum`).
+    The window is divided by the root of the sum of its squares (`density`), or by the sum of its absolute values
+    (`spectrum`).
     """
 
+    formula = """
+        length, _, bins = shape
+        angle = -2 * pi * arange(length)[:, None, None] * arange(bins) / (2 * (bins - 1))
+        window = window_values(window, length, periodic)[:, None, None]
+        norm = {"density": sqrt(sum(window ** 2)), "spectrum": sum(abs(window)), None: 1}[scaling]
+        w = (cos(angle) if side == "real" else sin(angle)) * window / norm
+    """
     side: Literal["real", "imag"] = attr("real", doc="The part of the transform that the kernels compute.")
     window: Window | None = attr("hann", doc=WINDOW_DOC)
     scaling: Literal["density", "spectrum"] | None = attr("density", doc="Scaling of the window; null for none.")

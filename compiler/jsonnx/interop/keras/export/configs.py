@@ -6,19 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ....core.components import Codec, Component, Json, snake_case
-from ....layers import ACTIVATIONS, LAYERS, Layer
+from ....layers import ACTIVATIONS, Layer
 from ....layers.rnn.rnn import RNN
-from ....training.weights.constraints import CONSTRAINTS
-from ....training.weights.initializers import INITIALIZERS
-from ....training.weights.regularizers import REGULARIZERS
 from ..weights.weight_paths import group_names
-
-KERAS_MODULES = {
-    INITIALIZERS: "initializers",
-    REGULARIZERS: "regularizers",
-    CONSTRAINTS: "constraints",
-    LAYERS: "layers",
-}
 
 CALL_ARGUMENTS = {"arguments", "use_causal_mask", "return_attention_scores"}
 """Arguments that Keras takes in the call of a layer."""
@@ -64,7 +54,7 @@ def operation_config(module: str, class_name: str, config: Mapping[str, Json]) -
 
 def layer_config(layer: Layer, name: str, trainable: bool = True) -> dict[str, Json]:
     """The JSON of a layer. Inner layers of a frozen layer are frozen as well. Raises NotExportable."""
-    if "." in layer.type_name or layer.type_name in (*KERAS_APPLICATIONS_LAYERS, *OTHER_LAYERS):
+    if not layer.keras_name.startswith("keras.layers."):
         raise NotExportable(f"Keras has no layer {layer.type_name}")
     config: dict[str, Json] = {"name": name}
     trainable = trainable and layer.trainable
@@ -83,17 +73,6 @@ def layer_config(layer: Layer, name: str, trainable: bool = True) -> dict[str, J
         config[argument] = argument_config(layer, argument, value, trainable)
     return serialized_object("keras.layers", layer.type_name, config)
 
-
-KERAS_APPLICATIONS_LAYERS = ("LayerScale", "StochasticDepth", "CustomScaleLayer")
-"""Layers of `keras.applications` whose classes a file cannot refer to."""
-
-OTHER_LAYERS = (
-    *("AddLoss", "DateFeatures", "Imputation", "LocalResponseNormalization"),
-    *("PositionEmbedding", "RelativePositionBias", "RotaryEmbedding", "SequenceMask"),
-    "SinePositionEncoding",
-    "Variable",
-)
-"""Layers that Keras does not have."""
 
 JSONNX_ARGUMENTS = (
     "oov_method",
@@ -162,7 +141,8 @@ def component_config(component: Component) -> Json:
         return {name: value for name, value in config.items() if value is not None}
     if registry is not ACTIVATIONS:
         supported = {k: v for k, v in config.items() if component.attributes[k].unsupported is None}
-        return serialized_object(f"keras.{KERAS_MODULES[registry]}", type(component).__name__.rstrip("_"), supported)
+        module, _, name = component.keras_name.rpartition(".")
+        return serialized_object(module, name, supported)
     if not any(value != component.attributes[name].default for name, value in config.items()):
         return component.type_name
     named_config = {"name": component.type_name, **config}

@@ -1,0 +1,6 @@
+import jsonnx
+
+try:
+    jsonnx.compile({"inputs": {"x": {"shape": [4]}}, "layers": [{"type": "Dense", "unit": 3}]})
+except jsonnx.CompileError as error:
+    print([diagnostic.code for diagnostic in error.diagnostics])  # ['unknown-key']

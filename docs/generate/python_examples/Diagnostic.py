@@ -1,0 +1,6 @@
+import jsonnx
+
+(diagnostic,) = jsonnx.validate('{"inputs": {"x": {"shape": [4]}}, "layers": [{"type": "Dense", "unit": 3}]}')
+print(diagnostic.severity, diagnostic.code)  # error unknown-key
+print(diagnostic.line, diagnostic.column, diagnostic.path)  # 1 64 $.layers[0].unit
+print(diagnostic.message)  # Dense has no key 'unit'

@@ -1,0 +1,76 @@
+"""The examples of the pages of codes: a wrong spec with what the command line prints for it, and the right one."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import NamedTuple
+
+from jsonnx.core.diagnostics import CompileError
+from jsonnx.frontend.json.json_reader import read_text
+from jsonnx.frontend.text.formatter import format_source
+from jsonnx.lint.rules import RULES
+from jsonnx.render.explanations import explanation
+
+from .example_specs import example_spec
+from .printed import Printed, example_folder, only_code, printed
+from .scenes import SCENES
+
+SPEC_FILE = "spec.json"
+
+
+class Example(NamedTuple):
+    """A wrong and a right example, the languages of their blocks, and what a command prints for the wrong one."""
+
+    wrong: str
+    wrong_language: str
+    right: str
+    right_language: str
+    printed: Printed | None
+
+
+@cache
+def example_of(code: str) -> Example:
+    """The example of a code: that of its scene, a spec, or what its explanation has."""
+    about = explanation(code)
+    languages = [{"sh": "bash", "json": "text"}.get(language, language or "text") for language in about.languages]
+    written = Example(about.wrong_example, languages[0], about.right_example, languages[1], None)
+    if code in SCENES:
+        return written._replace(printed=_printed_in_scene(code))
+    if about.languages[0] != "json":
+        return written
+    (wrong, wrong_language), (right, right_language) = map(_spec_text, (about.wrong_example, about.right_example))
+    shown = _printed_for_spec(code, wrong)
+    return Example(wrong, wrong_language, right, right_language, shown) if shown is not None else written
+
+
+def _printed_in_scene(code: str) -> Printed:
+    scene = SCENES[code]
+    with example_folder(scene.all_files()):
+        for command in scene.setup:
+            printed(command)
+        shown = printed(scene.command)
+    text = only_code(shown.text, code)
+    if not text:
+        raise ValueError(f"`{scene.command}` does not print {code}, but: {shown.text}")
+    return shown._replace(text=text)
+
+
+def _printed_for_spec(code: str, spec_text: str) -> Printed | None:
+    """What `validate`, or `lint` for a rule, prints about a code; None if it does not have the code."""
+    command = f"jsonnx lint {SPEC_FILE} --select {code}" if code in RULES else f"jsonnx validate {SPEC_FILE}"
+    with example_folder({SPEC_FILE: spec_text}):
+        shown = printed(command)
+    text = only_code(shown.text, code)
+    return shown._replace(text=text) if text else None
+
+
+def _spec_text(example: str) -> tuple[str, str]:
+    """An example as the text of a whole spec, and the language of its block."""
+    spec = example_spec(example)
+    if isinstance(spec, str):
+        return spec, "text"
+    try:
+        return format_source(read_text(json.dumps(spec).encode(), SPEC_FILE)).rstrip("\n"), "json"
+    except CompileError:  # an example of text that is not JSON
+        return example, "text"
