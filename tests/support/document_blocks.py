@@ -200,7 +200,7 @@ def is_open(command: str) -> bool:
 
 
 def parse_line(line: str) -> None:
-    """Checks commands and options of a line of jsonnx, up to a pipe or a file for its output. Raises click.UsageError."""
+    """Checks commands and options of a line of jsonnx, up to a pipe or a redirection. Raises click.UsageError."""
     words = [*takewhile(lambda word: word not in REDIRECTIONS, shlex.split(line, comments=True))]
     if words[0] == "jsonnx" and words[1:2] and words[1][0] != "-":
         name, *arguments = words[1:]
