@@ -16,6 +16,7 @@ from jsonnx.render.reference.component_reference import (
     plural,
     snippets,
 )
+from jsonnx.render.reference.formula_notes import formula_notes
 
 from .components.block_pages import block_lines
 from .components.examples import component_spec, layer_spec, network_spec
@@ -69,8 +70,7 @@ def _component_lines(record: Record, component: type[Component]) -> Iterator[str
     if further and further != spec:
         yield from section("In a network", spec_block(further))
     yield from section("With an argument", _further_snippet(component))
-    formula = component.formula
-    yield from section("Formula", code_block("python", formula) if formula else [])
+    yield from section("Formula", _formula_lines(component))
     yield from section("Arguments", _argument_table(record, component))
     if is_layer:
         rows = [(_types(example.inputs), _types(example.outputs)) for example in example_shapes(component)]
@@ -81,6 +81,12 @@ def _component_lines(record: Record, component: type[Component]) -> Iterator[str
 
 def _types(types: tuple[object, ...]) -> str:
     return ", ".join(f"`{type}`" for type in types) or "none"
+
+
+def _formula_lines(component: type[Component]) -> Lines:
+    notes = formula_notes(component)
+    code = code_block("python", component.formula) if component.formula else []
+    return [*code, *(["", " ".join(notes)] if notes else [])]
 
 
 def _further_snippet(component: type[Component]) -> Lines:
