@@ -24,6 +24,9 @@ SAMPLES, GALLERY = ROOT / "samples", ROOT / "docs/gallery"
 MARKED = re.compile(r"(?<=<!-- figures -->\n\n).*?(?=\n<!-- end of figures -->)", re.DOTALL)
 """The figures in a page."""
 
+PARTS = {"train": "training", "validation": "validation", "test": "test"}
+"""What the figures call the parts of the data."""
+
 Json = dict[str, Any]
 
 
@@ -151,7 +154,7 @@ def with_figures(page: str, figures: Json) -> str:
 def figure_table(figures: Json) -> str:
     rows = [(f"{name} on the test data", number(value)) for name, value in figures.get("test", {}).items()]
     if "samples" in figures:
-        rows.append(("samples", ", ".join(f"{count:,} {part}" for part, count in figures["samples"].items())))
+        rows.append(("samples", ", ".join(f"{count:,} {PARTS[part]}" for part, count in figures["samples"].items())))
     macs = figures["multiply_adds"]
     rows.append(("parameters", f"{figures['parameters']:,}"))
     rows.append(("multiply-adds of a sample", f"{macs:,}" if isinstance(macs, int) else f"`{macs}`"))

@@ -1,4 +1,4 @@
-"""Documents of the repository's root as pages of the site, and links of pages to files outside docs/."""
+"""Documents of the root and of the samples' data as pages of the site, and links of pages to files outside docs/."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ PROJECT_PAGES = {
 }
 """The page of each document of the root, by paths in the repository."""
 
-PAGES_ELSEWHERE = PROJECT_PAGES | {"README.md": "docs/index.md"}
+DATA_PAGES = {
+    str(path.relative_to(ROOT)): f"docs/project/data/{path.name}" for path in (ROOT / "samples/data").glob("*.md")
+}
+"""The page of the description of each data set, to which the gallery links."""
+
+PAGES_ELSEWHERE = PROJECT_PAGES | DATA_PAGES | {"README.md": "docs/index.md"}
 
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s#:]+)(#[^)\s]*)?\)|^(?:```|~~~).*?^(?:```|~~~)", re.MULTILINE | re.DOTALL)
 """A link to a file, or a fenced block."""
@@ -23,10 +28,12 @@ LINK = re.compile(r"\[([^\]]*)\]\(([^)\s#:]+)(#[^)\s]*)?\)|^(?:```|~~~).*?^(?:``
 
 def project_pages() -> dict[str, str]:
     """The Markdown of each page by its path in docs/."""
-    return {
-        page.removeprefix("docs/"): relinked((ROOT / document).read_text("utf-8"), document, page)
-        for document, page in PROJECT_PAGES.items()
-    }
+    pages = {}
+    for document, page in (PROJECT_PAGES | DATA_PAGES).items():
+        front_matter = "---\norphan: true\n---\n\n" if document in DATA_PAGES else ""
+        text = (ROOT / document).read_text("utf-8")
+        pages[page.removeprefix("docs/")] = front_matter + relinked(text, document, page)
+    return pages
 
 
 def relinked(text: str, document: str, page: str) -> str:
