@@ -18,6 +18,8 @@ myst_enable_extensions = ["attrs_inline", "colon_fence"]
 
 html_theme = "pydata_sphinx_theme"
 html_title = "jsonnx"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_search_scorer = str(DOCS / "generate/search_scorer.js")
 html_extra_path = ["llms.txt"]
 html_copy_source = False
