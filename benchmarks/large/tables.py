@@ -66,7 +66,7 @@ def updated_text(text: str, results: Results) -> str:
         about = results.about
         versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
         content = (
-            f"Measured on {about['date']} on {about['processor']} with {about['threads']} threads; {versions}.\n\n"
+            f"Measured on {about['date']} on {about['processor']} with {about['threads']} threads;\n{versions}.\n\n"
         )
         content += "\n\n".join(
             f"**{table.title}**\n\n{table.markdown()}" for table in (networks_table(measured), *tables(measured))

@@ -54,7 +54,8 @@ def search_words(record: Record) -> list[str]:
     """The names by which users of other programs search for a component."""
     words = [*record.names[1:], *keras_names(record), *pytorch_names(record)]
     words += [word.rpartition(".")[2] for word in words if "." in word]
-    return [word for word in words if word != record.name.rpartition(".")[2]]
+    own_name = record.name.rpartition(".")[2].lower()
+    return [word for word in words if word.lower() != own_name]
 
 
 # -- parts of a page -------------------------------------------------------------------------------------------------

@@ -117,7 +117,7 @@ def test_ratios_and_failures_are_in_the_table() -> None:
     assert steps.rows == [["net", "1", "-", "1", "1.00", "-"]]
     about = {"date": "today", "processor": "CPU", "threads": 2, "versions": {"torch": "2"}}
     page = tables.updated_text("<!-- large -->\n<!-- end -->", Results(None, about, {"large": results}))
-    assert "Measured on today on CPU with 2 threads; torch 2." in page
+    assert "Measured on today on CPU with 2 threads;\ntorch 2." in page
     assert "|net| about| 2 million|\n\n**Peak of a training, GB**" in page
 
 
