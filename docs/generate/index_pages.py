@@ -122,6 +122,7 @@ def _only_in_keras() -> Lines:
 
 def _pytorch_names() -> Iterator[str]:
     yield from (
+        *front_matter(["pytorch to keras names", "torch.nn", "torch.optim"]),
         "# Names of PyTorch",
         "",
         "What to write in a spec in place of a name of PyTorch; `...` stands for a value that you choose. [From",
