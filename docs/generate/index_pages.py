@@ -88,7 +88,7 @@ def _links(found: Iterable[Record], page: str) -> str:
 
 def _keras_names() -> Iterator[str]:
     yield from (
-        *("---", "search: keras names, tensorflow names, tf.keras", "---", ""),
+        *front_matter(["keras names", "tensorflow names", "tf.keras"]),
         "# Names of Keras",
         "",
         "A spec has the names, arguments and defaults of Keras 3, without modules: `Dense` is `keras.layers.Dense`,",
@@ -123,7 +123,7 @@ def _only_in_keras() -> Lines:
 
 def _pytorch_names() -> Iterator[str]:
     yield from (
-        *("---", "search: pytorch to keras names, torch to keras, names of torch", "---", ""),
+        *front_matter(["pytorch to keras names", "torch.nn", "torch.optim"]),
         "# Names of PyTorch",
         "",
         "What to write in a spec in place of a name of PyTorch; `...` stands for a value that you choose. [From",
