@@ -87,6 +87,7 @@ def _links(found: Iterable[Record], page: str) -> str:
 
 
 def _keras_names() -> Iterator[str]:
+    yield from front_matter(["keras names", "tensorflow names", "tf.keras"])
     yield from (
         "# Names of Keras",
         "",
@@ -121,6 +122,7 @@ def _only_in_keras() -> Lines:
 
 
 def _pytorch_names() -> Iterator[str]:
+    yield from front_matter(["pytorch names", "torch.nn", "pytorch to keras names"])
     yield from (
         "# Names of PyTorch",
         "",
