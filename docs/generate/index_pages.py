@@ -87,6 +87,7 @@ def _links(found: Iterable[Record], page: str) -> str:
 
 
 def _keras_names() -> Iterator[str]:
+    yield from front_matter(["keras names", "tensorflow names", "tf.keras"])
     yield from (
         *front_matter(["keras names", "tensorflow names", "tf.keras"]),
         "# Names of Keras",
@@ -122,6 +123,7 @@ def _only_in_keras() -> Lines:
 
 
 def _pytorch_names() -> Iterator[str]:
+    yield from front_matter(["pytorch names", "torch.nn", "pytorch to keras names"])
     yield from (
         *front_matter(["pytorch to keras names", "torch.nn", "torch.optim"]),
         "# Names of PyTorch",
