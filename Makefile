@@ -27,7 +27,7 @@ docs: .venv-docs/.installed
 .venv-docs/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-docs
 	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
-	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --editable . --group docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[cpu]" --group dev --group docs
 	touch $@
 
 # The pictures and figures of docs/gallery/: trains the samples, in about a minute. GALLERY="penguins unet" makes these only.

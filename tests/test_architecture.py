@@ -37,7 +37,7 @@ server/protocol: render data core
 language_server: language_server/features language_server/checks language_server/documents frontend core
 language_server/features: language_server/checks language_server/documents pipeline render frontend layers sections
     library core
-language_server/checks: language_server/documents pipeline lowering frontend sections ir library core
+language_server/checks: language_server/documents pipeline render lowering frontend sections ir library core
 language_server/documents: frontend layers core
 mcp_server: render hyperparameter_search frontend backend core
 client: core

@@ -17,14 +17,15 @@ from jsonnx.render.reference.component_reference import (
     snippets,
 )
 
-from .block_pages import block_lines
-from .component_examples import component_spec, layer_spec, network_spec
-from .component_indexes import component_indexes, group_page, kind_phrase
-from .component_records import Record, index_page, keras_names, linked_names, records
-from .kin import kin
+from .components.block_pages import block_lines
+from .components.examples import component_spec, layer_spec, network_spec
+from .components.indexes import component_indexes, group_page, kind_phrase
+from .components.kin import kin
+from .components.mentions import guides_that_name
+from .components.pytorch_names import pytorch_names
+from .components.records import Record, index_page, keras_names, linked_names, records
+from .guides import guide_section
 from .markdown import Lines, code_block, front_matter, link, page_text, section, spec_block, table
-from .mentions import pages_that_name
-from .pytorch_names import pytorch_names
 
 NOT_IN_KERAS = "not in Keras"
 
@@ -45,8 +46,7 @@ def _page(record: Record) -> Iterator[str]:
     yield from block_lines(record) if record.component is None else _component_lines(record, record.component)
     yield from section("Other names", _other_names(record))
     yield from section("See also", _see_also(record))
-    guides = [f"- {link(title, page, record.page)}" for page, title in pages_that_name(record)]
-    yield from section("In guides", ["", *guides] if guides else [])
+    yield from guide_section(guides_that_name(record))
 
 
 def search_words(record: Record) -> list[str]:
@@ -69,8 +69,8 @@ def _component_lines(record: Record, component: type[Component]) -> Iterator[str
     if further and further != spec:
         yield from section("In a network", spec_block(further))
     yield from section("With an argument", _further_snippet(component))
-    formula = getattr(component, "formula", "")
-    yield from section("Formula", code_block("text", formula) if formula else [])
+    formula = component.formula
+    yield from section("Formula", code_block("python", formula) if formula else [])
     yield from section("Arguments", _argument_table(record, component))
     if is_layer:
         rows = [(_types(example.inputs), _types(example.outputs)) for example in example_shapes(component)]

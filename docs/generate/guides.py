@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -48,8 +49,13 @@ def guides_with(pattern: str) -> list[Guide]:
 
 
 def guide_lines(pattern: str) -> list[str]:
-    """The section of a page in reference/FOLDER/ with links to the guides; no line if there is none."""
-    items = [f"- [{guide.title}](../../{guide.path})" for guide in guides_with(pattern)]
+    """The section of a page in reference/FOLDER/ with links to the pages that match; no line if there is none."""
+    return guide_section(guides_with(pattern))
+
+
+def guide_section(guides: Iterable[Guide]) -> list[str]:
+    """The section of a page in reference/FOLDER/ with links to guides; no line if there is none."""
+    items = [f"- [{guide.title}](../../{guide.path})" for guide in guides]
     return ["", "## Guides", "", *items] if items else []
 
 

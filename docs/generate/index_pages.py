@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from jsonnx.layers.unsupported import NOT_EXPRESSIBLE, REPLACED_NAMES, UNSUPPORTED_OPS
 from jsonnx.render.reference.component_reference import KINDS, kind_title
 
-from .component_indexes import BLOCKS_TITLE, OPERATORS_TITLE
-from .component_records import Record, find_record, index_page, keras_names, records, records_of
+from .components.indexes import BLOCKS_TITLE, OPERATORS_TITLE
+from .components.pytorch_names import counterparts
+from .components.records import Record, find_record, index_page, keras_names, records, records_of
+from .components.tasks import TASKS, Task
+from .guides import written_pages
 from .markdown import Lines, front_matter, link, page_text, section, table, toctree
-from .mentions import title_of
-from .pytorch_names import counterparts
-from .tasks import TASKS, Task
-
-DOCS = Path(__file__).parents[1]
 
 INDEX, BY_TASK = "reference/index.md", "reference/by-task.md"
 KERAS_NAMES, PYTORCH_NAMES = "reference/keras-names.md", "reference/pytorch-names.md"
@@ -75,10 +72,11 @@ def _task_rows(task: Task) -> Iterator[tuple[str, str]]:
             yield PARTS[kind][0].partition(" ")[0], _links(found, BY_TASK)
     pages = [f"{page}.md" for page in task.pages.split()]
     samples = [f"gallery/{sample}.md" for sample in task.samples.split()]
+    titles = {guide.path: guide.title for guide in written_pages()}
     for title, paths in {"Guides": pages, "Gallery": samples}.items():
-        existing = [path for path in paths if (DOCS / path).exists()]
-        if existing:
-            yield title, ", ".join(link(title_of(DOCS / path), path, BY_TASK) for path in existing)
+        written = [path for path in paths if path in titles]
+        if written:
+            yield title, ", ".join(link(titles[path], path, BY_TASK) for path in written)
 
 
 def _links(found: Iterable[Record], page: str) -> str:
@@ -92,8 +90,8 @@ def _keras_names() -> Iterator[str]:
     yield from (
         "# Names of Keras",
         "",
-        "A spec has the names, arguments and defaults of Keras 3, without the modules: `Dense` is",
-        "`keras.layers.Dense`, and a function of `keras.ops` is a layer whose type begins with `ops.`. [Keras",
+        "A spec has the names, arguments and defaults of Keras 3, without modules: `Dense` is `keras.layers.Dense`,",
+        "and a function of `keras.ops` is a layer whose type begins with `ops.`. [Keras",
         "files](../guides/deploy/keras-files.md) says how to read and write models of Keras.",
     )
     modules: dict[str, list[tuple[str, str]]] = {}

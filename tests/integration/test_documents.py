@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 import subprocess
 import sys
@@ -12,9 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
 
-import jsonnx
 import pytest
 from support.commands import SOURCE
 from support.commands import jsonnx as command
@@ -260,11 +257,6 @@ def transcript(name: str, line: str) -> list[str]:
     return block.splitlines()[1:]
 
 
-def validate(spec: str | dict[str, Any]) -> list[jsonnx.Diagnostic]:
-    """The diagnostics of an example; the files that it names do not exist."""
-    return [diagnostic for diagnostic in jsonnx.validate(spec) if diagnostic.code != "unreadable-file"]
-
-
 def test_the_readme_shows_what_validate_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = transcript("README.md", "jsonnx validate spec.json")
     (line,) = (line.partition("| ")[2] for line in shown if line.startswith("5 |"))
@@ -325,14 +317,3 @@ def test_the_examples_for_contributors_run() -> None:
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=SOURCE)
     assert process.returncode == 0, process.stderr
     assert any(rule in file.read_text("utf-8") for file in (PACKAGE / "gradient/rules").glob("*.py"))
-
-
-def test_the_transfer_example_is_sound() -> None:
-    """Three dots stand for the rest of the section."""
-    (section,) = (block for block in blocks("docs/language/transfer.md", "json") if block.startswith('"training"'))
-    spec = {
-        "inputs": {"x": {"shape": [4]}},
-        "layers": [{"type": "Dense", "name": name, "units": 4} for name in ("body_stem", "body_stage1_a", "head")],
-        **json.loads("{" + section.replace("...", '"loss": "mse"') + "}"),
-    }
-    assert validate(spec) == []

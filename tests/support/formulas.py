@@ -62,8 +62,21 @@ def windows(
 
 
 NEUTRAL: dict[str, Any] = {
-    **{"bias": 0, "beta": 0, "offset": 0, "gamma": 1, "scale": 1, "weights": 1, "mask": True, "epsilon": 1e-7},
+    **{
+        "bias": 0,
+        "beta": 0,
+        "offset": 0,
+        "gamma": 1,
+        "scale": 1,
+        "noise": 0,
+        "weights": 1,
+        "mask": True,
+        "epsilon": 1e-7,
+    },
     **{name: lambda x: x for name in ("activation", "recurrent_activation")},
+    **dict.fromkeys(("query_bias", "key_bias", "value_bias", "attention_output_bias", "attention_bias"), 0),
+    **dict.fromkeys(("query_mask", "value_mask", "key_mask"), np.ones((1, 1))),
+    **{"attention_mask": np.ones((1, 1, 1)), "count_weights": np.ones(1)},
 }
 """The values of arguments and weights that a component lacks."""
 

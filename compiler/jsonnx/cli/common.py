@@ -14,6 +14,7 @@ import click
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.files.files import open_file
 from ..core.invisible_characters import escape_output
+from ..core.system.documentation import site_address
 from ..core.training_options import TRAINING_OPTIONS
 from ..data.samples.data_errors import FeedError
 from .options import training_option, value_type
@@ -119,6 +120,7 @@ def handles_errors(command: Command) -> Command:
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
+            site_address()  # a wrong one is an error of every command, not a link that leads nowhere
             return command(*args, **kwargs)
         except (CompileError, FeedError) as error:
             exit_with_diagnostics(error.diagnostics, kwargs, EXIT_INVALID_INPUT)
@@ -145,8 +147,10 @@ def handles_errors(command: Command) -> Command:
 
 def exit_with_diagnostics(diagnostics: Sequence[Diagnostic], options: Mapping[str, Any], status: int) -> NoReturn:
     """Prints diagnostics in the format that the command's options select, and exits."""
-    with suppress(UsageError):  # the error may be that standard output cannot be written
+    try:
         print_diagnostics(diagnostics, options.get("format_", "text"))
+    except UsageError:  # the error may be that standard output cannot be written, or that SARIF has nowhere to link to
+        print_diagnostics(diagnostics, "text")
     sys.exit(status)
 
 

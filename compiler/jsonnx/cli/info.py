@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -122,7 +122,7 @@ def layers(name: str | None, search: str | None, format_: str) -> None:
         print_result(reference.layers_text(line_width(sys.stdout)))
     elif components := components_named(name):
         texts = [reference.reference_text(component) for component in components]
-        print_result(_json_text(map(reference_json, components)) if is_json else "\n\n".join(texts))
+        print_result(_json_text([*map(reference_json, components)]) if is_json else "\n\n".join(texts))
     elif name in library.block_types():
         print_result(_json_text([blocks.block_json(name)]) if is_json else blocks.block_text(name))
     elif kind is not None:
@@ -143,10 +143,10 @@ def _print_list(sections: list[Section], blocks: Mapping[str, str], is_json: boo
         print_result(list_text(sections, blocks, line_width(sys.stdout)))
 
 
-def _json_text(values: Iterable[Any]) -> str:
+def _json_text(value: Any) -> str:
     import json
 
-    return json.dumps([*values], indent=2)
+    return json.dumps(value, indent=2)
 
 
 def _foreign_name_help(name: str) -> str | None:
@@ -181,17 +181,18 @@ def _unknown_type(name: str) -> UsageError:
 
 @click.command()
 @click.argument("code", metavar="CODE")
+@FORMAT_OPTION
 @handles_errors
-def explain(code: str) -> None:
+def explain(code: str, format_: str) -> None:
     """Explain an error code, or why a Keras layer is unsupported."""
     from ..core.diagnostics import suggestion
     from ..render import explanations
 
     text = explanations.explain(code)
     if text is None:
-        help = suggestion(code, explanations.CODES) or "`docs/errors.md` lists all codes"
+        help = suggestion(code, explanations.CODES) or "every diagnostic shows its code in brackets"
         raise UsageError("unknown-code", f"there is no error code {code!r}", help)
-    print_result(text)
+    print_result(_json_text(explanations.explanation_json(code)) if format_ == "json" else text)
 
 
 PROVIDERS_HELP = f"""List onnxruntime's providers, or the nodes of a model that they cannot run.

@@ -20,8 +20,13 @@ if TYPE_CHECKING:
 
 @layer
 class ReLU(Layer):
-    """`x` where `x > threshold`, else `negative_slope * (x - threshold)`, capped at `max_value`."""
+    """The positive part of the input. With arguments, the slope below a threshold, the threshold and the upper
+    bound."""
 
+    formula = """
+        y = where(x > threshold, x, negative_slope * (x - threshold))
+        y = y if max_value is None else minimum(y, max_value)
+    """
     supports_masking = True
 
     max_value: float | None = attr(None, doc="Upper bound of the result.", minimum=0)
@@ -38,8 +43,9 @@ class ReLU(Layer):
 
 @layer
 class LeakyReLU(Layer):
-    """`x` where `x >= 0`, else `negative_slope * x`."""
+    """The input where it is positive, a fraction of it elsewhere."""
 
+    formula = "y = where(x >= 0, x, negative_slope * x)"
     supports_masking = True
 
     negative_slope: float = attr(0.3, doc="Slope for negative inputs.", minimum=0)
@@ -53,8 +59,9 @@ class LeakyReLU(Layer):
 
 @layer
 class PReLU(Layer):
-    """`x` where `x >= 0`, else `alpha * x`, with a trainable alpha per element, shared along `shared_axes`."""
+    """Leaky ReLU with a trainable slope per element, shared along `shared_axes`."""
 
+    formula = "y = where(x >= 0, x, alpha * x)"
     supports_masking = True
 
     alpha_initializer: Initializer = attr("zeros", doc="Initial value of alpha.")
@@ -81,8 +88,9 @@ class PReLU(Layer):
 
 @layer
 class ELU(Layer):
-    """`x` where `x > 0`, else `alpha * (exp(x) - 1)`."""
+    """Exponential linear unit: the input where it is positive, elsewhere an exponential above -alpha."""
 
+    formula = "y = where(x > 0, x, alpha * (exp(x) - 1))"
     supports_masking = True
 
     alpha: float = attr(1.0, doc="The function approaches -alpha for large negative inputs.")
@@ -100,12 +108,16 @@ MASKED_LOGIT = -1e9
 
 @layer
 class Softmax_(Layer):
-    """`exp(x) / sum(exp(x))` along one or more axes.
+    """Shares of classes along one or more axes: positive numbers with the sum 1.
 
     An optional second input is a mask that broadcasts to the first. Where it is false, or a number up to 0.5, the
     result is 0 and the remaining elements sum to 1. The result has no mask.
     """
 
+    formula = """
+        e = exp(where(mask > 0.5, x, -inf))
+        y = divide_no_nan(e, sum(e, axis, keepdims=True))
+    """
     arity = (1, 2)
     supports_masking = True
     mask_argument = True

@@ -61,8 +61,9 @@ class Dense(Layer):
 
 @layer
 class Embedding(Layer):
-    """Maps integer indices to trainable vectors: `embeddings[x]`."""
+    """Maps integer indices to trainable vectors."""
 
+    formula = "y = embeddings[x]"
     supports_masking = True
     is_unbounded = True
 
@@ -109,12 +110,19 @@ def nonzero_mask(g: Builder, x: Value) -> Value:
 
 @layer
 class ReversibleEmbedding(Layer):
-    """Maps indices to vectors, `embeddings[x]`, or projects vectors to logits over the vocabulary, `x @ embeddings^T`.
+    """Maps indices to vectors, or projects vectors to logits over the vocabulary.
 
     The input's dtype selects the direction: an integer input is embedded, a floating-point input projected. To share
     the weights, reference the embedding layer with `use` in the projecting call.
     """
 
+    formula = """
+        if x.dtype.kind in "iu":
+            y = embeddings[x]
+        else:
+            y = x @ (embeddings.T if tie_weights else reverse_embeddings)
+            y = logit_soft_cap * tanh(y / logit_soft_cap) if logit_soft_cap else y
+    """
     supports_masking = True
     is_unbounded = True
 
@@ -165,6 +173,7 @@ class ReversibleEmbedding(Layer):
 class Masking(Layer):
     """Masks the positions whose features all equal `mask_value`: they are set to 0, and later layers skip them."""
 
+    formula = "y = where(any(x != mask_value, axis=-1, keepdims=True), x, 0)"
     supports_masking = True
 
     mask_value: float = attr(0.0, doc="Value that all features of a position must equal for it to be masked.")
@@ -195,6 +204,7 @@ class Masking(Layer):
 class Identity(Layer):
     """Returns the input unchanged."""
 
+    formula = "y = x"
     supports_masking = True
 
     def is_passthrough(self, training: bool) -> bool:

@@ -91,11 +91,12 @@ class Equation(NamedTuple):
 
 @layer
 class EinsumDense(Layer):
-    """Einsum of the input and a trainable kernel: `activation(einsum(equation, x, kernel) + bias)`.
+    """Einsum of the input and a trainable kernel.
 
     The equation names all axes, batch included; `...` represents any number of axes at the start or the end.
     """
 
+    formula = "y = activation(einsum(equation, x, kernel) + bias)"
     equation: str = attr(doc="Subscripts of the input, the kernel and the output, as in 'abc,cd->abd'.")
     output_shape: PartialShape = attr(
         doc="Sizes of the output axes, without the batch and the ellipsis; null infers a size from the input.",

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 @layer
 class LayerScale(Layer):
-    """Multiplies each feature by a trainable factor: `x * gamma` (Touvron et al., 2021). Used by ConvNeXt."""
+    """Multiplies each feature by a trainable factor (Touvron et al., 2021). Used by ConvNeXt."""
 
+    formula = "y = x * gamma"
     keras_name = ""
     has_weights = True
     init_values: float = attr(doc="Initial value of gamma.")
@@ -41,6 +42,7 @@ class StochasticDepth(Layer):
     Used by ConvNeXt.
     """
 
+    formula = "y = where(mask, x / (1 - drop_path_rate), 0) if training else x  # mask: one for each sample"
     keras_name = ""
     drop_path_rate: float = attr(doc="Fraction of the samples to drop.", minimum=0, below=1)
 
@@ -58,8 +60,9 @@ class StochasticDepth(Layer):
 
 @layer
 class CustomScaleLayer(Layer):
-    """Adds a scaled second input: `a + scale * b`. Used by InceptionResNetV2."""
+    """Adds a scaled second input. Used by InceptionResNetV2."""
 
+    formula = "y = x1 + scale * x2"
     keras_name = ""
     arity = (2, 2)
 

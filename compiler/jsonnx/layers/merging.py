@@ -110,14 +110,16 @@ class ElementwiseMerge(Merge):
 class Add(ElementwiseMerge):
     """Sum of the inputs, element by element."""
 
+    formula = "y = sum(broadcast_arrays(*xs), axis=0)"
     keeps_unbounded = True
     operator = "Add"
 
 
 @layer
 class Subtract(ElementwiseMerge):
-    """Difference of two inputs: `a - b`."""
+    """Difference of two inputs, element by element."""
 
+    formula = "y = x1 - x2"
     keeps_unbounded = True
     arity = (2, 2)
     keeps_single_input = False
@@ -128,6 +130,7 @@ class Subtract(ElementwiseMerge):
 class Multiply(Merge):
     """Product of the inputs, element by element. Masked elements count as 1; where all are masked, the product is 0."""
 
+    formula = "y = prod(broadcast_arrays(*xs), axis=0)"
     reads_masks = True
 
     def infer(self, *inputs: TensorType) -> TensorType:
@@ -171,6 +174,7 @@ class ExtremumMerge(Merge):
 class Maximum(ExtremumMerge):
     """Maximum of the inputs, element by element."""
 
+    formula = "y = max(broadcast_arrays(*xs), axis=0)"
     operator = "Max"
 
 
@@ -178,6 +182,7 @@ class Maximum(ExtremumMerge):
 class Minimum(ExtremumMerge):
     """Minimum of the inputs, element by element."""
 
+    formula = "y = min(broadcast_arrays(*xs), axis=0)"
     operator = "Min"
 
 
@@ -185,6 +190,7 @@ class Minimum(ExtremumMerge):
 class Average(Merge):
     """Mean of the inputs, element by element."""
 
+    formula = "y = mean(broadcast_arrays(*xs), axis=0)"
     keeps_unbounded = True
 
     def infer(self, *inputs: TensorType) -> TensorType:
@@ -202,6 +208,7 @@ class Concatenate(Layer):
     If any input has a mask, the masks are concatenated, too; an input without a mask counts as unmasked everywhere.
     """
 
+    formula = "y = concatenate(xs, axis)"
     supports_masking = True
     merges_padding = True
     arity = (2, None)
@@ -256,6 +263,14 @@ class Concatenate(Layer):
 class Dot(Layer):
     """Dot product of two inputs along one axis of each, per sample. The result has no mask."""
 
+    formula = """
+        if normalize:
+            x1 = x1 / maximum(sqrt(sum(x1 ** 2, axes[0], keepdims=True)), 1e-7)
+            x2 = x2 / maximum(sqrt(sum(x2 ** 2, axes[1], keepdims=True)), 1e-7)
+        of_sample = [axis - 1 if axis > 0 else axis for axis in axes]
+        y = stack([tensordot(a, b, of_sample) for a, b in zip(x1, x2)])
+        y = y[:, None] if y.ndim == 1 else y
+    """
     supports_masking = True
     arity = (2, 2)
     axes: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr(

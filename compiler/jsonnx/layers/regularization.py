@@ -60,6 +60,7 @@ class Noise(Layer):
 class Dropout(Noise):
     """Randomly sets elements to 0 in training and scales the others by `1 / (1 - rate)`."""
 
+    formula = "y = where(mask, x / (1 - rate), 0) if training else x  # mask: true with the probability 1 - rate"
     family = "dropout"
     rate: float = attr(doc="Fraction of the elements to drop.", minimum=0, maximum=1)
     noise_shape: tuple[int | None, ...] | None = attr(None, doc=NOISE_SHAPE)
@@ -98,6 +99,8 @@ def drop_channels(g: Builder, x: Value, layer: SpatialDropout, data_format: Data
 class SpatialDropout1D(SpatialDropout):
     """Randomly sets entire channels of a sequence to 0 in training and scales the others by `1 / (1 - rate)`."""
 
+    formula = "y = where(mask, x / (1 - rate), 0) if training else x  # mask: one for each sample and channel"
+
     def infer(self, x: TensorType) -> TensorType:
         require_spatial(x, 1, None)
         require_real(x)
@@ -111,6 +114,7 @@ class SpatialDropout1D(SpatialDropout):
 class SpatialDropout2D(SpatialDropout):
     """Randomly sets entire channels of an image to 0 in training and scales the others by `1 / (1 - rate)`."""
 
+    formula = "y = where(mask, x / (1 - rate), 0) if training else x  # mask: one for each sample and channel"
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
     def infer(self, x: TensorType) -> TensorType:
@@ -126,6 +130,7 @@ class SpatialDropout2D(SpatialDropout):
 class SpatialDropout3D(SpatialDropout):
     """Randomly sets entire channels of a volume to 0 in training and scales the others by `1 / (1 - rate)`."""
 
+    formula = "y = where(mask, x / (1 - rate), 0) if training else x  # mask: one for each sample and channel"
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
     def infer(self, x: TensorType) -> TensorType:
@@ -141,6 +146,7 @@ class SpatialDropout3D(SpatialDropout):
 class GaussianNoise(Noise):
     """Adds Gaussian noise with mean 0 in training."""
 
+    formula = "y = x + stddev * noise if training else x  # noise: standard normal"
     stddev: float = attr(doc="Standard deviation of the noise.", minimum=0, maximum=1)
     seed: int | None = attr(None, doc=SEED)
 
@@ -162,6 +168,7 @@ class GaussianNoise(Noise):
 class GaussianDropout(Noise):
     """Multiplies by Gaussian noise in training, with mean 1 and the variance of Dropout at the same rate."""
 
+    formula = "y = x * (1 + sqrt(rate / (1 - rate)) * noise) if training else x  # noise: standard normal"
     family = "dropout"
     rate: float = attr(doc="Drop rate r; the standard deviation of the noise is sqrt(r / (1 - r)).", minimum=0, below=1)
     seed: int | None = attr(None, doc=SEED)
@@ -181,6 +188,11 @@ class GaussianDropout(Noise):
 class AlphaDropout(Noise):
     """Randomly sets elements to selu's lower limit in training, then rescales so that mean and variance are kept."""
 
+    formula = """
+        limit = -1.7580993408473766
+        scale = ((1 - rate) * (1 + rate * limit ** 2)) ** -0.5
+        y = scale * (where(mask, x, limit) - limit * rate) if training else x  # mask: as in Dropout
+    """
     family = "dropout"
     rate: float = attr(doc="Fraction of the elements to replace.", minimum=0, below=1)
     noise_shape: tuple[int | None, ...] | None = attr(None, doc=NOISE_SHAPE)
@@ -211,6 +223,10 @@ class AddLoss(Layer):
     may leave out `loss`: then there are no targets. The compiled model contains nothing that only the loss needs.
     """
 
+    formula = """
+        y = x
+        loss = weight * (sum(x) if reduction == "sum" else mean(x))
+    """
     keras_name = ""
     accepts_scalars = True
     adds_loss = True
@@ -241,8 +257,12 @@ class AddLoss(Layer):
 
 @layer
 class ActivityRegularization(Layer):
-    """Adds `l1 * sum(|x|) + l2 * sum(x ** 2)`, divided by the batch size, to the loss and returns the input."""
+    """Adds the sums of absolute values and of squares, divided by the batch size, to the loss and returns the input."""
 
+    formula = """
+        y = x
+        loss = (l1 * sum(abs(x)) + l2 * sum(x ** 2)) / len(x)
+    """
     supports_masking = True
 
     penalizes_itself = True

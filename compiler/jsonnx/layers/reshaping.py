@@ -53,6 +53,7 @@ class MarginsCodec:
 class Flatten(Layer):
     """Flattens all axes but the batch into one, with the channels varying fastest."""
 
+    formula = "y = reshape(x, (len(x), -1))"
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
     def infer(self, x: TensorType) -> TensorType:
@@ -68,6 +69,7 @@ class Flatten(Layer):
 class Reshape(Layer):
     """Reshapes the input to a target shape; the order of elements is kept."""
 
+    formula = "y = reshape(x, (len(x), *target_shape))"
     target_shape: tuple[int, ...] = attr(
         doc="Target shape without the batch axis; one size may be -1 to be inferred.", minimum=-1
     )
@@ -102,6 +104,7 @@ class Reshape(Layer):
 class Permute(Layer):
     """Permutes the axes."""
 
+    formula = "y = transpose(x, (0, *dims))"
     dims: tuple[int, ...] = attr(doc="The input axis of each output axis after the batch, counted from 1.", minimum=1)
 
     def infer(self, x: TensorType) -> TensorType:
@@ -122,6 +125,7 @@ class Permute(Layer):
 class RepeatVector(Layer):
     """Repeats a vector n times, as the steps of a sequence."""
 
+    formula = "y = repeat(x[:, None], n, axis=1)"
     n: int = attr(doc="Number of repetitions.", minimum=1)
 
     def infer(self, x: TensorType) -> TensorType:
@@ -164,6 +168,10 @@ class Cropping(Layer):
 class Cropping1D(Cropping):
     """Crops the first and last steps of a sequence."""
 
+    formula = """
+        ((front, back),) = cropping
+        y = x[:, front : x.shape[1] - back]
+    """
     cropping: Annotated[SideWidths, MarginsCodec(1)] = attr(
         (1, 1), doc="Steps to remove: one number, or [front, back]."
     )
@@ -173,6 +181,10 @@ class Cropping1D(Cropping):
 class Cropping2D(Cropping):
     """Crops the outer rows and columns of an image."""
 
+    formula = """
+        (top, bottom), (left, right) = cropping
+        y = x[:, top : x.shape[1] - bottom, left : x.shape[2] - right]
+    """
     cropping: Annotated[SideWidths, MarginsCodec(2)] = attr(
         ((0, 0), (0, 0)), doc=f"Rows and columns to remove: {IMAGE_SIDES}."
     )
@@ -183,6 +195,10 @@ class Cropping2D(Cropping):
 class Cropping3D(Cropping):
     """Crops the outer planes, rows and columns of a volume."""
 
+    formula = """
+        (front, back), (top, bottom), (left, right) = cropping
+        y = x[:, front : x.shape[1] - back, top : x.shape[2] - bottom, left : x.shape[3] - right]
+    """
     cropping: Annotated[SideWidths, MarginsCodec(3)] = attr(
         ((1, 1), (1, 1), (1, 1)), doc=f"Planes, rows and columns to remove: {VOLUME_SIDES}."
     )
@@ -214,6 +230,7 @@ class ZeroPadding(Layer):
 class ZeroPadding1D(ZeroPadding):
     """Pads a sequence with steps of zeros at both ends."""
 
+    formula = "y = pad(x, [(0, 0), *padding, (0, 0)])"
     padding: Annotated[SideWidths, MarginsCodec(1)] = attr(1, doc="Steps to add: one number, or [front, back].")
 
 
@@ -221,6 +238,7 @@ class ZeroPadding1D(ZeroPadding):
 class ZeroPadding2D(ZeroPadding):
     """Pads an image with rows and columns of zeros."""
 
+    formula = "y = pad(x, [(0, 0), *padding, (0, 0)])"
     padding: Annotated[SideWidths, MarginsCodec(2)] = attr((1, 1), doc=f"Rows and columns to add: {IMAGE_SIDES}.")
 
 
@@ -228,6 +246,7 @@ class ZeroPadding2D(ZeroPadding):
 class ZeroPadding3D(ZeroPadding):
     """Pads a volume with planes, rows and columns of zeros."""
 
+    formula = "y = pad(x, [(0, 0), *padding, (0, 0)])"
     padding: Annotated[SideWidths, MarginsCodec(3)] = attr(
         ((1, 1), (1, 1), (1, 1)), doc=f"Planes, rows and columns to add: {VOLUME_SIDES}."
     )

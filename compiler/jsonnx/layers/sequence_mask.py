@@ -28,6 +28,14 @@ class SequenceMask(Layer):
     SequenceMask sets them to 0, which is the blank of CTC. Keras has no such layer.
     """
 
+    formula = """
+        if len(xs) == 2:
+            mask = arange(x.shape[1]) < xs[1][:, None]
+        else:
+            is_step = any((x != pad_value).reshape(len(x), x.shape[1], -1), axis=-1)
+            mask = cumsum(is_step[:, ::-1], axis=1)[:, ::-1] > 0
+        y = where(mask.reshape(*mask.shape, *[1] * (x.ndim - 2)), x, 0)
+    """
     keras_name = ""
     arity = (1, 2)
     supports_masking = True

@@ -23,6 +23,7 @@ class Variable(Layer):
     With `from`, the tensor is repeated for each sample of that input, whose values are not read.
     """
 
+    formula = "y = broadcast_to(value, (len(x), *shape)) if xs else value"
     keras_name = ""
     arity = (0, 1)
     reads_only_shapes = True

@@ -15,11 +15,11 @@ SITE = Path(__file__).parents[3] / "build/docs"
 
 SEARCHES = {
     "missing values": "guides/data/missing-values",
-    "multi-label": "guides/data/classes",
+    "multi-label": "guides/data/multi-label",
     "log target": "guides/data/targets",
     "learning rate decay": "guides/training/learning-rate",
     "class weights": "guides/training/imbalanced-classes",
-    "resume": "guides/training/checkpoints",
+    "resume": "guides/training/resume",
     "save model": "guides/deploy/save-a-model",
     "onnx int8": "guides/deploy/smaller-models",
     "docker": "guides/deploy/containers",

@@ -96,11 +96,11 @@ def test_unformatted_specs_fail_if_asked_to(repository: Path, tmp_path: Path) ->
 
 
 def test_sarif_is_written_and_handed_to_a_pinned_upload(repository: Path, tmp_path: Path) -> None:
-    run = action(repository, tmp_path, upload_sarif="true")
+    run = action(repository, tmp_path, upload_sarif="true", docs_url="https://docs.example/jsonnx")
     path = Path(run.outputs()["sarif"])
     log = json.loads(path.read_text())["runs"][0]
     assert log["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "specs/with%20space.json"
-    address = "https://github.example/owner/jsonnx/blob/v1/docs/errors.md#unknown-key"
+    address = "https://docs.example/jsonnx/reference/errors/unknown-key.html"
     assert log["tool"]["driver"]["rules"][0]["helpUri"] == address
     [(name, inputs)] = run.uses
     assert re.fullmatch(r"github/codeql-action/upload-sarif@[0-9a-f]{40}", name)

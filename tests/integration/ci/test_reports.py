@@ -13,7 +13,7 @@ from jsonnx.core.diagnostics import Diagnostic, Note, Position
 from jsonnx.core.fixes import Fix, TextEdit
 from jsonnx.render.diagnostics import sarif
 from jsonnx.render.diagnostics.diagnostics import render
-from jsonnx.render.explanations import CODES
+from jsonnx.render.explanations import CODES, page_of
 from jsonschema import Draft4Validator
 from support.commands import jsonnx
 
@@ -68,7 +68,7 @@ def test_the_rules_of_all_codes_fit_the_schema(monkeypatch: pytest.MonkeyPatch) 
     rules = run["tool"]["driver"]["rules"]
     assert [rule["id"] for rule in rules] == sorted(CODES)
     for rule in rules:
-        assert rule["helpUri"] == f"https://docs.example/en/errors.md#{rule['id']}"
+        assert rule["helpUri"] == f"https://docs.example/en/{page_of(rule['id'])}.html"
         assert len(rule["fullDescription"]["text"]) <= 1024
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .lsp_client import LspClient, position, text_of_range, wait_until, with_edits
+from .lsp_client import FULL_CAPABILITIES, LspClient, position, text_of_range, wait_until, with_edits
 from .specs import DIGITS
 
 URI = "file:///specs/digits.json"
@@ -79,6 +79,22 @@ def test_hover_says_what_a_layer_computes_and_costs(digits: LspClient) -> None:
     block = hover_text(digits, DIGITS, '"residual", "name": "stage2"', 2)
     assert "A convolution and a shortcut." in block
     assert "`stage2`: `(batch, 28, 28, 16)` → `(batch, 28, 28, 8)`" in block
+
+
+def test_hover_and_diagnostics_link_to_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JSONNX_DOCS_URL", "https://docs.example/jsonnx/")
+    with LspClient(FULL_CAPABILITIES) as client:
+        client.open(URI, DIGITS.replace('"units": 10', '"unit": 10'))
+        links = {item["code"]: item["codeDescription"]["href"] for item in client.diagnostics(URI)}
+        assert links["unknown-key"] == "https://docs.example/jsonnx/reference/errors/unknown-key.html"
+        text = hover_text(client, DIGITS, '"Dense", "name": "digit"', 2)
+        assert text.endswith("[Documentation](https://docs.example/jsonnx/reference/layers/Dense.html)")
+
+
+def test_without_an_address_of_the_site_there_are_no_links(digits: LspClient) -> None:
+    assert "[Documentation]" not in hover_text(digits, DIGITS, '"Dense", "name": "digit"', 2)
+    digits.change(URI, DIGITS.replace('"units": 10', '"unit": 10'))
+    assert all("codeDescription" not in item for item in digits.diagnostics(URI))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pygls.uris import from_fs_path
 
 from ...core.diagnostics import Diagnostic, Note, Position
 from ...frontend.json.syntax_tree import Node
+from ...render.explanations import address_of
 from ..documents.documents import Document
 from .checks import SpecCheck
 
@@ -32,12 +33,14 @@ def lsp_diagnostics(check: SpecCheck) -> list[types.Diagnostic]:
 def _lsp_diagnostic(diagnostic: Diagnostic, ranges: _Ranges) -> types.Diagnostic:
     message = diagnostic.message + (f"\n{diagnostic.help}" if diagnostic.help else "")
     is_unnecessary = diagnostic.severity == "warning" and diagnostic.code.startswith("unused")
+    address = address_of(diagnostic.code)
     related = [information for note in diagnostic.notes if (information := _related(note, ranges))]
     return types.Diagnostic(
         ranges.of_diagnostic(diagnostic),
         message,
         severity=_SEVERITIES[diagnostic.severity],
         code=diagnostic.code,
+        code_description=types.CodeDescription(address) if address else None,
         source=SOURCE,
         related_information=related or None,
         tags=[types.DiagnosticTag.Unnecessary] if is_unnecessary else None,

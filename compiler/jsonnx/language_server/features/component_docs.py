@@ -9,9 +9,17 @@ from typing import Any
 
 from ... import library
 from ...core.components import Component
+from ...core.system.documentation import page_address
 from ...frontend.schema.phrases import schema_phrase
 from ...layers import LAYERS
-from ...render.reference.component_reference import KINDS, Argument, arguments_of, description, registry_of
+from ...render.reference.component_reference import (
+    KINDS,
+    Argument,
+    address_of,
+    arguments_of,
+    description,
+    registry_of,
+)
 from ..documents.schema_lookup import Schema
 
 TEXT_WIDTH_OF_DEFAULTS = 60
@@ -23,9 +31,16 @@ def component(kind: str, name: str) -> type[Component] | None:
     return registry.by_name.get(name) if registry is not None else None
 
 
-@cache
 def component_text(kind: str, name: str) -> str | None:
-    """The reference of a component, or of a block of the library; None if there is none."""
+    """The reference of a component, or of a block of the library, with a link to its page if the address of the site
+    is set; None if there is none."""
+    text, found = _reference(kind, name), component(kind, name)
+    address = address_of(found) if found is not None else page_address("block", name)
+    return f"{text}\n\n[Documentation]({address})" if text is not None and address else text
+
+
+@cache
+def _reference(kind: str, name: str) -> str | None:
     found = component(kind, name)
     if found is not None:
         rows = [_argument_line(argument) for argument in arguments_of(found)]

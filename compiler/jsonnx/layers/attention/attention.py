@@ -161,13 +161,23 @@ def pairwise_sums(g: Builder, query: Value, key: Value) -> Value:
 
 @layer
 class Attention(SimpleAttention):
-    """Dot-product attention: `softmax(query @ key^T) @ value` (Luong et al., 2015).
+    """Dot-product attention: a mean of values, weighted by the products of the query and the keys (Luong et al., 2015).
 
     The inputs are query, value and key. A single input serves as all three; with two inputs the second is value and
     key. `arguments` names other combinations, including the masks `query_mask` and `value_mask`, [batch, time]: where a
     mask is 0, the value is ignored, or the query's result is 0.
     """
 
+    formula = """
+        if score_mode == "dot":
+            scores = scale * query @ swapaxes(key, -1, -2)
+        else:
+            pairs = query[..., :, None, :] + key[..., None, :, :]
+            scores = concat_score_weight * sum(tanh(scale * pairs), axis=-1)
+        mask = value_mask[:, None, :] * (tri(*scores.shape[-2:]) if use_causal_mask else 1)
+        attention_scores = softmax(scores - 1e9 * (1 - mask))
+        y = attention_scores @ value * query_mask[..., None]
+    """
     use_scale: bool = attr(False, doc="Whether to multiply the scores by a trainable scalar.")
     score_mode: Literal["dot", "concat"] = attr(
         "dot",
@@ -217,11 +227,18 @@ class Attention(SimpleAttention):
 
 @layer
 class AdditiveAttention(SimpleAttention):
-    """Additive attention: `softmax(sum(scale * tanh(query + key))) @ value` (Bahdanau et al., 2015).
+    """Additive attention: a mean of values, weighted by a sum of features of query and key (Bahdanau et al., 2015).
 
     Takes the same inputs and masks as Attention.
     """
 
+    formula = """
+        pairs = query[..., :, None, :] + key[..., None, :, :]
+        scores = sum(scale * tanh(pairs), axis=-1)
+        mask = value_mask[:, None, :] * (tri(*scores.shape[-2:]) if use_causal_mask else 1)
+        attention_scores = softmax(scores - 1e9 * (1 - mask))
+        y = attention_scores @ value * query_mask[..., None]
+    """
     use_scale: bool = attr(True, doc="Whether to multiply the features by a trainable vector before they are summed.")
 
     @property

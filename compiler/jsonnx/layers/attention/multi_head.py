@@ -21,12 +21,11 @@ if TYPE_CHECKING:
 class MultiHeadAttention(ProjectedAttention):
     """Multi-head attention (Vaswani et al., 2017).
 
-    Each head computes `softmax(q @ k^T / sqrt(key_dim)) @ v` from trainable projections of query, key and value; the
-    concatenated results are projected to the output. The inputs are query, value and key. A single input serves as all
-    three; with two inputs the second is value and key. `arguments` names other combinations, including masks that
-    exclude positions where they are 0: `query_mask`, `value_mask` and `key_mask`, [batch, time], and `attention_mask`,
-    [batch, query time, value time]; `attention_bias`, [batch, heads, query time, value time], where a size of 1
-    broadcasts, is added to the scores.
+    Each head attends with trainable projections of query, key and value; the concatenated results are projected to the
+    output. The inputs are query, value and key. A single input serves as all three; with two inputs the second is value
+    and key. `arguments` names other combinations, including masks that exclude positions where they are 0:
+    `query_mask`, `value_mask` and `key_mask`, [batch, time], and `attention_mask`, [batch, query time, value time];
+    `attention_bias`, [batch, heads, query time, value time], where a size of 1 broadcasts, is added to the scores.
 
     As in Keras, the query's mask is passed on to the result, and removed from query, value and key: another attention
     layer on the same value, or a merge of it with the result, sees no mask unless it runs earlier. A recurrent layer,
@@ -37,6 +36,18 @@ class MultiHeadAttention(ProjectedAttention):
     layer cannot be exported to Keras.
     """
 
+    formula = """
+        q = einsum("btf,fhd->bthd", query, query_kernel) + query_bias
+        k = einsum("btf,fhd->bthd", key, key_kernel) + key_bias
+        v = einsum("btf,fhd->bthd", value, value_kernel) + value_bias
+        scores = einsum("bqhd,bkhd->bhqk", q, k) / sqrt(key_dim) + attention_bias
+        mask = query_mask[:, None, :, None] * (value_mask * key_mask)[:, None, None, :] * attention_mask[:, None]
+        lag = arange(query.shape[1])[:, None] - arange(key.shape[1])
+        mask = mask * (lag >= 0 if use_causal_mask else 1) * (abs(lag) < sliding_window if sliding_window else 1)
+        attention_scores = softmax(where(mask, scores, -1e30))
+        heads = einsum("bhqk,bkhd->bqhd", attention_scores, v)
+        y = einsum("bqhd,hdf->bqf", heads, attention_output_kernel) + attention_output_bias
+    """
     penalizes_itself = True  # Keras penalizes every projection, but not the scores
 
     num_heads: int = attr(doc="Number of heads.", minimum=1)
@@ -97,6 +108,19 @@ class GroupQueryAttention(ProjectedAttention):
     `"use_query_key_norm": true`.
     """
 
+    formula = """
+        q = einsum("btf,fhd->bthd", query, query_kernel) + query_bias
+        k = einsum("btf,fhd->bthd", key, key_kernel) + key_bias
+        v = einsum("btf,fhd->bthd", value, value_kernel) + value_bias
+        k, v = (repeat(part, num_query_heads // num_key_value_heads, axis=2) for part in (k, v))
+        scores = einsum("bqhd,bkhd->bhqk", q, k) / sqrt(head_dim) + attention_bias
+        mask = query_mask[:, None, :, None] * (value_mask * key_mask)[:, None, None, :] * attention_mask[:, None]
+        lag = arange(query.shape[1])[:, None] - arange(key.shape[1])
+        mask = mask * (lag >= 0 if use_causal_mask else 1) * (abs(lag) < sliding_window if sliding_window else 1)
+        attention_scores = softmax(where(mask, scores, -1e30))
+        heads = einsum("bhqk,bkhd->bqhd", attention_scores, v)
+        y = einsum("bqhd,hdf->bqf", heads, attention_output_kernel) + attention_output_bias
+    """
     stem = "GroupedQueryAttention"  # the name of Keras' class
 
     head_dim: int = attr(doc="Number of features per head.", minimum=1)

@@ -42,12 +42,16 @@ class PositionVectors(Layer):
 
 @layer
 class PositionEmbedding(PositionVectors):
-    """Trainable vectors for the positions of a sequence: `embeddings[0:time]`, in the shape of the input.
+    """Trainable vectors for the positions of a sequence, in the shape of the input.
 
     Adds nothing to the input by itself: pass both to Add. Only the input's shape counts. The optional second input
     gives the positions, [time] or [batch, time], in place of `start_index`, `start_index + 1`, ... A layer of KerasHub.
     """
 
+    formula = """
+        positions = xs[1] if len(xs) > 1 else start_index + arange(x.shape[-2])
+        y = broadcast_to(embeddings[positions.astype(int)], x.shape)
+    """
     keras_name = "keras_hub.layers.PositionEmbedding"
     sequence_length: int = attr(doc="Number of positions that have a vector: the longest sequence.", minimum=1)
     initializer: Initializer = attr("glorot_uniform", doc="Initial value of the vectors.")
@@ -80,11 +84,16 @@ class PositionEmbedding(PositionVectors):
 class SinePositionEncoding(PositionVectors):
     """Sines and cosines of the positions of a sequence (Vaswani et al., 2017), in the shape of the input.
 
-    Feature 2 i is `sin(p / max_wavelength^(2 i / features))` at position p, and feature 2 i + 1 the cosine. Adds
-    nothing to the input by itself: pass both to Add. Only the input's shape counts. The optional second input gives the
-    positions, [time] or [batch, time], in place of `start_index`, `start_index + 1`, ... A layer of KerasHub.
+    Adds nothing to the input by itself: pass both to Add. Only the input's shape counts. The optional second input
+    gives the positions, [time] or [batch, time], in place of `start_index`, `start_index + 1`, ... A layer of KerasHub.
     """
 
+    formula = """
+        positions = xs[1] if len(xs) > 1 else start_index + arange(x.shape[-2])
+        i = arange(x.shape[-1])
+        angles = positions[..., None] / max_wavelength ** (2 * (i // 2) / len(i))
+        y = broadcast_to(where(i % 2 == 0, sin(angles), cos(angles)), x.shape)
+    """
     keras_name = "keras_hub.layers.SinePositionEncoding"
     max_wavelength: float = attr(MAX_WAVELENGTH, doc=WAVELENGTH, minimum=1, maximum=1e12)
 

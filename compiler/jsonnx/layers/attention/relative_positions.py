@@ -93,10 +93,16 @@ class RelativePosition(Component):
 
 @RELATIVE_POSITIONS.register()
 class Alibi(RelativePosition):
-    """`-slope * |query position - key position|`, with a fixed slope for each head (Press et al., 2022).
+    """A penalty in proportion to the distance, with a fixed slope for each head (Press et al., 2022).
 
-    The slopes of n heads are `2^(-8 i / n)` for i from 1 to n, if n is a power of 2. For other n, those of the power of
-    2 below are followed by every other one of the next power of 2.
+    For numbers of heads that are no power of 2, the slopes of the power of 2 below are followed by every other one of
+    the next power of 2.
+    """
+
+    formula = """
+        slopes = 2 ** (-8 * arange(1, heads + 1) / heads)  # for a power of 2
+        distance = arange(keys) - arange(queries)[:, None]
+        term = -slopes[:, None, None] * abs(distance)
     """
 
     def term(self, g: Builder, query: Value, axes: DistanceAxes, is_causal: bool) -> Value:
@@ -166,6 +172,15 @@ class T5(RelativePosition, DistanceBuckets):
     itself shares the numbers between all layers (RelativePositionBias does that), and does not scale the query.
     """
 
+    formula = """
+        distance = arange(keys) - arange(queries)[:, None]
+        count = num_buckets // 2 if bidirectional else num_buckets
+        exact, size = count // 2, abs(distance) if bidirectional else maximum(-distance, 0)
+        growth = log(maximum(size, 1) / exact) / log(max_distance / exact)
+        bucket = where(size < exact, size, minimum(exact + floor(growth * (count - exact) + 1e-9), count - 1))
+        bucket += count * (distance > 0) if bidirectional else 0
+        term = moveaxis(embeddings[bucket.astype(int)], -1, 0)
+    """
     bidirectional: bool | None = attr(
         None,
         doc="Whether keys after the query have buckets of their own; null for true unless the attention is causal.",
@@ -185,6 +200,11 @@ class T5(RelativePosition, DistanceBuckets):
 class Shaw(RelativePosition):
     """A trainable vector for each clipped distance, added to the keys (Shaw et al., 2018). All heads share them."""
 
+    formula = """
+        distance = arange(keys) - arange(queries)[:, None]
+        vectors = key_embeddings[clip(distance, -max_distance, max_distance) + max_distance]
+        term = einsum("bhqf,qkf->bhqk", query, vectors)
+    """
     max_distance: int = attr(16, doc="Distance from which on all have one vector.", minimum=1, maximum=MAX_MAX_DISTANCE)
     use_values: bool = attr(False, doc="Whether other vectors are added to the values as well.")
     initializer: Initializer = attr("glorot_uniform", doc="Initial value of the vectors.")
@@ -214,6 +234,17 @@ class RelativePositionBias(Layer, DistanceBuckets):
     count.
     """
 
+    formula = """
+        query, key = xs[0], xs[-1]
+        distance = arange(key.shape[1]) - arange(query.shape[1])[:, None]
+        count = num_buckets // 2 if bidirectional else num_buckets
+        exact, size = count // 2, abs(distance) if bidirectional else maximum(-distance, 0)
+        growth = log(maximum(size, 1) / exact) / log(max_distance / exact)
+        bucket = where(size < exact, size, minimum(exact + floor(growth * (count - exact) + 1e-9), count - 1))
+        bucket += count * (distance > 0) if bidirectional else 0
+        bias = moveaxis(embeddings[bucket.astype(int)], -1, 0)
+        y = broadcast_to(bias, (len(query), *bias.shape))
+    """
     keras_name = ""
     arity = (1, 2)
     reads_only_shapes = True

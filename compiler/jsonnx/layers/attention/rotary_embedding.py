@@ -136,12 +136,20 @@ Rotary = Annotated[RotaryOptions | None, RotaryCodec(RotaryOptions)]
 class RotaryEmbedding(Layer, RotaryAngles):
     """Rotary position embedding (Su et al., 2021): rotates pairs of features by angles that grow with the position.
 
-    At position p, pair i, which is feature i and feature `i + features / 2`, is rotated by
-    `p / (scaling_factor * max_wavelength^(2 i / features))`. The optional second input gives the positions, [time] or
+    Feature i and feature `i + features / 2` are a pair. The optional second input gives the positions, [time] or
     [batch, time], in place of `start_index`, `start_index + 1`, ... A layer of KerasHub. Attention layers have it as an
     option, `rotary`.
     """
 
+    formula = """
+        x = moveaxis(x, (sequence_axis, feature_axis), (-2, -1))
+        positions = xs[1] if len(xs) > 1 else start_index + arange(x.shape[-2])
+        i = arange(x.shape[-1] // 2)
+        angles = positions[..., None] / (scaling_factor * max_wavelength ** (2 * i / (denominator_dim or x.shape[-1])))
+        a, b = split(x, 2, axis=-1)
+        y = concatenate([a * cos(angles) - b * sin(angles), b * cos(angles) + a * sin(angles)], axis=-1)
+        y = moveaxis(y, (-2, -1), (sequence_axis, feature_axis))
+    """
     keras_name = "keras_hub.layers.RotaryEmbedding"
     arity = (1, 2)
 

@@ -27,6 +27,26 @@ class ConvTranspose(KernelConv):
     Along each axis, the kernels cover (n - 1) * stride + span elements, of which `output_crops` are removed.
     """
 
+    formula = """
+        sizes, axes = x.shape[1:-1], range(len(kernel_size))
+        spans = [(kernel_size[i] - 1) * dilation_rate[i] + 1 for i in axes]
+        full = zeros((len(x), *[(sizes[i] - 1) * strides[i] + spans[i] for i in axes], filters))
+        for offset in ndindex(*kernel_size):
+            starts = [offset[i] * dilation_rate[i] for i in axes]
+            places = [slice(starts[i], starts[i] + (sizes[i] - 1) * strides[i] + 1, strides[i]) for i in axes]
+            full[(slice(None), *places)] += x @ kernel[offset].T
+        for i in axes:  # crops or pads each axis
+            if padding == "valid":
+                cut = -(max([strides[i] - spans[i], 0]) if output_padding is None else output_padding[i])
+            else:
+                cut = spans[i] - (strides[i] if output_padding is None else spans[i] % 2 + output_padding[i])
+            front = max([cut // 2, 0])
+            end = [(0, 0)] * full.ndim
+            end[i + 1] = (0, max([front - cut, 0]))
+            length = full.shape[i + 1] - cut
+            full = take(pad(full, end), range(front, front + length), axis=i + 1)
+        y = activation(full + bias)
+    """
     family = "transposed convolution"
     output_padding: tuple[int, ...] | None
 
@@ -91,7 +111,7 @@ class ConvTranspose(KernelConv):
 
 @LAYERS.register("Convolution1DTranspose")
 class Conv1DTranspose(ConvTranspose):
-    """Transposed convolution of sequences: `activation(conv_transpose(x, kernel) + bias)`."""
+    """Transposed convolution of sequences: each step adds its multiple of the kernel to the output."""
 
     kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(doc=KERNEL_SIZE, minimum=1)
     strides: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(1, doc=OUTPUT_STRIDES, minimum=1)
@@ -101,7 +121,7 @@ class Conv1DTranspose(ConvTranspose):
 
 @LAYERS.register("Convolution2DTranspose")
 class Conv2DTranspose(ConvTranspose):
-    """Transposed convolution of images: `activation(conv_transpose(x, kernel) + bias)`."""
+    """Transposed convolution of images: each pixel adds its multiple of the kernel to the output."""
 
     kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr(doc=KERNEL_SIZE, minimum=1)
     strides: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr((1, 1), doc=OUTPUT_STRIDES, minimum=1)
@@ -111,7 +131,7 @@ class Conv2DTranspose(ConvTranspose):
 
 @LAYERS.register("Convolution3DTranspose")
 class Conv3DTranspose(ConvTranspose):
-    """Transposed convolution of volumes: `activation(conv_transpose(x, kernel) + bias)`."""
+    """Transposed convolution of volumes: each voxel adds its multiple of the kernel to the output."""
 
     kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(3)] = attr(doc=KERNEL_SIZE, minimum=1)
     strides: Annotated[tuple[int, ...], SpatialSizesCodec(3)] = attr((1, 1, 1), doc=OUTPUT_STRIDES, minimum=1)

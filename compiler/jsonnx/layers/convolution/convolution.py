@@ -113,6 +113,14 @@ class KernelConv(ConvLayer):
 class Convolution(KernelConv):
     """Base class of regular convolutions."""
 
+    formula = """
+        parts = zip(split(x, groups, axis=-1), split(kernel, groups, axis=-1))
+        sums = [
+            tensordot(windows(part, kernel_size, strides, padding, dilation_rate), weights, kernel.ndim - 1)
+            for part, weights in parts
+        ]
+        y = activation(concatenate(sums, axis=-1) + bias)
+    """
     family = "convolution"
     groups: int = attr(1, doc="Number of groups into which channels and filters are split.", minimum=1)
     lora_rank: int | None = attr(None, doc="Rank of a low-rank adaptation.", unsupported=LORA)
@@ -140,7 +148,7 @@ def _division_text(count: int, groups: int) -> str:
 
 @LAYERS.register("Convolution1D")
 class Conv1D(Convolution):
-    """Convolution of sequences: `activation(conv(x, kernel) + bias)`."""
+    """Convolution of sequences: each filter is applied to every window."""
 
     kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(doc=KERNEL_SIZE, minimum=1)
     strides: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(1, doc=STRIDES, minimum=1)
@@ -150,7 +158,7 @@ class Conv1D(Convolution):
 
 @LAYERS.register("Convolution2D")
 class Conv2D(Convolution):
-    """Convolution of images: `activation(conv(x, kernel) + bias)`."""
+    """Convolution of images: each filter is applied to every window."""
 
     kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr(doc=KERNEL_SIZE, minimum=1)
     strides: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr((1, 1), doc=STRIDES, minimum=1)
@@ -159,7 +167,7 @@ class Conv2D(Convolution):
 
 @LAYERS.register("Convolution3D")
 class Conv3D(Convolution):
-    """Convolution of volumes: `activation(conv(x, kernel) + bias)`."""
+    """Convolution of volumes: each filter is applied to every window."""
 
     kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(3)] = attr(doc=KERNEL_SIZE, minimum=1)
     strides: Annotated[tuple[int, ...], SpatialSizesCodec(3)] = attr((1, 1, 1), doc=STRIDES, minimum=1)
@@ -202,8 +210,13 @@ class DepthwiseConv(PerChannelConv):
 
 @layer
 class DepthwiseConv1D(DepthwiseConv):
-    """Convolution of each channel of a sequence separately: `activation(conv(x, kernel) + bias)`."""
+    """Convolution of each channel of a sequence separately."""
 
+    formula = """
+        w = windows(x, kernel_size, strides, padding, dilation_rate)
+        y = einsum("ntkc,kcm->ntcm", w, kernel)  # m: depth_multiplier filters for each channel
+        y = activation(y.reshape(*y.shape[:-2], -1) + bias)
+    """
     kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(doc=KERNEL_SIZE, minimum=1)
     strides: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(1, doc=STRIDES, minimum=1)
     dilation_rate: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(1, doc=DILATION_RATE, minimum=1)
@@ -211,8 +224,13 @@ class DepthwiseConv1D(DepthwiseConv):
 
 @layer
 class DepthwiseConv2D(DepthwiseConv):
-    """Convolution of each channel of an image separately: `activation(conv(x, kernel) + bias)`."""
+    """Convolution of each channel of an image separately."""
 
+    formula = """
+        w = windows(x, kernel_size, strides, padding, dilation_rate)
+        y = einsum("nyxhwc,hwcm->nyxcm", w, kernel)  # m: depth_multiplier filters for each channel
+        y = activation(y.reshape(*y.shape[:-2], -1) + bias)
+    """
     kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr(doc=KERNEL_SIZE, minimum=1)
     strides: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr((1, 1), doc=STRIDES, minimum=1)
     dilation_rate: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr((1, 1), doc=DILATION_RATE, minimum=1)
@@ -250,6 +268,11 @@ class SeparableConv(PerChannelConv):
 class SeparableConv1D(SeparableConv):
     """Convolution of each channel of a sequence separately, then a pointwise convolution across channels."""
 
+    formula = """
+        w = windows(x, kernel_size, strides, padding, dilation_rate)
+        y = einsum("ntkc,kcm->ntcm", w, depthwise_kernel)
+        y = activation(y.reshape(*y.shape[:-2], -1) @ pointwise_kernel[0] + bias)
+    """
     kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(doc=KERNEL_SIZE, minimum=1)
     strides: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(1, doc=STRIDES, minimum=1)
     dilation_rate: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(1, doc=DILATION_RATE, minimum=1)
@@ -259,6 +282,11 @@ class SeparableConv1D(SeparableConv):
 class SeparableConv2D(SeparableConv):
     """Convolution of each channel of an image separately, then a pointwise convolution across channels."""
 
+    formula = """
+        w = windows(x, kernel_size, strides, padding, dilation_rate)
+        y = einsum("nyxhwc,hwcm->nyxcm", w, depthwise_kernel)
+        y = activation(y.reshape(*y.shape[:-2], -1) @ pointwise_kernel[0, 0] + bias)
+    """
     kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr(doc=KERNEL_SIZE, minimum=1)
     strides: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr((1, 1), doc=STRIDES, minimum=1)
     dilation_rate: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr((1, 1), doc=DILATION_RATE, minimum=1)

@@ -70,6 +70,7 @@ class Pooling(Layer):
 class MaxPooling1D(Pooling):
     """Maximum of each window of a sequence."""
 
+    formula = "y = max(windows(x, pool_size, strides, padding, fill=-inf), axis=-2)"
     operator = "MaxPool"
 
     pool_size: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(2, doc=POOL_SIZE, minimum=1)
@@ -80,6 +81,7 @@ class MaxPooling1D(Pooling):
 class MaxPooling2D(Pooling):
     """Maximum of each window of an image."""
 
+    formula = "y = max(windows(x, pool_size, strides, padding, fill=-inf), axis=(-3, -2))"
     operator = "MaxPool"
 
     pool_size: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr((2, 2), doc=POOL_SIZE, minimum=1)
@@ -90,6 +92,7 @@ class MaxPooling2D(Pooling):
 class MaxPooling3D(Pooling):
     """Maximum of each window of a volume."""
 
+    formula = "y = max(windows(x, pool_size, strides, padding, fill=-inf), axis=(-4, -3, -2))"
     operator = "MaxPool"
 
     pool_size: Annotated[tuple[int, ...], SpatialSizesCodec(3)] = attr((2, 2, 2), doc=POOL_SIZE, minimum=1)
@@ -100,6 +103,7 @@ class MaxPooling3D(Pooling):
 class AveragePooling1D(Pooling):
     """Mean of each window of a sequence, padding excluded."""
 
+    formula = "y = nanmean(windows(x, pool_size, strides, padding, fill=nan), axis=-2)"
     operator = "AveragePool"
 
     pool_size: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(doc=POOL_SIZE, minimum=1)
@@ -110,6 +114,7 @@ class AveragePooling1D(Pooling):
 class AveragePooling2D(Pooling):
     """Mean of each window of an image, padding excluded."""
 
+    formula = "y = nanmean(windows(x, pool_size, strides, padding, fill=nan), axis=(-3, -2))"
     operator = "AveragePool"
 
     pool_size: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr(doc=POOL_SIZE, minimum=1)
@@ -120,6 +125,7 @@ class AveragePooling2D(Pooling):
 class AveragePooling3D(Pooling):
     """Mean of each window of a volume, padding excluded."""
 
+    formula = "y = nanmean(windows(x, pool_size, strides, padding, fill=nan), axis=(-4, -3, -2))"
     operator = "AveragePool"
 
     pool_size: Annotated[tuple[int, ...], SpatialSizesCodec(3)] = attr(doc=POOL_SIZE, minimum=1)
@@ -165,6 +171,7 @@ def masked_mean(g: Builder, x: Value, mask: Value, time: int, keepdims: int) -> 
 class GlobalAveragePooling1D(GlobalPooling):
     """Mean of each channel of a sequence over its unmasked steps; 0 if all are masked."""
 
+    formula = "y = mean(x, axis=1, keepdims=keepdims)"
     operator = "ReduceMean"
     spatial_rank = 1
     supports_masking = True
@@ -184,6 +191,7 @@ class GlobalAveragePooling1D(GlobalPooling):
 class GlobalAveragePooling2D(GlobalPooling):
     """Mean of each channel of an image."""
 
+    formula = "y = mean(x, axis=(1, 2), keepdims=keepdims)"
     operator = "ReduceMean"
     spatial_rank = 2
 
@@ -192,6 +200,7 @@ class GlobalAveragePooling2D(GlobalPooling):
 class GlobalAveragePooling3D(GlobalPooling):
     """Mean of each channel of a volume."""
 
+    formula = "y = mean(x, axis=(1, 2, 3), keepdims=keepdims)"
     operator = "ReduceMean"
     spatial_rank = 3
 
@@ -200,6 +209,7 @@ class GlobalAveragePooling3D(GlobalPooling):
 class GlobalMaxPooling1D(GlobalPooling):
     """Maximum of each channel of a sequence."""
 
+    formula = "y = max(x, axis=1, keepdims=keepdims)"
     operator = "ReduceMax"
     spatial_rank = 1
 
@@ -208,6 +218,7 @@ class GlobalMaxPooling1D(GlobalPooling):
 class GlobalMaxPooling2D(GlobalPooling):
     """Maximum of each channel of an image."""
 
+    formula = "y = max(x, axis=(1, 2), keepdims=keepdims)"
     operator = "ReduceMax"
     spatial_rank = 2
 
@@ -216,6 +227,7 @@ class GlobalMaxPooling2D(GlobalPooling):
 class GlobalMaxPooling3D(GlobalPooling):
     """Maximum of each channel of a volume."""
 
+    formula = "y = max(x, axis=(1, 2, 3), keepdims=keepdims)"
     operator = "ReduceMax"
     spatial_rank = 3
 
@@ -269,6 +281,13 @@ class AdaptivePooling(Layer):
 class AdaptiveAverage(AdaptivePooling):
     """Base class of adaptive average pooling: multiplies each axis by a matrix of averaging weights."""
 
+    formula = """
+        y = x
+        for axis, count in enumerate(output_size, 1):
+            n = y.shape[axis]
+            parts = [range(i * n // count, -(-(i + 1) * n // count)) for i in range(count)]
+            y = stack([mean(take(y, part, axis), axis) for part in parts], axis)
+    """
     operator = "AveragePool"
 
     def pool_axis(self, g: Builder, x: Value, axis: int, windows: list[range]) -> Value:
@@ -288,6 +307,13 @@ class AdaptiveAverage(AdaptivePooling):
 class AdaptiveMax(AdaptivePooling):
     """Base class of adaptive maximum pooling: gathers the windows along each axis and reduces them."""
 
+    formula = """
+        y = x
+        for axis, count in enumerate(output_size, 1):
+            n = y.shape[axis]
+            parts = [range(i * n // count, -(-(i + 1) * n // count)) for i in range(count)]
+            y = stack([max(take(y, part, axis), axis) for part in parts], axis)
+    """
     operator = "MaxPool"
 
     def pool_axis(self, g: Builder, x: Value, axis: int, windows: list[range]) -> Value:

@@ -38,11 +38,16 @@ def rescale_range(g: Builder, x: Value, source: Range, target: Range) -> Value:
 
 @layer
 class AutoContrast(Layer):
-    """Stretches the contrast of each image and channel to the value range: `(x - min) / (max - min)`, rescaled.
+    """Stretches the contrast of each image and channel to the value range.
 
     Constant channels are not changed.
     """
 
+    formula = """
+        low, high = min(x, axis=(1, 2), keepdims=True), max(x, axis=(1, 2), keepdims=True)
+        start, end = sort(value_range)
+        y = where(low == high, x, start + (end - start) * divide_no_nan(x - low, high - low))
+    """
     value_range: Range = attr((0, 255), doc=VALUE_RANGE)
 
     def infer(self, x: TensorType) -> TensorType:

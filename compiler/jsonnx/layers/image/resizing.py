@@ -71,6 +71,7 @@ class UpSampling(Layer):
 class UpSampling1D(UpSampling):
     """Repeats each step of a sequence."""
 
+    formula = "y = repeat(x, size[0], axis=1)"
     size: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(2, doc=REPEATS_DOC, minimum=1)
 
 
@@ -78,6 +79,7 @@ class UpSampling1D(UpSampling):
 class UpSampling2D(UpSampling):
     """Enlarges an image by repeating rows and columns, or by interpolation."""
 
+    formula = "y = repeat(repeat(x, size[0], axis=1), size[1], axis=2)  # with the interpolation nearest"
     size: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr((2, 2), doc=REPEATS_DOC, minimum=1)
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
     interpolation: Interpolation = attr("nearest", doc=INTERPOLATION)
@@ -87,6 +89,7 @@ class UpSampling2D(UpSampling):
 class UpSampling3D(UpSampling):
     """Enlarges a volume by repeating planes, rows and columns."""
 
+    formula = "y = repeat(repeat(repeat(x, size[0], axis=1), size[1], axis=2), size[2], axis=3)"
     size: Annotated[tuple[int, ...], SpatialSizesCodec(3)] = attr((2, 2, 2), doc=REPEATS_DOC, minimum=1)
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 

@@ -20,7 +20,7 @@ MAX_CHANNELS = 4096
 
 @layer
 class LocalResponseNormalization(Layer):
-    """`x / (bias + alpha * s) ** beta`, where s is the sum of `x ** 2` over neighbouring channels.
+    """Divides each channel by a power of the sum of squares over neighbouring channels.
 
     The neighbours of a channel are the channels at most `depth_radius` away, and the channel itself (Krizhevsky et al.,
     2012). Arguments and defaults are those of `tf.nn.local_response_normalization`. Caffe and PyTorch divide their
@@ -28,6 +28,13 @@ class LocalResponseNormalization(Layer):
     Inception-v1 with `local_size` 5, alpha 1e-4 and beta 0.75 have depth_radius 2, alpha 2e-5 and beta 0.75.
     """
 
+    formula = """
+        x = moveaxis(x, axis, -1)
+        channels = arange(x.shape[-1])
+        is_neighbour = abs(channels[:, None] - channels) <= depth_radius
+        y = x / (bias + alpha * x ** 2 @ is_neighbour) ** beta
+        y = moveaxis(y, -1, axis)
+    """
     keras_name = ""
     family = "normalization"
     supports_masking = True

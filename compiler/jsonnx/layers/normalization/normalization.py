@@ -49,17 +49,25 @@ class SquareRootOf(Initializer):
 
 @layer
 class BatchNormalization(Layer):
-    """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, per channel.
+    """Scales each channel to mean 0 and variance 1, then by a trainable factor and summand (Ioffe and Szegedy, 2015).
 
     In training, mean and variance are computed over the unmasked positions of the batch, and update the moving
-    averages: `moving = moving * momentum + batch * (1 - momentum)`. In inference, and if `trainable` is false, the
-    moving averages are used instead.
+    averages. In inference, and if `trainable` is false, the moving averages are used instead.
 
     With `renorm` (Ioffe, 2017), the batch-normalized x is corrected to `r * x + d` before gamma and beta are applied,
     where `r = s / renorm_stddev`, `d = (mean - renorm_mean) / renorm_stddev` and s is the batch's `sqrt(variance +
     epsilon)`. Both are clipped, and treated as constants by the gradient.
     """
 
+    formula = """
+        x = moveaxis(x, axis, -1)
+        m, v = moving_mean, moving_variance
+        if training and trainable:
+            m, v = mean(x, tuple(range(x.ndim - 1))), var(x, tuple(range(x.ndim - 1)))
+            moving_mean = momentum * moving_mean + (1 - momentum) * m
+            moving_variance = momentum * moving_variance + (1 - momentum) * v
+        y = moveaxis(gamma * (x - m) / sqrt(v + epsilon) + beta, -1, axis)
+    """
     family = "normalization"
     mixes_samples = True
     supports_masking = True
@@ -208,11 +216,15 @@ class BatchNormalization(Layer):
 
 @layer
 class LayerNormalization(Layer):
-    """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, with statistics per sample, along some axes.
+    """Scales samples to mean 0 and variance 1 along axes, then by trainable factors and summands (Ba et al., 2016).
 
-    With `rms_scaling`, it is `gamma * x / sqrt(variance + epsilon)`, regardless of `center` and `scale`.
+    With `rms_scaling`, the mean is not subtracted and there is no beta, regardless of `center` and `scale`.
     """
 
+    formula = """
+        centered = x if rms_scaling else x - mean(x, axis, keepdims=True)
+        y = gamma * centered / sqrt(var(x, axis, keepdims=True) + epsilon) + beta
+    """
     family = "normalization"
     supports_masking = True
 
@@ -278,11 +290,19 @@ def weight_shape(x: TensorType | Value, axes: int | Sequence[int]) -> list[Any]:
 
 @layer
 class GroupNormalization(Layer):
-    """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, with statistics per group of channels.
+    """Scales groups of channels to mean 0 and variance 1, then by trainable factors and summands.
 
     Mean and variance are computed per sample and group, over the group's channels and all other axes (Wu and He, 2018).
     """
 
+    formula = """
+        x = moveaxis(x, axis, -1)
+        groups = x.shape[-1] if groups == -1 else groups
+        grouped = x.reshape(len(x), -1, groups, x.shape[-1] // groups)
+        m, v = mean(grouped, (1, 3), keepdims=True), var(grouped, (1, 3), keepdims=True)
+        y = gamma * ((grouped - m) / sqrt(v + epsilon)).reshape(x.shape) + beta
+        y = moveaxis(y, -1, axis)
+    """
     family = "normalization"
     supports_masking = True
 
@@ -364,12 +384,13 @@ def _merge_axes_around(shape: tuple[Dim, ...], axis: int) -> tuple[tuple[Dim, ..
 
 @layer
 class RMSNormalization(Layer):
-    """`scale * x / sqrt(mean(x ** 2) + epsilon)`, with the mean along some axes (Zhang and Sennrich, 2019).
+    """Divides by the root mean square along some axes, then multiplies by trainable factors (Zhang and Sennrich, 2019).
 
     The trainable scale has the sizes of these axes but is broadcast along the last ones, as in Keras. So an axis other
     than the last works only if its size is 1 or the size of the last axis.
     """
 
+    formula = "y = scale * x / sqrt(mean(x ** 2, axis, keepdims=True) + epsilon)"
     has_weights = True
     family = "normalization"
     keeps_padding = True
@@ -398,8 +419,9 @@ class RMSNormalization(Layer):
 
 @layer
 class UnitNormalization(Layer):
-    """Scales vectors along some axes to L2 norm 1: `x / sqrt(sum(x ** 2))`. Zero vectors stay zero."""
+    """Scales vectors along some axes to L2 norm 1. Zero vectors stay zero."""
 
+    formula = "y = x / maximum(sqrt(sum(x ** 2, axis, keepdims=True)), 1e-12)"
     supports_masking = True
 
     axis: Axes = attr(-1, doc="Axis or list of axes of the vectors.")

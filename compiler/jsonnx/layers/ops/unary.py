@@ -218,9 +218,13 @@ def register_activation(name: str, *arguments: str, formula: str = "", **default
         for argument, attribute in attributes.items()
     }
     annotations = {argument: hints[argument] for argument in arguments}
-    formula = formula or function.formula
-    body = {"__doc__": function.__doc__, "formula": formula, "__module__": __name__, **attributes}
-    body["function_type"] = function
+    body: dict[str, Any] = {
+        "__doc__": function.__doc__,
+        "__module__": __name__,
+        "formula": formula or function.formula,
+        "function_type": function,
+        **attributes,
+    }
     aliases = {"silu": ("swish",), "hard_silu": ("hard_swish",)}.get(name, ())
     operation(name, *aliases)(type(name, (ActivationOp,), body | {"__annotations__": annotations}))
 

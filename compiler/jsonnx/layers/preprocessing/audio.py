@@ -26,11 +26,21 @@ if TYPE_CHECKING:
 class STFTSpectrogram(Layer):
     """Spectrogram of a signal: a short-time Fourier transform, by convolutions with trainable Fourier kernels.
 
-    With the real part r and the imaginary part i, the modes are `magnitude`, `sqrt(r ** 2 + i ** 2)`; `log`, its
-    logarithm; `psd`, its square, doubled except for the first and last frequency; `real`, r; `imag`, i; `angle`,
-    `atan2(i, r)`; and `stft`, r and i concatenated. There are `fft_length / 2 + 1` frequencies per channel.
+    `log` is the logarithm of the magnitude, `psd` its square, doubled except for the first and last frequency; `stft`
+    the real and imaginary part, concatenated. There are `fft_length / 2 + 1` frequencies per channel.
     """
 
+    formula = """
+        w = windows(x, frame_length, frame_step or frame_length // 2, padding)
+        r = einsum("ntkc,kf->ntcf", w, real_kernel[:, 0])
+        i = einsum("ntkc,kf->ntcf", w, imag_kernel[:, 0])
+        magnitude = sqrt(maximum(r ** 2 + i ** 2, 1e-7))
+        psd = (r ** 2 + i ** 2) * hstack([1, full(r.shape[-1] - 2, 2), 1])
+        results = {"magnitude": magnitude, "log": log(maximum(magnitude, 1e-7)), "psd": psd, "real": r, "imag": i}
+        results |= {"angle": arctan2(i, r), "stft": concatenate([r, i], axis=-1)}
+        y = results[mode]
+        y = swapaxes(y, 2, 3) if expand_dims else y.reshape(*y.shape[:2], -1)
+    """
     has_weights = True
     mode: Literal["log", "magnitude", "psd", "real", "imag", "angle", "stft"] = attr("log", doc="What to compute.")
     frame_length: int = attr(256, doc="Number of samples per frame.", minimum=1)

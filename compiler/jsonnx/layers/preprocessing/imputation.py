@@ -39,6 +39,11 @@ class Imputation(Adaptable):
     input that only such layers read may have missing values in the data: empty cells, `NA`, `null` or NaN.
     """
 
+    formula = """
+        missing = x == "" if x.dtype.kind in "OU" else isnan(x)
+        y = where(missing, array(fill_value) if strategy == "constant" else statistic, x)
+        y = concatenate([y, missing], axis=-1) if indicator else y
+    """
     keras_name = ""
     supports_masking = True
 

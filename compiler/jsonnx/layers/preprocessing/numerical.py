@@ -59,8 +59,9 @@ def require_numbers(x: TensorType) -> None:
 
 @layer
 class Rescaling(Layer):
-    """Scales and shifts the input: `x * scale + offset`."""
+    """Scales and shifts the input."""
 
+    formula = "y = x * scale + offset"
     supports_masking = True
 
     scale: Numbers = attr(doc="Factor: a number, or a list (of lists) that broadcasts along the last axes.")
@@ -81,12 +82,16 @@ class Rescaling(Layer):
 
 @layer
 class Normalization(Adaptable):
-    """`(x - mean) / max(sqrt(variance), 1e-7)`, with statistics that are given or computed from the training data.
+    """Scales features to mean 0 and variance 1, with statistics that are given or computed from the training data.
 
     If they are not given, `mean`, `variance` and `count` are states, initially 0, 1 and 0, that are set from the data
     before training: the population statistics over all axes except `axis`.
     """
 
+    formula = """
+        deviation = maximum(sqrt(variance), 1e-7)
+        y = x * deviation + mean if invert else (x - mean) / deviation
+    """
     supports_masking = True
 
     axis: Axes | None = attr(
@@ -157,6 +162,10 @@ class Discretization(Adaptable):
     many values. In that case they are the state `bin_boundaries`; with too few values, the last bins stay empty.
     """
 
+    formula = """
+        index = sum(x[..., None] >= array(bin_boundaries), axis=-1)
+        y = index  # with the output mode int; the others are those of CategoryEncoding
+    """
     bin_boundaries: tuple[float, ...] | None = attr(None, doc="Boundaries between the bins, in order.")
     num_bins: int | None = attr(None, doc="Number of bins, if the boundaries are chosen from the data.", minimum=2)
     epsilon: float = attr(
@@ -219,6 +228,15 @@ class CategoryEncoding(Layer):
     An optional second input has a weight for each index, in mode `count`.
     """
 
+    formula = """
+        codes = one_hot(x, num_tokens)
+        if output_mode == "one_hot":
+            y = squeeze(codes, -2) if x.ndim > 1 and x.shape[-1] == 1 else codes
+        elif output_mode == "count":
+            y = sum(codes * count_weights[..., None], axis=1)
+        else:
+            y = max(codes, axis=1)
+    """
     arity: ClassVar[tuple[int, int | None]] = (1, 2)
 
     num_tokens: int = attr(doc="Number of categories.", minimum=1)

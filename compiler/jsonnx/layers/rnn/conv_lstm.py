@@ -148,6 +148,21 @@ def convolve_and_concat(
 class ConvLSTM(Recurrent, ConvLSTMArguments):
     """Base class of the ConvLSTM layers."""
 
+    formula = """
+        h, c = xs[1:] if len(xs) > 1 else (None, None)
+        results = []
+        for step in swapaxes(x[:, ::-1] if go_backwards else x, 0, 1):
+            w = windows(step, kernel_size, strides, padding, dilation_rate)
+            gates = tensordot(w, kernel, kernel.ndim - 1) + bias
+            if h is None:  # the initial states are zeros
+                h = c = zeros_like(gates[..., :filters])
+            gates = gates + tensordot(windows(h, kernel_size, 1, "same"), recurrent_kernel, kernel.ndim - 1)
+            i, f, g, o = split(gates, 4, axis=-1)
+            c = recurrent_activation(f) * c + recurrent_activation(i) * activation(g)
+            h = recurrent_activation(o) * activation(c)
+            results.append(h)
+        y, state_h, state_c = stack(results, axis=1) if return_sequences else h, h, c
+    """
     arity = (1, 4)
 
     @property

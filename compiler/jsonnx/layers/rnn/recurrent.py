@@ -152,12 +152,19 @@ def drop_trailing_none(*operands: Value | None) -> list[Value | None]:
 
 @layer
 class SimpleRNN(FusedRNN):
-    """Fully connected recurrent layer: `h = activation(x @ kernel + h @ recurrent_kernel + bias)`.
+    """Fully connected recurrent layer.
 
     An optional second input [batch, units] is the initial state, zeros by default. A last input [batch, time] of bool
     is a mask that replaces the sequence's own.
     """
 
+    formula = """
+        h, results = xs[1] if len(xs) > 1 else zeros((len(x), units)), []
+        for step in swapaxes(x[:, ::-1] if go_backwards else x, 0, 1):
+            h = activation(step @ kernel + h @ recurrent_kernel + bias)
+            results.append(h)
+        y, state_h = stack(results, axis=1) if return_sequences else h, h
+    """
     arity = (1, 3)
     cell_type = SimpleRNNCell
     gate_order = (0,)
@@ -173,14 +180,24 @@ class SimpleRNN(FusedRNN):
 
 @layer
 class GRU(FusedRNN, GRUArguments):
-    """Gated recurrent unit (Cho et al., 2014).
+    """Gated recurrent unit (Cho et al., 2014): an update and a reset gate decide what is kept of the state.
 
-    With the gates z (update) and r (reset), computed from input and state: `h = z * h + (1 - z) * candidate`, where
-    `candidate = activation(x @ kernel + r * (h @ recurrent_kernel))`, or with `(r * h) @ recurrent_kernel` if
-    `reset_after` is false. An optional second input [batch, units] is the initial state, zeros by default. A last input
-    [batch, time] of bool is a mask that replaces the sequence's own.
+    An optional second input [batch, units] is the initial state, zeros by default. A last input [batch, time] of bool
+    is a mask that replaces the sequence's own.
     """
 
+    formula = """
+        h, results = xs[1] if len(xs) > 1 else zeros((len(x), units)), []
+        bias, recurrent_bias = bias if reset_after and use_bias else (bias, 0)
+        for step in swapaxes(x[:, ::-1] if go_backwards else x, 0, 1):
+            x_z, x_r, x_h = split(step @ kernel + bias, 3, axis=-1)
+            h_z, h_r, h_h = split(h @ recurrent_kernel + recurrent_bias, 3, axis=-1)
+            z, r = recurrent_activation(x_z + h_z), recurrent_activation(x_r + h_r)
+            h_h = r * h_h if reset_after else (r * h) @ split(recurrent_kernel, 3, axis=-1)[2]
+            h = z * h + (1 - z) * activation(x_h + h_h)
+            results.append(h)
+        y, state_h = stack(results, axis=1) if return_sequences else h, h
+    """
     arity = (1, 3)
     cell_type = GRUCell
     gate_order = (0, 1, 2)
@@ -197,13 +214,22 @@ class GRU(FusedRNN, GRUArguments):
 
 @layer
 class LSTM(FusedRNN, LSTMArguments):
-    """Long short-term memory (Hochreiter and Schmidhuber, 1997).
+    """Long short-term memory (Hochreiter and Schmidhuber, 1997): gates decide what the state c keeps, takes and shows.
 
-    With the gates i, f and o, computed from input and state: `c = f * c + i * activation(x @ kernel + h @
-    recurrent_kernel + bias)` and `h = o * activation(c)`. Two optional further inputs [batch, units] are the initial
-    states h and c, zeros by default. A last input [batch, time] of bool is a mask that replaces the sequence's own.
+    Two optional further inputs [batch, units] are the initial states h and c, zeros by default. A last input [batch,
+    time] of bool is a mask that replaces the sequence's own.
     """
 
+    formula = """
+        h, c = xs[1:] if len(xs) > 1 else (zeros((len(x), units)), zeros((len(x), units)))
+        results = []
+        for step in swapaxes(x[:, ::-1] if go_backwards else x, 0, 1):
+            i, f, g, o = split(step @ kernel + h @ recurrent_kernel + bias, 4, axis=-1)
+            c = recurrent_activation(f) * c + recurrent_activation(i) * activation(g)
+            h = recurrent_activation(o) * activation(c)
+            results.append(h)
+        y, state_h, state_c = stack(results, axis=1) if return_sequences else h, h, c
+    """
     arity = (1, 4)
     cell_type = LSTMCell
     gate_order = (0, 3, 1, 2)  # Keras' order is i, f, c, o; ONNX' is i, o, f, c

@@ -183,12 +183,16 @@ def masked_matmul(g: Builder, x: Value, parts: Sequence[Value], masks: Sequence[
 
 @layer
 class SimpleRNNCell(GatedCell):
-    """One step of SimpleRNN: `h = activation(x @ kernel + h @ recurrent_kernel + bias)`.
+    """One step of SimpleRNN.
 
     Used directly as a layer, it takes x [batch, features] and h [batch, units], and returns h twice: as output and
     state.
     """
 
+    formula = """
+        x, h = xs
+        y = state_h = activation(x @ kernel + h @ recurrent_kernel + bias)
+    """
     arity = (2, 2)
     state_names = ("state_h",)
     output_index = 0
@@ -218,6 +222,15 @@ class GRUCell(GatedCell, GRUArguments):
     state.
     """
 
+    formula = """
+        x, h = xs
+        bias, recurrent_bias = bias if reset_after and use_bias else (bias, 0)
+        x_z, x_r, x_h = split(x @ kernel + bias, 3, axis=-1)
+        h_z, h_r, h_h = split(h @ recurrent_kernel + recurrent_bias, 3, axis=-1)
+        z, r = recurrent_activation(x_z + h_z), recurrent_activation(x_r + h_r)
+        h_h = r * h_h if reset_after else (r * h) @ split(recurrent_kernel, 3, axis=-1)[2]
+        y = state_h = z * h + (1 - z) * activation(x_h + h_h)
+    """
     arity = (2, 2)
     state_names = ("state_h",)
     output_index = 0
@@ -301,6 +314,12 @@ class LSTMCell(GatedCell, LSTMArguments):
     Used directly as a layer, it takes x [batch, features], h and c [batch, units], and returns its output, h and c.
     """
 
+    formula = """
+        x, h, c = xs
+        i, f, g, o = split(x @ kernel + h @ recurrent_kernel + bias, 4, axis=-1)
+        state_c = recurrent_activation(f) * c + recurrent_activation(i) * activation(g)
+        y = state_h = recurrent_activation(o) * activation(state_c)
+    """
     arity = (3, 3)
     state_names = ("state_h", "state_c")
     output_index = 0

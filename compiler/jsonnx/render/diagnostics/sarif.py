@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from ...core.diagnostics import Diagnostic, Note
 from ...core.fixes import Fix
 from ...core.invisible_characters import escape_invisible
-from ..explanations import CODES, explanation
+from ..explanations import CODES, address_of, explanation
 from .fingerprints import fingerprints, repository_path
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -19,8 +18,6 @@ MAX_RESULTS = 25_000
 """Results that GitHub accepts in a run."""
 MAX_FULL_DESCRIPTION_CHARACTERS = 1_024
 FINGERPRINT_NAME = "jsonnxDiagnostic/v1"
-DOCS_VARIABLE = "JSONNX_DOCS_URL"
-"""An environment variable: the address of the folder `docs`, which the rules link to."""
 
 
 def render_sarif(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> str:
@@ -58,13 +55,13 @@ def _rule(code: str) -> dict[str, Any]:
     if code not in CODES:
         return {"id": code}
     about = explanation(code)
-    address = os.environ.get(DOCS_VARIABLE, "").rstrip("/")
+    address = address_of(code)
     return {
         "id": code,
         "shortDescription": {"text": about.title},
         "fullDescription": {"text": _shortened(about.text, MAX_FULL_DESCRIPTION_CHARACTERS)},
         "help": {"text": about.plain_text(), "markdown": about.markdown()},
-    } | ({"helpUri": f"{address}/errors.md#{code}"} if address else {})
+    } | ({"helpUri": address} if address else {})
 
 
 def _shortened(text: str, limit: int) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 from textwrap import fill
+from typing import Any
 
 from ...core.system.documentation import page_address, page_path
 from ...layers.unsupported import unsupported_layer
 from ...lint.rule import Rule
 from ...lint.rules import RULES
 from ...sections.lint_codes import LINT_CODES
-from ..text.terminal import TEXT_WIDTH
+from ..text.terminal import TEXT_WIDTH, page_line
 from .explanation import Explanation
 
 _FOLDER = files(__name__)
@@ -51,14 +52,38 @@ def _page_kind(code: str) -> str:
 
 
 def explain(code: str) -> str | None:
-    """The explanation of a diagnostic code, or of an unsupported Keras layer; None for any other word."""
+    """The explanation of a diagnostic code, or of an unsupported Keras layer; None for any other word.
+
+    It ends with the address of the code's page, if an address of the site is set.
+    """
     missing = unsupported_layer(code)
     if missing is not None:
         return f"{missing.code}: {missing.message}\n\n{fill(f'Instead: {missing.help}.', TEXT_WIDTH)}"
     if code not in CODES:
         return None
-    about = explanation(code)
-    return f"{code}: {about._replace(text=fill(about.text, TEXT_WIDTH)).plain_text()}"
+    about, address = explanation(code), address_of(code)
+    text = f"{code}: {about._replace(text=fill(about.text, TEXT_WIDTH)).plain_text()}"
+    return f"{text}\n\n{page_line(address)}" if address else text
 
 
-__all__ = ["CODES", "Explanation", "address_of", "explain", "explanation", "page_of"]
+def explanation_json(code: str) -> dict[str, Any] | None:
+    """What `explain` returns, as a JSON value."""
+    missing = unsupported_layer(code)
+    if missing is not None:
+        return {"code": missing.code, "message": missing.message, "help": missing.help}
+    if code not in CODES:
+        return None
+    about, address = explanation(code), address_of(code)
+    return {
+        "code": code,
+        "title": about.title,
+        "text": about.text,
+        "wrong_example": about.wrong_example,
+        "right_example": about.right_example,
+        "severities": [*about.severities],
+        "fixes": [*about.fixes],
+        **({"page": address} if address else {}),
+    }
+
+
+__all__ = ["CODES", "Explanation", "address_of", "explain", "explanation", "explanation_json", "page_of"]

@@ -14,6 +14,7 @@ from typing import Any
 
 from ... import library
 from ...core.components import REQUIRED, Attribute, Component, Json, Registry
+from ...core.system.documentation import PREFIXES, page_address
 from ...core.types import ShapeError
 from ...frontend.default_names import default_name
 from ...frontend.schema.phrases import schema_phrase, short_repr
@@ -70,6 +71,12 @@ def accepted_names(component: type[Component]) -> list[str]:
 def spec_name(component: type[Component]) -> str:
     """The name that specs have for a component: `adamw` for AdamW, that in lower case if there is one."""
     return next((name for name in accepted_names(component) if name.islower()), component.type_name)
+
+
+def address_of(component: type[Component]) -> str | None:
+    """The address of the component's page; None if no address of the site is set."""
+    kind = "operator" if component.type_name.startswith(PREFIXES["operator"]) else registry_of(component).kind
+    return page_address(kind, spec_name(component))
 
 
 def components_named(name: str) -> list[type[Component]]:

@@ -11,10 +11,11 @@ from typing import Any
 from ... import library
 from ...analysis.shape_inference import infer_shapes
 from ...core.diagnostics import Report
+from ...core.system.documentation import page_address
 from ...core.types import TensorType
 from ...frontend.expansion.expand import expand
 from ...frontend.networks.build_network import build_network
-from ..text.terminal import TEXT_WIDTH
+from ..text.terminal import TEXT_WIDTH, page_line
 
 TITLE = "Blocks of the standard library"
 
@@ -72,6 +73,7 @@ def block_json(type_: str) -> dict[str, Any]:
         "example": example.entry,
         "shapes": shapes,
         "blocks": definition,
+        **({"page": address} if (address := page_address("block", type_)) else {}),
     }
 
 
@@ -86,7 +88,10 @@ def block_text(type_: str) -> str:
         lines.append(f"  {name}{f' (default {default})' if default else ' (required)'}")
         lines.append(indent(fill(parameter["description"], TEXT_WIDTH - 6), "      "))
     lines += ["", "Example:", "", f"  {json.dumps(example.entry)}", "", f"  {example}"]
-    lines += [f"  {example.parameter_count:,} parameters", "", "Definition, as a spec to copy and change:", ""]
+    lines += [f"  {example.parameter_count:,} parameters", ""]
+    if address := page_address("block", type_):
+        lines += [page_line(address), ""]
+    lines += ["Definition, as a spec to copy and change:", ""]
     return "\n".join([*lines, library.source_text(type_).rstrip()])
 
 

@@ -13,6 +13,7 @@ from .component_reference import (
     KINDS,
     Argument,
     accepted_names,
+    address_of,
     arguments_of,
     description,
     example_json,
@@ -46,6 +47,7 @@ def reference_json(component: type[Component]) -> dict[str, Any]:
         "example": json.loads(example_json(component)),
         "shapes": [str(example) for example in example_shapes(component)] if is_layer else [],
         **(_layer_json(component) if is_layer else {"snippets": snippets(component)}),
+        **({"page": address} if (address := address_of(component)) else {}),
     }
 
 

@@ -7,10 +7,11 @@ from textwrap import fill, indent
 
 from ...core.components import Component
 from ...layers import Layer
-from ..text.terminal import TEXT_WIDTH
+from ..text.terminal import TEXT_WIDTH, page_line
 from .component_reference import (
     KINDS,
     accepted_names,
+    address_of,
     arguments_of,
     behaviour_notes,
     description,
@@ -51,6 +52,8 @@ def reference_text(component: type[Component]) -> str:
     for kind in dict.fromkeys(kind for argument in arguments for kind in argument.kinds):
         names = f"{kind_title(kind)}: {', '.join(KINDS[kind].members)}."
         lines += ["", fill(names, TEXT_WIDTH)]
+    if address := address_of(component):
+        lines += ["", page_line(address)]
     return "\n".join(lines).rstrip()
 
 

@@ -79,3 +79,8 @@ def _is_terminal(stream: TextIO) -> bool:
         return stream.isatty()
     except (AttributeError, ValueError):  # another object in the stream's place, or a closed stream
         return False
+
+
+def page_line(address: str) -> str:
+    """The line that leads to a page of the documentation."""
+    return f"Documentation: {address}"

@@ -104,11 +104,11 @@ class Quantile(DifferenceLoss):
     """Mean of the pinball loss over the quantiles on the last axis of the output, which the target lacks (Koenker and
     Bassett, 1978). Models sort what they predict."""
 
-    keras_name = ""
     formula = """
         error, q = y_true[..., None] - y_pred, array(quantiles)
         loss = mean(maximum(q * error, (q - 1) * error), axis=-1)
     """
+    keras_name = ""
     quantiles: tuple[float, ...] = attr(
         (0.1, 0.5, 0.9), doc="Quantiles on the last axis of the output, in ascending order.", above=0, below=1
     )

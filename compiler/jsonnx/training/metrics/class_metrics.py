@@ -321,7 +321,6 @@ class BinaryIoU(IntersectionOverUnion):
 class ConfusionMatrix(PairCounts):
     """Number of samples by class: a row for each class of the target, a column for each predicted class."""
 
-    keras_name = ""
     formula = """
         a = y_true if y_true.ndim < y_pred.ndim else argmax(y_true, axis=-1)
         p, classes = argmax(y_pred, axis=-1), arange(y_pred.shape[-1])
@@ -329,6 +328,7 @@ class ConfusionMatrix(PairCounts):
         if normalize:
             metric = metric / sum(metric, axis={"true": 1, "pred": 0, "all": None}[normalize], keepdims=True)
     """
+    keras_name = ""
     logits_arguments = ZERO_THRESHOLD
     threshold_key = "threshold"
     threshold: float = attr(0.5, doc="Of an output with one element, scores above it predict the class 1.")

@@ -158,8 +158,8 @@ class ConcordanceCorrelation(Correlation):
 class MeanRelativeError(Metric):
     """Mean of the absolute errors, divided by a normalizer; 0 where the normalizer is 0."""
 
-    keras_name = ""
     formula = "metric = mean(divide_no_nan(abs(y_true - y_pred), normalizer))"
+    keras_name = ""
     normalizer: Thresholds = attr(
         doc="What errors are divided by: a number, or a list of one for each number of the output."
     )
@@ -196,8 +196,8 @@ class QuantileMetric(Metric):
 class IntervalCoverage(QuantileMetric):
     """Fraction of targets from the lowest to the highest predicted quantile: for 0.1 and 0.9, best about 0.8."""
 
-    keras_name = ""
     formula = "metric = mean((y_pred[..., 0] <= y_true) & (y_true <= y_pred[..., -1]))"
+    keras_name = ""
 
     def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
         lowest, highest = (g.Gather(output, g.const(index, "int64"), axis=-1) for index in (0, output.shape[-1] - 1))
@@ -210,8 +210,8 @@ class MeanPinballLoss(QuantileMetric):
     """Mean of the pinball loss over all quantiles, in the unit of the target, also if that is transformed or
     normalized."""
 
-    keras_name = ""
     formula = mean_formula(Quantile)
+    keras_name = ""
     higher_is_better = False
     quantiles: tuple[float, ...] | None = attr(None, doc="Quantiles of the output; null: those of the loss.")
 

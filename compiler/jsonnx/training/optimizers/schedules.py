@@ -275,7 +275,6 @@ class OneCycle(Schedule):
     """Up to a maximum, and down again to far below the start (Smith and Topin, 2018), with the arguments and defaults
     of PyTorch's OneCycleLR. After `total_steps` steps, the last rate holds."""
 
-    keras_name = ""
     formula = """
         first = max_learning_rate / div_factor
         steps = [0, pct_start * total_steps - 1, total_steps - 1]
@@ -288,6 +287,7 @@ class OneCycle(Schedule):
         progress = (1 - cos(pi * progress)) / 2 if anneal_strategy == "cos" else progress
         learning_rate = rates[phase - 1] + (rates[phase] - rates[phase - 1]) * progress
     """
+    keras_name = ""
     peak_keys = ("max_learning_rate",)
     length_key = "total_steps"
     max_learning_rate: float = attr(doc="Highest learning rate.", above=0, maximum=1e6)

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from jsonnx import library
 from jsonnx.render.reference.library_reference import block_example, block_json, several_values
 
-from .component_records import Record
-from .markdown import Lines, code_block, section, spec_block, table
+from ..markdown import Lines, code_block, section, spec_block, table
+from .records import Record
 
 
 def block_lines(record: Record) -> Iterator[str]:

@@ -8,7 +8,7 @@ from functools import cache
 
 from jsonnx.render.reference.layer_groups import grouped_layers
 
-from .component_records import Record, record_of, records, records_of
+from .records import Record, record_of, records, records_of
 
 MIN_NEIGHBOURS, MAX_NEIGHBOURS = 3, 8
 """Components of the same module that a page names."""

@@ -10,8 +10,8 @@ from jsonnx.layers import Layer
 from jsonnx.render.reference.component_reference import KINDS, arguments_of, kind_title, snippets
 from jsonnx.render.reference.layer_groups import grouped_layers
 
-from .component_records import OPERATOR_PREFIX, Record, index_page, record_of, records_of
-from .markdown import Lines, code_block, link, page_text, section, slug, table, toctree
+from ..markdown import Lines, code_block, link, page_text, section, slug, table, toctree
+from .records import OPERATOR_PREFIX, Record, index_page, record_of, records_of
 
 OPERATORS_TITLE, BLOCKS_TITLE = "Operators (keras.ops)", "Blocks of the library"
 

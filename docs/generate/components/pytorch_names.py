@@ -11,7 +11,7 @@ from jsonnx.frontend.foreign.foreign_help import foreign_name
 from jsonnx.frontend.schema.schema import REGISTRIES
 from jsonnx.layers import LAYERS
 
-from .component_records import BLOCK_PREFIX, OPERATOR_PREFIX, Record, find_record
+from .records import BLOCK_PREFIX, OPERATOR_PREFIX, Record, find_record
 
 NAMES = {
     ("layer", "torch.nn"): """

@@ -17,6 +17,9 @@ from jsonnx.render.reference.library_reference import block_summaries
 
 OPERATOR_PREFIX, BLOCK_PREFIX = "ops.", "std."
 
+ALIASES_NOT_IN_KERAS = ("GroupedQueryAttention",)
+"""Further names of layers that only files of Keras have."""
+
 
 @dataclass(frozen=True)
 class Record:
@@ -34,7 +37,7 @@ class Record:
     @property
     def page(self) -> str:
         """The path in docs/."""
-        return f"{page_path(self.kind, self.name.removeprefix(OPERATOR_PREFIX).removeprefix(BLOCK_PREFIX))}.md"
+        return f"{page_path(self.kind, self.name)}.md"
 
 
 @cache
@@ -60,7 +63,8 @@ def keras_names(record: Record) -> list[str]:
     name = record.component.keras_name if record.component else ""
     if not name:
         return []
-    aliases = record.names[1:] if record.kind in ("layer", "operator") else ()
+    names = record.names[1:] if record.kind in ("layer", "operator") else ()
+    aliases = (alias for alias in names if alias not in ALIASES_NOT_IN_KERAS)
     module = name.rpartition(".")[0]
     return [name, *(f"{module}.{alias.rpartition('.')[2]}" for alias in aliases)]
 

@@ -6,15 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
-from .component_records import Record, find_record, linked_names
-
-DOCS = Path(__file__).parents[1]
-FOLDERS = ("start", "guides", "recipes", "gallery", "language")
-
-MAX_PAGES = 8
-"""Pages that a page of the reference names."""
+from ..guides import MAX_GUIDES, Guide, written_pages
+from .records import Record, find_record, linked_names
 
 FENCED = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 SPAN = re.compile(r"`([^`\n]+)`")
@@ -35,23 +29,16 @@ KINDS_BY_KEY = {
 KINDS_BY_SUFFIX = ("activation", "initializer", "regularizer", "constraint")
 
 
-@cache
-def pages_that_name(record: Record) -> list[tuple[str, str]]:
-    """Path and title of the pages that name a record, those that do so most often first."""
-    counts = {page: names[record] for page, names in _records_by_page().items() if names[record]}
-    pages = sorted(counts, key=lambda page: (-counts[page], page))[:MAX_PAGES]
-    return [(page, title_of(DOCS / page)) for page in pages]
+def guides_that_name(record: Record) -> list[Guide]:
+    """The pages that name a record, those that do so most often first; at most MAX_GUIDES."""
+    named = [(guide, names[record]) for guide, names in _records_by_guide().items() if names[record]]
+    ordered = sorted(named, key=lambda pair: (-pair[1], pair[0].path))
+    return [guide for guide, _ in ordered[:MAX_GUIDES]]
 
 
 @cache
-def _records_by_page() -> dict[str, Counter[Record]]:
-    files = sorted(file for folder in FOLDERS for file in (DOCS / folder).rglob("*.md"))
-    return {str(file.relative_to(DOCS)): Counter(named_records(file.read_text("utf-8"))) for file in files}
-
-
-def title_of(file: Path) -> str:
-    match = re.search(r"^# +(.+)$", FENCED.sub("", file.read_text("utf-8")), re.MULTILINE)
-    return match[1].strip() if match else file.stem
+def _records_by_guide() -> dict[Guide, Counter[Record]]:
+    return {guide: Counter(named_records(guide.text)) for guide in written_pages()}
 
 
 def named_records(text: str) -> Iterator[Record]:

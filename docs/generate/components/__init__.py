@@ -1,0 +1,1 @@
+"""Records of components, their examples, and the parts of their pages."""
