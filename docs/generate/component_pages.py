@@ -16,6 +16,7 @@ from jsonnx.render.reference.component_reference import (
     plural,
     snippets,
 )
+from jsonnx.render.reference.formula_notes import formula_notes
 
 from .components.block_pages import block_lines
 from .components.examples import component_spec, layer_spec, network_spec
@@ -69,8 +70,7 @@ def _component_lines(record: Record, component: type[Component]) -> Iterator[str
     if further and further != spec:
         yield from section("In a network", spec_block(further))
     yield from section("With an argument", _further_snippet(component))
-    formula = component.formula
-    yield from section("Formula", code_block("python", formula) if formula else [])
+    yield from section("Formula", _formula_lines(component))
     yield from section("Arguments", _argument_table(record, component))
     if is_layer:
         rows = [(_types(example.inputs), _types(example.outputs)) for example in example_shapes(component)]
@@ -81,6 +81,12 @@ def _component_lines(record: Record, component: type[Component]) -> Iterator[str
 
 def _types(types: tuple[object, ...]) -> str:
     return ", ".join(f"`{type}`" for type in types) or "none"
+
+
+def _formula_lines(component: type[Component]) -> Lines:
+    notes = formula_notes(component)
+    code = code_block("python", component.formula) if component.formula else []
+    return [*code, *(["", " ".join(notes)] if notes else [])]
 
 
 def _further_snippet(component: type[Component]) -> Lines:
@@ -97,21 +103,20 @@ def _argument_table(record: Record, component: type[Component]) -> Lines:
         if component.attributes[argument.name] is not shared.get(argument.name)
     ]
     rows = [_argument_row(argument, record.page) for argument in arguments]
-    lines = table(("argument", "is", "default", "meaning"), rows)
+    lines = table(("argument", "default", "meaning"), rows)
     if record.kind == "layer":
         page = f"{index_page('layer')}#arguments-of-every-layer"
         lines += ["", f"It also takes the {link('arguments of every layer', page, record.page)}."]
     return lines if record.kind != "operator" else [*lines, "", "It also takes `name` and `from`."]
 
 
-def _argument_row(argument: Argument, page: str) -> tuple[str, str, str, str]:
+def _argument_row(argument: Argument, page: str) -> tuple[str, str, str]:
     type_ = argument.type
     for kind in argument.kinds:
-        pattern = rf"\b({plural(kind)}|{kind})\b"
-        match = re.search(pattern, type_)
+        match = re.search(rf"\b({plural(kind)}|{kind})\b", type_)
         type_ = type_.replace(match[0], link(match[0], index_page(kind), page), 1) if match else type_
     default = "required" if argument.is_required else f"`{argument.default_text}`"
-    return f"`{argument.name}`", type_, default, argument.meaning
+    return f"`{argument.name}`", default, f"{argument.meaning} *{type_[:1].upper()}{type_[1:]}.*"
 
 
 def _other_names(record: Record) -> Lines:

@@ -46,7 +46,8 @@ def example_folder(files: Mapping[str, str | bytes]) -> Iterator[None]:
 def printed(command: str) -> Printed:
     """Runs a command `jsonnx ...` in the current folder."""
     words = shlex.split(command, comments=True)[1:]
-    environment = {name: None for name in SETTINGS if name in os.environ}
+    environment: dict[str, str | None] = {name: None for name in SETTINGS if name in os.environ}
+    environment["GIT_CEILING_DIRECTORIES"] = os.path.dirname(os.getcwd())  # a temporary folder is in no repository
     result = CliRunner().invoke(main, words, env=environment)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception

@@ -38,7 +38,7 @@ INTRODUCTION = """\
 [In Python](../../guides/tools/python.md) shows the tasks.
 
 In signatures, a `Spec` is a path, a JSON text or a dict; `Weights` are a path, or arrays by name; a `DataArgument` is
-an array, a dict of arrays by the names of inputs or outputs, or a [table](../../guides/tools/python.md#tables)."""
+an array, a dict of arrays by the names of inputs or outputs, or a [table](../../guides/tools/dataframes.md)."""
 
 
 def python_pages() -> dict[str, str]:

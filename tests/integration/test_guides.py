@@ -204,7 +204,7 @@ def rounded(value: Any) -> Any:
 
 def test_every_folder_of_the_documents_is_known() -> None:
     folders = {path.name for path in (ROOT / "docs").iterdir() if path.is_dir()}
-    assert folders - {*SECTIONS} <= {"internals", "generate", "reference", "images"}
+    assert folders - {*SECTIONS} <= {"internals", "generate", "reference", "project", "images"}
 
 
 # -- the runner --------------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from glob import glob
+from itertools import takewhile
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -39,6 +40,9 @@ from support.commands import jsonnx as command
 
 FENCED = re.compile(r"^( *)```(?:\{\w+\})?(\w*)(?: ([^\n]*))?\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 """A fenced block: its indentation, its language (a directive has none), further words, its text."""
+
+REDIRECTIONS = {"|", ">", ">>", "<", "2>", "&", "&&", "||", ";"}
+"""What ends a command in a shell."""
 
 LANGUAGES_NOT_RUN = {"js", "cpp", "html", "csharp", "lua", "yaml", "toml", "text"}
 
@@ -196,8 +200,8 @@ def is_open(command: str) -> bool:
 
 
 def parse_line(line: str) -> None:
-    """Checks commands and options of a line of jsonnx. Raises click.UsageError."""
-    words = shlex.split(line, comments=True)
+    """Checks commands and options of a line of jsonnx, up to a pipe or a redirection. Raises click.UsageError."""
+    words = [*takewhile(lambda word: word not in REDIRECTIONS, shlex.split(line, comments=True))]
     if words[0] == "jsonnx" and words[1:2] and words[1][0] != "-":
         name, *arguments = words[1:]
         with click.Context(main.commands[name]) as context, suppress(click.exceptions.Exit):

@@ -89,7 +89,6 @@ FUNCTIONS: dict[str, Any] = {
     "window_values": window_coefficients,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "softplus": lambda x: np.logaddexp(x, 0),
-    "relu": lambda x: np.maximum(x, 0),
     "softmax": softmax,
     "log_softmax": lambda x, axis=-1: x - logsumexp(x, axis, keepdims=True),
     "logsumexp": logsumexp,

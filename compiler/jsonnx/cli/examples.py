@@ -84,7 +84,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "jsonnx conform http://127.0.0.1:8000",
         "jsonnx conform http://127.0.0.1:8080 --model digits --grpc 127.0.0.1:8081 --only infer/",
     ),
-    "explain": ("jsonnx explain unknown-key",),
+    "explain": ("jsonnx explain unknown-key", "jsonnx explain unknown-key --format json"),
     "providers": ("jsonnx providers", "jsonnx providers spec.json --provider cuda"),
     "parity": ("jsonnx parity spec.json", "jsonnx parity runs/digits --providers cpu,openvino --format json"),
     "completion": ("jsonnx completion --install", "jsonnx completion zsh --install"),

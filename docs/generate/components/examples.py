@@ -17,8 +17,9 @@ Spec = dict[str, Any]
 
 def layer_spec(layer: type[Component]) -> Spec:
     """The shortest spec of a network with a layer."""
-    shortest = _shortest_layer_spec(layer)
-    return network_spec(layer) or {} if shortest is None else shortest
+    spec = _shortest_layer_spec(layer) or network_spec(layer)
+    assert spec, f"FURTHER_EXAMPLES needs a network with {layer.type_name}"
+    return spec
 
 
 def network_spec(layer: type[Component]) -> Spec | None:

@@ -103,11 +103,8 @@ def _layers_index() -> Iterator[str]:
         "",
         "Besides its own arguments, a layer takes `name`, `from` ([the language](../../language/index.md)) and:",
     )
-    rows = [
-        (f"`{argument.name}`", argument.type, f"`{argument.default_text}`", argument.meaning)
-        for argument in arguments_of(Layer)
-    ]
-    yield from table(("argument", "is", "default", "meaning"), rows)
+    rows = [(f"`{argument.name}`", f"`{argument.default_text}`", argument.meaning) for argument in arguments_of(Layer)]
+    yield from table(("argument", "default", "meaning"), rows)
     yield from section(
         "Shapes",
         [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -95,7 +96,7 @@ def test_the_search_works_by_keyboard(browser: Chromium) -> None:
     assert browser.evaluate("document.activeElement.type") == "search"
     browser.call("Input.insertText", text="early stopping")
     browser.press("Enter", 13)
-    browser.pause(1)
+    time.sleep(2)
     assert results(browser)[0] == SEARCHES["early stopping"]
 
 

@@ -14,6 +14,7 @@ if ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null; th
     fi
 fi
 
+rm -rf build/docs
 started=$(date +%s)
 make docs
 echo "built in $(($(date +%s) - started)) s, $(du -sm build/docs | cut -f1) MB"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,10 @@ import pytest
 from cases import GRAPHS, Network, layer_networks, mask_networks, trainer_of
 from check_layers import OUTPUT_TOLERANCE, difference, worst
 from drawing import draw_batch, draw_weights, single_or_named
+from jsonnx.core.components import Registry
+from jsonnx.layers import LAYERS
 from jsonnx.pipeline.keras_export import to_keras
+from jsonnx.render.reference.component_reference import KINDS
 
 NOT_LOADABLE = ("layer-ops-max-pool-", "layer-ops-average-pool", "layer-ops-clip-rows", "layer-ops-norm-")
 """Functions that Keras cannot compute (at least on JAX) after loading, since tuples are lists in a file."""
@@ -117,6 +120,21 @@ def test_an_exported_archive_is_loaded_with_all_weights(tmp_path: Path) -> None:
     assert {w.path.removeprefix("model/"): np.asarray(w.value).tolist() for w in model.weights} == {
         name: array.tolist() for name, array in trainer.weights().items()
     }
+
+
+@pytest.mark.parametrize("registry", [LAYERS, *KINDS.values()], ids=lambda registry: registry.kind)
+def test_the_names_of_components_are_names_of_keras(registry: Registry) -> None:
+    names = [component.keras_name for component in registry if component.keras_name.startswith("keras.")]
+    assert [name for name in names if not exists(name)] == []
+
+
+def exists(name: str) -> bool:
+    """Whether a name with modules, such as `keras.layers.Dense`, is one of Keras."""
+    try:
+        reduce(getattr, name.split(".")[1:], keras)
+    except AttributeError:
+        return False
+    return True
 
 
 def random_graph(seed: int) -> dict[str, Any]:

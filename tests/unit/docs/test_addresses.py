@@ -6,7 +6,11 @@ import json
 from functools import cache
 
 import pytest
+from generate.code_pages import code_names
+from generate.command_pages import command_names
+from generate.components.records import records
 from generate.pages import generated_pages
+from generate.python_pages import python_names
 from jsonnx.cli import main
 from jsonnx.core.diagnostics import Diagnostic, UsageError
 from jsonnx.core.system.documentation import page_address, site_address
@@ -30,8 +34,15 @@ def site(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @cache
 def addresses() -> set[str]:
-    """The addresses of all generated pages."""
-    return {f"{SITE}/{path.removesuffix('.md')}.html" for path in generated_pages()}
+    """The addresses of all generated pages, of which other tests say that they are generated."""
+    paths = {*code_names().values(), *command_names().values(), *python_names().values()}
+    paths |= {record.page for record in records()}
+    return {f"{SITE}/{path.removesuffix('.md')}.html" for path in paths}
+
+
+@pytest.mark.slow
+def test_the_addresses_are_those_of_generated_pages() -> None:
+    assert addresses() <= {f"{SITE}/{path.removesuffix('.md')}.html" for path in generated_pages()}
 
 
 @pytest.mark.usefixtures("site")

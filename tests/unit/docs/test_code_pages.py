@@ -53,6 +53,7 @@ def test_a_page_has_the_explanation_and_links_to_kin(code: str) -> None:
 
 
 NOT_PRINTED = {
+    *("bad-certificate", "checkpoint-mismatch", "exposed-server"),
     *("address-unavailable", "bad-checkpoint", "bad-feed", "bad-model", "bad-request", "changed-spec"),
     *("collective-failed", "command-failed", "cpu-fallback", "damaged-files", "data-drift", "digest-mismatch"),
     *("forbidden-origin", "found-vectors", "git-failed", "incomplete-run", "internal-error", "job-changed"),
@@ -92,24 +93,30 @@ def test_scenes_are_those_of_codes() -> None:
 
 
 @cache
-def fixes() -> dict[str, set[str]]:
-    """The fixes that diagnostics have in the cases of errors and of rules, by code."""
-    found: dict[str, set[str]] = defaultdict(set)
-    for file in DIAGNOSTICS.glob("*.json"):
-        for diagnostic in validate(file):
-            add_fix(found, diagnostic)
+def diagnostics() -> list[Diagnostic]:
+    """All diagnostics in the cases of errors and of rules."""
+    found = [diagnostic for file in DIAGNOSTICS.glob("*.json") for diagnostic in validate(file)]
     for file in CASES.iterdir():
         for case in json.loads(file.read_text("utf-8"))["found"]:
             codes = frozenset({file.stem, "dropout-rate"})
             text = json.dumps(completed(case["spec"]))
-            for diagnostic in lint(text, codes, facts_of(case.get("data", {})), case.get("locked", False)):
-                add_fix(found, diagnostic)
+            found += lint(text, codes, facts_of(case.get("data", {})), case.get("locked", False))
     return found
 
 
-def add_fix(found: dict[str, set[str]], diagnostic: Diagnostic) -> None:
-    if diagnostic.fix is not None:
-        found[diagnostic.code].add("safe" if diagnostic.fix.is_safe else "unsafe")
+@cache
+def fixes() -> dict[str, set[str]]:
+    """The fixes of the diagnostics, by code."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for diagnostic in diagnostics():
+        if diagnostic.fix is not None:
+            found[diagnostic.code].add("safe" if diagnostic.fix.is_safe else "unsafe")
+    return found
+
+
+def test_the_severities_of_a_code_are_those_that_cases_have() -> None:
+    for diagnostic in diagnostics():
+        assert diagnostic.severity in explanation(diagnostic.code).severities, diagnostic
 
 
 @pytest.mark.parametrize("code", CODES)

@@ -65,7 +65,7 @@ def test_the_page_of_a_layer() -> None:
     assert text.startswith("---\nsearch: ")
     assert "# LSTM\n\nLayer ([Recurrent layers](recurrent-layers.md)). Long short-term memory" in text
     assert '{"type": "LSTM", "units": 8}' in text
-    assert '| `activation` | an [activation](../activations/index.md) or null | `"tanh"` |' in text
+    assert "applied to the new state. *An [activation](../activations/index.md) or null.* |" in text
     assert "| `float32[batch, time, 32]` | `float32[batch, 8]` |" in text
     assert "- Further results with `return_state`: `lstm.state_h`, `lstm.state_c`" in text
     assert "| Keras | `keras.layers.LSTM` |" in text

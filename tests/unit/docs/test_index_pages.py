@@ -39,7 +39,8 @@ def test_the_reference_lists_every_kind() -> None:
 @pytest.mark.parametrize("task", TASKS, ids=[task.title for task in TASKS])
 def test_the_samples_and_pages_of_a_task_exist(task: Task) -> None:
     assert [name for name in task.samples.split() if not (SAMPLES / f"{name}.json").exists()] == []
-    assert [page for page in task.pages.split() if not (DOCS / f"{page}.md").exists()] == []
+    pages = [*task.pages.split(), *(f"gallery/{name}" for name in task.samples.split())]
+    assert [page for page in pages if not (DOCS / f"{page}.md").exists()] == []
 
 
 def test_every_sample_serves_a_task() -> None:

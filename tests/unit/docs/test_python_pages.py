@@ -49,7 +49,14 @@ def test_examples_are_those_of_members(name: str) -> None:
     assert set(examples_of(name)) <= {name, *shown}
 
 
-@pytest.mark.parametrize("name", example_names())
+SLOW_EXAMPLES = ("Client", "sweep")
+"""Examples that start processes."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW_EXAMPLES)) for name in example_names()],
+)
 def test_the_examples_of_a_page_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "samples").symlink_to(ROOT / "samples")
     monkeypatch.chdir(tmp_path)

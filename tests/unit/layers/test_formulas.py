@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,9 +36,7 @@ WITHOUT_FORMULA = {
         *("Bidirectional", "Pipeline", "RNN", "SpectralNormalization", "StackedRNNCells", "TimeDistributed"),
     ),
     "interpolates between pixels": ("CenterCrop", "Resizing", "ops.image.resize"),
-    "computes histograms, or a chain of transforms": (
-        *("ContrastLimitedAdaptiveHistogramEqualization", "Equalization", "MelSpectrogram"),
-    ),
+    "computes histograms": ("ContrastLimitedAdaptiveHistogramEqualization", "Equalization"),
     "draws random numbers": ("random.normal", "random.uniform"),
     "changes images at random, in training on the host": (
         *("AugMix", "CutMix", "MixUp", "RandAugment", "RandomBrightness", "RandomColorDegeneration"),
@@ -214,6 +213,30 @@ TRAINED = [case for case in with_formula() if "training" in LAYERS.by_name[case.
 @pytest.mark.parametrize("case", TRAINED, ids=lambda case: case.id)
 def test_the_formula_of_a_layer_gives_its_result_in_training(case: Case) -> None:
     check(case, training=True)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [case for case in with_formula() if re.search(r"^loss = ", LAYERS.by_name[case.layer["type"]].formula, re.M)],
+    ids=lambda case: case.id,
+)
+def test_the_formula_of_a_layer_gives_the_loss_that_it_adds(case: Case) -> None:
+    graph, layer = lower(network(case), training=True), make_layer(case.layer)
+    feeds = feeds_of(case, BATCH, np.random.default_rng(4), "float32")
+    terms = {f"term{index}": term.value for index, term in enumerate(graph.losses)}
+    values = run(replace(graph, outputs=terms), feeds) if terms else {}
+    expected = sum(float(values[name]) * term.weight for name, term in zip(values, graph.losses, strict=True))
+    assert float(evaluate(layer, x=feeds["x0"])["loss"]) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("case", [case for case in TRAINED if case.layer["type"] == "BatchNormalization"], ids=str)
+def test_the_formula_of_batch_normalization_gives_the_moving_averages(case: Case) -> None:
+    graph, layer, rng = lower(network(case), training=True), make_layer(case.layer), np.random.default_rng(5)
+    feeds = feeds_of(case, BATCH, rng, "float32") | draw_weights(graph, rng)
+    found = evaluate(layer, **weight_names(feeds), x=feeds["x0"].astype(np.float64), training=True)
+    for name, value in graph.updates.items():
+        expected = run(replace(graph, outputs={"next": value}), feeds)["next"]
+        np.testing.assert_allclose(found[name.rpartition("/")[2]], expected, rtol=1e-5, atol=1e-5)
 
 
 # -- functions that are no layers --------------------------------------------------------------------------------------

@@ -84,6 +84,21 @@ def test_exactly_the_codes_in_the_source_are_explained() -> None:
     assert used == set(CODES)
 
 
+def test_the_severities_in_the_source_are_those_of_explanations() -> None:
+    """Of diagnostics whose code and severity stand in one call as they are; another is an error."""
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call):
+                severities = [*words_of_keyword(node, "severity")]
+                codes = {word for argument in node.args for word in words(argument) if word in CODES}
+                assert all({*severities} <= {*explanation(code).severities} for code in codes), (path, node.lineno)
+
+
+def words_of_keyword(node: ast.Call, name: str) -> Iterator[str]:
+    for keyword in node.keywords:
+        yield from words(keyword.value) if keyword.arg == name and isinstance(keyword.value, ast.Constant) else ()
+
+
 def test_an_explanation_has_a_title_a_text_and_two_examples() -> None:
     for code in CODES:
         about = explanation(code)

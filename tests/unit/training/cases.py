@@ -138,15 +138,8 @@ ACTIVATED: list[tuple[Spec, Pair, str]] = [
 ]
 """Losses of an activation's output; the gradient is the activation's input's."""
 
-METRICS_KERAS_LACKS = (
-    "confusion_matrix",
-    "interval_coverage",
-    "mean_pinball_loss",
-    "mean_relative_error",
-)
-LOSSES_KERAS_LACKS = ("quantile",)
 OPTIMIZERS_KERAS_LACKS: tuple[str, ...] = ()
-"""Components with tests of their own instead of recorded results."""
+"""Optimizers with tests of their own instead of recorded results."""
 
 METRICS: list[tuple[Spec, str, Pair]] = [
     ("accuracy", "sparse_categorical_crossentropy", CLASSES),

@@ -11,7 +11,7 @@ from jsonnx.gradient import GradientBuilder, gradients
 from jsonnx.training.losses.losses import LOSSES
 from support.harness import run
 
-from .cases import ACTIVATED, LOSSES_KERAS_LACKS, name
+from .cases import ACTIVATED, name
 from .cases import LOSSES as CASES
 from .recorded import array, read, recorded, target_array
 
@@ -76,7 +76,7 @@ def test_a_saturated_correct_prediction_has_no_gradient_under_a_focal_loss(gamma
 
 def test_every_loss_has_a_case() -> None:
     known = {LOSSES.by_name[spec if isinstance(spec, str) else spec["type"]] for spec, _ in CASES}
-    assert known == set(LOSSES) - {LOSSES.by_name[name] for name in LOSSES_KERAS_LACKS}
+    assert known == {loss for loss in LOSSES if loss.keras_name}
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from ...render.reference.component_reference import (
     description,
     registry_of,
 )
+from ...render.reference.formula_notes import formula_notes
 from ..documents.schema_lookup import Schema
 
 TEXT_WIDTH_OF_DEFAULTS = 60
@@ -44,7 +45,7 @@ def _reference(kind: str, name: str) -> str | None:
     found = component(kind, name)
     if found is not None:
         rows = [_argument_line(argument) for argument in arguments_of(found)]
-        formula = f"\n\n```python\n{found.formula}\n```" if found.formula else ""
+        formula = f"\n\n```python\n{found.formula}\n```\n{' '.join(formula_notes(found))}" if found.formula else ""
         return _text(found.type_name, registry_of(found).kind, description(found) + formula, rows)
     if kind == LAYERS.kind and name in library.block_types():
         block: dict[str, Any] = library.block_definitions(name)[name]

@@ -162,15 +162,35 @@ def atan2(g: Builder, y: Value, x: Value) -> Value:
 class MelSpectrogram(Layer):
     """Mel spectrogram of a signal [batch, samples]: the power in bands of equal width on the mel scale, per frame.
 
-    The mel scale is `mel(f) = 1127 * log(1 + f / 700)`. Magnitudes of a frame's Fourier transform, to the power of
-    `mag_exp`, are summed with triangular weights per band. Half a transform of padding at both ends reflects the
-    signal, repeatedly if it is short. Decibels are `10 * log10(max(power, min_power) / ref_power)`, clipped to `top_db`
-    below the batch's maximum.
+    Magnitudes of a frame's Fourier transform, to the power of `mag_exp`, are summed with triangular weights per band.
+    Half a transform of padding at both ends reflects the signal, repeatedly if it is short. Decibels are clipped to
+    `top_db` below the batch's maximum.
 
     Behind a SequenceMask, frames that reach beyond the end of the signal are masked, so that its reflection there has
     no effect.
     """
 
+    formula = """
+        def mel(frequency):
+            return 1127 * log(1 + frequency / 700)
+
+        length = sequence_length or fft_length
+        before = (fft_length - length) // 2
+        weights = ones(fft_length)
+        if window is not None:
+            weights = pad(window_values(window, length, True), (before, fft_length - length - before))
+        signal = pad(x, [(0, 0), (fft_length // 2, fft_length // 2)], "reflect")
+        frames = windows(signal[..., None], fft_length, sequence_stride)[..., 0]
+        power = abs(fft.rfft(frames * weights)) ** mag_exp
+        edges = linspace(mel(min_freq), mel(max_freq or sampling_rate // 2), num_mel_bins + 2)
+        low, centre, high = edges[:-2], edges[1:-1], edges[2:]
+        f = mel(linspace(0, sampling_rate / 2, fft_length // 2 + 1))[:, None]
+        bands = power @ maximum(minimum((f - low) / (centre - low), (high - f) / (high - centre)), 0)
+        if power_to_db:
+            bands = 10 * log10(maximum(bands, min_power) / maximum(abs(ref_power), min_power))
+            bands = maximum(bands, max(bands) - top_db)
+        y = swapaxes(bands, 1, 2)
+    """
     mixes_steps = True
 
     fft_length: int = attr(2048, doc="Size of the transform.", minimum=2)

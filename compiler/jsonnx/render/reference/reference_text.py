@@ -22,6 +22,7 @@ from .component_reference import (
     registry_of,
     snippets,
 )
+from .formula_notes import formula_notes
 from .layer_groups import grouped_layers
 from .library_reference import TITLE as LIBRARY_TITLE
 from .library_reference import block_summaries
@@ -39,7 +40,10 @@ def reference_text(component: type[Component]) -> str:
     title = ", ".join(accepted_names(component))
     arguments = arguments_of(component)
     lines = [title if is_layer else f"{title} ({registry_of(component).kind})", "", description(component), ""]
-    lines += [*(f"  {line}".rstrip() for line in component.formula.splitlines()), ""] if component.formula else []
+    if component.formula:
+        notes = [line for note in formula_notes(component) for line in fill(note, TEXT_WIDTH).splitlines()]
+        formula = [*component.formula.splitlines(), *(["", *notes] if notes else [])]
+        lines += ["Formula:", "", *(f"  {line}".rstrip() for line in formula), ""]
     for argument in arguments:
         default = "(required)" if argument.is_required else f"(default {argument.default_text})"
         lines.append(f"  {argument.name}: {argument.type} {default}")

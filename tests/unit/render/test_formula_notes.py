@@ -1,0 +1,36 @@
+"""The sentences about names in formulas."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from jsonnx.core.components import Component
+from jsonnx.layers import LAYERS
+from jsonnx.render.reference.component_reference import KINDS
+from jsonnx.render.reference.formula_notes import FORMULA_NOTES, formula_notes
+from support.formulas import FUNCTIONS
+
+COMPONENTS = [component for registry in (LAYERS, *KINDS.values()) for component in registry]
+
+
+def test_every_function_that_numpy_lacks_is_explained() -> None:
+    names = {name for name in FUNCTIONS if not hasattr(np, name)} - {"product"}  # beside groupby
+    assert names <= set(FORMULA_NOTES)
+
+
+def test_every_sentence_is_used() -> None:
+    used = {note for component in COMPONENTS for note in formula_notes(component)}
+    assert used == set(FORMULA_NOTES.values())
+
+
+@pytest.mark.parametrize(
+    ("component", "names"),
+    [
+        (LAYERS.by_name["Dense"], []),
+        (LAYERS.by_name["MaxPooling2D"], ["windows"]),
+        (LAYERS.by_name["LSTM"], ["xs"]),
+        (KINDS["initializer"].by_name["he_normal"], ["truncated_normal", "fan_in"]),
+    ],
+)
+def test_a_component_has_the_sentences_of_its_names(component: type[Component], names: list[str]) -> None:
+    assert formula_notes(component) == [FORMULA_NOTES[name] for name in names]
