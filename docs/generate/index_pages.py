@@ -89,7 +89,6 @@ def _links(found: Iterable[Record], page: str) -> str:
 def _keras_names() -> Iterator[str]:
     yield from front_matter(["keras names", "tensorflow names", "tf.keras"])
     yield from (
-        *front_matter(["keras names", "tensorflow names", "tf.keras"]),
         "# Names of Keras",
         "",
         "A spec has the names, arguments and defaults of Keras 3, without modules: `Dense` is `keras.layers.Dense`,",
@@ -125,7 +124,6 @@ def _only_in_keras() -> Lines:
 def _pytorch_names() -> Iterator[str]:
     yield from front_matter(["pytorch names", "torch.nn", "pytorch to keras names"])
     yield from (
-        *front_matter(["pytorch to keras names", "torch.nn", "torch.optim"]),
         "# Names of PyTorch",
         "",
         "What to write in a spec in place of a name of PyTorch; `...` stands for a value that you choose. [From",
