@@ -101,9 +101,7 @@ def _keras_names() -> Iterator[str]:
         for name in keras_names(record):
             modules.setdefault(name.rpartition(".")[0], {})[name] = record
     for module, named in modules.items():
-        rows = [
-            (f"`{name}`", _links([record], KERAS_NAMES)) for name, record in sorted(named.items(), key=itemgetter(0))
-        ]
+        rows = [(f"`{name}`", _links([record], KERAS_NAMES)) for name, record in sorted(named.items())]
         yield from section(module, table(("in Keras", "here"), rows))
     yield from section("Not in Keras", _only_here())
     yield from section("Only in Keras", _only_in_keras())

@@ -15,7 +15,7 @@ LENGTHS = rows("length,kind", *(f"{n},{int(n == 7)}" for n in range(60)))
 """Lengths of sixty flowers, of which one is of the kind 1."""
 
 
-def _kinds(*values: object) -> dict[str, str | bytes]:
+def _kinds(*values: object) -> dict[str, str]:
     return {"flowers.csv": rows("length,kind", *(f"{number},{value}" for number, value in enumerate(values)))}
 
 
