@@ -9,8 +9,8 @@ from .markdown import Lines, code_block, spec_text
 
 CHECK = "jsonnx validate spec.json --data"
 
-MAX_LINES = 24
-"""The largest number of lines of a file that a page shows."""
+MAX_LINES, MAX_ROWS = 24, 8
+"""The largest number of lines that a page shows of a spec, and of a table or another file."""
 
 
 class Scene(NamedTuple):
@@ -37,10 +37,11 @@ class Scene(NamedTuple):
 
 def _file_block(name: str, text: str) -> Lines:
     """The first lines of a file."""
-    lines = text.splitlines()
-    if len(lines) > MAX_LINES:
-        return code_block("text", "\n".join([*lines[:MAX_LINES], "..."]))
-    return code_block("json" if name.endswith(".json") else "text", text)
+    lines, is_json = text.splitlines(), name.endswith(".json")
+    count = MAX_LINES if is_json else MAX_ROWS
+    if len(lines) > count:
+        return code_block("text", "\n".join([*lines[:count], "..."]))
+    return code_block("json" if is_json else "text", text)
 
 
 def rows(header: str, *lines: str) -> str:
