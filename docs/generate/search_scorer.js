@@ -1,6 +1,6 @@
 // Scores of the search. Pages with these search words in their front matter come first (100 points, by Sphinx), then
 // pages that are named like the query. Of equal matches, guides come before the reference, and internals last.
-const SECTION_FACTORS = { start: 1.2, guides: 1.2, recipes: 1.1, gallery: 0.9, language: 1.1, reference: 0.6, internals: 0.5 };
+const SECTION_FACTORS = { start: 1.2, guides: 1.2, recipes: 1.1, gallery: 0.8, language: 1.1, reference: 0.9, internals: 0.5 };
 const NAME_SCORE = 90;
 
 const QUERY = (new URLSearchParams(location.search).get("q") ?? "").trim().toLowerCase();
