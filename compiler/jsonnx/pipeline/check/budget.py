@@ -51,10 +51,6 @@ class Budget:
     def limits_network(self) -> bool:
         return any(key in self.limits for key in NETWORK_LIMITS)
 
-    @property
-    def limits_model(self) -> bool:
-        return any(key in self.limits for key in MODEL_LIMITS)
-
     def path(self, key: str) -> JsonPath:
         """The path of a limit in the spec; the document's path if an option gave it."""
         return () if key in self.from_options else (BUDGET_KEY, key)
