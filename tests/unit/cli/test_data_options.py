@@ -117,7 +117,7 @@ def test_missing_data_are_a_warning_and_an_error_with_data() -> None:
     errors = jsonnx("validate", "spec.json", "--data", status=2).stderr
     assert "error[unreadable-file]" in errors
     assert "did you mean" not in errors
-    assert "which has 'bad.csv' and 'train.csv'" in errors.replace("',", "' and")
+    assert "bad.csv" not in errors
     assert jsonnx("train", "spec.json", "-o", "run", status=2).stderr == errors
 
 

@@ -119,6 +119,21 @@ def test_the_path_of_weights_is_checked(weights: str, code: str, is_section: boo
     assert found() == [("error", code, place)]
 
 
+@pytest.mark.parametrize("weights", ["runs/v1", "runs/v1.2", "w.npz"])
+def test_weights_that_do_not_exist_are_a_warning(weights: str) -> None:
+    rows(1, 2)
+    spec(weights=weights)
+    assert found() == [("warning", "unreadable-file", "$.training.weights")]
+
+
+def test_weights_of_a_run_folder_are_accepted() -> None:
+    rows(1, 2)
+    Path("runs/v1").mkdir(parents=True)
+    Path("runs/v1/weights.safetensors").touch()
+    spec(weights="runs/v1")
+    assert found() == []
+
+
 def test_paths_are_checked_in_a_spec_with_other_errors() -> None:
     path = spec({"type": "Dens", "name": "y", "units": 1}, data={"train": "/etc/passwd"})
     assert {code for _, code, _ in found(path, data=True)} == {"unknown-type", "unsafe-path", "not-checked"}

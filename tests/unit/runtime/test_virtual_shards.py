@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jsonnx import Callback, CompileError, Trainer
+from jsonnx import Callback, CompileError, Trainer, validate
 from jsonnx.collective.exchange import Outgoing
 from jsonnx.collective.local import local_collectives
 from jsonnx.collective.protocol import Collective
@@ -441,11 +441,25 @@ def test_networks_whose_samples_interact_are_refused_by_layer() -> None:
     assert refused(spec(layers, VECTOR, **LOCAL)) == [("samples-interact", "$.layers[2]")]
 
 
-def test_a_loss_that_is_no_mean_over_samples_is_refused() -> None:
-    document = spec([HEAD], VECTOR, loss={"type": "sparse_categorical_crossentropy", "reduction": "sum"})
-    assert refused(document) == [("samples-interact", "$.training.loss")]
-    document = spec([dense(4, name="y")], VECTOR, loss="circle")
-    assert refused(document) == [("samples-interact", "$.training.loss")]
+@pytest.mark.parametrize(
+    ("layers", "training", "path"),
+    [
+        ([HEAD], {"loss": {"type": "sparse_categorical_crossentropy", "reduction": "sum"}}, "$.training.loss"),
+        ([dense(4, name="y")], {"loss": "circle"}, "$.training.loss"),
+        ([HEAD], {"precision": "mixed_float16"}, "$.training.loss_scale"),
+        ([HEAD, {"type": "AddLoss", "reduction": "sum"}], {}, "$.layers[1]"),
+        ([{"type": "Masking"}, {"type": "AddLoss"}, {"type": "Flatten"}, HEAD], {}, "$.layers[1]"),
+    ],
+)
+def test_validate_refuses_what_training_refuses(layers: list[Any], training: dict[str, Any], path: str) -> None:
+    document = spec(layers, {"x": {"shape": [3, 2]}} if layers[0]["type"] == "Masking" else VECTOR, **training)
+    errors = [error for error in validate(document) if error.severity == "error"]
+    assert [(error.code, error.path) for error in errors] == [("samples-interact", path)]
+    assert ("samples-interact", path) in refused(document)
+
+
+def test_a_mean_that_a_layer_adds_is_accepted() -> None:
+    assert not validate(spec([dense(3), {"type": "AddLoss"}, HEAD], VECTOR))
 
 
 def test_ranks_need_shards_in_the_spec() -> None:

@@ -204,3 +204,28 @@ def test_commands_train_and_evaluate_without_targets(tmp_path: Path) -> None:
     command("compile", spec_file, "--training", "-o", str(tmp_path / "step"))
     manifest = json.loads((tmp_path / "step/manifest.json").read_text())
     assert (manifest["losses"], manifest["targets"]) == (["loss", "losses/error"], {})
+
+
+def test_predictions_do_not_read_the_targets_of_a_loss(tmp_path: Path) -> None:
+    document = {
+        "inputs": {"size": {"shape": [2]}, "truth": {"shape": [1]}},
+        "layers": [
+            {"type": "Dense", "name": "guess", "units": 1, "from": "size"},
+            {"type": "ops.subtract", "from": ["truth", "guess"]},
+            {"type": "ops.abs"},
+            {"type": "AddLoss"},
+        ],
+        "outputs": "guess",
+        "training": {"data": {"train": "known.csv", "x": {"size": "*", "truth": "price"}}, "optimizer": SGD},
+    }
+    (tmp_path / "spec.json").write_text(json.dumps(document))
+    known, new, run = (str(tmp_path / name) for name in ("known.csv", "new.csv", "run"))
+    Path(known).write_text("area,price,rooms\n1,3,2\n2,5,3\n")
+    Path(new).write_text("area,rooms\n1,2\n2,3\n")
+    command("train", str(tmp_path / "spec.json"), "-o", run)
+    predicted = command("predict", run, new).stdout
+    assert len(predicted.splitlines()) == 3
+    assert command("predict", run, known).stdout == predicted
+    assert "price" not in command("drift", run, "--data", new).stdout
+    table = [{"area": 1, "rooms": 2}, {"area": 2, "rooms": 3}]
+    assert jsonnx.Session(run).run(table)["guess"].shape == (2, 1)

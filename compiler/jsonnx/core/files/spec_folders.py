@@ -24,9 +24,11 @@ from .files import (
     open_file,
     safe_path_parts,
 )
+from .run_layout import WEIGHTS_FILE
 from .sweep_data import sweep_roots
 
 WEIGHT_FILE_SUFFIXES = (".safetensors", ".npz", ".keras", ".h5", ".hdf5", ".weights.json")
+WEIGHTS_HELP = "give a RUN folder that `jsonnx train` wrote, or a file: .safetensors, .npz, .keras or .h5"
 
 LOCK_FILE = "jsonnx.lock"
 """The file beside specs that says how their trainings are reproduced."""
@@ -46,7 +48,7 @@ REPLACEMENT_HELP = {
     "test": "`train --set training.data.test=null` does without it, `evaluate --data FILE` takes another file",
 }
 """Help for a missing file, by the key in `training.data` that names it; empty for files that none of them names."""
-_MAX_LISTED_NAMES, _MAX_SHOWN_NAMES = 10_000, 3
+_MAX_LISTED_NAMES = 10_000
 
 
 class SpecFolders(NamedTuple):
@@ -252,7 +254,7 @@ def open_data_file(path: str | os.PathLike[str]) -> IO[bytes]:
 
 
 def _missing_file_text(path: Path, others: str = "") -> str:
-    """The folder in which a file is missing, and the data files there, with similar names, or else the first ones."""
+    """The folder in which a file is missing, and the data files there with similar names."""
     folder = path.parent
     if not folder.is_dir():
         return f"there is no folder {display_path(Path(os.path.abspath(folder)))!r}{others}"
@@ -265,16 +267,17 @@ def _missing_file_text(path: Path, others: str = "") -> str:
     data_files = sorted(name for name in names if name.lower().endswith(DATA_ONLY_SUFFIXES))
     if suggested := suggestion(path.name, data_files):
         return f"{found}; {suggested}"
-    if not data_files:
-        return f"{found}, which has no data files"
-    shown = ", ".join(map(repr, data_files[:_MAX_SHOWN_NAMES]))
-    hidden = len(data_files) - _MAX_SHOWN_NAMES
-    return f"{found}, which has {shown}" + (f" and {hidden} more" if hidden > 0 else "")
+    return found if data_files else f"{found}, which has no data files"
 
 
 def _folder_text(folder: Path) -> str:
     path = display_path(Path(os.path.abspath(folder)))
     return "the current folder" if path == "." else f"the folder {path!r}"
+
+
+def spec_weight_file(folder: Path, name: str) -> str:
+    """The name of a spec's weight file, relative to the spec's folder; the spec may name a RUN folder."""
+    return os.path.join(name, WEIGHTS_FILE) if (folder / name / WEIGHTS_FILE).is_file() else name
 
 
 def suffix_error(name: str, suffixes: tuple[str, ...], noun: str) -> tuple[str, str] | None:

@@ -102,11 +102,13 @@ def _header_hint(names: Sequence[str]) -> str:
 
 
 def target_columns(data: DataSection | None, data_spec: DataSpec) -> set[str]:
-    """The columns of targets, also if only inputs are read."""
+    """The columns of targets and of inputs for training, also if only the inputs of a model are read."""
     setting: Any = getattr(data, "y", None)
-    assigned = [
-        column for columns in assigned_columns(setting, "y", data_spec.targets).values() for column in columns.names
-    ]
+    groups = (
+        assigned_columns(setting, "y", data_spec.targets),
+        assigned_columns(getattr(data, "x", None), "x", data_spec.training_inputs),
+    )
+    assigned = [column for group in groups for columns in group.values() for column in columns.names]
     values = setting.values() if isinstance(setting, Mapping) else [] if setting is None else [setting]
     return {*assigned, *(name for value in values for name in ([value] if isinstance(value, str) else value))}
 

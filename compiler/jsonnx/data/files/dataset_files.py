@@ -236,16 +236,19 @@ class _Reader:
         """The columns of each input, and of each target. Raises CompileError for errors of the spec."""
         errors = ErrorCollector(None, self.source)
         columns: dict[str, AssignedColumns] = {}
-        settings = [("x", self.data_spec.inputs), *([("y", self.data_spec.targets)] if self.with_targets else [])]
-        for key, names in settings:
+        spec_inputs = self.data_spec.spec_inputs
+        settings = [("x", self.data_spec.inputs, spec_inputs)]
+        if self.with_targets:
+            settings.append(("y", self.data_spec.targets, self.data_spec.targets))
+        for key, names, spec_names in settings:
             setting = getattr(self.data, key, None)
-            for error in column_errors(setting, key, names):
+            for error in column_errors(setting, key, spec_names):
                 errors.add_in_spec(error.code, error.message, error.path, error.help)
             columns |= assigned_columns(setting, key, names)
         if self.data is not None:
             targets = self.data_spec.targets if self.with_targets else {}
-            windows = window_errors(self.data, self.data_spec.inputs, targets)
-            sequences = sequence_errors(self.data, self.data_spec.inputs)
+            windows = window_errors(self.data, spec_inputs, targets)
+            sequences = sequence_errors(self.data, spec_inputs)
             masks = mask_errors(self.data, self.data_spec.mask_class_counts) if self.with_targets else ()
             separators = self.data_spec.label_separators
             labels = label_separator_errors(self.data, targets, separators) if self.with_targets else ()

@@ -68,6 +68,14 @@ class DataSpec:
     """The outputs with a mask, so that targets may be padded with zeros at their ends."""
     learns_labels: bool = False
     """Whether the texts in targets without labels are their classes, as in training data."""
+    training_inputs: Mapping[str, TensorType] = field(default_factory=dict)
+    """The inputs of the network that its model lacks, such as targets of an AddLoss: a spec assigns columns to them,
+    which predictions do not read."""
+
+    @property
+    def spec_inputs(self) -> Mapping[str, TensorType]:
+        """The inputs that the spec of the data may name."""
+        return {**self.inputs, **self.training_inputs}
 
     @cached_property
     def weighted_outputs(self) -> Mapping[str, str]:

@@ -249,7 +249,7 @@ def check_source(
         check_activations(typed, objective, report)
         check_gradient_flow(typed, objective, report)
     check_augmentation(typed, objective, report)
-    check_sample_interaction(typed, report)
+    check_sample_interaction(typed, objective, report)
     report_unchecked(typed, report)
     checked = CheckedSpec(source, [], typed, objective, vocabularies, flat, lowered, _silences(typed, flat))
     return checked._replace(diagnostics=checked.without_silenced(_with_override_notes(report, overrides)))

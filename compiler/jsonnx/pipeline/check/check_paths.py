@@ -14,7 +14,9 @@ from ...core.files.spec_folders import (
     OWN_FOLDER_HELP,
     UNSAFE_DATA_HELP,
     WEIGHT_FILE_SUFFIXES,
+    WEIGHTS_HELP,
     SpecFolders,
+    spec_weight_file,
     suffix_error,
 )
 from ...core.files.word_vectors import VECTORS_HELP, MalformedVectors, VectorFile, has_vector_suffix
@@ -129,17 +131,19 @@ def _check_item(name: str, folders: SpecFolders, part: str) -> tuple[str, str] |
 
 
 def _check_weight_file(file: NamedFile, folders: SpecFolders, missing: Severity, report: Report) -> None:
-    suffix = suffix_error(file.name, WEIGHT_FILE_SUFFIXES, "weight")
-    if suffix is not None and has_vector_suffix(file.name):
+    name = spec_weight_file(folders.own, file.name)
+    suffix = suffix_error(name, WEIGHT_FILE_SUFFIXES, "weight")
+    if suffix is not None and has_vector_suffix(name):
         suffix = suffix[0], f"{suffix[1]}; {VECTORS_HELP}"
     try:
-        check_beneath(folders.own, file.name)
+        check_beneath(folders.own, name)
     except UnsafePath as error:
         report.add("unsafe-path", file.path, str(error), help=OWN_FOLDER_HELP)
         return
     except UsageError as error:
-        if suffix is None or not isinstance(error, MissingFile):
-            _add(error, file, report, missing)
+        is_other_file = suffix is not None and os.path.splitext(name)[1][1:].isalpha()  # not a RUN folder `v1.2`
+        if not is_other_file or not isinstance(error, MissingFile):
+            _add(error, file, report, missing, WEIGHTS_HELP)
             return
     if suffix is not None:
         report.add("damaged-file", file.path, suffix[0], help=suffix[1])

@@ -125,14 +125,16 @@ def input_readers(typed: TypedNetwork) -> Iterator[InputReader]:
 
 def input_spec(typed: TypedNetwork) -> DataSpec:
     """The data that prediction takes."""
+    inputs = typed.network.inference_inputs
     index_ranges = {name: IndexRange(count) for name, count in index_limits(typed).items()}
     return DataSpec(
-        typed.network.inference_inputs,
+        inputs,
         {},
         index_ranges,
         vocabularies=input_vocabularies(typed),
         missing_inputs=inputs_with_missing_values(typed),
         date_inputs=date_inputs(typed),
+        training_inputs={name: type for name, type in typed.inputs.items() if name not in inputs},
     )
 
 

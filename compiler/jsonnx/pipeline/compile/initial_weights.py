@@ -14,7 +14,7 @@ import numpy as np
 from ...core.diagnostics import CompileError, Diagnostic, Report, UsageError
 from ...core.files.files import UnsafePath, display_path, open_beneath, open_file
 from ...core.files.run_layout import WEIGHTS_FILE, RunPaths
-from ...core.files.spec_folders import OWN_FOLDER_HELP
+from ...core.files.spec_folders import OWN_FOLDER_HELP, WEIGHTS_HELP, spec_weight_file
 from ...core.types import TensorType
 from ...data.samples.data_errors import FeedError
 from ...frontend.networks.layer_patterns import selected_names
@@ -82,7 +82,7 @@ def weights_from_spec(
     assert training.weights is not None
     section: InitialWeightsSection = training.weights
     report = checked.new_report()
-    weight_file = _weight_file_in_spec(checked, section.file)
+    weight_file = spec_weight_file(checked.folder, section.file)
     with open_spec_weights(checked, weight_file, report) as file:
         name = display_path(checked.folder / weight_file)
         file_weights = read_open_weights(checked, file, name, True, verify).with_prefix(section.prefix)
@@ -97,11 +97,6 @@ def weights_from_spec(
         report.add(error.code, ("training", "weights"), f"{section.file}: {error.message}", help=error.help)
     report.raise_errors()
     return arrays, weights_report
-
-
-def _weight_file_in_spec(checked: CheckedSpec, name: str) -> str:
-    """The name of the spec's weight file, relative to its folder; the spec may name a RUN folder."""
-    return os.path.join(name, WEIGHTS_FILE) if (checked.folder / name / WEIGHTS_FILE).is_file() else name
 
 
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5", ".weights.json")
@@ -146,8 +141,7 @@ def weight_file_path(path: str) -> str:
     if RunPaths(Path(path)).run_info.exists():
         help = "`jsonnx train --resume` continues it; Ctrl-C there writes the weights of that moment"
         raise UsageError("unreadable-file", f"the run in {path!r} has no weights yet", help)
-    help = "give a RUN folder that `jsonnx train` wrote, or a file: .safetensors, .npz, .keras or .h5"
-    raise UsageError("unreadable-file", f"the folder {path!r} has no weights of a run", help)
+    raise UsageError("unreadable-file", f"the folder {path!r} has no weights of a run", WEIGHTS_HELP)
 
 
 def read_keras_weights(checked: CheckedSpec, file: IO[bytes] | None, name: str, partial: bool) -> FileWeights:

@@ -6,7 +6,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from functools import partial
 
-from ...analysis.sample_interaction import SEPARATE_SAMPLES_HELP, report_interaction, separate_layers
+from ...analysis.sample_interaction import (
+    LOSS_MESSAGE,
+    LOSS_PATH,
+    SEPARATE_SAMPLES_HELP,
+    report_interaction,
+    separate_layers,
+)
 from ...analysis.shape_inference import TypedNetwork
 from ...core.reserved_names import LOSS_WEIGHT
 from ...gradient.training_step import combine_shards, shard_step
@@ -18,8 +24,6 @@ from ...runtime.training_plan import ShardBuilder, ShardedGraphs
 from ...sections.training_section import Training
 from ...tuning.cpu.gradient import CPU_GRADIENTS
 from ..check.check import CheckedSpec
-
-LOSS_PATH = ("training", "loss")
 
 
 def shard_builder(checked: CheckedSpec, scored: Graph) -> ShardBuilder | None:
@@ -63,9 +67,6 @@ def require_separate_samples(checked: CheckedSpec, forward_loss: Graph) -> None:
     assert training is not None
     assert training.distributed is not None
     report = checked.new_report()
-    if training.effective_loss_scale is not None:
-        message = "the scale of the loss depends on the gradients of the whole batch, which workers do not have"
-        report.add("samples-interact", ("training", "loss_scale"), message, help="leave it out")
     calls = {call.owner: call for call in reversed(network.calls)}
     layers, has_weight = separate_layers(checked.require()), LOSS_WEIGHT in forward_loss.outputs
 
@@ -79,8 +80,7 @@ def require_separate_samples(checked: CheckedSpec, forward_loss: Graph) -> None:
         if scope in calls:
             report_interaction(calls[scope], report)
         else:
-            message = "the loss of a sample depends on other samples, so that a batch cannot be divided among workers"
-            report.add("samples-interact", node.path, message, help=SEPARATE_SAMPLES_HELP)
+            report.add("samples-interact", node.path, LOSS_MESSAGE, help=SEPARATE_SAMPLES_HELP)
     for name, value in forward_loss.updates.items():
         if value.dtype != "float32":
             message = f"{name!r} changes at every step and is no real number, so that workers cannot add its changes"

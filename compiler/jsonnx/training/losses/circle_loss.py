@@ -30,6 +30,7 @@ class Circle(Loss):
         repulsion = logsumexp(where(same, -1e9, negative), axis=1)
         loss = softplus(attraction + repulsion)
     """
+    compares_samples = True
     has_class_targets = False
     takes = OutputForm.UNIT_VECTORS
     gamma: float = attr(80.0, doc="Scale of the similarities.", above=0)

@@ -45,6 +45,8 @@ class Loss(Component):
     padding change it."""
     has_quantiles: ClassVar[bool] = False
     """Whether the last axis of the output has `quantiles`, and the target lacks it."""
+    compares_samples: ClassVar[bool] = False
+    """Whether the loss of a sample depends on the other samples of its batch."""
     reduction: Reduction = attr(
         "sum_over_batch_size",
         doc="How the losses of a batch are combined: `sum` adds them; all other values average them.",
@@ -92,6 +94,10 @@ class Loss(Component):
         mean_axis = (-1 if self.mean_axis is None else self.mean_axis) % output.rank
         return [axis for axis in range(output.rank) if axis != mean_axis]
 
+    def mixes_samples(self, output: TensorType) -> bool:
+        """Whether the loss of a batch of outputs is no mean over samples."""
+        return self.compares_samples or self.reduction == "sum" or 0 not in self.loss_axes(output)
+
     def sample_weight_type(self, output: TensorType) -> TensorType:
         """The type of the weights of an output's losses. Raises ShapeError if the losses are not one for each sample or
         position."""
@@ -131,7 +137,7 @@ class Loss(Component):
     ) -> Value | None:
         """What `reduce` divides the sum over the samples of a batch by; None if it is proportional to their number, or
         if samples interact."""
-        if self.reduction == "sum" or 0 not in self.loss_axes(output.type):
+        if self.mixes_samples(output.type):
             return None
         counts = self.loss_mask(g, target, output.dtype, mask)
         if weights is not None and self.reduction == "mean_with_sample_weight":
