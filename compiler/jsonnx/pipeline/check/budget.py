@@ -26,9 +26,6 @@ OPTIONS = {
 NETWORK_LIMITS = ("parameters", "multiply_adds", "activation_memory")
 """The limits that need no compiled model."""
 
-MODEL_LIMITS = ("model_bytes", "opset", "targets")
-"""The limits that concern the compiled model."""
-
 _PARSERS = {
     "parameters": parse_count,
     "multiply_adds": parse_count,
