@@ -12,6 +12,7 @@ project = "jsonnx"
 extensions = ["myst_parser", "generate.extension"]
 exclude_patterns = ["generate"]
 nitpicky = True
+smartquotes = False  # two hyphens are the start of an option
 
 myst_heading_anchors = 4
 myst_enable_extensions = ["attrs_inline", "colon_fence"]

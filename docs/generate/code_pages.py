@@ -12,6 +12,8 @@ from jsonnx.render.explanations import CODES, Explanation, explanation, page_of
 
 from .code_subjects import SUBJECTS
 from .guides import anchor, guide_lines
+from .markdown import code_block
+from .scenes import SCENES
 from .wrong_examples import example_of
 
 MAX_KIN = 12
@@ -50,16 +52,13 @@ def _page(code: str) -> str:
     about = explanation(code)
     example = example_of(code)
     lines = [f"# {code}", "", f"**{about.title}.** {about.text}", "", *_facts(code, about)]
-    lines += ["", "## Wrong", "", *_example_lines(example.wrong, example.wrong_language)]
-    if example.printed is not None:
-        lines += ["", "prints", "", *example.printed.console()]
-    lines += ["", "## Right", "", *_example_lines(example.right, example.right_language)]
+    shown = ["", *example.printed.console()] if example.printed is not None else []
+    lines += ["", "## Wrong", *code_block(example.wrong_language, example.wrong)]
+    lines += ["", "prints", *shown] if shown and code not in SCENES else []
+    lines += ["", "## Right", *code_block(example.right_language, example.right)]
+    lines += ["", "## Example", *SCENES[code].lines(), *shown] if code in SCENES else []
     lines += [*_silence(code), *_kin(code, about), *guide_lines(rf"`{code}`|\[{code}\]")]
     return "\n".join(lines) + "\n"
-
-
-def _example_lines(text: str, language: str) -> list[str]:
-    return [f"```{language}", *text.splitlines(), "```"]
 
 
 # -- facts -----------------------------------------------------------------------------------------------------------

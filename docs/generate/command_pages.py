@@ -82,7 +82,9 @@ def _option_row(option: click.Option) -> str:
 
 def _value_names(type_: click.ParamType[Any]) -> str:
     """The values of an option without a metavar."""
-    return "|".join(map(str, type_.choices)) if isinstance(type_, click.Choice) else "N"
+    if isinstance(type_, click.Choice):
+        return "|".join(map(str, type_.choices))
+    return "TEXT" if type_ is click.STRING else "N"
 
 
 # -- further sections ------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -14,6 +15,7 @@ from jsonnx.render.reference.component_reference import (
     description,
     example_shapes,
     plural,
+    registry_of,
     snippets,
 )
 from jsonnx.render.reference.formula_notes import formula_notes
@@ -93,6 +95,9 @@ def _formula_lines(component: type[Component]) -> Lines:
 def _further_snippet(component: type[Component]) -> Lines:
     """The part of a spec that gives an argument, if the example gives none."""
     parts = [] if issubclass(component, Layer) else snippets(component)[1:]
+    if parts and registry_of(component).kind == "metric":  # with a loss that it suits
+        loss = json.dumps(component_spec(component)["training"]["loss"])
+        parts = [part.replace('"loss": "mse"', f'"loss": {loss}') for part in parts]
     return code_block("json", parts[0]) if parts else []
 
 
@@ -126,7 +131,7 @@ def _other_names(record: Record) -> Lines:
     if others := pytorch_names(record):
         rows.append(("PyTorch", ", ".join(f"`{name}`" for name in others)))
     if len(record.names) > 1:
-        rows.append(("in a spec, too", ", ".join(f"`{name}`" for name in record.names[1:])))
+        rows.append(("here, too", ", ".join(f"`{name}`" for name in record.names[1:])))
     return table(("where", "name"), rows)
 
 

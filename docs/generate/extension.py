@@ -17,6 +17,7 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.nodes import make_refnode
 
+from .captions import captioned
 from .pages import generated_pages, pages_by_name
 from .project_pages import relinked
 
@@ -42,11 +43,11 @@ def write_generated_pages(app: Sphinx) -> None:
     app.config.pages_by_name = {name: page.removesuffix(".md") for name, page in pages_by_name().items()}
 
 
-def replace_outside_links(app: Sphinx, name: str, source: list[str]) -> None:
-    """Replaces links to documents outside docs/ by links to their pages."""
+def adapt_source(app: Sphinx, name: str, source: list[str]) -> None:
+    """Replaces links to documents outside docs/ by links to their pages, and gives code blocks captions."""
     page = f"docs/{name}.md"
     if not name.startswith(GENERATED_FOLDERS):
-        source[0] = relinked(source[0], page, page)
+        source[0] = captioned(relinked(source[0], page, page))
 
 
 def add_search_words(app: Sphinx, document: nodes.document) -> None:
@@ -79,7 +80,7 @@ def _has_ancestor(node: nodes.Node, classes: tuple[type[nodes.Node], ...]) -> bo
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("pages_by_name", {}, "env")
     app.connect("builder-inited", write_generated_pages)
-    app.connect("source-read", replace_outside_links)
+    app.connect("source-read", adapt_source)
     app.connect("doctree-read", add_search_words)
     app.connect("doctree-read", keep_colors)
     app.connect("doctree-resolved", link_names)

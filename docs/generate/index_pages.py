@@ -8,6 +8,7 @@ from jsonnx.layers.unsupported import NOT_EXPRESSIBLE, REPLACED_NAMES, UNSUPPORT
 from jsonnx.render.reference.component_reference import KINDS, kind_title
 
 from .components.indexes import BLOCKS_TITLE, OPERATORS_TITLE
+from .components.pytorch_differences import DIFFERENCES
 from .components.pytorch_names import counterparts
 from .components.records import Record, find_record, index_page, keras_names, records, records_of
 from .components.tasks import TASKS, Task
@@ -58,7 +59,7 @@ def _index() -> Iterator[str]:
 
 
 def _by_task() -> Iterator[str]:
-    yield from front_matter(["classification", "regression", "time series", "computer vision", "NLP", "tabular"])
+    yield from front_matter(["classification", "regression", "computer vision", "NLP", "natural language", "tabular"])
     yield from ("# By task", "", "What serves a task: the usual layers, losses and metrics, guides and samples.")
     for task in TASKS:
         yield from section(task.title, ["", task.question, *table(("kind", "names"), _task_rows(task))])
@@ -95,13 +96,13 @@ def _keras_names() -> Iterator[str]:
         "and a function of `keras.ops` is a layer whose type begins with `ops.`. [Keras",
         "files](../guides/deploy/keras-files.md) says how to read and write models of Keras.",
     )
-    modules: dict[str, list[tuple[str, str]]] = {}
+    modules: dict[str, dict[str, Record]] = {}
     for record in records():
         for name in keras_names(record):
-            row = f"`{name}`", link(record.name, record.page, KERAS_NAMES)
-            modules.setdefault(name.rpartition(".")[0], []).append(row)
-    for module, rows in modules.items():
-        yield from section(module, table(("in Keras", "here"), sorted(rows)))
+            modules.setdefault(name.rpartition(".")[0], {})[name] = record
+    for module, named in modules.items():
+        rows = [(f"`{name}`", _links([record], KERAS_NAMES)) for name, record in sorted(named.items())]
+        yield from section(module, table(("in Keras", "here"), rows))
     yield from section("Not in Keras", _only_here())
     yield from section("Only in Keras", _only_in_keras())
 
@@ -116,9 +117,9 @@ def _only_here() -> Lines:
 
 def _only_in_keras() -> Lines:
     reasons = NOT_EXPRESSIBLE | UNSUPPORTED_OPS | REPLACED_NAMES
-    return table(
-        ("name", "why", "instead"), [(f"`{name}`", why, instead) for name, (why, instead) in sorted(reasons.items())]
-    )
+    rows = [(f"`{name}`", why, instead) for name, (why, instead) in sorted(reasons.items())]
+    text = "Functions of `keras.ops` that stand neither here nor above are missing, too."
+    return ["", text, *table(("name", "why", "instead"), rows)]
 
 
 def _pytorch_names() -> Iterator[str]:
@@ -126,12 +127,13 @@ def _pytorch_names() -> Iterator[str]:
     yield from (
         "# Names of PyTorch",
         "",
-        "What to write in a spec in place of a name of PyTorch; `...` stands for a value that you choose. [From",
-        "PyTorch](../start/from-pytorch.md) shows whole programs. The error for a name of PyTorch says the same.",
+        "What to write in a spec in place of a name of PyTorch; `...` stands for a value that you choose. Arguments",
+        "have the names and defaults of Keras. The channels are the last axis of an image, and the batch is the first",
+        "axis of everything, also of sequences. [From PyTorch](../start/from-pytorch.md) shows whole programs.",
     )
-    modules: dict[str, list[tuple[str, str, str]]] = {}
+    modules: dict[str, list[tuple[str, str, str, str]]] = {}
     for name, (text, record) in counterparts().items():
-        row = f"`{name}`", f"`{text}`", link(record.name, record.page, PYTORCH_NAMES)
+        row = f"`{name}`", f"`{text}`", link(record.name, record.page, PYTORCH_NAMES), DIFFERENCES.get(name, "")
         modules.setdefault(name.rpartition(".")[0], []).append(row)
     for module, rows in modules.items():
-        yield from section(module, table(("in PyTorch", "write", "page"), rows))
+        yield from section(module, table(("in PyTorch", "write", "page", "difference"), rows))

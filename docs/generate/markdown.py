@@ -35,9 +35,14 @@ def code_block(language: str, text: str) -> Lines:
     return ["", f"```{language}", *text.rstrip("\n").splitlines(), "```"]
 
 
+def spec_text(spec: Mapping[str, Any]) -> str:
+    """A spec as `jsonnx fmt` writes it."""
+    return format_source(from_value(dict(spec)))
+
+
 def spec_block(spec: Mapping[str, Any]) -> Lines:
-    """A whole spec as `jsonnx format` writes it."""
-    return code_block("json", format_source(from_value(dict(spec))))
+    """A block with a spec."""
+    return code_block("json", spec_text(spec))
 
 
 def link(text: str, page: str, on_page: str) -> str:

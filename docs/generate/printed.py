@@ -34,12 +34,12 @@ class Printed(NamedTuple):
 
 
 @contextmanager
-def example_folder(files: Mapping[str, str | bytes]) -> Iterator[None]:
+def example_folder(files: Mapping[str, str]) -> Iterator[None]:
     """Makes a temporary folder with these files the current one."""
     with TemporaryDirectory() as folder, chdir(folder):
         for name, content in files.items():
             Path(name).parent.mkdir(parents=True, exist_ok=True)
-            Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
+            Path(name).write_text(content, encoding="utf-8", newline="\n")
         yield
 
 

@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from .markdown import Lines, code_block, spec_text
+
 CHECK = "jsonnx validate spec.json --data"
+
+MAX_LINES, MAX_ROWS = 24, 8
+"""The largest number of lines that a page shows of a spec, and of a table or another file."""
 
 
 class Scene(NamedTuple):
     """A command that prints a diagnostic, in a folder with files, after the commands of `setup`."""
 
     command: str
-    files: dict[str, str | bytes] = {}
+    files: dict[str, str] = {}
     spec: dict[str, Any] | None = None
     """The spec in the file spec.json."""
     setup: tuple[str, ...] = ()
 
-    def all_files(self) -> dict[str, str | bytes]:
+    def all_files(self) -> dict[str, str]:
         """The files of the folder, the spec included."""
-        return {**self.files, **({"spec.json": json.dumps(self.spec, indent=2)} if self.spec is not None else {})}
+        return {**self.files, **({"spec.json": spec_text(self.spec)} if self.spec is not None else {})}
+
+    def lines(self) -> Lines:
+        """The files, each with its name before it, and the commands of `setup`, in Markdown."""
+        lines: Lines = []
+        for name, text in self.all_files().items():
+            lines += ["", f"`{name}`:" if text else f"`{name}` is empty.", *(_file_block(name, text) if text else [])]
+        commands = ", ".join(f"`{command}`" for command in self.setup)
+        return [*lines, *(["", f"After {commands}:"] if commands else [])]
+
+
+def _file_block(name: str, text: str) -> Lines:
+    """The first lines of a file."""
+    lines, is_json = text.splitlines(), name.endswith(".json")
+    count = MAX_LINES if is_json else MAX_ROWS
+    if len(lines) > count:
+        return code_block("text", "\n".join([*lines[:count], "..."]))
+    return code_block("json" if is_json else "text", text)
 
 
 def rows(header: str, *lines: str) -> str:

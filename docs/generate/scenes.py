@@ -7,15 +7,14 @@ from .scenes_of_commands import SCENES_OF_COMMANDS
 from .scenes_of_keras import SCENES_OF_KERAS
 
 PEOPLE = {"train": "people.csv", "x": "age", "y": "height"}
-AGES = rows("age,height", *(f"{20 + n},{1.5 + n / 100}" for n in range(40)))
+AGES = rows("age,height", *(f"{20 + n},{1.5 + n / 100:.2f}" for n in range(40)))
 KINDS = {"train": "flowers.csv", "x": "length", "y": "kind"}
-SALES = {"train": "sales.csv", "x": "sales", "y": "sales"}
 
 LENGTHS = rows("length,kind", *(f"{n},{int(n == 7)}" for n in range(60)))
 """Lengths of sixty flowers, of which one is of the kind 1."""
 
 
-def _kinds(*values: object) -> dict[str, str | bytes]:
+def _kinds(*values: object) -> dict[str, str]:
     return {"flowers.csv": rows("length,kind", *(f"{number},{value}" for number, value in enumerate(values)))}
 
 

@@ -6,9 +6,9 @@ import json
 
 from .scene import Scene, number_spec, rows
 
-_AGES = rows("age,height", *(f"{20 + n},{1.5 + n / 100}" for n in range(20)))
+_AGES = rows("age,height", *(f"{20 + n},{1.5 + n / 100:.2f}" for n in range(20)))
 _DATA = {"train": "people.csv", "x": "age", "y": "height"}
-_FILES: dict[str, str | bytes] = {"people.csv": _AGES}
+_FILES: dict[str, str] = {"people.csv": _AGES}
 _SPEC = number_spec(_DATA)
 _NET = {"inputs": {"x": {"shape": [4]}}, "layers": [{"type": "Dense", "units": 3}]}
 _LOOKUP = {"type": "StringLookup", "max_tokens": 9, "pad_to_max_tokens": True, "output_mode": "one_hot"}

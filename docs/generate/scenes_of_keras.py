@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from .markdown import spec_text
 from .scene import Scene
 
 _COMMAND = "jsonnx import model.json -o spec.json"
@@ -17,7 +17,7 @@ def _layer(class_name: str, **config: Any) -> dict[str, Any]:
 
 def _scene(*layers: dict[str, Any], command: str = _COMMAND) -> Scene:
     model = {"class_name": "Sequential", "config": {"layers": [*layers]}}
-    return Scene(command, {"model.json": json.dumps(model)})
+    return Scene(command, {"model.json": spec_text(model)})
 
 
 SCENES_OF_KERAS = {

@@ -18,30 +18,45 @@ from .scenes import SCENES
 
 SPEC_FILE = "spec.json"
 
+MAX_LINE_WIDTH = 90
+"""Characters of an example on one line."""
+
 
 class Example(NamedTuple):
-    """A wrong and a right example, the languages of their blocks, and what a command prints for the wrong one."""
+    """A wrong and a right example, the languages of their blocks, and what a command prints."""
 
     wrong: str
     wrong_language: str
     right: str
     right_language: str
     printed: Printed | None
+    """What is printed for the scene of the code, or, without one, for the wrong example."""
 
 
 @cache
 def example_of(code: str) -> Example:
     """The example of a code: that of its scene, a spec, or what its explanation has."""
     about = explanation(code)
-    languages = [{"sh": "bash", "json": "text"}.get(language, language or "text") for language in about.languages]
-    written = Example(about.wrong_example, languages[0], about.right_example, languages[1], None)
+    wrong, right = zip((about.wrong_example, about.right_example), about.languages, strict=True)
+    written = Example(*_written(*wrong), *_written(*right), None)
     if code in SCENES:
         return written._replace(printed=_printed_in_scene(code))
     if about.languages[0] != "json":
         return written
-    (wrong, wrong_language), (right, right_language) = map(_spec_text, (about.wrong_example, about.right_example))
-    shown = _printed_for_spec(code, wrong)
-    return Example(wrong, wrong_language, right, right_language, shown) if shown is not None else written
+    wrong, right = map(_spec_text, (about.wrong_example, about.right_example))
+    shown = _printed_for_spec(code, wrong[0])
+    return Example(*wrong, *right, shown) if shown is not None else written
+
+
+def _written(example: str, language: str) -> tuple[str, str]:
+    """An example as its explanation has it, and the language of its block; a long line of JSON is formatted."""
+    if language != "json":
+        return example, {"sh": "bash"}.get(language, language or "text")
+    try:
+        source = read_text(example.encode(), SPEC_FILE)
+    except CompileError:  # several lines, or one with a comment
+        return example, "text"
+    return (format_source(source).rstrip("\n"), "json") if len(example) > MAX_LINE_WIDTH else (example, "json")
 
 
 def _printed_in_scene(code: str) -> Printed:

@@ -437,7 +437,8 @@ class Sparsemax(ActivationFunction):
         largest, counts = -sort(-x), arange(1, x.shape[-1] + 1)
         sums = cumsum(largest, axis=-1)
         is_above = largest - (sums - 1) / counts > 0
-        threshold = (sum(sums * is_above, axis=-1, keepdims=True) - 1) / sum(is_above, axis=-1, keepdims=True)
+        count = sum(is_above, axis=-1, keepdims=True)
+        threshold = (sum(sums * is_above, axis=-1, keepdims=True) - 1) / count
         y = moveaxis(maximum(x - threshold, 0), -1, axis)
     """
     bounds = (0, None)

@@ -42,7 +42,10 @@ class StochasticDepth(Layer):
     Used by ConvNeXt.
     """
 
-    formula = "y = where(mask, x / (1 - drop_path_rate), 0) if training else x  # mask: one for each sample"
+    formula = """
+        # mask: true with the probability 1 - drop_path_rate, one for each sample
+        y = where(mask, x / (1 - drop_path_rate), 0) if training else x
+    """
     keras_name = ""
     drop_path_rate: float = attr(doc="Fraction of the samples to drop.", minimum=0, below=1)
 

@@ -60,7 +60,10 @@ class Noise(Layer):
 class Dropout(Noise):
     """Randomly sets elements to 0 in training and scales the others by `1 / (1 - rate)`."""
 
-    formula = "y = where(mask, x / (1 - rate), 0) if training else x  # mask: true with the probability 1 - rate"
+    formula = """
+        # mask: true with the probability 1 - rate
+        y = where(mask, x / (1 - rate), 0) if training else x
+    """
     family = "dropout"
     rate: float = attr(doc="Fraction of the elements to drop.", minimum=0, maximum=1)
     noise_shape: tuple[int | None, ...] | None = attr(None, doc=NOISE_SHAPE)
@@ -99,7 +102,10 @@ def drop_channels(g: Builder, x: Value, layer: SpatialDropout, data_format: Data
 class SpatialDropout1D(SpatialDropout):
     """Randomly sets entire channels of a sequence to 0 in training and scales the others by `1 / (1 - rate)`."""
 
-    formula = "y = where(mask, x / (1 - rate), 0) if training else x  # mask: one for each sample and channel"
+    formula = """
+        # mask: true with the probability 1 - rate, one for each sample and channel
+        y = where(mask, x / (1 - rate), 0) if training else x
+    """
 
     def infer(self, x: TensorType) -> TensorType:
         require_spatial(x, 1, None)
@@ -114,7 +120,10 @@ class SpatialDropout1D(SpatialDropout):
 class SpatialDropout2D(SpatialDropout):
     """Randomly sets entire channels of an image to 0 in training and scales the others by `1 / (1 - rate)`."""
 
-    formula = "y = where(mask, x / (1 - rate), 0) if training else x  # mask: one for each sample and channel"
+    formula = """
+        # mask: true with the probability 1 - rate, one for each sample and channel
+        y = where(mask, x / (1 - rate), 0) if training else x
+    """
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
     def infer(self, x: TensorType) -> TensorType:
@@ -130,7 +139,10 @@ class SpatialDropout2D(SpatialDropout):
 class SpatialDropout3D(SpatialDropout):
     """Randomly sets entire channels of a volume to 0 in training and scales the others by `1 / (1 - rate)`."""
 
-    formula = "y = where(mask, x / (1 - rate), 0) if training else x  # mask: one for each sample and channel"
+    formula = """
+        # mask: true with the probability 1 - rate, one for each sample and channel
+        y = where(mask, x / (1 - rate), 0) if training else x
+    """
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
     def infer(self, x: TensorType) -> TensorType:
@@ -191,7 +203,8 @@ class AlphaDropout(Noise):
     formula = """
         limit = -1.7580993408473766
         scale = ((1 - rate) * (1 + rate * limit ** 2)) ** -0.5
-        y = scale * (where(mask, x, limit) - limit * rate) if training else x  # mask: as in Dropout
+        # mask: true with the probability 1 - rate
+        y = scale * (where(mask, x, limit) - limit * rate) if training else x
     """
     family = "dropout"
     rate: float = attr(doc="Fraction of the elements to replace.", minimum=0, below=1)

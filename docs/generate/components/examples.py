@@ -99,6 +99,9 @@ NETWORKS: dict[str, Spec] = {
 }
 """Networks whose output a loss or metric takes, where its name does not say it."""
 
+VALUES: dict[str, Json] = {"l1_l2": {"type": "l1_l2", "l1": 0.001, "l2": 0.001}}
+"""Components that are without effect by default."""
+
 SPARSE_TARGETS = ("sparse_categorical_crossentropy", "confusion_matrix", "io_u", "mean_io_u")
 """Losses and metrics whose target is the number of the class."""
 
@@ -123,7 +126,7 @@ def component_spec(component: type[Component]) -> Spec:
 def component_value(component: type[Component]) -> Json:
     """The shortest value that is the component: its name, or an object with the required arguments."""
     name, arguments = spec_name(component), required_arguments(component)
-    return {"type": name, **arguments} if arguments else name
+    return VALUES.get(name, {"type": name, **arguments} if arguments else name)
 
 
 def _training_key(kind: str, value: Json) -> Spec:

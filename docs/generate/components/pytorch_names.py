@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from jsonnx import library
+from jsonnx.core.fixes import Suggestion
 from jsonnx.frontend.foreign.foreign_help import foreign_name
 from jsonnx.frontend.schema.schema import REGISTRIES
 from jsonnx.layers import LAYERS
@@ -21,22 +22,25 @@ NAMES = {
         AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d AdaptiveMaxPool1d AdaptiveMaxPool2d AdaptiveMaxPool3d
         BatchNorm1d BatchNorm2d BatchNorm3d LayerNorm GroupNorm RMSNorm LocalResponseNorm
         InstanceNorm1d InstanceNorm2d InstanceNorm3d
-        LSTM GRU LSTMCell GRUCell MultiheadAttention
+        RNN LSTM GRU RNNCell LSTMCell GRUCell MultiheadAttention
         TransformerEncoderLayer TransformerDecoderLayer
         Dropout Dropout1d Dropout2d Dropout3d AlphaDropout
-        Upsample ZeroPad2d Parameter
+        Upsample UpsamplingNearest2d UpsamplingBilinear2d PixelShuffle ZeroPad1d ZeroPad2d ZeroPad3d Unflatten Parameter
         ReLU LeakyReLU PReLU ELU Softmax
         GELU Sigmoid Tanh SiLU Mish SELU CELU GLU ReLU6 Softplus Softsign LogSoftmax LogSigmoid Hardswish Hardsigmoid
-        Hardtanh
+        Hardtanh Hardshrink Softshrink Tanhshrink
     """,
     ("operator", "torch.nn.functional"): "one_hot normalize scaled_dot_product_attention",
     ("operator", "torch"): """
-        cat concat stack split reshape permute swapaxes unsqueeze squeeze flip roll tile
-        matmul bmm einsum tensordot outer where clamp clip topk sort argsort argmax argmin
-        abs exp log log1p sqrt rsqrt square sin cos tan tanh sigmoid erf floor ceil round sign
-        add sub mul div pow neg maximum minimum
-        mean sum prod std var max min amax amin all any logsumexp cumsum cumprod
-        arange linspace eye zeros ones full randn rand
+        cat concat stack split reshape permute transpose swapaxes moveaxis unsqueeze squeeze flip roll tile
+        repeat_interleave index_select gather broadcast_to diagonal tril triu
+        matmul bmm einsum tensordot dot inner outer where clamp clip topk sort argsort argmax argmin
+        abs exp expm1 log log1p log2 log10 sqrt rsqrt square reciprocal sin cos tan arcsin arccos arctan sinh cosh tanh
+        sigmoid erf floor ceil round trunc sign
+        add sub mul div floor_divide pow neg maximum minimum logaddexp
+        logical_and logical_or logical_not logical_xor isnan isinf isfinite nan_to_num
+        mean sum prod std var max min amax amin all any norm trace diff logsumexp cumsum cumprod count_nonzero
+        arange linspace eye zeros ones full zeros_like ones_like full_like randn rand
     """,
     ("layer", "torchvision.transforms"): """
         Normalize ToTensor Resize CenterCrop RandomCrop RandomHorizontalFlip RandomVerticalFlip RandomRotation
@@ -52,7 +56,7 @@ NAMES = {
     """,
     ("loss", "torch.nn"): """
         CrossEntropyLoss NLLLoss BCELoss BCEWithLogitsLoss MSELoss L1Loss SmoothL1Loss HuberLoss KLDivLoss
-        PoissonNLLLoss HingeEmbeddingLoss CosineEmbeddingLoss CTCLoss
+        PoissonNLLLoss CTCLoss
     """,
     ("optimizer", "torch.optim"): "Adam AdamW NAdam Adamax SGD RMSprop Adagrad Adadelta Adafactor Muon",
     ("schedule", "torch.optim.lr_scheduler"): """
@@ -60,6 +64,16 @@ NAMES = {
     """,
 }
 """The names by the kind of the counterpart and by module."""
+
+OTHER_NAMES = {
+    "torch.nn.RNN": "SimpleRNN",
+    "torch.nn.RNNCell": "SimpleRNNCell",
+    "torch.transpose": "ops.swapaxes",
+    "torch.gather": "ops.take_along_axis",
+    "torch.index_select": "ops.take",
+    "torch.repeat_interleave": "ops.repeat",
+}
+"""Counterparts of names that have another meaning in a spec."""
 
 KNOWN: dict[str, list[str]] = {
     **{registry.kind: [*registry.by_name] for registry in REGISTRIES},
@@ -90,8 +104,8 @@ def pytorch_names(record: Record) -> list[str]:
 
 def _counterpart(kind: str, module: str, name: str) -> Counterpart:
     """The function of keras.ops that has the name, or else what the help for the name proposes."""
-    operator = f"{OPERATOR_PREFIX}{name}"
-    if kind == "operator" and operator in LAYERS.by_name:
+    operator = OTHER_NAMES.get(f"{module}.{name}", f"{OPERATOR_PREFIX}{name}")
+    if f"{module}.{name}" in OTHER_NAMES or (kind == "operator" and operator in LAYERS.by_name):
         return Counterpart(json.dumps(operator), find_record(kind, operator))
     names = [f"{module}.{name.rstrip('_')}"]  # functions of torch.nn.init end with an underscore
     if kind == "operator":
@@ -99,13 +113,24 @@ def _counterpart(kind: str, module: str, name: str) -> Counterpart:
     for candidate in names:
         suggestion = foreign_name(kind, candidate, KNOWN[kind])
         if suggestion and suggestion.replacements:
-            return Counterpart(suggestion.text.removeprefix("write "), _record(kind, suggestion.replacements[0]))
+            return _replaced(kind, suggestion)
     raise KeyError(f"no help names a counterpart of {module}.{name}")
 
 
-def _record(kind: str, value: Any) -> Record:
-    if isinstance(value, dict) and value["type"] == "Activation":
-        return find_record("activation", value["activation"])
-    name = value["type"] if isinstance(value, dict) else value
+def _replaced(kind: str, suggestion: Suggestion) -> Counterpart:
+    """The counterpart that a help proposes: a name becomes that of the page, an object stays."""
+    value: Any = suggestion.replacements[0]
+    if isinstance(value, str):
+        record = _record(kind, value)
+        return Counterpart(json.dumps(record.name), record)
+    record = (
+        find_record("activation", value["activation"])
+        if value["type"] == "Activation"
+        else _record(kind, value["type"])
+    )
+    return Counterpart(suggestion.text.removeprefix("write "), record)
+
+
+def _record(kind: str, name: str) -> Record:
     is_operator, is_block = name.startswith(OPERATOR_PREFIX), name.startswith(BLOCK_PREFIX)
     return find_record("operator" if is_operator else "block" if is_block else kind, name)

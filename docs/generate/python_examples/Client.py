@@ -4,8 +4,9 @@ import sys
 import jsonnx
 import numpy as np
 
-subprocess.run([sys.executable, "-m", "jsonnx", "train", "samples/penguins.json", "-o", "runs/penguins", "--quiet"])
-server = subprocess.Popen([sys.executable, "-m", "jsonnx", "serve", "runs/penguins", "--port", "8931"])
+JSONNX = [sys.executable, "-m", "jsonnx"]
+subprocess.run([*JSONNX, "train", "samples/penguins.json", "-o", "runs/penguins"])
+server = subprocess.Popen([*JSONNX, "serve", "runs/penguins", "--port", "8931"])
 
 client = jsonnx.Client("http://127.0.0.1:8931")
 # -- Client.wait_until_ready
@@ -29,7 +30,7 @@ print(client.predict(row))
 # -- Client.infer
 batch = {name: np.array([row[name]]) for name in ("island", "sex")}
 batch["measurements"] = np.array([[row[name] for name in list(row)[2:]]], "float32")
-print({name: array.shape for name, array in client.infer(batch).items()})  # {'species': (1, 3)}
+print(client.infer(batch)["species"].shape)  # (1, 3)
 # -- Client.close
 client.close()
 server.terminate()

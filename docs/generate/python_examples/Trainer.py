@@ -3,8 +3,15 @@ import numpy as np
 
 spec = {
     "inputs": {"x": {"shape": [2]}},
-    "layers": [{"type": "Dense", "units": 8, "activation": "relu"}, {"type": "Dense", "name": "y", "units": 1}],
-    "training": {"loss": "mse", "optimizer": {"type": "adam", "learning_rate": 0.01}, "metrics": ["mae"]},
+    "layers": [
+        {"type": "Dense", "units": 8, "activation": "relu"},
+        {"type": "Dense", "name": "y", "units": 1},
+    ],
+    "training": {
+        "loss": "mse",
+        "optimizer": {"type": "adam", "learning_rate": 0.01},
+        "metrics": ["mae"],
+    },
 }
 random = np.random.default_rng(0)
 x = random.normal(size=(400, 2)).astype("float32")

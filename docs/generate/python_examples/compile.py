@@ -5,4 +5,5 @@ print(model.outputs["digit"])  # float32[batch, 10]
 model.save("model.onnx")
 
 small = jsonnx.compile("samples/transformer.json", seed=1, changes=["depth=1"])
-features = jsonnx.compile("samples/mnist_cnn.json", seed=1, outputs=["flatten"])  # the part up to a layer
+# The part up to a layer:
+features = jsonnx.compile("samples/mnist_cnn.json", seed=1, outputs=["flatten"])

@@ -2,7 +2,8 @@ import jsonnx
 from jsonnx import ray
 
 # -- RayTrainer: needs the extra ray
-result = ray.RayTrainer("spec.json").fit()  # "training": {"distributed": {"shards": 8}} says into how many shards
+# "training": {"distributed": {"shards": 8}} in the spec says into how many shards
+result = ray.RayTrainer("spec.json").fit()
 # -- RayResult: needs the extra ray
 print(result.path, result.metrics)
 # -- RayTrialHost: needs the extra ray

@@ -12,7 +12,10 @@ spec = {
         "optimizer": {"type": "adam", "learning_rate": 0.01},
         "data": {"train": "train.npz", "validation_split": 0.2},
     },
-    "sweep": {"sampler": "grid", "parameters": {"training.optimizer.learning_rate": {"choice": [0.01, 0.1]}}},
+    "sweep": {
+        "sampler": "grid",
+        "parameters": {"training.optimizer.learning_rate": {"choice": [0.01, 0.1]}},
+    },
 }
 result = jsonnx.sweep(spec, "sweeps/rate")
 print(len(result.trials))  # 2

@@ -4,7 +4,8 @@ print(jsonnx.validate("samples/penguins.json"))  # []
 
 spec = {"inputs": {"x": {"shape": [4]}}, "layers": [{"type": "Dense", "unit": 3}]}
 for diagnostic in jsonnx.validate(spec):
-    print(diagnostic.code, diagnostic.path, diagnostic.help)  # unknown-key $.layers[0].unit did you mean 'units'?
+    print(diagnostic.code, diagnostic.path)  # unknown-key $.layers[0].unit
+    print(diagnostic.help)  # did you mean 'units'?
 
 layers = [{"type": "Dropout", "rate": 0.9}, {"type": "Dense", "units": 3}]
 findings = jsonnx.validate({**spec, "layers": layers}, lint=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from generate.component_pages import component_pages
+from generate.components.pytorch_differences import DIFFERENCES
 from generate.components.pytorch_names import NAMES, counterparts
 from generate.components.records import records
 from generate.components.tasks import TASKS, Task
@@ -55,6 +56,10 @@ def test_names_of_pytorch_have_a_counterpart() -> None:
     assert counterparts()["torch.nn.GELU"].record.kind == "activation"
     assert counterparts()["torch.sum"].text == '"ops.sum"'
     assert counterparts()["torch.cat"].record.name == "ops.concatenate"
+    assert counterparts()["torch.transpose"].text == '"ops.swapaxes"'
+    assert counterparts()["torch.nn.MaxPool2d"].text == '"MaxPooling2D"'
+    assert counterparts()["torch.nn.RNN"].record.name == "SimpleRNN"
+    assert DIFFERENCES.keys() <= counterparts().keys()
     assert counterparts()["torch.optim.lr_scheduler.OneCycleLR"].record.name == "OneCycle"
 
 

@@ -41,9 +41,10 @@ class MultiHeadAttention(ProjectedAttention):
         k = einsum("btf,fhd->bthd", key, key_kernel) + key_bias
         v = einsum("btf,fhd->bthd", value, value_kernel) + value_bias
         scores = einsum("bqhd,bkhd->bhqk", q, k) / sqrt(key_dim) + attention_bias
-        mask = query_mask[:, None, :, None] * (value_mask * key_mask)[:, None, None, :] * attention_mask[:, None]
+        mask = query_mask[:, None, :, None] * (value_mask * key_mask)[:, None, None, :]
         lag = arange(query.shape[1])[:, None] - arange(key.shape[1])
-        mask = mask * (lag >= 0 if use_causal_mask else 1) * (abs(lag) < sliding_window if sliding_window else 1)
+        mask = mask * attention_mask[:, None] * (lag >= 0 if use_causal_mask else 1)
+        mask = mask * (abs(lag) < sliding_window if sliding_window else 1)
         attention_scores = softmax(where(mask, scores, -1e30))
         heads = einsum("bhqk,bkhd->bqhd", attention_scores, v)
         y = einsum("bqhd,hdf->bqf", heads, attention_output_kernel) + attention_output_bias
@@ -114,9 +115,10 @@ class GroupQueryAttention(ProjectedAttention):
         v = einsum("btf,fhd->bthd", value, value_kernel) + value_bias
         k, v = (repeat(part, num_query_heads // num_key_value_heads, axis=2) for part in (k, v))
         scores = einsum("bqhd,bkhd->bhqk", q, k) / sqrt(head_dim) + attention_bias
-        mask = query_mask[:, None, :, None] * (value_mask * key_mask)[:, None, None, :] * attention_mask[:, None]
+        mask = query_mask[:, None, :, None] * (value_mask * key_mask)[:, None, None, :]
         lag = arange(query.shape[1])[:, None] - arange(key.shape[1])
-        mask = mask * (lag >= 0 if use_causal_mask else 1) * (abs(lag) < sliding_window if sliding_window else 1)
+        mask = mask * attention_mask[:, None] * (lag >= 0 if use_causal_mask else 1)
+        mask = mask * (abs(lag) < sliding_window if sliding_window else 1)
         attention_scores = softmax(where(mask, scores, -1e30))
         heads = einsum("bhqk,bkhd->bqhd", attention_scores, v)
         y = einsum("bqhd,hdf->bqf", heads, attention_output_kernel) + attention_output_bias

@@ -177,7 +177,8 @@ class T5(RelativePosition, DistanceBuckets):
         count = num_buckets // 2 if bidirectional else num_buckets
         exact, size = count // 2, abs(distance) if bidirectional else maximum(-distance, 0)
         growth = log(maximum(size, 1) / exact) / log(max_distance / exact)
-        bucket = where(size < exact, size, minimum(exact + floor(growth * (count - exact) + 1e-9), count - 1))
+        coarse = exact + floor(growth * (count - exact) + 1e-9)
+        bucket = where(size < exact, size, minimum(coarse, count - 1))
         bucket += count * (distance > 0) if bidirectional else 0
         term = moveaxis(embeddings[bucket.astype(int)], -1, 0)
     """
@@ -240,7 +241,8 @@ class RelativePositionBias(Layer, DistanceBuckets):
         count = num_buckets // 2 if bidirectional else num_buckets
         exact, size = count // 2, abs(distance) if bidirectional else maximum(-distance, 0)
         growth = log(maximum(size, 1) / exact) / log(max_distance / exact)
-        bucket = where(size < exact, size, minimum(exact + floor(growth * (count - exact) + 1e-9), count - 1))
+        coarse = exact + floor(growth * (count - exact) + 1e-9)
+        bucket = where(size < exact, size, minimum(coarse, count - 1))
         bucket += count * (distance > 0) if bidirectional else 0
         bias = moveaxis(embeddings[bucket.astype(int)], -1, 0)
         y = broadcast_to(bias, (len(query), *bias.shape))

@@ -144,10 +144,11 @@ class RotaryEmbedding(Layer, RotaryAngles):
     formula = """
         x = moveaxis(x, (sequence_axis, feature_axis), (-2, -1))
         positions = xs[1] if len(xs) > 1 else start_index + arange(x.shape[-2])
-        i = arange(x.shape[-1] // 2)
-        angles = positions[..., None] / (scaling_factor * max_wavelength ** (2 * i / (denominator_dim or x.shape[-1])))
+        exponent = 2 * arange(x.shape[-1] // 2) / (denominator_dim or x.shape[-1])
+        angles = positions[..., None] / (scaling_factor * max_wavelength ** exponent)
         a, b = split(x, 2, axis=-1)
-        y = concatenate([a * cos(angles) - b * sin(angles), b * cos(angles) + a * sin(angles)], axis=-1)
+        sine, cosine = sin(angles), cos(angles)
+        y = concatenate([a * cosine - b * sine, b * cosine + a * sine], axis=-1)
         y = moveaxis(y, (-2, -1), (sequence_axis, feature_axis))
     """
     keras_name = "keras_hub.layers.RotaryEmbedding"

@@ -33,13 +33,15 @@ class ConvTranspose(KernelConv):
         full = zeros((len(x), *[(sizes[i] - 1) * strides[i] + spans[i] for i in axes], filters))
         for offset in ndindex(*kernel_size):
             starts = [offset[i] * dilation_rate[i] for i in axes]
-            places = [slice(starts[i], starts[i] + (sizes[i] - 1) * strides[i] + 1, strides[i]) for i in axes]
+            ends = [starts[i] + (sizes[i] - 1) * strides[i] + 1 for i in axes]
+            places = [slice(starts[i], ends[i], strides[i]) for i in axes]
             full[(slice(None), *places)] += x @ kernel[offset].T
         for i in axes:  # crops or pads each axis
+            extra = None if output_padding is None else output_padding[i]
             if padding == "valid":
-                cut = -(max([strides[i] - spans[i], 0]) if output_padding is None else output_padding[i])
+                cut = -(max([strides[i] - spans[i], 0]) if extra is None else extra)
             else:
-                cut = spans[i] - (strides[i] if output_padding is None else spans[i] % 2 + output_padding[i])
+                cut = spans[i] - (strides[i] if extra is None else spans[i] % 2 + extra)
             front = max([cut // 2, 0])
             end = [(0, 0)] * full.ndim
             end[i + 1] = (0, max([front - cut, 0]))

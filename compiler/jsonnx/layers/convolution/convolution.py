@@ -114,11 +114,9 @@ class Convolution(KernelConv):
     """Base class of regular convolutions."""
 
     formula = """
-        parts = zip(split(x, groups, axis=-1), split(kernel, groups, axis=-1))
-        sums = [
-            tensordot(windows(part, kernel_size, strides, padding, dilation_rate), weights, kernel.ndim - 1)
-            for part, weights in parts
-        ]
+        w = windows(x, kernel_size, strides, padding, dilation_rate)
+        parts = zip(split(w, groups, axis=-1), split(kernel, groups, axis=-1))
+        sums = [tensordot(part, weights, kernel.ndim - 1) for part, weights in parts]
         y = activation(concatenate(sums, axis=-1) + bias)
     """
     family = "convolution"
@@ -228,7 +226,7 @@ class DepthwiseConv2D(DepthwiseConv):
 
     formula = """
         w = windows(x, kernel_size, strides, padding, dilation_rate)
-        y = einsum("nyxhwc,hwcm->nyxcm", w, kernel)  # m: depth_multiplier filters for each channel
+        y = einsum("nyxhwc,hwcm->nyxcm", w, kernel)  # m: depth_multiplier filters a channel
         y = activation(y.reshape(*y.shape[:-2], -1) + bias)
     """
     kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr(doc=KERNEL_SIZE, minimum=1)

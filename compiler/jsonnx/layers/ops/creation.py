@@ -242,7 +242,10 @@ class Arange(Creation):
     With `start` alone, that is the end, and the numbers count from 0. The numbers are integers if all arguments are.
     """
 
-    formula = "y = arange(0, start, step) if stop is None else arange(start, stop, step)  # start, start + step, ..."
+    formula = """
+        first, end = (0, start) if stop is None else (start, stop)
+        y = arange(first, end, step)  # first, first + step, ...
+    """
     start: NumberArgument = attr(
         0, doc='First number, or the end if there is no stop. `{"axis": 1}` is the size of an axis of the input.'
     )

@@ -82,7 +82,10 @@ class PoolOp(LayerOp):
 class MaxPool(PoolOp):
     """Maximum of each window."""
 
-    formula = "y = max(windows(x, pool_size, strides, padding, fill=-inf), axis=tuple(range(1 - x.ndim, -1)))"
+    formula = """
+        w = windows(x, pool_size, strides, padding, fill=-inf)
+        y = max(w, axis=tuple(range(1 - x.ndim, -1)))
+    """
     layers_by_rank = (MaxPooling1D, MaxPooling2D, MaxPooling3D)
 
 
@@ -90,7 +93,10 @@ class MaxPool(PoolOp):
 class AveragePool(PoolOp):
     """Mean of each window."""
 
-    formula = "y = nanmean(windows(x, pool_size, strides, padding, fill=nan), axis=tuple(range(1 - x.ndim, -1)))"
+    formula = """
+        w = windows(x, pool_size, strides, padding, fill=nan)
+        y = nanmean(w, axis=tuple(range(1 - x.ndim, -1)))
+    """
     layers_by_rank = (AveragePooling1D, AveragePooling2D, AveragePooling3D)
 
 
@@ -242,10 +248,12 @@ class DepthToSpace(SpaceDepthOp):
         b = block_size
         if data_format == "channels_last":
             n, h, w, c = x.shape
-            y = x.reshape(n, h, w, b, b, c // b ** 2).transpose(0, 1, 3, 2, 4, 5).reshape(n, h * b, w * b, -1)
+            y = x.reshape(n, h, w, b, b, c // b ** 2).transpose(0, 1, 3, 2, 4, 5)
+            y = y.reshape(n, h * b, w * b, -1)
         else:
             n, c, h, w = x.shape
-            y = x.reshape(n, c // b ** 2, b, b, h, w).transpose(0, 1, 4, 2, 5, 3).reshape(n, -1, h * b, w * b)
+            y = x.reshape(n, c // b ** 2, b, b, h, w).transpose(0, 1, 4, 2, 5, 3)
+            y = y.reshape(n, -1, h * b, w * b)
     """
 
     def infer(self, x: TensorType) -> TensorType:
@@ -271,10 +279,12 @@ class SpaceToDepth(SpaceDepthOp):
         b = block_size
         if data_format == "channels_last":
             n, h, w, c = x.shape
-            y = x.reshape(n, h // b, b, w // b, b, c).transpose(0, 1, 3, 2, 4, 5).reshape(n, h // b, w // b, -1)
+            y = x.reshape(n, h // b, b, w // b, b, c).transpose(0, 1, 3, 2, 4, 5)
+            y = y.reshape(n, h // b, w // b, -1)
         else:
             n, c, h, w = x.shape
-            y = x.reshape(n, c, h // b, b, w // b, b).transpose(0, 1, 3, 5, 2, 4).reshape(n, -1, h // b, w // b)
+            y = x.reshape(n, c, h // b, b, w // b, b).transpose(0, 1, 3, 5, 2, 4)
+            y = y.reshape(n, -1, h // b, w // b)
     """
 
     def infer(self, x: TensorType) -> TensorType:
@@ -338,7 +348,10 @@ class NormalizationOp(MultiTensorOp):
 class LayerNormalization(NormalizationOp):
     """Scales a tensor to mean 0 and variance 1 along axes, then by factors and summands."""
 
-    formula = "y = (x - mean(x, axis, keepdims=True)) / sqrt(var(x, axis, keepdims=True) + epsilon) * gamma + beta"
+    formula = """
+        stddev = sqrt(var(x, axis, keepdims=True) + epsilon)
+        y = (x - mean(x, axis, keepdims=True)) / stddev * gamma + beta
+    """
     tensors = ("x", "gamma", "beta")
     optional_count = 2
 

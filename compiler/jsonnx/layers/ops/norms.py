@@ -35,7 +35,8 @@ class Norm(Operation):
 
     formula = """
         order = {"inf": inf, "-inf": -inf}.get(ord, ord)
-        y = linalg.norm(x, order, axis, keepdims)  # sum(abs(x) ** order) ** (1 / order) of vectors
+        # of vectors: sum(abs(x) ** order) ** (1 / order)
+        y = linalg.norm(x, order, axis, keepdims)
     """
     ord: Order | None = attr(None, doc='Order of the norm; null for 2 (vectors) or "fro" (matrices).')
     axis: Annotated[

@@ -36,8 +36,9 @@ class STFTSpectrogram(Layer):
         i = einsum("ntkc,kf->ntcf", w, imag_kernel[:, 0])
         magnitude = sqrt(maximum(r ** 2 + i ** 2, 1e-7))
         psd = (r ** 2 + i ** 2) * hstack([1, full(r.shape[-1] - 2, 2), 1])
-        results = {"magnitude": magnitude, "log": log(maximum(magnitude, 1e-7)), "psd": psd, "real": r, "imag": i}
-        results |= {"angle": arctan2(i, r), "stft": concatenate([r, i], axis=-1)}
+        results = {"magnitude": magnitude, "log": log(maximum(magnitude, 1e-7)), "psd": psd}
+        results |= {"real": r, "imag": i, "angle": arctan2(i, r)}
+        results |= {"stft": concatenate([r, i], axis=-1)}
         y = results[mode]
         y = swapaxes(y, 2, 3) if expand_dims else y.reshape(*y.shape[:2], -1)
     """
@@ -178,14 +179,16 @@ class MelSpectrogram(Layer):
         before = (fft_length - length) // 2
         weights = ones(fft_length)
         if window is not None:
-            weights = pad(window_values(window, length, True), (before, fft_length - length - before))
+            sides = (before, fft_length - length - before)
+            weights = pad(window_values(window, length, True), sides)
         signal = pad(x, [(0, 0), (fft_length // 2, fft_length // 2)], "reflect")
         frames = windows(signal[..., None], fft_length, sequence_stride)[..., 0]
         power = abs(fft.rfft(frames * weights)) ** mag_exp
         edges = linspace(mel(min_freq), mel(max_freq or sampling_rate // 2), num_mel_bins + 2)
         low, centre, high = edges[:-2], edges[1:-1], edges[2:]
         f = mel(linspace(0, sampling_rate / 2, fft_length // 2 + 1))[:, None]
-        bands = power @ maximum(minimum((f - low) / (centre - low), (high - f) / (high - centre)), 0)
+        triangles = minimum((f - low) / (centre - low), (high - f) / (high - centre))
+        bands = power @ maximum(triangles, 0)
         if power_to_db:
             bands = 10 * log10(maximum(bands, min_power) / maximum(abs(ref_power), min_power))
             bands = maximum(bands, max(bands) - top_db)

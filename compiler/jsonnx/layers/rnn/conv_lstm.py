@@ -156,7 +156,8 @@ class ConvLSTM(Recurrent, ConvLSTMArguments):
             gates = tensordot(w, kernel, kernel.ndim - 1) + bias
             if h is None:  # the initial states are zeros
                 h = c = zeros_like(gates[..., :filters])
-            gates = gates + tensordot(windows(h, kernel_size, 1, "same"), recurrent_kernel, kernel.ndim - 1)
+            w = windows(h, kernel_size, 1, "same")
+            gates = gates + tensordot(w, recurrent_kernel, kernel.ndim - 1)
             i, f, g, o = split(gates, 4, axis=-1)
             c = recurrent_activation(f) * c + recurrent_activation(i) * activation(g)
             h = recurrent_activation(o) * activation(c)

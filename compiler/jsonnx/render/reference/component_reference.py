@@ -21,7 +21,7 @@ from ...frontend.schema.phrases import schema_phrase, short_repr
 from ...frontend.schema.schema import REGISTRIES
 from ...layers import LAYERS, Layer
 from .layer_examples import LayerExample, example_graph, layer_examples, operator_names, weight_descriptions
-from .reference_examples import EXAMPLE_ARGUMENTS, SNIPPETS
+from .reference_examples import EFFECTIVE_VALUES, EXAMPLE_ARGUMENTS, SNIPPETS
 
 KIND_ORDER = (
     "activation",
@@ -202,9 +202,19 @@ def snippets(component: type[Component]) -> list[str]:
     optional = [argument for argument in arguments if not argument.is_required and argument.default is not None]
     optional = sorted(optional, key=lambda argument: argument.name in inherited)[:1]
     if optional or not values:
-        given = required_arguments(component) | {argument.name: argument.default for argument in optional}
+        given = required_arguments(component) | {argument.name: _effective_value(argument) for argument in optional}
         values.append({"type": name, **given})
-    return [SNIPPETS[registry.kind] % json.dumps(value) for value in values]
+    place = SNIPPETS.get(component.type_name) or SNIPPETS[registry.kind]
+    return [place % json.dumps(value) for value in values]
+
+
+def _effective_value(argument: Argument) -> Json:
+    """The default of an argument; for one that is without effect by default, a value with an effect."""
+    if argument.name in EFFECTIVE_VALUES:
+        return EFFECTIVE_VALUES[argument.name]
+    if isinstance(argument.default, bool):
+        return True
+    return 0.01 if argument.default == 0 and isinstance(argument.default, float) else argument.default
 
 
 # -- behaviour of a layer --------------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ from ...core.components import Component
 FORMULA_NOTES = {
     "xs": "`xs` are all inputs; `x` is the first.",
     "windows": "`windows(x, size, strides, padding, dilation_rate)` are the windows of x, [batch, ..., *size, "
-    "channels]; `fill` is the value of the padding.",
+    "channels].",
+    "fill": "`fill` is the value of the padding.",
     "one_hot": "`one_hot(x, n)` is 1 at each index along a new last axis of size n, else 0.",
     "divide_no_nan": "`divide_no_nan(a, b)` is `a / b`, and 0 where b is 0.",
     "sigmoid": "`sigmoid(x)` is `1 / (1 + exp(-x))`.",

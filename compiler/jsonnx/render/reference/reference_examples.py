@@ -226,7 +226,8 @@ FURTHER_EXAMPLES: dict[str, SpecExample] = {
 
 SNIPPETS = {
     "activation": '{"type": "Dense", "units": 8, "activation": %s}',
-    "initializer": '{"type": "Conv2D", "filters": 8, "kernel_size": 3, "kernel_initializer": %s}',
+    "initializer": '{"type": "Dense", "units": 8, "kernel_initializer": %s}',
+    "stft": '{"type": "Conv1D", "filters": 129, "kernel_size": 256, "strides": 64, "kernel_initializer": %s}',
     "regularizer": '{"type": "Dense", "units": 8, "kernel_regularizer": %s}',
     "constraint": '{"type": "Dense", "units": 8, "kernel_constraint": %s}',
     "relative_position": '{"type": "MultiHeadAttention", "num_heads": 8, "key_dim": 64, "relative_position": %s}',
@@ -236,4 +237,7 @@ SNIPPETS = {
     "schedule": '"training": {"loss": "mse", "optimizer": {"type": "adam", "learning_rate": %s}}',
     "tracker": '"training": {"loss": "mse", "trackers": [%s]}',
 }
-"""Where a component of a kind stands in a spec."""
+"""Where a component stands in a spec: by its kind, or by its name where it needs another place."""
+
+EFFECTIVE_VALUES = {"momentum": 0.9, "reduction": "sum"}
+"""Values with an effect, by the arguments of components; for others, 0.01 in place of 0.0."""

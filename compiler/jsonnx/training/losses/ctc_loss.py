@@ -36,7 +36,8 @@ class CTC(Loss):
 
         batch, steps, classes = y_pred.shape
         p = softmax(y_pred)
-        loss = -log([probability(p[i], [label for label in y_true[i] if label != 0]) for i in range(batch)])
+        targets = [[label for label in y_true[i] if label != 0] for i in range(batch)]
+        loss = -log([probability(p[i], targets[i]) for i in range(batch)])
     """
     takes = OutputForm.LOGITS
     aligns_steps = True

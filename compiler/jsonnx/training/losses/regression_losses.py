@@ -76,7 +76,8 @@ class Huber(DifferenceLoss):
 
     formula = """
         error = abs(y_true - y_pred)
-        loss = mean(where(error <= delta, error ** 2 / 2, delta * error - delta ** 2 / 2), axis=-1)
+        linear = delta * error - delta ** 2 / 2
+        loss = mean(where(error <= delta, error ** 2 / 2, linear), axis=-1)
     """
     delta: float = attr(1.0, doc="Error at which the loss becomes linear.", minimum=0)
 

@@ -87,7 +87,8 @@ class FBetaScore(FScore):
     """
 
     formula = """
-        p = y_pred == max(y_pred, axis=-1, keepdims=True) if threshold is None else y_pred > threshold
+        is_largest = y_pred == max(y_pred, axis=-1, keepdims=True)
+        p = is_largest if threshold is None else y_pred > threshold
         tp, predicted, actual = sum(y_true * p, axis=0), sum(p, axis=0), sum(y_true, axis=0)
         if average == "micro":
             tp, predicted, actual = sum(tp), sum(predicted), sum(actual)
@@ -108,7 +109,8 @@ class F1Score(FScore):
     """
 
     formula = """
-        p = y_pred == max(y_pred, axis=-1, keepdims=True) if threshold is None else y_pred > threshold
+        is_largest = y_pred == max(y_pred, axis=-1, keepdims=True)
+        p = is_largest if threshold is None else y_pred > threshold
         tp, predicted, actual = sum(y_true * p, axis=0), sum(p, axis=0), sum(y_true, axis=0)
         if average == "micro":
             tp, predicted, actual = sum(tp), sum(predicted), sum(actual)
@@ -307,8 +309,8 @@ class BinaryIoU(IntersectionOverUnion):
 
     formula = """
         p = y_pred >= threshold
-        ious = [sum((y_true == c) & (p == c)) / sum((y_true == c) | (p == c)) for c in target_class_ids]
-        metric = nanmean(ious)
+        pairs = [(y_true == c, p == c) for c in target_class_ids]
+        metric = nanmean([sum(a & b) / sum(a | b) for a, b in pairs])
     """
     logits_arguments = ZERO_THRESHOLD
     target_class_ids: tuple[int, ...] = attr((0, 1), doc=TARGET_CLASSES_DOC, minimum=0, maximum=1)
@@ -326,7 +328,8 @@ class ConfusionMatrix(PairCounts):
         p, classes = argmax(y_pred, axis=-1), arange(y_pred.shape[-1])
         metric = array([[sum((a == i) & (p == j)) for j in classes] for i in classes])
         if normalize:
-            metric = metric / sum(metric, axis={"true": 1, "pred": 0, "all": None}[normalize], keepdims=True)
+            axis = {"true": 1, "pred": 0, "all": None}[normalize]
+            metric = metric / sum(metric, axis, keepdims=True)
     """
     keras_name = ""
     logits_arguments = ZERO_THRESHOLD

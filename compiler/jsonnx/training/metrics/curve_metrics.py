@@ -49,7 +49,8 @@ BEST_FORMULA = """
     cuts = linspace(0, 1, num_thresholds) if num_thresholds > 1 else array([0.5])
     tp = sum(y_pred[y_true != 0, None] > cuts, axis=0)
     fp = sum(y_pred[y_true == 0, None] > cuts, axis=0)
-    metric = max({maximized}, where={bounded} >= {bound}, initial=0)
+    is_enough = {bounded} >= {bound}
+    metric = max({maximized}, where=is_enough, initial=0)
 """
 QUOTIENTS = {
     "sensitivity": "tp / sum(y_true != 0)",
@@ -109,7 +110,8 @@ class AUC(ThresholdMetric):
         cuts = hstack([-1e-7, linspace(0, 1, num_thresholds)[1:-1], 1 + 1e-7])
         tp = sum(scores[y_true != 0, None] > cuts, axis=0)
         fp = sum(scores[y_true == 0, None] > cuts, axis=0)
-        metric = -trapezoid(y=tp / tp[0], x=fp / fp[0])  # for the ROC curve and the summation method interpolation
+        # of the ROC curve, by the summation method interpolation:
+        metric = -trapezoid(y=tp / tp[0], x=fp / fp[0])
     """
     logits_arguments = FROM_LOGITS
     num_thresholds: int | None = attr(

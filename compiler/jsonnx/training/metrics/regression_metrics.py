@@ -39,7 +39,8 @@ class R2Score(Metric):
         elif class_aggregation == "variance_weighted_average":
             r2 = sum(spread * r2) / sum(spread)
         n = y_true.size  # as Keras counts samples
-        metric = 1 - (1 - r2) * (n - 1) / (n - num_regressors - 1) if num_regressors < n - 1 else r2
+        freedom = n - num_regressors - 1
+        metric = 1 - (1 - r2) * (n - 1) / freedom if freedom > 0 else r2
     """
     class_aggregation: Literal["uniform_average", "variance_weighted_average"] | None = attr(
         "uniform_average",
@@ -149,7 +150,8 @@ class ConcordanceCorrelation(Correlation):
         u = y_true - mean(y_true, axis, keepdims=True)
         v = y_pred - mean(y_pred, axis, keepdims=True)
         distance = mean(y_true, axis) - mean(y_pred, axis)
-        metric = mean(2 * mean(u * v, axis) / (mean(u ** 2, axis) + mean(v ** 2, axis) + distance ** 2))
+        spread = mean(u ** 2, axis) + mean(v ** 2, axis)
+        metric = mean(2 * mean(u * v, axis) / (spread + distance ** 2))
     """
     is_concordance = True
 

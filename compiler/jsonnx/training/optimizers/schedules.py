@@ -148,7 +148,8 @@ class PolynomialDecay(Decay):
     formula = """
         progress = t / decay_steps
         progress = progress / maximum(ceil(progress), 1) if cycle else minimum(progress, 1)
-        learning_rate = (initial_learning_rate - end_learning_rate) * (1 - progress) ** power + end_learning_rate
+        span = initial_learning_rate - end_learning_rate
+        learning_rate = span * (1 - progress) ** power + end_learning_rate
     """
     length_key = "decay_steps"
     end_learning_rate: float = attr(0.0001, doc="Learning rate after `decay_steps` steps.", minimum=0, maximum=1e6)
@@ -200,7 +201,8 @@ class CosineDecay(Decay):
         if warmup_target is None:
             learning_rate = decay(t, initial_learning_rate)
         elif t < warmup_steps:
-            learning_rate = initial_learning_rate + (warmup_target - initial_learning_rate) * t / warmup_steps
+            rise = warmup_target - initial_learning_rate
+            learning_rate = initial_learning_rate + rise * t / warmup_steps
         else:
             learning_rate = decay(t - warmup_steps, warmup_target)
     """

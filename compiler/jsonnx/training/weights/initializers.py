@@ -198,7 +198,8 @@ class VarianceScaling(FanScaledInitializer):
     """Variance `scale / fan`, where the fan is the number of inputs, of outputs, or the mean of both."""
 
     formula = """
-        variance = scale / max([1, {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]])
+        fans = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
+        variance = scale / max([1, fans[mode]])
         if distribution == "uniform":
             w = uniform(-sqrt(3 * variance), sqrt(3 * variance), shape)
         elif distribution == "untruncated_normal":
