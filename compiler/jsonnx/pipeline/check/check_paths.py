@@ -144,7 +144,7 @@ def _check_weight_file(file: NamedFile, folders: SpecFolders, missing: Severity,
     except UsageError as error:
         is_other_file = suffix is not None and os.path.splitext(name)[1][1:].isalpha()  # not a RUN folder `v1.2`
         if not is_other_file or not isinstance(error, MissingFile):
-            _add(error, file, report, missing, WEIGHTS_HELP)
+            _add(error, file, report, missing, None if suffix is None else WEIGHTS_HELP)
             return
     if suffix is not None:
         report.add("damaged-file", file.path, suffix[0], help=suffix[1])
