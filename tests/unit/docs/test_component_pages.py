@@ -6,7 +6,7 @@ import os.path
 import re
 
 import pytest
-from generate.component_pages import component_names, component_pages, search_words
+from generate.components.component_pages import component_names, component_pages, search_words
 from generate.components.indexes import layer_groups
 from generate.components.kin import kin
 from generate.components.mentions import named_records

@@ -20,16 +20,16 @@ from jsonnx.render.reference.component_reference import (
 )
 from jsonnx.render.reference.formula_notes import formula_notes
 
-from .components.block_pages import block_lines
-from .components.examples import component_spec, layer_spec, network_spec
-from .components.indexes import component_indexes, group_page, kind_phrase
-from .components.kin import kin
-from .components.mentions import guides_that_name
-from .components.pytorch_differences import DIFFERENCES
-from .components.pytorch_names import pytorch_names
-from .components.records import Record, index_page, keras_names, linked_names, records
-from .guides import guide_section
-from .markdown import Lines, code_block, front_matter, link, page_text, section, spec_block, table
+from ..guides import guide_section
+from ..markdown import Lines, code_block, front_matter, link, page_text, section, spec_block, table
+from .block_pages import block_lines
+from .examples import component_spec, layer_spec, network_spec
+from .indexes import component_indexes, group_page, kind_phrase
+from .kin import kin
+from .mentions import guides_that_name
+from .pytorch_differences import DIFFERENCES
+from .pytorch_names import pytorch_names
+from .records import Record, index_page, keras_names, linked_names, records
 
 NOT_IN_KERAS = "not in Keras"
 
