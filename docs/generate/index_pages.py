@@ -59,7 +59,7 @@ def _index() -> Iterator[str]:
 
 
 def _by_task() -> Iterator[str]:
-    yield from front_matter(["classification", "regression", "time series", "computer vision", "NLP", "tabular"])
+    yield from front_matter(["classification", "regression", "computer vision", "NLP", "natural language", "tabular"])
     yield from ("# By task", "", "What serves a task: the usual layers, losses and metrics, guides and samples.")
     for task in TASKS:
         yield from section(task.title, ["", task.question, *table(("kind", "names"), _task_rows(task))])

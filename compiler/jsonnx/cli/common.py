@@ -40,7 +40,6 @@ FORMAT_OPTION = click.option(
 )
 PROVIDER_OPTION = training_option("provider")
 PROVIDER_OPTIONS_OPTION = training_option("provider_options")
-THREADS_OPTION = training_option("threads")
 PARTIAL_OPTION = training_option("partial")
 UNVERIFIED_OPTION = training_option("verify")
 REPORT_FORMAT_OPTION = click.option(

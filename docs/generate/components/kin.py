@@ -13,6 +13,9 @@ from .records import Record, record_of, records, records_of
 MIN_NEIGHBOURS, MAX_NEIGHBOURS = 3, 8
 """Components of the same module that a page names."""
 
+MAX_KIND = 16
+"""The largest number of components of a kind that are all neighbours."""
+
 
 def kin(record: Record) -> list[Record]:
     """Other records in the order of nearness: of the same name, base classes, of the same module."""
@@ -75,11 +78,12 @@ def _layer_groups() -> dict[Record, list[Record]]:
 
 
 def _siblings(record: Record) -> list[Record]:
-    """The records of a layer's group, or of a component's module; of its kind if these are few."""
+    """The records of a layer's group, or of a component's module; of its kind if the module and the kind are small."""
     if record in _layer_groups():
         return _layer_groups()[record]
-    siblings = [other for other in records_of(record.kind) if _module(other) == _module(record)]
-    return siblings if len(siblings) > MIN_NEIGHBOURS else records_of(record.kind)
+    same_kind = records_of(record.kind)
+    siblings = [other for other in same_kind if _module(other) == _module(record)]
+    return same_kind if len(siblings) <= MIN_NEIGHBOURS and len(same_kind) <= MAX_KIND else siblings
 
 
 def _module(record: Record) -> str:

@@ -35,7 +35,7 @@ TASKS = (
         samples="penguins flights crashes diabetes",
     ),
     Task(
-        "Numbers to predict",
+        "Regression",
         "Prices, counts, durations: one number or several, or an interval.",
         layers="Dense Normalization",
         losses="mean_squared_error mean_absolute_error huber log_cosh poisson quantile mean_squared_logarithmic_error",
@@ -45,7 +45,7 @@ TASKS = (
         samples="diabetes bicycles",
     ),
     Task(
-        "Classes to predict",
+        "Classification",
         "One class of two, one of many, or several labels at once.",
         layers="Dense Softmax",
         losses="binary_crossentropy sparse_categorical_crossentropy categorical_crossentropy binary_focal_crossentropy "
@@ -56,8 +56,8 @@ TASKS = (
         samples="penguins crashes flights mnist_mlp",
     ),
     Task(
-        "Pictures",
-        "What a picture shows.",
+        "Images",
+        "What an image shows.",
         layers="Rescaling Resizing CenterCrop RandomFlip RandomRotation RandomZoom RandomContrast RandAugment "
         "MixUp CutMix Conv2D SeparableConv2D DepthwiseConv2D MaxPooling2D GlobalAveragePooling2D BatchNormalization "
         "Flatten Dropout",
@@ -66,6 +66,15 @@ TASKS = (
         metrics="sparse_categorical_accuracy sparse_top_k_categorical_accuracy confusion_matrix",
         pages="guides/data/images guides/data/augmentation guides/training/fine-tuning",
         samples="mnist_cnn textures digits_residual digits_transfer resnet50 mobilenet_v2 efficientnet_b0",
+    ),
+    Task(
+        "Transfer learning",
+        "A task with few samples, by a network that was trained on another one.",
+        layers="GlobalAveragePooling2D Dense Dropout",
+        losses="sparse_categorical_crossentropy categorical_crossentropy",
+        metrics="accuracy sparse_categorical_accuracy",
+        pages="guides/training/fine-tuning guides/deploy/keras-files start/from-keras",
+        samples="digits_transfer",
     ),
     Task(
         "Segmentation",
@@ -91,7 +100,7 @@ TASKS = (
         samples="reviews transformer",
     ),
     Task(
-        "Series",
+        "Time series",
         "The next values of a series, or what a sequence of measurements is.",
         layers="LSTM GRU SimpleRNN Bidirectional TimeDistributed Conv1D ConvLSTM1D Masking SequenceMask DateFeatures "
         "Normalization Cropping1D GlobalAveragePooling1D",
@@ -102,7 +111,7 @@ TASKS = (
         samples="bicycles vowels_lstm",
     ),
     Task(
-        "Sound",
+        "Audio",
         "What a recording contains.",
         layers="STFTSpectrogram MelSpectrogram Conv1D Conv2D LSTM GlobalAveragePooling2D",
         losses="sparse_categorical_crossentropy ctc",
@@ -120,8 +129,8 @@ TASKS = (
         samples="digits_contrastive",
     ),
     Task(
-        "New samples",
-        "Pictures or texts like those of the data.",
+        "Generative models",
+        "Images or texts like those of the data.",
         layers="random.normal random.uniform Conv2DTranspose UpSampling2D ReversibleEmbedding AddLoss",
         blocks="std.LlamaBlock std.TransformerDecoder",
         losses="binary_crossentropy mean_squared_error",

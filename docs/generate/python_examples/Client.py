@@ -5,7 +5,7 @@ import jsonnx
 import numpy as np
 
 JSONNX = [sys.executable, "-m", "jsonnx"]
-subprocess.run([*JSONNX, "train", "samples/penguins.json", "-o", "runs/penguins", "--quiet"])
+subprocess.run([*JSONNX, "train", "samples/penguins.json", "-o", "runs/penguins"])
 server = subprocess.Popen([*JSONNX, "serve", "runs/penguins", "--port", "8931"])
 
 client = jsonnx.Client("http://127.0.0.1:8931")

@@ -22,7 +22,8 @@ fit(callbacks.ReduceLROnPlateau("val_loss", factor=0.5, patience=2))
 # -- LearningRateScheduler
 fit(callbacks.LearningRateScheduler(lambda epoch, rate: 0.1 * 0.9**epoch))
 # -- ModelCheckpoint
-fit(callbacks.ModelCheckpoint("best.safetensors", save_best_only=True, save_weights_only=True))
+best = callbacks.ModelCheckpoint("best.safetensors", save_best_only=True, save_weights_only=True)
+fit(best)
 # -- CSVLogger
 fit(callbacks.CSVLogger("log.csv"))
 # -- LambdaCallback

@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonnx
 import pytest
 from jsonnx import library
-from jsonnx.frontend.foreign.foreign_help import LAYER_LOSS_HELP, foreign_key_help, foreign_name_help
+from jsonnx.frontend.foreign.foreign_help import LAYER_LOSS_HELP, foreign_name_help, key_correction
 from jsonnx.frontend.foreign.foreign_names import KEYS, NAMES_BY_KIND, NEEDLESS_KEYS, SPLIT_KEYS
 from jsonnx.frontend.schema.schema import DTYPES, ENTRY_KEYS, REGISTRIES, definition, root_schema
 from jsonnx.layers import LAYERS
@@ -117,7 +117,8 @@ def test_a_foreign_name_in_another_case_may_be_another_name_misspelt(name: str, 
     ],
 )
 def test_help_for_a_key(key: str, known: list[str], help: str | None) -> None:
-    assert foreign_key_help(key, known) == help
+    correction = key_correction(key, known)
+    assert (correction.text if correction else None) == help
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def test_every_sentence_is_used() -> None:
     ("component", "names"),
     [
         (LAYERS.by_name["Dense"], []),
-        (LAYERS.by_name["MaxPooling2D"], ["windows"]),
+        (LAYERS.by_name["MaxPooling2D"], ["windows", "fill"]),
         (LAYERS.by_name["LSTM"], ["xs"]),
         (KINDS["initializer"].by_name["he_normal"], ["truncated_normal", "fan_in"]),
     ],

@@ -16,7 +16,6 @@ area = Area("http")
 SHORT_TIMEOUT_S = 3.0
 LONG_HEADER_CHARACTERS = 200_000
 BODY_PARTS = 7
-TLS_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"
 
 
 def _body(t: Target) -> bytes:

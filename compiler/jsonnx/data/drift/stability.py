@@ -6,7 +6,7 @@ PSI = sum over all bins of (q - p) * ln(q / p), for shares p of the training dat
 from __future__ import annotations
 
 from math import sqrt
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
@@ -24,7 +24,6 @@ NOISE_QUANTILE_Z = 3.09
 Meaning = Literal["none", "chance", "moderate", "large", "few rows"]
 """What an index means. `chance`: it is not small, but two samples of one distribution may differ as much; `few rows`:
 fewer than MIN_ROWS."""
-MEANINGS: tuple[Meaning, ...] = get_args(Meaning)
 
 
 def population_stability_index(expected: np.ndarray, actual: np.ndarray) -> float:

@@ -106,12 +106,6 @@ class KeyCorrection(NamedTuple):
     """Whether nothing else has to be changed."""
 
 
-def foreign_key_help(key: str, known: Mapping[str, object] | Collection[str]) -> str | None:
-    """The text of `key_correction`."""
-    correction = key_correction(key, known)
-    return correction.text if correction else None
-
-
 def key_correction(key: str, known: Mapping[str, object] | Collection[str]) -> KeyCorrection | None:
     """The help for a key of another program, in an object with these known keys, or None."""
     if replaced := replaced_keys(key, known):

@@ -26,9 +26,6 @@ OPTIONS = {
 NETWORK_LIMITS = ("parameters", "multiply_adds", "activation_memory")
 """The limits that need no compiled model."""
 
-MODEL_LIMITS = ("model_bytes", "opset", "targets")
-"""The limits that concern the compiled model."""
-
 _PARSERS = {
     "parameters": parse_count,
     "multiply_adds": parse_count,
@@ -50,10 +47,6 @@ class Budget:
     @property
     def limits_network(self) -> bool:
         return any(key in self.limits for key in NETWORK_LIMITS)
-
-    @property
-    def limits_model(self) -> bool:
-        return any(key in self.limits for key in MODEL_LIMITS)
 
     def path(self, key: str) -> JsonPath:
         """The path of a limit in the spec; the document's path if an option gave it."""

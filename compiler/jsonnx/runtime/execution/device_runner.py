@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 UNCAPTURABLE_OPS = frozenset({"If", "Loop", "Scan", "NonZero", "Unique", "Compress", "NonMaxSuppression"})
 """Operators whose kernels launch differently from run to run."""
-NO_CAPTURE = "-1"
 
 
 class DeviceRunner(Runner):

@@ -7,8 +7,6 @@ from ...core.providers.known_providers import enumeration, providers_of_auto
 from .provider_errors import missing_library
 from .providers import Provider, load_runtime
 
-AUTO = "auto"
-
 
 def choice_text(taken: Provider) -> str:
     """The reason for the choice of `auto`: why the providers before this one were not taken."""
