@@ -20,6 +20,9 @@ MAX_COMPARED_LETTERS = 100
 MIN_PART_LETTERS = 4
 """The least length of a word that may stand for a longer one that contains it."""
 
+NEGATION = "un"
+"""The prefix of words of the opposite meaning: `MaxUnpool2d` is not `MaxPool2D`."""
+
 
 def similar_words(misspelled: str, known: Iterable[str]) -> list[str]:
     """The known words that a word may stand for, if there are few: usually one, at most `MAX_TIES`.
@@ -76,10 +79,17 @@ def _similarly_spelled(misspelled: str, known: Iterable[str]) -> list[str]:
         if limit == 0 or _unmatched_letters(letters, word) > limit:
             continue
         distance = edit_distance(misspelled, word, limit)
-        if distance <= limit:
+        if distance <= limit and not _are_opposites(misspelled, word):
             best = [*(best if distance == least else []), word]
             least = distance
     return best
+
+
+def _are_opposites(left: str, right: str) -> bool:
+    """Whether two words differ only by a negation."""
+    shorter, longer = sorted((left, right), key=len)
+    parts = longer.split(NEGATION)
+    return any(shorter == NEGATION.join(parts[:at]) + NEGATION.join(parts[at:]) for at in range(1, len(parts)))
 
 
 def _max_edits(misspelled: str, word: str) -> int:

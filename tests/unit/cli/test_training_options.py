@@ -105,7 +105,7 @@ def test_the_example_for_contributors_is_an_option(tmp_path: Path) -> None:
     run(tmp_path, "train", "spec.json", "-o", "again", "--locked")
     assert json.loads(Path(tmp_path, "again/run.json").read_text())["delay"] == 2
     run(tmp_path, "train", "spec.json", "-o", "other")
-    assert "delay was 2, now it is 0" in run(tmp_path, "compare", "run", "other")
+    assert "delay changes from 2 to 0" in run(tmp_path, "compare", "run", "other")
 
 
 def insert(file: Path, code: str, before: str) -> None:

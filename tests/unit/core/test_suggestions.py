@@ -76,6 +76,8 @@ def test_a_word_of_another_meaning_gets_no_suggestion(word: str) -> None:
         ("ops.shape", ["ops.reshape"]),
         ("built", ["seats_missing"]),
         ("seats_missing", ["built_missing"]),
+        ("MaxUnpool2d", ["MaxPool2D"]),
+        ("unfreeze", ["freeze"]),
     ],
 )
 def test_a_word_of_few_common_letters_is_not_suggested(misspelled: str, known: list[str]) -> None:

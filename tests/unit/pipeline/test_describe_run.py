@@ -238,8 +238,8 @@ def test_runs_are_compared_with_differences_curves_and_classes() -> None:
     text = jsonnx("compare", "runs/clouds", "wide").stdout
     for part in (
         "runs/clouds -> wide",
-        "seed was 0, now it is 1",
-        "there were 60 samples of train data, now 12",
+        "seed changes from 0 to 1",
+        "the number of samples of train data changes from 60 to 12",
         "units 2 -> 5",
         "val_loss\n  runs/clouds  ",
         "█",
@@ -294,7 +294,7 @@ def test_a_locked_run_has_the_options_of_its_provider(monkeypatch: pytest.Monkey
     assert Run("second").info["provider_options"] == ["use_tf32=1"]
     assert "--provider-option exclude each other" in train("--locked", *option, status=2).stderr
     jsonnx("lock", "runs/clouds")
-    assert 'provider_options was [], now it is ["use_tf32=1"]' in jsonnx("compare", "runs/clouds", "first").stdout
+    assert 'provider_options changes from [] to ["use_tf32=1"]' in jsonnx("compare", "runs/clouds", "first").stdout
     document = json.loads(Path("jsonnx.lock").read_text())
     del document["specs"]["clouds.json"]["provider_options"]
     Path("jsonnx.lock").write_text(json.dumps(document))
@@ -323,7 +323,7 @@ def test_other_weights_are_told_with_what_may_have_caused_them() -> None:
     error = train("--locked", "-o", "new", status=1).stderr
     assert "warning[not-exact]" in error
     assert "error[lock-mismatch]: the weights are not those in jsonnx.lock" in error
-    assert error.count("numpy was 1.0, now it is") == 2
+    assert error.count("numpy changes from 1.0 to") == 2
     assert Run("new").state == "finished"
 
 

@@ -110,7 +110,7 @@ DIFFERENCES = {
         "`training.early_stopping` of the spec has changed",
     ),
     "optimizer": (lambda: change_spec(optimizer="sgd"), "`training.optimizer` of the spec has changed"),
-    "fewer epochs": (lambda: change_spec(epochs=1), "it has trained 2 epochs, now `epochs` is 1"),
+    "fewer epochs": (lambda: change_spec(epochs=1), "it has trained 2 epochs, but `epochs` is 1"),
 }
 
 
@@ -139,9 +139,9 @@ def test_the_values_of_another_spec_are_named() -> None:
     ]
     errors = train("run", *options, status=1)
     assert re.findall(r"note: (.*) \(spec.json:\d+:\d+\)", errors) == [
-        "`layers[4].rate` was 0.25, now it is 0.5",
+        "`layers[4].rate` changes from 0.25 to 0.5",
         "`layers[5].use_bias` is new: false",
-        '`training.optimizer` was "adam", now it is {"type": "sgd"}',
+        '`training.optimizer` changes from "adam" to {"type": "sgd"}',
     ]
     assert errors.count("error[") == 2
 
@@ -159,11 +159,11 @@ def test_ten_changes_are_named_and_the_others_counted() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "texts"),
     [
-        ([1, 2, 3], [1, 3], ["`a[1]` was 2, now it is absent"]),
+        ([1, 2, 3], [1, 3], ["`a[1]` is removed: 2"]),
         ([1, 3], [1, 2, 3], ["`a[1]` is new: 2"]),
-        ({"b": 1}, {"b": True}, ["`a.b` was 1, now it is true"]),
-        ({"b": {"c": 1}}, {"b": {}}, ["`a.b.c` was 1, now it is absent"]),
-        ([1], "x", ['`a` was [1], now it is "x"']),
+        ({"b": 1}, {"b": True}, ["`a.b` changes from 1 to true"]),
+        ({"b": {"c": 1}}, {"b": {}}, ["`a.b.c` is removed: 1"]),
+        ([1], "x", ['`a` changes from [1] to "x"']),
     ],
 )
 def test_changes_are_the_innermost_values_that_differ(old: Any, new: Any, texts: list[str]) -> None:
@@ -242,7 +242,7 @@ def test_another_environment_is_a_warning_or_an_error(monkeypatch: pytest.Monkey
     monkeypatch.setattr("jsonnx.runtime.fit.environment.cpu_model", lambda: "another CPU")
     errors = train("run", "--exact", status=1).replace("\n", " ")
     assert "error[not-exact]" in errors
-    assert "now it is another CPU" in errors
+    assert " to another CPU" in errors
     assert files("run") == before
     assert "warning[not-exact]" in train("run")
     assert "not-exact" not in train("run", "--exact")
@@ -255,7 +255,7 @@ def test_python_can_require_exactness() -> None:
     before = slow.weights()
     trainer.step({"x": np.ones((1, 4)), "word": np.array([["red"]])}, np.ones((1, 1)))
     trainer.save_checkpoint("c")
-    with pytest.raises(CompileError, match="fast was True, now it is False"):
+    with pytest.raises(CompileError, match="fast changes from True to False"):
         slow.load_checkpoint("c", exact=True)
     assert slow.steps == 0
     assert all((array == before[name]).all() for name, array in slow.weights().items())

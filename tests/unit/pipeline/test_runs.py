@@ -107,7 +107,7 @@ def test_resume_says_where_it_continues_and_how_the_spec_has_changed() -> None:
     train("--quiet")
     assert "all 2 epochs are trained already\n" in train("--resume").stderr
     result = train("--resume", "--set", "training.epochs=3").stderr
-    assert "continues after step 4, in epoch 3 of 3\n`training.epochs` was 2, now it is 3\n" in result
+    assert "continues after step 4, in epoch 3 of 3\n`training.epochs` changes from 2 to 3\n" in result
     for path in sorted(Path("runs/flights/checkpoints").iterdir())[-2:]:
         path.unlink()
     jsonnx("train", "flights.json", "-o", "first", "--quiet", "--set", "training.epochs=200")
@@ -118,7 +118,7 @@ def test_resume_says_where_it_continues_and_how_the_spec_has_changed() -> None:
     set_state("first", "running")  # as a run that was killed before its first checkpoint after the start
     result = train("-o", "first", "--resume").stderr
     assert "no checkpoint was written since the start: begins at epoch 1\n" in result
-    assert "`training.epochs` was 200, now it is 2\n" in result
+    assert "`training.epochs` changes from 200 to 2\n" in result
 
 
 def test_the_duration_of_a_killed_run_lasts_to_its_last_epoch() -> None:

@@ -305,7 +305,7 @@ def test_a_search_may_get_more_trials_but_no_other_change(pretended: type[Preten
         with pytest.raises(CompileError, match="sweep-changed") as error:
             search(spec(RANDOM, sampler="random", trials=4), resume=True, changes=change)
         assert change[0].partition("=")[0] in str(error.value)
-    with pytest.raises(CompileError, match="--seed was None, now it is 7"):
+    with pytest.raises(CompileError, match="--seed changes from None to 7"):
         search(spec(RANDOM, sampler="random", trials=4), resume=True, seed=7)
 
 

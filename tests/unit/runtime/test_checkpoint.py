@@ -239,7 +239,7 @@ def test_a_checkpoint_of_another_run_is_refused(saved, other_settings, part):
 
 @pytest.mark.parametrize(
     ("changed", "part"),
-    [({"batch_size": 7}, "batch_size was 32, now it is 7"), ({"shuffle": False}, "shuffle"), ({"x": X + 1}, "data")],
+    [({"batch_size": 7}, "batch_size changes from 32 to 7"), ({"shuffle": False}, "shuffle"), ({"x": X + 1}, "data")],
 )
 def test_a_run_cannot_be_resumed_with_other_settings(saved, changed, part):
     trainer = PlanTrainer(classifier())

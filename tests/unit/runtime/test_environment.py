@@ -19,13 +19,13 @@ def test_an_environment_equals_itself() -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"threads": 3}, ["threads was 3, now it is 2"]),
+        ({"threads": 3}, ["threads changes from 3 to 2"]),
         (
             {"fast": False, "jsonnx": "0"},
-            [f"jsonnx was 0, now it is {HERE['jsonnx']}", "fast was False, now it is True"],
+            [f"jsonnx changes from 0 to {HERE['jsonnx']}", "fast changes from False to True"],
         ),
         ({INSTRUCTION_SETS: [*HERE[INSTRUCTION_SETS], "X"]}, ["the CPU lacks X"]),
-        ({"old": 1}, ["old was 1, now it is None"]),
+        ({"old": 1}, ["old changes from 1 to None"]),
     ],
 )
 def test_differences_are_named(change: dict, told: list[str]) -> None:
@@ -35,7 +35,7 @@ def test_differences_are_named(change: dict, told: list[str]) -> None:
 def test_added_instruction_sets_are_named() -> None:
     for before in ([], None, "x", {"a": 1}):
         (change,) = environment_changes(HERE | {INSTRUCTION_SETS: before}, HERE | {INSTRUCTION_SETS: ["AVX2", "FMA"]})
-        assert change == "the CPU now has AVX2, FMA"
+        assert change == "the CPU also has AVX2, FMA"
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def operation_options(command: Command) -> Command:
 
 @click.command(short_help="Serve models over HTTP, by the Open Inference Protocol.")
 @click.argument("models", metavar="[NAME=]RUN_OR_MODEL...", nargs=-1, required=True)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0 takes a free one."
 )

@@ -32,18 +32,18 @@ def input_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iter
     for key in (SCHEDULE_STEPS, *option_keys(is_environment=False)):
         old, new = (values.get(key, DEFAULTS.get(key)) for values in (before, now))
         if old != new:
-            yield f"{key} was {json.dumps(old)}, now it is {json.dumps(new)}"
+            yield f"{key} changes from {json.dumps(old)} to {json.dumps(new)}"
 
 
 def _data_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     for part in dict.fromkeys([*now, *before]):
         old, new = before.get(part), now.get(part)
         if not isinstance(old, dict):
-            yield f"there were no {part} data"
+            yield f"{part} data are new"
         elif not isinstance(new, dict):
-            yield f"there are no {part} data now"
+            yield f"{part} data are missing"
         elif old.get("samples") != new.get("samples"):
-            yield f"there were {old.get('samples')} samples of {part} data, now {new.get('samples')}"
+            yield f"the number of samples of {part} data changes from {old.get('samples')} to {new.get('samples')}"
         elif old != new:
             yield f"the {part} data have changed"
 

@@ -39,8 +39,8 @@ class SpecChange(NamedTuple):
         if self.old is ABSENT:
             return f"{name} is new: {short_repr(self.new)}"
         if self.new is ABSENT:
-            return f"{name} was {short_repr(self.old)}, now it is absent"
-        return f"{name} was {short_repr(self.old)}, now it is {short_repr(self.new)}"
+            return f"{name} is removed: {short_repr(self.old)}"
+        return f"{name} changes from {short_repr(self.old)} to {short_repr(self.new)}"
 
 
 def value_changes(old: Any, new: Any, path: JsonPath = ()) -> Iterator[SpecChange]:

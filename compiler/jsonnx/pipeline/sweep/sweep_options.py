@@ -89,7 +89,7 @@ def require_same_search(folder: SweepFolder, plan: SweepPlan, settings: Mapping[
     """
     before = folder.read_settings()
     texts = [
-        f"{option} was {before.get(key)!r}, now it is {settings[key]!r}"
+        f"{option} changes from {before.get(key)!r} to {settings[key]!r}"
         for key, option in FIXED_OPTIONS.items()
         if before.get(key) != settings[key]
     ]

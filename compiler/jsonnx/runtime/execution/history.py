@@ -219,14 +219,14 @@ class FitProgress:
             if previous == value:
                 continue
             if name not in (*DATA_NAMES, *WEIGHTS_NAMES):
-                yield f"{name} was {previous}, now it is {value}"
+                yield f"{name} changes from {previous} to {value}"
             elif previous is None:
                 yield f"it had no {name}"
             else:
                 yield f"the {name} {'have changed' if value else 'are missing'}"
         if (self.epoch, self.batch) > (epochs, 0):
             part = " and a part of the next" if self.batch else ""
-            yield f"it has trained {self.epoch} epochs{part}, now `epochs` is {epochs}"
+            yield f"it has trained {self.epoch} epochs{part}, but `epochs` is {epochs}"
 
     @staticmethod
     def from_state_dict(plan: TrainingPlan, state: Mapping[str, Any], best: Weights | None) -> FitProgress:

@@ -41,7 +41,7 @@ def environment_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> It
         if name == INSTRUCTION_SETS:
             yield from _instruction_set_changes(before.get(name), now[name])
         else:
-            yield f"{name} was {before.get(name)}, now it is {now.get(name)}"
+            yield f"{name} changes from {before.get(name)} to {now.get(name)}"
 
 
 def _instruction_set_changes(before: Any, now: list[str]) -> Iterator[str]:
@@ -50,7 +50,7 @@ def _instruction_set_changes(before: Any, now: list[str]) -> Iterator[str]:
     if lost:
         yield f"the CPU lacks {', '.join(lost)}"
     if gained:
-        yield f"the CPU now has {', '.join(gained)}"
+        yield f"the CPU also has {', '.join(gained)}"
 
 
 @cache
