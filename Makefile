@@ -32,7 +32,7 @@ docs: .venv-docs/.installed
 
 # The pictures and figures of docs/gallery/: trains the samples, in about a minute. GALLERY="penguins unet" makes these only.
 gallery: $(STAMP)
-	PYTHONPATH=docs $(BIN)/python -m generate.gallery $(GALLERY)
+	PYTHONPATH=docs $(BIN)/python -m generate.gallery.gallery $(GALLERY)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

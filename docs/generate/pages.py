@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from .code_pages import code_names, code_pages
-from .command_pages import command_names, command_pages
-from .component_pages import component_names, component_pages
+from .codes.code_pages import code_names, code_pages
+from .commands.command_pages import command_names, command_pages
+from .components.component_pages import component_names, component_pages
 from .index_pages import index_pages
 from .project_pages import project_pages
-from .python_pages import python_names, python_pages
+from .python_names.python_pages import python_names, python_pages
 
 
 def generated_pages() -> dict[str, str]:

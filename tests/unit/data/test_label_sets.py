@@ -155,6 +155,12 @@ def test_an_unknown_label_is_an_error_with_its_row(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(("cell", "column"), [("az;z", 6), ('"a;z"', 6), ("z", 3), ('"a;\nz"', 3)])
+def test_an_unknown_label_is_located_within_its_cell(tmp_path: Path, cell: str, column: int) -> None:
+    labels = replace(KNOWN, labels={"tags": ("a", "az", "b")})
+    assert error(tmp_path, f"x,tags\n1,{cell}\n", labels).column == column
+
+
 def test_labels_and_units_are_as_many(tmp_path: Path) -> None:
     found = error(tmp_path, csv_of(["b", "a"]), SEPARATED)
     assert found.message == "the target of 'tags' has 2 labels, the network 3 units"

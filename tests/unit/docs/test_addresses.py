@@ -6,11 +6,11 @@ import json
 from functools import cache
 
 import pytest
-from generate.code_pages import code_names
-from generate.command_pages import command_names
+from generate.codes.code_pages import code_names
+from generate.commands.command_pages import command_names
 from generate.components.records import records
 from generate.pages import generated_pages
-from generate.python_pages import python_names
+from generate.python_names.python_pages import python_names
 from jsonnx.cli import main
 from jsonnx.core.diagnostics import Diagnostic, UsageError
 from jsonnx.core.system.documentation import page_address, site_address

@@ -8,10 +8,10 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from generate.code_pages import SUBJECTS, code_names, code_pages, is_rule
-from generate.example_specs import completed
-from generate.scenes import SCENES
-from generate.wrong_examples import example_of
+from generate.codes.code_pages import SUBJECTS, code_names, code_pages, is_rule
+from generate.codes.example_specs import completed
+from generate.codes.scenes import SCENES
+from generate.codes.wrong_examples import example_of
 from jsonnx.core.diagnostics import Diagnostic
 from jsonnx.lint.rules import RULES
 from jsonnx.pipeline.validate.validate import validate

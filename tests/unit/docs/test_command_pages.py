@@ -7,8 +7,8 @@ from functools import cache
 
 import click
 import pytest
-from generate.command_facts import SHOWN_EXAMPLES, STATUS_1, SUBJECTS
-from generate.command_pages import ROOT, command_names, command_pages
+from generate.commands.command_facts import SHOWN_EXAMPLES, STATUS_1, SUBJECTS
+from generate.commands.command_pages import ROOT, command_names, command_pages
 from generate.printed import printed
 from jsonnx.cli import main
 from jsonnx.cli.examples import EXAMPLES

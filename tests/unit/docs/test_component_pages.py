@@ -6,7 +6,7 @@ import os.path
 import re
 
 import pytest
-from generate.component_pages import component_names, component_pages, search_words
+from generate.components.component_pages import component_names, component_pages, search_words
 from generate.components.indexes import layer_groups
 from generate.components.kin import kin
 from generate.components.mentions import named_records
@@ -69,7 +69,7 @@ def test_the_page_of_a_layer() -> None:
     assert "| `float32[batch, time, 32]` | `float32[batch, 8]` |" in text
     assert "- Further results with `return_state`: `lstm.state_h`, `lstm.state_c`" in text
     assert "| Keras | `keras.layers.LSTM` |" in text
-    assert "| PyTorch | `torch.nn.LSTM` |" in text
+    assert "| PyTorch | `torch.nn.LSTM` (`return_sequences` gives all steps" in text
     assert "[arguments of every layer](index.md#arguments-of-every-layer)" in text
     assert "## Arguments of every layer" in PAGES["reference/layers/index.md"]
 

@@ -14,8 +14,8 @@ from support.colors import contrast
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT / "docs"))
 
-from generate.gallery import GALLERY, GALLERY_SAMPLES, SAMPLES, spec_digest, with_figures  # noqa: E402
-from generate.gallery_charts import COLORS, nice_ticks, number, spread, training_chart  # noqa: E402
+from generate.gallery.charts import COLORS, nice_ticks, number, spread, training_chart  # noqa: E402
+from generate.gallery.gallery import GALLERY, GALLERY_SAMPLES, SAMPLES, spec_digest, with_figures  # noqa: E402
 
 MAX_IMAGE_BYTES = 60_000
 RECORD = json.loads((GALLERY / "figures.json").read_text("utf-8"))

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from generate.component_pages import component_pages
+from generate.components.component_pages import component_pages
 from generate.components.pytorch_differences import DIFFERENCES
 from generate.components.pytorch_names import NAMES, counterparts
 from generate.components.records import records

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import jsonnx
 import pytest
-from generate.example_scripts import FOLDER, MARKER, example_names, examples_of
-from generate.python_pages import MODULES, public_members, public_names, python_names, python_pages
-from generate.signatures import signature_lines
+from generate.python_names.example_scripts import FOLDER, MARKER, example_names, examples_of
+from generate.python_names.python_pages import MODULES, public_members, public_names, python_names, python_pages
+from generate.python_names.signatures import signature_lines
 from support.commands import SOURCE
 
 ROOT = Path(__file__).parents[3]

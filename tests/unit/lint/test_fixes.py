@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from generate.example_specs import completed
+from generate.codes.example_specs import completed
 from jsonnx.core.diagnostics import Diagnostic
 from jsonnx.frontend.text.text_edits import apply_text_edits
 from jsonnx.lint.lint_network import default_codes

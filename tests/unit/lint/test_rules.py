@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from generate.example_specs import completed, example_spec
+from generate.codes.example_specs import completed, example_spec
 from jsonnx.lint.check_warnings import CHECK_WARNINGS, DATA_WARNINGS
 from jsonnx.lint.linted_network import DataFacts
 from jsonnx.lint.rules import RULES

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,18 @@ def test_a_folder_outside_is_refused(work_folder: Path, path: str) -> None:
     assert [(code, path) for code, path, _ in found()] == [("unsafe-path", "$.training.data.train")]
 
 
+def test_the_help_of_a_link_in_a_folder_names_what_helps() -> None:
+    spec()
+    os.rename("train/dark/0.png", "other.png")
+    os.symlink("../../other.png", "train/dark/0.png")
+    (error,) = jsonnx.validate("spec.json", data=True, data_roots=["."])
+    assert error.code == "unsafe-path"
+    assert "also with --data-root" in (error.help or "")
+    shutil.copytree("train", "copy")
+    spec(train="copy")
+    assert not jsonnx.validate("spec.json", data=True)
+
+
 def test_a_folder_beneath_a_data_root_is_read(tmp_path: Path) -> None:
     (tmp_path / "specs").mkdir()
     os.chdir("specs")
@@ -103,6 +116,8 @@ def test_links_that_match_a_pattern_of_the_user_are_an_error() -> None:
     command("train", "spec.json", "-o", "run", "--quiet")
     os.symlink("/etc/passwd", "link-1.csv")
     assert "symbolic link" in command("predict", "run", "--data", "link-*", status=2).stderr
+    spec(train="link-*")
+    assert "also with --data-root" in command("validate", "spec.json", status=1).stderr
     assert "no file matches" in command("predict", "run", "--data", "none-*", status=2).stderr
 
 

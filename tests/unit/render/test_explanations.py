@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from generate.example_specs import example_spec
+from generate.codes.example_specs import example_spec
 from jsonnx.core.diagnostics import CompileError, Diagnostic
 from jsonnx.core.limits import (
     GIB,

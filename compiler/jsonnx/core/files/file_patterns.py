@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..diagnostics import CompileError, Diagnostic
 from ..limits import MAX_DATA_FILES
-from .files import MissingFile, UnsafePath, list_beneath, safe_path_parts
+from .files import LinkInFolder, MissingFile, list_beneath, safe_path_parts
 
 _MARKS = re.compile(r"[*?\[]")
 ANY_FOLDERS = "**"
@@ -23,7 +23,8 @@ def is_pattern(name: str) -> bool:
 def expand_pattern(folder: Path, pattern: str) -> list[str]:
     """The paths beneath a folder that match a pattern, sorted. Only a part that begins with a dot matches hidden files.
 
-    Raises UnsafePath if the pattern leads out of the folder or matches a symbolic link, CompileError `too-large`.
+    Raises UnsafePath if the pattern leads out of the folder (LinkInFolder if it matches a symbolic link), CompileError
+    `too-large`.
     """
     paths = [""]
     for part in safe_path_parts(pattern):
@@ -54,7 +55,7 @@ def _matches(folder: Path, path: str, part: str) -> list[str]:
         e for e in entries if fnmatchcase(e.name, part) and (part.startswith(".") or not e.name.startswith("."))
     ]
     if link := next((entry for entry in matching if entry.is_link), None):
-        raise UnsafePath(f"{os.path.join(path, link.name)!r} is a symbolic link")
+        raise LinkInFolder(os.path.join(path, link.name))
     return [os.path.join(path, entry.name) for entry in matching]
 
 

@@ -22,6 +22,13 @@ class UnsafePath(ValueError):
     """A path in a spec leads, or may lead, out of the spec's folder."""
 
 
+class LinkInFolder(UnsafePath):
+    """A symbolic link among the files of a folder or a pattern, none of which the spec names."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path!r} is a symbolic link")
+
+
 class MissingFile(UsageError):
     """A file that a spec names does not exist."""
 

@@ -14,6 +14,7 @@ from .data_formats import DATA_ONLY_SUFFIXES, MEDIA_SUFFIXES
 from .file_patterns import expand_pattern, is_pattern
 from .files import (
     FolderEntry,
+    LinkInFolder,
     MissingFile,
     UnsafePath,
     check_beneath,
@@ -37,6 +38,10 @@ OWN_FOLDER_HELP = "name a file below the spec's folder"
 UNSAFE_DATA_HELP = (
     "name a file beneath the spec's folder, or allow the folder of the data with --data-root (in Python `data_roots`)"
 )
+LINK_HELP = (
+    "links among the files of a folder or a pattern are not followed, also with --data-root: put the files in their "
+    "place; `cp -RL FOLDER COPY` copies a folder with the files that its links lead to"
+)
 DATA_FOLDER_HELP = (
     "name the files, or a pattern of their names such as 'folder/*.csv'; a folder itself is one of images, recordings "
     "or texts"
@@ -49,6 +54,11 @@ REPLACEMENT_HELP = {
 }
 """Help for a missing file, by the key in `training.data` that names it; empty for files that none of them names."""
 _MAX_LISTED_NAMES = 10_000
+
+
+def unsafe_data_help(error: UnsafePath) -> str:
+    """What to do about a path of data that is refused."""
+    return LINK_HELP if isinstance(error, LinkInFolder) else UNSAFE_DATA_HELP
 
 
 class SpecFolders(NamedTuple):
@@ -232,7 +242,8 @@ def expand_user_path(path: str) -> list[str]:
         if matches := expand_pattern(Path(base or "."), pattern):
             return [os.path.join(base, match) for match in matches]
     except UnsafePath as error:
-        raise UsageError("unreadable-file", f"cannot read the files of {path!r}: {error}") from error
+        help = LINK_HELP if isinstance(error, LinkInFolder) else None
+        raise UsageError("unreadable-file", f"cannot read the files of {path!r}: {error}", help) from error
     raise MissingFile("unreadable-file", f"no file matches {path!r}", _pattern_help(Path(base, pattern)))
 
 

@@ -20,7 +20,7 @@ from ...core.files.data_formats import (
     UNREAD_MEDIA_SUFFIXES,
 )
 from ...core.files.files import UnsafePath, display_path
-from ...core.files.spec_folders import UNSAFE_DATA_HELP, DataFolder, expand_user_path, open_data_file
+from ...core.files.spec_folders import DataFolder, expand_user_path, open_data_file, unsafe_data_help
 from ...core.files.spec_source import NO_SPEC, SpecSource
 from ...core.files.user_files import UserFiles
 from ...core.natural_order import natural_key
@@ -81,7 +81,7 @@ def located_at(source: SpecSource, position: JsonPath | None) -> Iterator[None]:
     try:
         yield
     except UnsafePath as error:
-        diagnostic = Diagnostic("unsafe-path", str(error), help=UNSAFE_DATA_HELP)
+        diagnostic = Diagnostic("unsafe-path", str(error), help=unsafe_data_help(error))
         raise CompileError([source.locate_diagnostic(diagnostic, position) if position else diagnostic]) from error
     except UsageError as error:
         if position is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -60,6 +61,15 @@ class DataLocation(NamedTuple):
     column: int | None = None
     file: str | None = None
     """The file, if it is one of several."""
+    source: str = ""
+    """The value as it is written in the file, if that is known."""
+
+    def of_word(self, word: str) -> DataLocation:
+        """The location of a word in the value; that of the value if it is not found in its first line."""
+        found = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", self.source)
+        if found is None or self.column is None or "\n" in self.source[: found.start()]:
+            return self
+        return self._replace(column=self.column + found.start())
 
 
 NO_LOCATION = DataLocation("")

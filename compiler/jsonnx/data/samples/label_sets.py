@@ -237,7 +237,8 @@ def _check_known(
 
     def describe(position: tuple[int, ...]) -> tuple[str, DataLocation]:
         row = int(np.searchsorted(sets.starts, position[0], "right")) - 1
-        return f"{title} has {sets.names[sets.codes[position[0]]]!r}, which is none of the labels", locate((row,))
+        label = sets.names[sets.codes[position[0]]]
+        return f"{title} has {label!r}, which is none of the labels", locate((row,)).of_word(label)
 
     help = f"the labels are {_listed(labels)}; a further one needs a unit, and rows with it in the training data"
     errors.add_each("bad-value", positions, describe, count=count, help=help)

@@ -139,12 +139,22 @@ class LocatedRows:
 
     def position(self, row: int, field: int) -> tuple[int, int]:
         """The line and the column, from 1, of a field of a row; both are counted from 0."""
-        offset, stop = self.spans[row]
-        for _ in range(field):
-            offset = self._plain.find(self._separator, offset, stop) + len(self._separator)
+        offset = self._field_start(row, field)
         line_start = max(self.data.rfind(b"\n", 0, offset), self.data.rfind(b"\r", 0, offset)) + 1
         column = len(self.data[line_start:offset].decode(errors="replace")) + 1
         return self._first_line + count_lines(self.data, offset), column
+
+    def field_source(self, row: int, field: int) -> str:
+        """A field of a row as it is in the file."""
+        start, stop = self._field_start(row, field), self.spans[row][1]
+        end = self._plain.find(self._separator, start, stop)
+        return self.data[start : stop if end < 0 else end].decode(errors="replace")
+
+    def _field_start(self, row: int, field: int) -> int:
+        offset, stop = self.spans[row]
+        for _ in range(field):
+            offset = self._plain.find(self._separator, offset, stop) + len(self._separator)
+        return offset
 
     def count_values(self, row: int) -> int:
         """The number of fields of a row."""

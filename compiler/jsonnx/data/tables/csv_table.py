@@ -108,7 +108,8 @@ class CsvTable(BlockTable):
                 self._last_located = number, self._file.locate_rows(number)
             rows, row = self._last_located[1], index[0] - self._starts[number]
             place = f"row at line {rows.line(row)}, column {name!r}"
-            return DataLocation(place, *rows.position(row, self._positions[name]))
+            field = self._positions[name]
+            return DataLocation(place, *rows.position(row, field), source=rows.field_source(row, field))
 
         return locate
 

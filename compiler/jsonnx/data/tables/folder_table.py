@@ -18,7 +18,7 @@ from ...core.files.data_formats import (
     UNREAD_MEDIA_SUFFIXES,
 )
 from ...core.files.file_patterns import require_file_count
-from ...core.files.files import FolderEntry, UnsafePath, error_reason
+from ...core.files.files import FolderEntry, LinkInFolder, UnsafePath, error_reason
 from ...core.files.spec_folders import DATA_FOLDER_HELP, DataFolder
 from ...core.limits import MAX_DATA_FILE_BYTES, MAX_MEDIA_FILE_BYTES
 from ..samples.data_errors import NO_LOCATION, DataLocation, ErrorCollector, MediaError
@@ -167,11 +167,11 @@ def _class_folders(folder: DataFolder) -> set[str]:
 
 
 def _files_below(folder: DataFolder, path: str = "") -> Iterator[str]:
-    """The paths of all files in a folder and below; hidden ones are skipped. Raises UnsafePath for a symbolic link."""
+    """The paths of all files in a folder and below; hidden ones are skipped. Raises LinkInFolder."""
     for entry in _visible(folder, path):
         inner = f"{path}/{entry.name}" if path else entry.name
         if entry.is_link:
-            raise UnsafePath(f"{os.path.join(folder.path, inner)!r} is a symbolic link")
+            raise LinkInFolder(os.path.join(folder.path, inner))
         if entry.is_folder:
             yield from _files_below(folder, inner)
         else:

@@ -111,7 +111,7 @@ def _ends_behind_padding(network: LintedNetwork, call: Call) -> bool:
     if len(call.sources) > 1 or inner.family != "recurrent":  # with initial states, it reads no mask
         return False
     is_state_used = any(network.consumers_by_value.get(result) for result in call.results[1:])
-    return is_state_used or inner is not call.layer or not inner.return_sequences
+    return is_state_used or not inner.return_sequences or inner is not call.layer
 
 
 def _without_bidirectional(call: Call) -> Any:
@@ -124,8 +124,10 @@ def _without_bidirectional(call: Call) -> Any:
 def flattened_sequence(network: LintedNetwork) -> Iterator[Finding]:
     for call, _ in network.of_kind("Flatten"):
         source = network.producer(call, skip=("Dropout", "Identity", "SpatialDropout1D"))
-        inner = _without_bidirectional(source) if source is not None else None
-        if source is not None and inner.family == "recurrent" and inner.return_sequences:
+        if source is None:
+            continue
+        inner = _without_bidirectional(source)
+        if inner.family == "recurrent" and inner.return_sequences:
             notes = ((source.path, f"{source.name!r} returns the states of all steps"),)
             yield Finding(call.path, f"{call.name!r} joins the states of all steps", "use the last state only", notes)
 

@@ -18,6 +18,7 @@ from ...core.files.spec_folders import (
     SpecFolders,
     spec_weight_file,
     suffix_error,
+    unsafe_data_help,
 )
 from ...core.files.word_vectors import VECTORS_HELP, MalformedVectors, VectorFile, has_vector_suffix
 from ...sections.data_section import DATA_PARTS, named_files
@@ -105,7 +106,7 @@ def _check_data_file(file: NamedFile, folders: SpecFolders, missing: Severity, r
             (diagnostic for name in names if (diagnostic := _check_item(name, folders, part)) is not None), None
         )
     except UnsafePath as error:
-        report.add("unsafe-path", file.path, str(error), help=UNSAFE_DATA_HELP)
+        report.add("unsafe-path", file.path, str(error), help=unsafe_data_help(error))
         return
     except UsageError as error:
         suffix = data_suffix_error(file.name)

@@ -13,11 +13,11 @@ from jsonnx.cli import main
 from jsonnx.cli.examples import EXAMPLES
 from jsonnx.core.system.documentation import page_path
 
+from ..guides import guide_lines
+from ..printed import printed
 from .command_facts import SHOWN_EXAMPLES, STATUS_1, SUBJECTS
-from .guides import guide_lines
-from .printed import printed
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PIPE = r"\|"
 """A vertical bar within a cell of a table."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .markdown import spec_text
+from ..markdown import spec_text
 from .scene import Scene
 
 _COMMAND = "jsonnx import model.json -o spec.json"

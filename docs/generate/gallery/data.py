@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from .gallery_charts import bar_chart, line_chart, scatter_chart, text_cards
+from .charts import bar_chart, line_chart, scatter_chart, text_cards
 
-DATA = Path(__file__).parents[2] / "samples/data"
+DATA = Path(__file__).parents[3] / "samples/data"
 GAP_PIXELS = 6
 
 Picture = tuple[str, bytes]

@@ -10,9 +10,9 @@ from jsonnx.lint.check_warnings import CHECK_WARNINGS, DATA_WARNINGS
 from jsonnx.lint.rules import RULES
 from jsonnx.render.explanations import CODES, Explanation, explanation, page_of
 
+from ..guides import anchor, guide_lines
+from ..markdown import code_block
 from .code_subjects import SUBJECTS
-from .guides import anchor, guide_lines
-from .markdown import code_block
 from .scenes import SCENES
 from .wrong_examples import example_of
 

@@ -22,8 +22,8 @@ fit(callbacks.ReduceLROnPlateau("val_loss", factor=0.5, patience=2))
 # -- LearningRateScheduler
 fit(callbacks.LearningRateScheduler(lambda epoch, rate: 0.1 * 0.9**epoch))
 # -- ModelCheckpoint
-best = callbacks.ModelCheckpoint("best.safetensors", save_best_only=True, save_weights_only=True)
-fit(best)
+best = {"save_best_only": True, "save_weights_only": True}
+fit(callbacks.ModelCheckpoint("best.safetensors", **best))
 # -- CSVLogger
 fit(callbacks.CSVLogger("log.csv"))
 # -- LambdaCallback

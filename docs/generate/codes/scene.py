@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from .markdown import Lines, code_block, spec_text
+from ..markdown import Lines, code_block, spec_text
 
 CHECK = "jsonnx validate spec.json --data"
 

@@ -11,8 +11,8 @@ from typing import Any
 import jsonnx
 from jsonnx.core.system.documentation import page_path
 
+from ..guides import guide_lines
 from .example_scripts import example_names, examples_of
-from .guides import guide_lines
 from .signatures import signature_lines
 
 SUBJECTS = {

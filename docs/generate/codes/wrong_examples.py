@@ -12,8 +12,8 @@ from jsonnx.frontend.text.formatter import format_source
 from jsonnx.lint.rules import RULES
 from jsonnx.render.explanations import explanation
 
+from ..printed import Printed, example_folder, only_code, printed
 from .example_specs import example_spec
-from .printed import Printed, example_folder, only_code, printed
 from .scenes import SCENES
 
 SPEC_FILE = "spec.json"

@@ -16,10 +16,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from . import gallery_data
-from .gallery_charts import bar_chart, number, training_chart
+from . import data as gallery_data
+from .charts import bar_chart, number, training_chart
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SAMPLES, GALLERY = ROOT / "samples", ROOT / "docs/gallery"
 MARKED = re.compile(r"(?<=<!-- figures -->\n\n).*?(?=\n<!-- end of figures -->)", re.DOTALL)
 """The figures in a page."""

@@ -20,15 +20,16 @@ from jsonnx.render.reference.component_reference import (
 )
 from jsonnx.render.reference.formula_notes import formula_notes
 
-from .components.block_pages import block_lines
-from .components.examples import component_spec, layer_spec, network_spec
-from .components.indexes import component_indexes, group_page, kind_phrase
-from .components.kin import kin
-from .components.mentions import guides_that_name
-from .components.pytorch_names import pytorch_names
-from .components.records import Record, index_page, keras_names, linked_names, records
-from .guides import guide_section
-from .markdown import Lines, code_block, front_matter, link, page_text, section, spec_block, table
+from ..guides import guide_section
+from ..markdown import Lines, code_block, front_matter, link, page_text, section, spec_block, table
+from .block_pages import block_lines
+from .examples import component_spec, layer_spec, network_spec
+from .indexes import component_indexes, group_page, kind_phrase
+from .kin import kin
+from .mentions import guides_that_name
+from .pytorch_differences import DIFFERENCES
+from .pytorch_names import pytorch_names
+from .records import Record, index_page, keras_names, linked_names, records
 
 NOT_IN_KERAS = "not in Keras"
 
@@ -129,10 +130,19 @@ def _other_names(record: Record) -> Lines:
     keras = [f"`{name}`" for name in keras_names(record)] or [NOT_IN_KERAS]
     rows = [("Keras", ", ".join(keras))] if record.component else []
     if others := pytorch_names(record):
-        rows.append(("PyTorch", ", ".join(f"`{name}`" for name in others)))
+        rows.append(("PyTorch", _with_differences(others)))
     if len(record.names) > 1:
         rows.append(("here, too", ", ".join(f"`{name}`" for name in record.names[1:])))
     return table(("where", "name"), rows)
+
+
+def _with_differences(names: list[str]) -> str:
+    """Names of PyTorch, each or those with the same difference followed by it."""
+    by_difference: dict[str, list[str]] = {}
+    for name in names:
+        by_difference.setdefault(DIFFERENCES.get(name, ""), []).append(f"`{name}`")
+    groups = [", ".join(group) + (f" ({text})" if text else "") for text, group in by_difference.items()]
+    return ", ".join(groups)
 
 
 def _see_also(record: Record) -> Lines:

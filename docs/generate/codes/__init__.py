@@ -1,0 +1,1 @@
+"""The pages of errors, warnings and lint rules."""
