@@ -9,6 +9,7 @@ _RECURRENT = "`return_sequences` gives all steps, not the last one only; one bia
 _EPSILON_OF_ADAM = "`epsilon` is 1e-7 by default, not 1e-8"
 _DECOUPLED = "`weight_decay` is not part of the gradient, as in AdamW"
 _NO_INDICES = "the result has no indices"
+_COSINE = "{}, in batches, not epochs; `alpha` is a fraction of the rate at the start, `eta_min` is a rate"
 _STEPS = "it counts steps, that is batches, not epochs"
 
 DIFFERENCES = {
@@ -22,6 +23,10 @@ DIFFERENCES = {
     "torch.nn.MultiheadAttention": "`key_dim` is the size of one head: `embed_dim / num_heads`",
     "torch.nn.TransformerDecoderLayer": "std.TransformerDecoder is without attention to an encoder",
     "torch.nn.PixelShuffle": "the order of the channels: here those of one position follow one another",
+    "torch.nn.Embedding": (
+        "weights start from -0.05 to 0.05, not normal with `std` 1; `mask_zero` masks index 0, but unlike with "
+        "`padding_idx`, its vector is neither zero nor frozen"
+    ),
     "torch.nn.PReLU": "a slope for each element; `shared_axes` lists the axes that share one",
     "torch.nn.LeakyReLU": "`negative_slope` is 0.3 by default, not 0.01",
     "torch.nn.functional.leaky_relu": "`negative_slope` is 0.2 by default, not 0.01",
@@ -49,10 +54,9 @@ DIFFERENCES = {
     "torch.optim.Adadelta": "`learning_rate` is 0.001 by default, not 1; `rho` is 0.95, not 0.9",
     **{
         f"torch.optim.lr_scheduler.{name}": _STEPS
-        for name in (
-            *("ExponentialLR", "StepLR", "MultiStepLR", "PolynomialLR"),
-            *("CosineAnnealingLR", "CosineAnnealingWarmRestarts"),
-        )
+        for name in ("ExponentialLR", "StepLR", "MultiStepLR", "PolynomialLR")
     },
+    "torch.optim.lr_scheduler.CosineAnnealingLR": _COSINE.format("`decay_steps` is `T_max`"),
+    "torch.optim.lr_scheduler.CosineAnnealingWarmRestarts": _COSINE.format("`first_decay_steps` is `T_0`"),
 }
 """What changes the result, by the name of PyTorch with its module."""

@@ -281,7 +281,7 @@ def test_a_locked_run_keeps_the_schedule_of_the_epochs_before_it_was_resumed() -
     for steps in ({"decay_steps": 0}, {"warmup_steps": 3}):  # of no run of this spec
         document["specs"]["clouds.json"]["schedule_steps"] = steps
         Path("jsonnx.lock").write_text(json.dumps(document))
-        assert f"schedule_steps was {json.dumps(steps)}" in train("--locked", "-o", "third", status=1).stderr
+        assert f"schedule_steps changes from {json.dumps(steps)}" in train("--locked", "-o", "third", status=1).stderr
 
 
 def test_a_locked_run_has_the_options_of_its_provider(monkeypatch: pytest.MonkeyPatch) -> None:
