@@ -21,6 +21,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "jsonnx"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_js_files = ["search_results.js"]
 html_search_scorer = str(DOCS / "generate/search_scorer.js")
 html_extra_path = ["llms.txt"]
 html_copy_source = False

@@ -82,6 +82,7 @@ NEUTRAL: dict[str, Any] = {
 
 FUNCTIONS: dict[str, Any] = {
     **{name: getattr(np, name) for name in dir(np) if not name.startswith("_")},
+    "trapezoid": getattr(np, "trapezoid", None) or np.trapz,  # its name before NumPy 2
     "qr": np.linalg.qr,
     "erf": np.vectorize(erf, otypes=[np.float64]),
     "groupby": groupby,

@@ -32,7 +32,7 @@ DIFFERENCES = {
     "torch.nn.functional.leaky_relu": "`negative_slope` is 0.2 by default, not 0.01",
     "torch.nn.functional.normalize": "`axis` is the last one by default, not 1",
     "torch.nn.functional.scaled_dot_product_attention": "the tensors are [batch, time, heads, size]",
-    "torch.nn.SmoothL1Loss": "`delta` is PyTorch's `beta`, and a factor of the loss",
+    "torch.nn.SmoothL1Loss": "equal for `beta=1`; else `delta` is `beta`, and a factor of the loss",
     "torch.nn.KLDivLoss": "the output has probabilities, not their logarithms",
     "torch.nn.PoissonNLLLoss": "the output is the expected count, not its logarithm",
     "torch.std": "divides by the number of elements, as with `correction=0`",

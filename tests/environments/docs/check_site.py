@@ -52,6 +52,7 @@ LOOKED_AT = (
     "gallery/mnist_cnn",
     "reference/index",
     "reference/layers/LSTM",
+    "reference/layers/GroupNormalization",
     "reference/errors/shape-mismatch",
     "reference/commands/train",
     "reference/python/Trainer",
@@ -74,9 +75,7 @@ def address(page: str) -> str:
 def results(browser: Chromium) -> list[str]:
     """The pages that a search has found, best first."""
     for _ in range(50):
-        if browser.evaluate("document.querySelector('.search-summary')?.innerText ?? ''").startswith(
-            ("Search", "Your")
-        ):
+        if browser.evaluate("document.querySelector('.search-summary')?.innerText ?? ''"):
             break
         browser.pause(0.1)
     found = browser.evaluate("[...document.querySelectorAll('ul.search > li > a')].map((a) => a.getAttribute('href'))")
@@ -98,6 +97,15 @@ def test_the_search_works_by_keyboard(browser: Chromium) -> None:
     browser.press("Enter", 13)
     time.sleep(2)
     assert results(browser)[0] == SEARCHES["early stopping"]
+    assert SEARCHES["early stopping"] in browser.evaluate("document.activeElement.href")
+
+
+def test_a_search_without_results_offers_its_words(browser: Chromium) -> None:
+    browser.open(f"{address('search')}?q=dropout+zzzz")
+    browser.pause(1)
+    assert results(browser) == []
+    offered = browser.evaluate("[...document.querySelectorAll('.search-summary a')].map((link) => link.innerText)")
+    assert offered == ["dropout", "zzzz"]
 
 
 @pytest.mark.parametrize("page", LOOKED_AT)
