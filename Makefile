@@ -16,9 +16,10 @@ test: $(STAMP)
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
 
-# A part of it: all slow tests, with every third of their cases.
+# A part of it: all slow tests, with every third of their cases. `make test-docs` runs all pages of the documentation.
 test-slow-sample: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow --every-slow-case 3
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow --every-slow-case 3 \
+	    --ignore tests/integration/test_guides.py --ignore tests/integration/test_contributing.py
 
 # The documentation as a site in build/docs/; a warning is an error.
 docs: .venv-docs/.installed
