@@ -16,12 +16,12 @@ def captioned(text: str) -> str:
 def _with_caption(match: re.Match[str]) -> str:
     indent, language, words, code = match.groups()
     values = dict(word.split("=", 1) for word in words.split() if "=" in word)
-    codes = [code for code in values.get("wrong", "").split(",") if code not in ("", "not-checked")]
-    parts = [values[key] for key in ("file",) if key in values]
-    if codes:
-        parts.append(f"refused: {', '.join(f'`{code}`' for code in codes)}")
+    errors = [error for error in values.get("wrong", "").split(",") if error not in ("", "not-checked")]
+    parts = [values["file"]] if "file" in values else []
+    if errors:
+        parts.append(f"refused: {', '.join(f'`{error}`' for error in errors)}")
     if not parts:
         return match[0]
-    options = [f":caption: {'; '.join(parts)}", *([":class: wrong"] if codes else [])]
+    options = [f":caption: {'; '.join(parts)}", *([":class: wrong"] if errors else [])]
     lines = [f"```{{code-block}} {language}", *options, ""]
     return "".join(f"{indent}{line}\n" for line in lines) + code + f"{indent}```"

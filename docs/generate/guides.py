@@ -28,11 +28,8 @@ class Guide(NamedTuple):
 def written_pages() -> tuple[Guide, ...]:
     """The pages of SECTIONS, in the order of their paths."""
     files = sorted(file for section in SECTIONS for file in (DOCS / section).rglob("*.md"))
-    return tuple(Guide(str(file.relative_to(DOCS)), _title(text), text) for file in files for text in [_text_of(file)])
-
-
-def _text_of(file: Path) -> str:
-    return file.read_text("utf-8")
+    texts = [(str(file.relative_to(DOCS)), file.read_text("utf-8")) for file in files]
+    return tuple(Guide(path, _title(text), text) for path, text in texts)
 
 
 def _title(text: str) -> str:

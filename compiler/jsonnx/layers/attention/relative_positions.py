@@ -19,6 +19,14 @@ RELATIVE_POSITIONS = Registry(
     "relative_position", "A term of attention scores that depends on the distance from query to key."
 )
 
+BUCKET_FORMULA = """count = num_buckets // 2 if bidirectional else num_buckets
+        exact, size = count // 2, abs(distance) if bidirectional else maximum(-distance, 0)
+        growth = log(maximum(size, 1) / exact) / log(max_distance / exact)
+        coarse = exact + floor(growth * (count - exact) + 1e-9)
+        bucket = where(size < exact, size, minimum(coarse, count - 1))
+        bucket += count * (distance > 0) if bidirectional else 0"""
+"""The bucket of each distance, as lines of a formula."""
+
 MAX_BUCKETS = 4096
 MAX_MAX_DISTANCE = 1 << 16
 
@@ -172,14 +180,9 @@ class T5(RelativePosition, DistanceBuckets):
     itself shares the numbers between all layers (RelativePositionBias does that), and does not scale the query.
     """
 
-    formula = """
+    formula = f"""
         distance = arange(keys) - arange(queries)[:, None]
-        count = num_buckets // 2 if bidirectional else num_buckets
-        exact, size = count // 2, abs(distance) if bidirectional else maximum(-distance, 0)
-        growth = log(maximum(size, 1) / exact) / log(max_distance / exact)
-        coarse = exact + floor(growth * (count - exact) + 1e-9)
-        bucket = where(size < exact, size, minimum(coarse, count - 1))
-        bucket += count * (distance > 0) if bidirectional else 0
+        {BUCKET_FORMULA}
         term = moveaxis(embeddings[bucket.astype(int)], -1, 0)
     """
     bidirectional: bool | None = attr(
@@ -235,15 +238,10 @@ class RelativePositionBias(Layer, DistanceBuckets):
     count.
     """
 
-    formula = """
+    formula = f"""
         query, key = xs[0], xs[-1]
         distance = arange(key.shape[1]) - arange(query.shape[1])[:, None]
-        count = num_buckets // 2 if bidirectional else num_buckets
-        exact, size = count // 2, abs(distance) if bidirectional else maximum(-distance, 0)
-        growth = log(maximum(size, 1) / exact) / log(max_distance / exact)
-        coarse = exact + floor(growth * (count - exact) + 1e-9)
-        bucket = where(size < exact, size, minimum(coarse, count - 1))
-        bucket += count * (distance > 0) if bidirectional else 0
+        {BUCKET_FORMULA}
         bias = moveaxis(embeddings[bucket.astype(int)], -1, 0)
         y = broadcast_to(bias, (len(query), *bias.shape))
     """
