@@ -16,6 +16,20 @@ from .projected_attention import MASKABLE_ARGUMENTS, AttentionLayout, ProjectedA
 if TYPE_CHECKING:
     from ...ir import Builder, Value
 
+PROJECTIONS_FORMULA = """q = einsum("btf,fhd->bthd", query, query_kernel) + query_bias
+        k = einsum("btf,fhd->bthd", key, key_kernel) + key_bias
+        v = einsum("btf,fhd->bthd", value, value_kernel) + value_bias"""
+"""Query, key and value of each head, as lines of a formula."""
+
+ATTENTION_FORMULA = """mask = query_mask[:, None, :, None] * (value_mask * key_mask)[:, None, None, :]
+        lag = arange(query.shape[1])[:, None] - arange(key.shape[1])
+        mask = mask * attention_mask[:, None] * (lag >= 0 if use_causal_mask else 1)
+        mask = mask * (abs(lag) < sliding_window if sliding_window else 1)
+        attention_scores = softmax(where(mask, scores, -1e30))
+        heads = einsum("bhqk,bkhd->bqhd", attention_scores, v)
+        y = einsum("bqhd,hdf->bqf", heads, attention_output_kernel) + attention_output_bias"""
+"""The result from the masked scores, as lines of a formula."""
+
 
 @layer
 class MultiHeadAttention(ProjectedAttention):
@@ -36,18 +50,10 @@ class MultiHeadAttention(ProjectedAttention):
     layer cannot be exported to Keras.
     """
 
-    formula = """
-        q = einsum("btf,fhd->bthd", query, query_kernel) + query_bias
-        k = einsum("btf,fhd->bthd", key, key_kernel) + key_bias
-        v = einsum("btf,fhd->bthd", value, value_kernel) + value_bias
+    formula = f"""
+        {PROJECTIONS_FORMULA}
         scores = einsum("bqhd,bkhd->bhqk", q, k) / sqrt(key_dim) + attention_bias
-        mask = query_mask[:, None, :, None] * (value_mask * key_mask)[:, None, None, :]
-        lag = arange(query.shape[1])[:, None] - arange(key.shape[1])
-        mask = mask * attention_mask[:, None] * (lag >= 0 if use_causal_mask else 1)
-        mask = mask * (abs(lag) < sliding_window if sliding_window else 1)
-        attention_scores = softmax(where(mask, scores, -1e30))
-        heads = einsum("bhqk,bkhd->bqhd", attention_scores, v)
-        y = einsum("bqhd,hdf->bqf", heads, attention_output_kernel) + attention_output_bias
+        {ATTENTION_FORMULA}
     """
     penalizes_itself = True  # Keras penalizes every projection, but not the scores
 
@@ -109,19 +115,11 @@ class GroupQueryAttention(ProjectedAttention):
     `"use_query_key_norm": true`.
     """
 
-    formula = """
-        q = einsum("btf,fhd->bthd", query, query_kernel) + query_bias
-        k = einsum("btf,fhd->bthd", key, key_kernel) + key_bias
-        v = einsum("btf,fhd->bthd", value, value_kernel) + value_bias
+    formula = f"""
+        {PROJECTIONS_FORMULA}
         k, v = (repeat(part, num_query_heads // num_key_value_heads, axis=2) for part in (k, v))
         scores = einsum("bqhd,bkhd->bhqk", q, k) / sqrt(head_dim) + attention_bias
-        mask = query_mask[:, None, :, None] * (value_mask * key_mask)[:, None, None, :]
-        lag = arange(query.shape[1])[:, None] - arange(key.shape[1])
-        mask = mask * attention_mask[:, None] * (lag >= 0 if use_causal_mask else 1)
-        mask = mask * (abs(lag) < sliding_window if sliding_window else 1)
-        attention_scores = softmax(where(mask, scores, -1e30))
-        heads = einsum("bhqk,bkhd->bqhd", attention_scores, v)
-        y = einsum("bqhd,hdf->bqf", heads, attention_output_kernel) + attention_output_bias
+        {ATTENTION_FORMULA}
     """
     stem = "GroupedQueryAttention"  # the name of Keras' class
 
