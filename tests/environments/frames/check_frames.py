@@ -126,7 +126,7 @@ def test_errors(frame: pd.DataFrame) -> None:
     mixed["unused"] = [object()] * COUNT
     for table, text in [
         (mixed, "row 5, column 'income': 'income' holds 'much', not a number"),
-        (frame.rename(columns={"income": "incomes"}), "did you mean 'income' by 'incomes'?"),
+        (frame.rename(columns={"income": "incomes"}), "write 'income' in place of 'incomes'"),
         (pl.from_pandas(frame).lazy(), "pass x.collect()"),
         (frame.iloc[:0], "the table has no rows"),
     ]:

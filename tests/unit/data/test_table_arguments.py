@@ -233,7 +233,7 @@ def test_errors_have_row_and_column(kind: str, changes: dict[str, Any], text: st
 @pytest.mark.parametrize(
     ("table", "text"),
     [
-        ([{"incme": 1.0}], "there is no column 'income' for input 'numbers' (did you mean 'income' by 'incme'?)"),
+        ([{"incme": 1.0}], "there is no column 'income' for input 'numbers' (write 'income' in place of 'incme')"),
         (
             [{**row, "age": "3", "income": "1", "member": "0"} for row in rows()],
             'the texts are numbers: convert them, such as by `astype("float32")` of an array or a column',

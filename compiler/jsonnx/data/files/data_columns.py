@@ -58,7 +58,7 @@ def check_columns_exist(
             if name in existing:
                 continue
             near = similar_column(name, table.names)
-            help = f"did you mean {near!r}?" if is_file else f"did you mean {name!r} by {near!r}?"
+            help = f"did you mean {near!r}?" if is_file else f"write {name!r} in place of {near!r}"
             help = help if near else f"columns: {quoted_or_list(table.names)}"
             if path is None and is_file:
                 setting = "x" if key in data_spec.inputs else "y"

@@ -22,8 +22,8 @@ SPEC: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("body", "media_type", "help"),
     [
-        (json.dumps({"txt": 1}), "application/json", "did you mean 'text' by 'txt'?"),
-        ("txt\n1\n", "text/csv", "did you mean 'text' by 'txt'?"),
+        (json.dumps({"txt": 1}), "application/json", "write 'text' in place of 'txt'"),
+        ("txt\n1\n", "text/csv", "write 'text' in place of 'txt'"),
         (json.dumps({"other": 1}), "application/json", "columns: 'other'"),
         (json.dumps({"text": ["1"]}), "application/json", "the texts are numbers: write them without quotes"),
     ],
