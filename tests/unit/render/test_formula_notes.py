@@ -14,7 +14,9 @@ COMPONENTS = [component for registry in (LAYERS, *KINDS.values()) for component 
 
 
 def test_every_function_that_numpy_lacks_is_explained() -> None:
-    names = {name for name in FUNCTIONS if not hasattr(np, name)} - {"product"}  # beside groupby
+    functions_of_numpy = {id(function) for function in vars(np).values()}  # under any name: NumPy 1 has `trapz`
+    names = {name for name, function in FUNCTIONS.items() if id(function) not in functions_of_numpy}
+    names.remove("product")  # beside groupby
     assert names <= set(FORMULA_NOTES)
 
 
