@@ -12,6 +12,7 @@ from ..core.diagnostics import JsonPath
 from ..core.types import ShapeError, TensorType, rank_help
 from ..layers import Layer
 from ..sections.lint_section import IgnoredFinding
+from ..sections.quantization_section import QuantizationVariant
 from ..sections.training_section import Training
 from ..training.losses.regression_losses import Quantile
 from ..training.target_form import TargetForm
@@ -147,6 +148,8 @@ class Network:
     """The spec, with all overrides applied."""
     flat_document: Json = None
     """The spec after expansion: without blocks, repetitions and expressions."""
+    variants: Mapping[str, QuantizationVariant] = field(default_factory=dict)
+    """The quantized variants of the model, by name."""
     ignored_findings: Sequence[IgnoredFinding] = ()
     """The rules and warnings that the spec silences."""
     not_checked: str | None = None

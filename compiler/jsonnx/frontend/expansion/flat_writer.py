@@ -29,7 +29,7 @@ from .scope import Scope, TemplateCache
 from .source_map import ExpansionSourceMap, ScopedPath
 from .template import BlockUse, Copies, Ref, Step, Template
 
-EVALUATED_SECTIONS = ("inputs", "labels", "training", "budget")
+EVALUATED_SECTIONS = ("inputs", "labels", "training", "quantization", "budget")
 """Sections that are copied, with their expressions evaluated."""
 
 

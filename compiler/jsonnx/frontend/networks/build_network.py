@@ -14,6 +14,7 @@ from ...core.fixes import remove_key
 from ...core.types import BATCH, Dim, Size, TensorType
 from ...layers import LAYERS, Layer
 from ...sections.lint_section import LINT_KEY, IgnoredFinding, LintSection
+from ...sections.quantization_section import QUANTIZATION_KEY, VARIANTS_CODEC, QuantizationVariant
 from ..default_names import default_name, free_name
 from ..network import BlockLayer, Call, LeftOutEntry, Network, auxiliary_output_names
 from ..schema.error_messages import report_unknown_layer_type
@@ -21,7 +22,13 @@ from ..schema.errors import check_against_schema
 from ..schema.phrases import known_names_help, short_name, short_repr
 from ..schema.schema import ENTRY_KEYS, LANGUAGE_VERSION
 from .input_counts import has_valid_input_count
-from .layer_patterns import check_lint_patterns, check_weight_patterns, learning_rate_factors, with_frozen_layers
+from .layer_patterns import (
+    check_lint_patterns,
+    check_variant_patterns,
+    check_weight_patterns,
+    learning_rate_factors,
+    with_frozen_layers,
+)
 from .python_functions import NO_FUNCTIONS, PythonFunctions, with_valid_entries
 from .topological_sort import sort_topologically
 from .unused_layers import References, check_usage, names_in_reference
@@ -113,6 +120,7 @@ class _NetworkBuilder:
             dropped=dropped,
             document=self.document,
             flat_document=self.document,
+            variants=self._variants(ordered),
             ignored_findings=ignored_findings,
             not_checked=usage.not_checked,
         )
@@ -134,6 +142,15 @@ class _NetworkBuilder:
         ignored_findings = LintSection(**section).ignore
         check_lint_patterns(calls, ignored_findings, self.report)
         return ignored_findings
+
+    def _variants(self, calls: Sequence[Call]) -> dict[str, QuantizationVariant]:
+        """The quantized variants; reports patterns that match no layer."""
+        section = self.document.get(QUANTIZATION_KEY)
+        if section is None or self.report.has_errors((QUANTIZATION_KEY,)):
+            return {}
+        variants: dict[str, QuantizationVariant] = VARIANTS_CODEC.read(section)
+        check_variant_patterns(calls, variants, self.report)
+        return variants
 
     def _descriptions(self, calls: Iterable[Call]) -> dict[str, str]:
         inputs, entries = self.document.get("inputs"), dict(self._entries())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import translate
 from functools import cached_property
@@ -12,6 +12,7 @@ from ...core.diagnostics import JsonPath, Report
 from ...core.fixes import json_text
 from ...sections.columns import EXCLUSION
 from ...sections.lint_section import LINT_KEY, IgnoredFinding
+from ...sections.quantization_section import QUANTIZATION_KEY, LayerQuantizationSection, QuantizationVariant
 from ...sections.training_section import Training
 from ..network import Call
 from ..schema.phrases import known_names_help, name_list, short_name
@@ -74,6 +75,25 @@ def check_lint_patterns(calls: Sequence[Call], ignored_findings: Sequence[Ignore
     names = _LayerNames(calls, report)
     for number, ignored in enumerate(ignored_findings):
         names.selected(ignored.layers or (), (LINT_KEY, "ignore", number, "layers"))
+
+
+def check_variant_patterns(calls: Sequence[Call], variants: Mapping[str, QuantizationVariant], report: Report) -> None:
+    """Reports patterns of quantized variants that match no layer."""
+    names = _LayerNames(calls, report)
+    for variant, section in variants.items():
+        for pattern in section.layers:
+            names.matching(pattern, (QUANTIZATION_KEY, variant, "layers", pattern), at_key=True)
+
+
+def quantized_layers(
+    variant: QuantizationVariant, layers: Collection[str]
+) -> dict[str, LayerQuantizationSection | None]:
+    """How the variant quantizes the layers that its patterns match, None for one that stays in floating point."""
+    sections: dict[str, LayerQuantizationSection | None] = {}
+    for pattern, section in variant.layers.items():
+        for name in matching_names(pattern, layers):
+            sections.setdefault(name, section)
+    return sections
 
 
 class _LayerNames:

@@ -11,6 +11,7 @@ from ...layers import ACTIVATIONS, LAYERS
 from ...layers.attention.relative_positions import RELATIVE_POSITIONS
 from ...sections.budget_section import BudgetSection
 from ...sections.lint_section import LINT_KEY, LintSection
+from ...sections.quantization_section import QUANTIZATION_KEY, VARIANTS_CODEC
 from ...sections.sweep_section import SweepSection
 from ...sections.trackers import TRACKERS
 from ...sections.training_section import Training
@@ -148,6 +149,8 @@ def _root_properties() -> dict[str, Json]:
             "anyOf": [labels, {"type": "object", "additionalProperties": labels}],
         },
         "training": NullableCodec(codec_for(Training)).schema() | {"description": "How the network is trained."},
+        QUANTIZATION_KEY: VARIANTS_CODEC.schema()
+        | {"description": "Smaller variants of the model by name, which `jsonnx quantize` writes."},
         "sweep": NullableCodec(codec_for(SweepSection)).schema()
         | {"description": "Which values `jsonnx sweep` searches for the best."},
         "budget": NullableCodec(codec_for(BudgetSection)).schema()

@@ -26,6 +26,7 @@ from ...core.components import (
 from ...layers import LAYERS, Layer
 from ...sections.budget_section import BudgetSection
 from ...sections.lint_section import LintSection
+from ...sections.quantization_section import QUANTIZATION_KEY, VARIANTS_CODEC
 from ...sections.sweep_section import SweepSection
 from ...sections.training_section import Training
 from ..json.json_reader import Json, Source
@@ -36,7 +37,7 @@ LINE_WIDTH = 120
 
 TOP_KEY_ORDER = (
     *("$schema", "version", "name", "description", "parameters", "scales"),
-    *("blocks", "inputs", "layers", "outputs", "labels", "training", "sweep", "budget", "lint"),
+    *("blocks", "inputs", "layers", "outputs", "labels", "training", "quantization", "sweep", "budget", "lint"),
 )
 BLOCK_KEY_ORDER = ("description", "parameters", "globals", "inputs", "names", "layers", "outputs")
 INPUT_KEY_ORDER = ("shape", "dtype", "description", "repeat")
@@ -139,6 +140,7 @@ def with_ordered_keys(document: JsonNode) -> JsonNode:
         ),
         "layers": order_layers,
         "training": lambda training: _order_by_codec(training, NullableCodec(SectionCodec(Training))),
+        QUANTIZATION_KEY: lambda variants: _order_by_codec(variants, VARIANTS_CODEC),
         "budget": lambda budget: _order_by_codec(budget, NullableCodec(SectionCodec(BudgetSection))),
         "sweep": lambda sweep: _order_by_codec(sweep, NullableCodec(SectionCodec(SweepSection))),
         "lint": lambda lint: _order_by_codec(lint, NullableCodec(SectionCodec(LintSection))),
