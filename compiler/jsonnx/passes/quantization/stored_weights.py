@@ -42,7 +42,10 @@ class StoredWeights:
         attributes = {} if quantizer.axis is None else {"axis": quantizer.axis}
         if quantizer.block_size:
             attributes["block_size"] = quantizer.block_size
-        result: Value = self._g.DequantizeLinear(integers, self._scales(quantizer, scales), **attributes)
+        operands = [integers, self._scales(quantizer, scales)]
+        if not quantizer.is_stored_only:  # Gemm has a kernel only for weights with zero points
+            operands.append(self._g.const(np.zeros(scales.shape), "int8"))
+        result: Value = self._g.DequantizeLinear(*operands, **attributes)
         return self._g.refine(result, quantizer.weight.shape)
 
     def multiplied(self, quantizer: WeightQuantizer) -> Value:

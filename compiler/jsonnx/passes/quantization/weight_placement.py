@@ -47,7 +47,7 @@ def _quantizers_of(node: Node, dataflow: Dataflow, options: QuantizationOptions)
             continue
         normalization = chain.normalization if chain is not None else None
         axis = _channel_axis(node, weight.rank)
-        has_blocks = bits == 4 and not is_integer and node.op in ("Gemm", "MatMul") and weight.rank == 2
+        has_blocks = bits == 4 and not is_integer and node.op in ("Gemm", "MatMul") and axis == 1 == weight.rank - 1
         if has_blocks and weight.shape[1 - axis] > BLOCK_SIZE:
             yield WeightQuantizer(node.scope, node, weight, 1 - axis, bits, normalization, operand, True, BLOCK_SIZE)
         else:
