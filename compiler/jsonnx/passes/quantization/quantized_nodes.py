@@ -59,7 +59,7 @@ class _Emitter:
         self._groups = plan.groups
         self._keeps_float = {each.value for each in plan.activations if each.keeps_float}
         self._weights: dict[Node, list[WeightQuantizer]] = {}
-        for weight in plan.weights:
+        for weight in (*plan.weights, *plan.stored):
             self._weights.setdefault(weight.node, []).append(weight)
         self._biases = {each.node: each for each in plan.biases}
         self._dataflow = Dataflow(graph)
@@ -107,8 +107,9 @@ class _Emitter:
         return node.outputs
 
     def _read(self, x: Value, in_integers: bool) -> Value:
-        x = self._replacements.get(x, x)
-        return self._dequantized.get(x, x) if in_integers or x not in self._keeps_float else x
+        if x in self._dequantized and (in_integers or x not in self._keeps_float):
+            return self._dequantized[x]
+        return self._replacements.get(x, x)
 
     # -- activations -------------------------------------------------------------------------------------------------
 
@@ -163,8 +164,7 @@ class _Emitter:
             return node.outputs
         for weight in weights:
             is_product = node.op in ("Gemm", "MatMul") and weight.weight.rank == 2 and not node.attribute("transB", 0)
-            emit = self._stored.dequantized if is_product else self._stored.multiplied
-            inputs[weight.operand] = emit(weight)
+            inputs[weight.operand] = self._stored.dequantized(weight) if is_product else self._stored.multiplied(weight)
             reader = self._dataflow.only_reader(node.outputs[0])
             if is_product and reader is not None and reader.op in FUSED_ACTIVATIONS and not reader.domain:
                 self._cut_off.add(reader)
@@ -180,7 +180,7 @@ class _Emitter:
             array, x_scale = bias.bias.array.reshape(-1), self._parameters[self._groups[x]][0].array  # type: ignore[attr-defined]
             scales = scales_for_bias(scales, float(x_scale), array)
             inputs[2:] = [self._bias(bias, array, scales * x_scale)]
-        inputs[weight.operand] = self._stored.dequantized(weight, scales)
+        inputs[weight.operand] = self._stored.integer_operand(weight, scales)
         node = node.with_inputs(inputs)
         if bias is not None and bias.add is not None and len(inputs) > 2:
             self._merged.add(bias.add)
@@ -203,7 +203,8 @@ class _Emitter:
 def _becomes_gemm(node: Node, bias: BiasQuantizer) -> bool:
     """Whether a product and the vector that is added to it can be written as Gemm, which has a kernel for integers."""
     x, weight = node.inputs[:2]
-    assert x is not None and weight is not None
+    assert x is not None
+    assert weight is not None
     return isinstance(bias.bias, Constant) and x.rank == 2 and bias.bias.array.size == weight.shape[-1]
 
 
