@@ -81,10 +81,11 @@ render/text: core
 trackers: core
 html_report: training core
 runtime/profile: collective
-runtime/fit: runtime/execution runtime/callbacks runtime/session runtime/sharding runtime/providers runtime collective
-    data interop sections training backend ir core
+runtime/fit: runtime/execution runtime/distillation runtime/callbacks runtime/session runtime/sharding
+    runtime/providers runtime collective data interop sections training backend ir core
 runtime/execution: runtime/callbacks runtime/session runtime/sharding runtime/providers runtime collective data tuning
     passes backend ir core
+runtime/distillation: runtime/session runtime data core
 runtime/sharding: runtime/providers runtime collective data ir core
 runtime/callbacks: runtime data core
 runtime/session: runtime/parity runtime/providers data interop core

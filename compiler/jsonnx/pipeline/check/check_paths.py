@@ -16,6 +16,7 @@ from ...core.files.spec_folders import (
     WEIGHT_FILE_SUFFIXES,
     WEIGHTS_HELP,
     SpecFolders,
+    spec_model_file,
     spec_weight_file,
     suffix_error,
     unsafe_data_help,
@@ -23,6 +24,9 @@ from ...core.files.spec_folders import (
 from ...core.files.word_vectors import VECTORS_HELP, MalformedVectors, VectorFile, has_vector_suffix
 from ...sections.data_section import DATA_PARTS, named_files
 from .check import CheckedSpec
+
+TEACHER_HELP = "give a RUN folder that `jsonnx train` wrote, or an ONNX model"
+MODEL_SUFFIXES = (".onnx",)
 
 
 class NamedFile(NamedTuple):
@@ -50,6 +54,8 @@ def check_paths(
             _check_data_file(file, folders, missing, report)
         for file in _weight_files(training):
             _check_weight_file(file, folders, missing, report)
+        for file in _teachers(training):
+            _check_teacher(file, folders, missing, report)
     return list(report)
 
 
@@ -66,6 +72,12 @@ def _weight_files(training: Mapping[str, Any]) -> Iterator[NamedFile]:
         yield NamedFile(weights, ("training", "weights"))
     elif isinstance(weights, Mapping) and isinstance(name := weights.get("file"), str):
         yield NamedFile(name, ("training", "weights", "file"))
+
+
+def _teachers(training: Mapping[str, Any]) -> Iterator[NamedFile]:
+    distill = training.get("distill")
+    if isinstance(distill, Mapping) and isinstance(name := distill.get("teacher"), str):
+        yield NamedFile(name, ("training", "distill", "teacher"))
 
 
 def _vector_files(document: object) -> Iterator[tuple[NamedFile, int | None]]:
@@ -148,6 +160,20 @@ def _check_weight_file(file: NamedFile, folders: SpecFolders, missing: Severity,
             return
     if suffix is not None:
         report.add("damaged-file", file.path, suffix[0], help=suffix[1])
+
+
+def _check_teacher(file: NamedFile, folders: SpecFolders, missing: Severity, report: Report) -> None:
+    try:
+        name = spec_model_file(folders, file.name)
+        folders.check(name, "")
+    except UnsafePath as error:
+        report.add("unsafe-path", file.path, str(error), help=UNSAFE_DATA_HELP)
+        return
+    except UsageError as error:
+        _add(error, file, report, missing, TEACHER_HELP)
+        return
+    if suffix := suffix_error(name, MODEL_SUFFIXES, "model"):
+        report.add("bad-model", file.path, suffix[0], help=TEACHER_HELP)
 
 
 def _add(error: UsageError, file: NamedFile, report: Report, missing: Severity, help: str | None = None) -> None:

@@ -40,8 +40,8 @@ from ..check.check import CheckedSpec, check_spec
 from ..check.data_spec import index_limits, input_spec, input_vocabularies
 from ..compile.compile import compile_checked
 from ..run.recorded_data import recorded_data
-from ..run.trained_model import checked_spec_of, require_spec
 from ..run_folder.run_info import read_run_info
+from ..train.model_spec import checked_spec_of, require_spec
 from ..train.run_data import SPEC_FILES, DataFiles
 from ..train.trainer import Trainer
 from .profiled_nodes import NodeOwners, StepPasses, profiled_nodes
