@@ -98,15 +98,12 @@ class TeacherModel:
         for output, own in self.outputs.items():
             expected = tuple(labels.get(output, ()))
             if own.labels and expected and own.labels != expected:
-                order = " in another order" if sorted(own.labels) == sorted(expected) else ""
-                message = f"the teacher has the labels {_shown(own.labels)}, and {output!r}{order} {_shown(expected)}"
-                help = 'write the teacher\'s "labels" into the spec, in their order'
-                help = help if order else "take a teacher that was trained on the same classes"
-                raise CompileError([self.mismatch(message, help)])
-
-    def mismatch(self, message: str, help: str) -> Diagnostic:
-        """The error of a teacher that does not fit the network."""
-        return teacher_mismatch(self.source, message, help)
+                has_same = sorted(own.labels) == sorted(expected)
+                them = "them in another order" if has_same else "others"
+                message = f"the teacher has the labels {_shown(own.labels)}; {output!r} has {them}: {_shown(expected)}"
+                help = "take a teacher that was trained on the same classes"
+                help = 'write the "labels" of the teacher into the spec, in its order' if has_same else help
+                raise CompileError([teacher_mismatch(self.source, message, help)])
 
 
 def teacher_mismatch(source: SpecSource, message: str, help: str) -> Diagnostic:
