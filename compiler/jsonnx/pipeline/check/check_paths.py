@@ -11,12 +11,14 @@ from ...core.files.data_formats import data_suffix_error
 from ...core.files.files import MissingFile, UnsafePath, check_beneath, display_path
 from ...core.files.spec_folders import (
     DATA_FOLDER_HELP,
+    MODEL_HELP,
+    MODEL_SUFFIXES,
     OWN_FOLDER_HELP,
     UNSAFE_DATA_HELP,
     WEIGHT_FILE_SUFFIXES,
     WEIGHTS_HELP,
     SpecFolders,
-    spec_model_file,
+    check_spec_model,
     spec_weight_file,
     suffix_error,
     unsafe_data_help,
@@ -24,9 +26,6 @@ from ...core.files.spec_folders import (
 from ...core.files.word_vectors import VECTORS_HELP, MalformedVectors, VectorFile, has_vector_suffix
 from ...sections.data_section import DATA_PARTS, named_files
 from .check import CheckedSpec
-
-TEACHER_HELP = "give a RUN folder that `jsonnx train` wrote, or an ONNX model"
-MODEL_SUFFIXES = (".onnx",)
 
 
 class NamedFile(NamedTuple):
@@ -164,16 +163,15 @@ def _check_weight_file(file: NamedFile, folders: SpecFolders, missing: Severity,
 
 def _check_teacher(file: NamedFile, folders: SpecFolders, missing: Severity, report: Report) -> None:
     try:
-        name = spec_model_file(folders, file.name)
-        folders.check(name, "")
+        name = check_spec_model(folders, file.name)
     except UnsafePath as error:
         report.add("unsafe-path", file.path, str(error), help=UNSAFE_DATA_HELP)
         return
     except UsageError as error:
-        _add(error, file, report, missing, TEACHER_HELP)
+        _add(error, file, report, missing)
         return
     if suffix := suffix_error(name, MODEL_SUFFIXES, "model"):
-        report.add("bad-model", file.path, suffix[0], help=TEACHER_HELP)
+        report.add("bad-model", file.path, suffix[0], help=MODEL_HELP)
 
 
 def _add(error: UsageError, file: NamedFile, report: Report, missing: Severity, help: str | None = None) -> None:

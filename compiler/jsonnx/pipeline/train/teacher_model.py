@@ -12,7 +12,7 @@ from ...analysis.output_layer import output_layer
 from ...core.diagnostics import CompileError, Diagnostic, UsageError, quoted_list
 from ...core.files.digests import file_sha256
 from ...core.files.files import UnsafePath, error_reason
-from ...core.files.spec_folders import UNSAFE_DATA_HELP, SpecFolders, spec_model_file
+from ...core.files.spec_folders import UNSAFE_DATA_HELP, SpecFolders, check_spec_model, spec_model_file
 from ...core.files.spec_source import SpecSource
 from ...core.numpy_types import numpy_dtype
 from ...core.types import TensorType
@@ -89,9 +89,7 @@ def teacher_files(checked: CheckedSpec, folders: SpecFolders) -> Iterator[str]:
 def _model_path(name: str, source: SpecSource) -> str:
     folders = source.folders
     try:
-        file = spec_model_file(folders, name)
-        folders.check(file, "")
-        return str(folders.path(file))
+        return str(folders.path(check_spec_model(folders, name)))
     except UnsafePath as error:
         diagnostic = Diagnostic("unsafe-path", str(error), help=UNSAFE_DATA_HELP)
         raise CompileError([source.locate_diagnostic(diagnostic, TEACHER_PATH)]) from error
