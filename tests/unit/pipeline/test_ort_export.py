@@ -160,6 +160,16 @@ def test_onnxruntimes_tool_writes_the_same_model_and_the_same_operators(feeds: F
     assert [line for line in lines[0] if line[0] != "#"] == lines[1][1:]
 
 
+def test_the_build_of_onnxruntime_reads_the_operators(feeds: Feeds) -> None:
+    from onnxruntime.tools.reduced_build_config_parser import parse_config
+
+    operators, types = parse_config(OPERATORS, enable_type_reduction=True)
+    names = {f"{domain}:{op}" for domain, by_opset in operators.items() for ops in by_opset.values() for op in ops}
+    used = json.loads(jsonnx("inspect", "m.ort", "--format", "json").stdout)["operators"]
+    assert names == {op if ":" in op else f"ai.onnx:{op}" for op in used}
+    assert types is not None
+
+
 def test_another_process_writes_the_same_bytes(feeds: Feeds) -> None:
     process("export", "--ort", "m.onnx", "-o", "again/m.ort", "--unverified", check=True)
     for name in ("m.ort", OPERATORS):
