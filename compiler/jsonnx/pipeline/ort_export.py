@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,8 @@ from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.files.files import make_folders, read_without_links, refuse_overwrite, remove_file, write_atomically
 from ..core.files.new_folder import refuse_existing
 from ..core.files.run_layout import labels_path
-from ..interop.ort_format import is_ort_format
+from ..interop.flatbuffers import UnknownField
+from ..interop.ort_format import is_ort_format, read_ort_format
 from ..runtime.session.load_model import loadable_model, model_file
 from ..runtime.session.ort_format import required_operators, to_ort_format
 from ..runtime.session.session import Session
@@ -33,6 +36,8 @@ class OrtModel:
     data: bytes
     labels: bytes | None
     """The content of its labels file; None if it has neither labels nor thresholds."""
+    notes: tuple[str, ...] = ()
+    """What differs from the ONNX file."""
 
     def save(self, path: Path, source: Path, replaces: bool = False) -> list[Path]:
         """Writes the model last, each file atomically. Returns the paths of the files.
@@ -81,4 +86,18 @@ def export_ort_model(source: str, verify: bool = True) -> OrtModel:
     data = to_ort_format(model, file)
     session = Session(data)
     checked = checked_spec_of(session, file)
-    return OrtModel(data, labels_json(checked, thresholds_from(session.metadata)) if checked else None)
+    labels = labels_json(checked, thresholds_from(session.metadata)) if checked else None
+    return OrtModel(data, labels, tuple(_notes(model.data, data)))
+
+
+def _notes(model: bytes, exported: bytes) -> Iterator[str]:
+    """A note if weights have another element type in the exported file."""
+    import onnx
+
+    if not any(
+        tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in onnx.load_from_string(model).graph.initializer
+    ):
+        return
+    with suppress(UnknownField):
+        if "float16" not in read_ort_format(exported).weight_bytes:
+            yield "float16 weights are stored as float32, since onnxruntime has no float16 kernels for them here"

@@ -20,6 +20,7 @@ from jsonnx.core.files.digests import DIGEST_KEYS
 from jsonnx.interop.ort_format import in_fixed_order
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_dynamic, quantize_static
+from onnxruntime.transformers.float16 import convert_float_to_float16
 from support.commands import jsonnx, process
 
 OPERATORS = "m.required_operators_and_types.config"
@@ -213,6 +214,16 @@ def test_a_run_folder_is_exported(folder: Path) -> None:
     assert predictions[0] == predictions[1]
     evaluations = [jsonnx("evaluate", model, "--data", "t.csv").stdout for model in ("run", "m.ort")]
     assert evaluations[0] == evaluations[1]
+
+
+def test_a_note_says_that_float16_weights_become_float32() -> None:
+    write_convolutions()
+    half = convert_float_to_float16(onnx.load("m.onnx"), keep_io_types=True)
+    onnx.save(half, "h.onnx")
+    messages = jsonnx("export", "--ort", "h.onnx", "-o", "h.ort", "--unverified").stderr
+    is_float32 = "float16" not in json.loads(jsonnx("inspect", "h.ort", "--format", "json").stdout)["weight_bytes"]
+    assert ("note: float16 weights are stored as float32" in messages) == is_float32
+    assert "note" not in jsonnx("export", "--ort", "m.onnx", "-o", "m.ort").stderr
 
 
 def test_what_another_export_has_written_is_replaced_only_with_force() -> None:

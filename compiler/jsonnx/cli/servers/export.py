@@ -132,3 +132,5 @@ def _export_ort(source: str, output: str, force: bool, unverified: bool) -> None
     model = export_ort_model(source, not unverified)
     for path in model.save(Path(output), Path(source), force):
         print_status(f"wrote {path} ({bytes_text(path.stat().st_size)})")
+    for note in model.notes:
+        print_status(f"note: {note}")
