@@ -153,7 +153,7 @@ def test_specs_runs_and_strings_are_measured() -> None:
                 "vocabulary": ["a", "b"],
                 "output_mode": "one_hot",
             },
-            {"type": "Concatenate", "from": ["code", "size"]},
+            {"type": "Concatenate", "from": ["string_lookup", "size"]},
             {"type": "Dense", "units": 1, "name": "y"},
         ],
     }
@@ -257,5 +257,5 @@ def test_options_that_do_not_go_together(options: list[str], message: str) -> No
 def test_a_failed_process_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     save_model("model.onnx", 4)
     monkeypatch.setattr("jsonnx.pipeline.inspect.measure_latency.PROCESS_MODULE", "jsonnx.no_such_module")
-    with pytest.raises(UsageError, match="the process that runs the model has failed: .*no_such_module"):
+    with pytest.raises(UsageError, match=r"the process that runs the model has failed: .*no_such_module"):
         measure_latency("model.onnx", [1], FEW_RUNS)
