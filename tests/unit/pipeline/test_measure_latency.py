@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from jsonnx.core.diagnostics import UsageError
 from jsonnx.core.system.peak_memory import peak_memory_bytes, resident_memory_bytes
@@ -172,6 +173,17 @@ def test_data_are_the_inputs() -> None:
     jsonnx("profile", "spec.json", "--batch-sizes", "1,6", "--data", "data.npz")
     found = jsonnx("profile", "spec.json", "--batch-sizes", "1,7", "--data", "data.npz", status=2)
     assert "--batch-sizes 7: the data have fewer samples" in found.stderr
+
+
+def test_models_in_ort_format_are_measured() -> None:
+    save_model("model.onnx", 8)
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = "model.ort"
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    onnxruntime.InferenceSession("model.onnx", options)
+    assert measure_latency("model.ort", [3], FEW_RUNS).batches[0].batch_size == 3
+    found = jsonnx("profile", "model.ort", status=2).stderr
+    assert "does not tell the layers of a model in ORT format" in found
 
 
 def test_a_model_for_one_batch_size_refuses_another() -> None:

@@ -26,6 +26,7 @@ from ..run.trained_model import checked_spec_of
 from .profile_network import (
     DEFAULT_OPTIONS,
     ONNX_SUFFIX,
+    ORT_SUFFIX,
     Feeds,
     ProfileOptions,
     compiled_for_profile,
@@ -34,7 +35,6 @@ from .profile_network import (
     require_no_changes,
 )
 
-ORT_SUFFIX = ".ort"
 PROCESS_MODULE = "jsonnx.runtime.session.measure_runs_main"
 PACKAGE_PARENT = Path(__file__).parents[3]
 MAX_QUOTED_CHARACTERS = 300

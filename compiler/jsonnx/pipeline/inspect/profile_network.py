@@ -50,7 +50,7 @@ from .trace_network import training_samples
 
 WARM_UP_STEPS = 5
 """First steps that are not measured: onnxruntime plans its memory in them."""
-ONNX_SUFFIX = ".onnx"
+ONNX_SUFFIX, ORT_SUFFIX = ".onnx", ".ort"
 
 Feeds = Mapping[str, np.ndarray]
 
@@ -227,6 +227,9 @@ def _profiled_model(
     if path.suffix.lower() == ONNX_SUFFIX:
         require_no_changes(options)
         return loadable_model(path, options.verify), None
+    if path.suffix.lower() == ORT_SUFFIX:
+        message = "onnxruntime does not tell the layers of a model in ORT format"
+        raise UsageError("bad-option", message, "profile the ONNX model, or measure its latency by --batch-sizes")
     model, checked = compiled_for_profile(spec_or_model, target, options)
     return model.to_loadable(), checked
 

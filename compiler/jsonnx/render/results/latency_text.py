@@ -16,7 +16,7 @@ def latency_text(profile: LatencyProfile, color: bool = False, width: int | None
     """A row for each batch size, between what was measured and the time and the memory of the model."""
     percents = [f"p{percent}" for percent in profile.batches[0].percentiles]
     times = (f"{name} ms" for name in ("first", "mean", *percents))
-    titles = ("batch size", "runs", *times, "samples/s", "added MB")
+    titles = ("batch size", "runs", *times, "per second", "added MB")
     table = TextTable(titles, right=range(len(titles)))
     for batch in profile.batches:
         table.add_row(
