@@ -154,7 +154,7 @@ def test_specs_runs_and_strings_are_measured() -> None:
                 "vocabulary": ["a", "b"],
                 "output_mode": "one_hot",
             },
-            {"type": "Concatenate", "from": ["string_lookup", "size"]},
+            {"type": "Concatenate", "from": ["code", "size"]},
             {"type": "Dense", "units": 1, "name": "y"},
         ],
     }
