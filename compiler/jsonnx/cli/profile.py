@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -157,7 +157,13 @@ def profile(
     from ..render.text.terminal import line_width, shows_color
     from ..runtime.providers.provider_options import parse_assignments
 
-    _check_modes(training, batch_sizes, requirements, workers, batch_size, trace_file)
+    if batch_sizes is not None:
+        others = {"--training": training, "--workers": workers, "--batch-size": batch_size, "--top": top}
+        _refuse_options({**others, "--trace": trace_file}, "--batch-sizes")
+    elif requirements:
+        raise UsageError("bad-option", "--require has no effect without --batch-sizes", "add --batch-sizes 1")
+    if workers is not None:
+        _refuse_options({"--trace": trace_file}, "--workers")
     if (training or workers is not None) and Path(spec_or_model).suffix.lower() == ".onnx":
         option, help = "--training" if training else "--workers", "name the spec or the RUN folder that it is from"
         raise UsageError("bad-option", f"{option} needs a spec: an ONNX model has no training step", help)
@@ -193,26 +199,10 @@ def profile(
         print_status(f"wrote {trace_file}")
 
 
-def _check_modes(
-    training: bool,
-    batch_sizes: str | None,
-    requirements: tuple[str, ...],
-    workers: str | None,
-    batch_size: int | None,
-    trace_file: str | None,
-) -> None:
-    """Raises UsageError for options that have no effect together."""
-    if requirements and batch_sizes is None:
-        raise UsageError("bad-option", "--require has no effect without --batch-sizes", "add --batch-sizes 1")
-    others = {
-        "--training": training and batch_sizes is not None,
-        "--workers": workers is not None and batch_sizes is not None,
-        "--batch-size": batch_size is not None and batch_sizes is not None,
-        "--trace": trace_file is not None and (batch_sizes is not None or workers is not None),
-    }
-    for option, has_no_effect in others.items():
-        if has_no_effect:
-            mode = "--workers" if batch_sizes is None else "--batch-sizes"
+def _refuse_options(options: Mapping[str, object], mode: str) -> None:
+    """Raises UsageError for the first of the options that is given, although it has no effect with another one."""
+    for option, value in options.items():
+        if value:
             raise UsageError("bad-option", f"{option} has no effect with {mode}", "leave one of them out")
 
 

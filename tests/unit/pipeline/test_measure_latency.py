@@ -255,6 +255,7 @@ def test_the_exit_status_is_1_beyond_a_bound() -> None:
         (["--batch-sizes", "1", "--training"], "--training has no effect with --batch-sizes"),
         (["--batch-sizes", "1", "--workers", "2"], "--workers has no effect with --batch-sizes"),
         (["--batch-sizes", "1", "--batch-size", "2"], "--batch-size has no effect with --batch-sizes"),
+        (["--batch-sizes", "1", "--top", "3"], "--top has no effect with --batch-sizes"),
         (["--batch-sizes", "1", "--trace", "t.json"], "--trace has no effect with --batch-sizes"),
         (["--require", "p95<1s"], "--require has no effect without --batch-sizes"),
         (["--batch-sizes", "1", "--set", "a=1"], "--set, --scale and --weights have no effect on a compiled model"),
