@@ -142,13 +142,22 @@ class Dataflow:
 
     def _layer_result(self, scope: str) -> Value | None:
         """The only value of a layer that is read outside of it."""
-        results = [y for node in self._nodes_by_scope[scope] for y in node.outputs if self.leaves_layer([y], scope)]
+        results = [y for node in self._nodes_by_scope[scope] for y in node.outputs if self._is_read_outside(y, scope)]
         return results[0] if len(results) == 1 else None
 
     def leaves_layer(self, values: Iterable[Value], scope: str) -> bool:
-        """Whether another layer, or the caller of the graph, reads one of the values."""
-        outputs = self._outputs
-        return any(y in outputs or any(node.scope != scope for node in self.readers.get(y, ())) for y in values)
+        """Whether another layer, or the caller of the graph, reads one of the values, or its elements in another
+        order."""
+        pending = list(values)
+        while pending:
+            x = pending.pop()
+            if self._is_read_outside(x, scope):
+                return True
+            pending += [y for node in self.readers.get(x, ()) if self.moved_operand(node) is x for y in node.outputs]
+        return False
+
+    def _is_read_outside(self, x: Value, scope: str) -> bool:
+        return x in self._outputs or any(node.scope != scope for node in self.readers.get(x, ()))
 
     @cached_property
     def _outputs(self) -> set[Value]:

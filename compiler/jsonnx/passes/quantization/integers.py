@@ -15,19 +15,21 @@ MAX_BIAS = 2.0**30
 
 
 def quantization_parameters(low: float, high: float, dtype: str = "uint8") -> tuple[np.float32, int]:
-    """The scale and the zero point of a range, widened to contain zero, which is represented exactly.
+    """The scale and the zero point of a range, widened to contain zero: in float32, as a graph computes them.
 
     Raises ValueError for a range that is not finite or has its ends in the wrong order.
     """
-    low, high = float(low), float(high)
     if not (np.isfinite(low) and np.isfinite(high) and low <= high):
         raise ValueError(f"[{low}, {high}] is not a finite range")
-    low, high = min(low, 0.0), max(high, 0.0)
-    least, largest = INTEGER_BOUNDS[dtype]
-    scale = np.float32(high / (largest - least) - low / (largest - least))
+    low, high = np.minimum(np.float32(low), np.float32(0)), np.maximum(np.float32(high), np.float32(0))
+    least, largest = map(np.float32, INTEGER_BOUNDS[dtype])
+    with np.errstate(over="ignore"):
+        scale = (high - low) / (largest - least)
+    if not np.isfinite(scale):
+        raise ValueError(f"[{low}, {high}] is too wide")
     if scale < MIN_SCALE:
-        return np.float32(1), least if low == 0 else largest
-    return scale, int(np.clip(np.round(least - low / float(scale)), least, largest))
+        scale = np.float32(1)
+    return scale, int(np.clip(np.round(least - low / scale), least, largest))
 
 
 def weight_bound(bits: int) -> int:
@@ -46,7 +48,7 @@ def weight_scales(weight: np.ndarray, axis: int | None, bits: int, block_size: i
     else:
         other_axes = None if axis is None else tuple(i for i in range(weight.ndim) if i != axis)
         largest = np.abs(weight).max(axis=other_axes, initial=0.0)
-    scales = (largest.astype(np.float64) / weight_bound(bits)).astype(np.float32)
+    scales = largest / np.float32(weight_bound(bits))
     safe: np.ndarray = np.where(scales < MIN_SCALE, np.float32(1), scales)
     return safe
 
@@ -67,7 +69,7 @@ def quantized_weight(
 
 def quantized_bias(bias: np.ndarray, scales: np.ndarray) -> np.ndarray:
     """The int32 integers of a bias."""
-    return np.clip(np.round(bias / scales.astype(np.float64)), -MAX_BIAS, MAX_BIAS).astype(np.int32)
+    return np.clip(np.round(bias / scales), -MAX_BIAS, MAX_BIAS).astype(np.int32)
 
 
 def scales_for_bias(weight_scales: np.ndarray, x_scale: float, bias: np.ndarray) -> np.ndarray:
