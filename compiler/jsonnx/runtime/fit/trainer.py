@@ -250,8 +250,11 @@ class PlanTrainer:
         return with_teacher_outputs(samples, teacher, self.temporary_folder)
 
     def _keeps_teacher_outputs(self, samples: Dataset) -> bool:
-        """Whether the teacher's inputs are the same in every epoch: no augmented images, no padding of a batch."""
-        return not self.plan.augmented_inputs and not samples.has_sequences
+        """Whether the teacher computes the same in every epoch: there are no augmented images, and no padding depends
+        on the batch."""
+        teacher = self.engine.teacher
+        is_fixed = teacher is not None and teacher.has_fixed_shapes and not samples.has_sequences
+        return is_fixed and not self.plan.augmented_inputs
 
     @property
     def has_changed_weights(self) -> bool:
