@@ -17,6 +17,9 @@ from ...frontend.network import Network
 from ...ir import Graph
 from ...lowering.cost import LayerCost, cost_table
 from ...lowering.dropped_layers import dropped_layers
+from ...passes.canonicalize import canonicalize
+from ...passes.constant_folding import bind_weights
+from ...passes.inference import QUANTIZATION_PASSES, optimize_for_inference
 from ..check.check import CheckedSpec
 from .labels_file import labels_json
 
@@ -68,6 +71,11 @@ class Model:
         """The model as an ONNX message, as in the file. Raises UsageError `too-large` beyond 2 GiB."""
         require_one_message(self._writer)
         return self.writer.to_proto()
+
+    @cached_property
+    def quantizable_graph(self) -> Graph:
+        """The graph of the model with its weights, in the form that quantizers are placed in."""
+        return optimize_for_inference(canonicalize(bind_weights(self._graph, self.weights)), QUANTIZATION_PASSES)
 
     @cached_property
     def writer(self) -> ModelWriter:
