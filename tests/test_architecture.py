@@ -115,6 +115,7 @@ gradient/rules: gradient ir core
 gradient: sections training ir core
 passes/inference: passes/layout passes ir core
 passes/legalization: passes ir
+passes/quantization: passes ir core
 passes/training_steps: passes/layout passes ir core
 passes/layout: ir core
 passes: ir core

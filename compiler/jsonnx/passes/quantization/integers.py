@@ -9,19 +9,18 @@ INTEGER_BOUNDS = {"uint8": (0, 255), "int8": (-128, 127)}
 
 
 def quantization_parameters(low: float, high: float, dtype: str = "uint8") -> tuple[np.float32, int]:
-    """The scale and the zero point of a range, widened to contain zero.
+    """The scale and the zero point of a range, widened to contain zero: in float32, as a graph computes them.
 
     Raises ValueError for a range that is not finite.
     """
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ValueError(f"the range from {low} to {high} is not finite")
-    low, high = min(float(low), 0.0), max(float(high), 0.0)
-    least, largest = INTEGER_BOUNDS[dtype]
-    scale = np.float32((high - low) / (largest - least))
+    low, high = np.minimum(np.float32(low), np.float32(0)), np.maximum(np.float32(high), np.float32(0))
+    least, largest = map(np.float32, INTEGER_BOUNDS[dtype])
+    scale = (high - low) / (largest - least)
     if scale < np.finfo(np.float32).tiny:
-        return np.float32(1), least if low == 0 else largest
-    zero_point = int(np.clip(np.round(least - low / float(scale)), least, largest))
-    return scale, zero_point
+        scale = np.float32(1)
+    return scale, int(np.clip(np.round(least - low / scale), least, largest))
 
 
 def weight_bound(bits: int) -> int:
@@ -33,8 +32,7 @@ def weight_bound(bits: int) -> int:
 def weight_scales(weight: np.ndarray, axis: int | None, bits: int) -> np.ndarray:
     """The scales of a weight that is rounded symmetrically: of each index of the axis, or a single one."""
     other_axes = None if axis is None else tuple(i for i in range(weight.ndim) if i != axis % weight.ndim)
-    largest = np.abs(weight).max(axis=other_axes, initial=0.0)
-    scales = (largest.astype(np.float64) / weight_bound(bits)).astype(np.float32)
+    scales = np.abs(weight).max(axis=other_axes, initial=0.0) / np.float32(weight_bound(bits))
     return np.where(scales < np.finfo(np.float32).tiny, np.float32(1), scales)
 
 

@@ -101,7 +101,7 @@ class _Emitter:
         assert isinstance(bias, Constant)
         scales = (self._parameters[group][0].array * weight_scale).astype(np.float32)
         bounds = np.iinfo(np.int32)
-        array = np.clip(np.round(bias.array.astype(np.float64) / scales), bounds.min, bounds.max).astype(np.int32)
+        array = np.clip(np.round(bias.array / scales), bounds.min, bounds.max).astype(np.int32)
         integers = Constant(TensorType("int32", array.shape), array, bias.name)
         axis_attribute = {} if scales.ndim == 0 else {"axis": 0}
         zero_points = self._g.const(np.zeros(scales.shape, np.int32), "int32")

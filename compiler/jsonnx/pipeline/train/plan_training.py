@@ -33,6 +33,7 @@ from ...passes.training_steps.row_blocks import with_row_blocks
 from ...passes.training_steps.simplify_step import simplify_step
 from ...runtime.fit.trainer import TrainingPlan
 from ...runtime.training_plan import AdaptTask, AugmentedInput, ObjectiveGraphs
+from ...sections.quantization_section import QUANTIZATION_KEY, UNTRAINED_KEYS
 from ...sections.target_scaling import target_statistics, unmasked_target_statistics
 from ...sections.training_section import Training
 from ...training.losses.losses import expand_rank
@@ -42,6 +43,7 @@ from ...tuning.cpu.gradient import CPU_GRADIENTS
 from ..check.check import CheckedSpec, StageHook, no_hook
 from ..check.data_spec import date_inputs, index_limits, input_vocabularies, inputs_with_missing_values
 from ..compile.graphs import forward_graph, inference_only
+from ..compile.quantized_network import QuantizedNetwork, quantized_network
 from ..compile.word_vectors import vector_tasks
 from .sharded_graphs import shard_builder
 
@@ -58,10 +60,11 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
         message = "the spec has no `training` section"
         help = 'add one: "training": {"loss": "...", "optimizer": "adam"}'
         raise CompileError([Diagnostic("missing-key", message, "$", checked.source.file, 1, 1, help)])
-    scored = forward_loss_graph(checked, objective)
+    quantized = quantized_network(checked)
+    scored = forward_loss_graph(checked, objective, quantized=quantized)
     train = training_graph(checked, scored)
     after("step", train)
-    network = _network_graph(checked)
+    network = _network_graph(checked, quantized)
     return TrainingPlan(
         train=train,
         evaluate=canonicalize(with_loss(network, objective)),
@@ -84,24 +87,26 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
         adapt_tasks=adapt_tasks(typed, training),
         vector_tasks=vector_tasks(checked),
         make_shards=shard_builder(checked, scored),
-        make_step=partial(sized_training_graph, checked, objective),
+        make_step=partial(sized_training_graph, checked, objective) if quantized is None else None,
         weighted_outputs=objective.weighted_outputs,
-        make_objective_graphs=cache(partial(weighted_graphs, checked, objective)),
+        make_objective_graphs=cache(partial(weighted_graphs, checked, objective, quantized)),
         fingerprint={key: spec_hash(part) for key, part in fixed_parts(typed.network.flat_document).items()},
         vocabulary_digests=vocabulary_digests(checked),
     )
 
 
 @gc_paused()
-def weighted_graphs(checked: CheckedSpec, objective: Objective, weighted_outputs: frozenset[str]) -> ObjectiveGraphs:
+def weighted_graphs(
+    checked: CheckedSpec, objective: Objective, quantized: QuantizedNetwork | None, weighted_outputs: frozenset[str]
+) -> ObjectiveGraphs:
     """The graphs for losses of these outputs that take sample weights. Raises ShapeError if a loss takes none."""
     objective = objective._replace(weighted_outputs=weighted_outputs)
-    scored = forward_loss_graph(checked, objective)
+    scored = forward_loss_graph(checked, objective, quantized=quantized)
     return ObjectiveGraphs(
         train=training_graph(checked, scored),
-        evaluate=canonicalize(with_loss(_network_graph(checked), objective)),
+        evaluate=canonicalize(with_loss(_network_graph(checked, quantized), objective)),
         make_shards=shard_builder(checked, scored),
-        make_step=partial(sized_training_graph, checked, objective),
+        make_step=partial(sized_training_graph, checked, objective) if quantized is None else None,
     )
 
 
@@ -174,6 +179,9 @@ def fixed_parts(document: Any) -> dict[str, Any]:
     inputs = {name: _without_description(input) for name, input in document["inputs"].items()}
     layers = [_without_description(entry) for entry in document["layers"]]
     outputs = {"outputs": document["outputs"]} if "outputs" in document else {}
+    variant = document.get(QUANTIZATION_KEY, {}).get(training.get("quantize"))
+    if variant is not None:
+        fixed |= {f"quantization.{key}": value for key, value in variant.items() if key not in UNTRAINED_KEYS}
     return {"inputs": inputs, "layers": layers, **outputs, **fixed}
 
 
@@ -190,10 +198,18 @@ def vocabulary_digests(checked: CheckedSpec) -> dict[str, str]:
     return {name: spec_hash(lists) for name, lists in tokens.items()}
 
 
-def forward_loss_graph(checked: CheckedSpec, objective: Objective, expected_sizes: Mapping[str, int] = {}) -> Graph:
-    """Forward pass in training, loss and metrics. `expected_sizes` are the sizes of symbols in most batches."""
+def forward_loss_graph(
+    checked: CheckedSpec,
+    objective: Objective,
+    expected_sizes: Mapping[str, int] = {},
+    quantized: QuantizedNetwork | None = None,
+) -> Graph:
+    """Forward pass in training, loss and metrics. `expected_sizes` are the sizes of symbols in most batches, and
+    `quantized` is the network's `quantized_network`, if it is known."""
     typed = checked.require()
     network = forward_graph(checked, training=True, expected_sizes=expected_sizes)
+    quantized = quantized or quantized_network(checked)
+    network = network if quantized is None else quantized.training_graph(network)
     is_distributed = typed.network.training is not None and typed.network.training.distributed is not None
     graph = canonicalize(with_loss(network, objective, expected_sizes, adds_weight=is_distributed))
     report = checked.new_report()
@@ -210,9 +226,10 @@ def forward_loss_graph(checked: CheckedSpec, objective: Objective, expected_size
     return graph if training is None else with_stored_weights(training, graph)
 
 
-def _network_graph(checked: CheckedSpec) -> Graph:
+def _network_graph(checked: CheckedSpec, quantized: QuantizedNetwork | None) -> Graph:
     """The network as evaluation computes it during a training."""
-    training, graph = checked.network.training, forward_graph(checked)
+    training = checked.network.training
+    graph = forward_graph(checked) if quantized is None else quantized.evaluation_graph()
     return graph if training is None else with_stored_weights(training, graph)
 
 
