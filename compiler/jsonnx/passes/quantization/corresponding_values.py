@@ -13,7 +13,7 @@ from functools import cached_property
 from ...ir import Graph, Node, Parameter, State, Value
 from ...ir.graph import Input
 from .fake_quantizers import FakeBias, FakeQuantizers, FakeWeight, Normalization
-from .placement import MOVING_OPS
+from .operators import MOVING_OPS
 
 TRANSPARENT_OPS = ("Transpose", "Identity")
 
@@ -131,19 +131,18 @@ class _TrainingQuantizers:
 
     def found(self) -> FakeQuantizers:
         activations = {self._value(x): (x, each) for x, each in self.quantizers.activations.items()}
-        biases = {each.linear: y for y, each in self.quantizers.biases.items()}
-        weights, found_biases = dict[Value, FakeWeight](), dict[Value, FakeBias]()
+        weights, biases = dict[Value, FakeWeight](), dict[Value, FakeBias]()
         for y, weight in self.quantizers.weights.items():
-            node = self._nodes.node(self.inference.producers[y])
-            normalization = self._normalization(biases.get(y, y), node)
+            node, bias = self._nodes.node(self.inference.producers[y]), self.quantizers.biases.get(y)
+            normalization = self._normalization(y if bias is None else bias.adding, node)
             weights[node.outputs[0]] = weight._replace(normalization=normalization)
-            if normalization is None and y in biases:
-                adding, index = self._bias(node)
-                found_biases[adding.outputs[0]] = FakeBias(index, node.outputs[0])
+            if normalization is None and bias is not None:
+                adding, operand = self._bias(node)
+                biases[node.outputs[0]] = bias._replace(adding=adding.outputs[0], operand=operand)
         return FakeQuantizers(
             {x: each._replace(float_readers=self._float_readers(x, own)) for x, (own, each) in activations.items()},
             weights,
-            found_biases,
+            biases,
         )
 
     @cached_property

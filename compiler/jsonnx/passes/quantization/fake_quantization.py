@@ -9,13 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
 from ...ir import Builder, Node, Value
-from .integers import INTEGER_BOUNDS, weight_bound
+from .integers import INTEGER_BOUNDS, MAX_BIAS, MIN_SCALE, weight_bound
 
-MAX_BIAS = 2147483520.0
-"""The largest number of float32 that is an integer of 32 bits."""
 MIN_FACTOR = 1e-30
 """The least factor of a normalization that scales are divided by: zero stands for a channel that is left out."""
 
@@ -32,7 +28,7 @@ def rounding_of_range(g: Builder, low: Value, high: Value, dtype: str) -> Roundi
     """The rounding that has `quantization_parameters` of a range."""
     least, largest = map(float, INTEGER_BOUNDS[dtype])
     low, high = g.Min(low, 0.0), g.Max(high, 0.0)
-    scale = _normal_scale(g, g.Div(g.Sub(high, low), largest - least))
+    scale = _normal_scale(g, g.Sub(g.Div(high, largest - least), g.Div(low, largest - least)))
     zero_point = g.Clip(g.Round(g.Sub(least, g.Div(low, scale))), least, largest)
     return Rounding(scale, *(g.Mul(g.Sub(bound, zero_point), scale) for bound in (least, largest)))
 
@@ -61,9 +57,22 @@ def weight_scale(g: Builder, weight: Value, axis: int | None, bits: int) -> Valu
     return _normal_scale(g, g.Div(largest, float(weight_bound(bits))))
 
 
+def row_scale(g: Builder, rows: Value, axes: int, bits: int) -> Value:
+    """The scales of rows of a table, each along the last axes."""
+    largest = g.ReduceMax(g.Abs(rows), list(range(rows.rank - axes, rows.rank)), keepdims=1)
+    return _normal_scale(g, g.Div(largest, float(weight_bound(bits))))
+
+
+def scale_for_bias(g: Builder, scale: Value, data_scale: Value, bias: Value) -> Value:
+    """The scales of a weight, made so large that the bias does not exceed its integers."""
+    least = g.Div(g.Abs(bias), g.Mul(data_scale, MAX_BIAS))
+    least = g.reshape(as_vector(g, least), scale.shape) if scale.rank else g.ReduceMax(least, keepdims=0)
+    largest: Value = g.Max(scale, least)
+    return largest
+
+
 def rounded_bias(g: Builder, bias: Value, scale: Value) -> Value:
-    """A bias as integers of 32 bits times its scales, those of the data times those of the weight."""
-    scale = as_vector(g, scale) if scale.rank else scale
+    """A bias as integers times its scales, those of the data times those of the weight."""
     with g.straight_through():
         rounded: Value = g.Mul(g.Clip(g.Round(g.Div(bias, scale)), -MAX_BIAS, MAX_BIAS), scale)
     return rounded
@@ -88,5 +97,5 @@ def output_axis(node: Node) -> int:
 
 def _normal_scale(g: Builder, scale: Value) -> Value:
     """The scale; 1 for one that is zero or a denormal number."""
-    normal: Value = g.Where(g.Less(scale, float(np.finfo(scale.dtype).tiny)), 1.0, scale)
+    normal: Value = g.Where(g.Less(scale, MIN_SCALE), 1.0, scale)
     return normal

@@ -1,319 +1,187 @@
 """Chooses the values of a graph that are quantized.
 
-Starts at the linear operators that onnxruntime has for integers, and asks for their operands in integers. A value that
-is asked for gets a quantizer at the end of the operators that onnxruntime fuses (a linear operator, its bias, the batch
-normalization and the ReLU behind it); the operands of Add, Concat and pooling are asked for in turn, so that a network
-of convolutions stays in integers. The key of a quantizer is the layer of the first of the fused operators.
+Values that linear operators read are asked for in integers. A value that is asked for gets a quantizer at the end of
+the operators that are fused (a linear operator, its bias, the batch normalization and the ReLU behind it). If it is
+computed by an operator that has a kernel for integers, such as Add, Concat or a pooling, the operands are asked for in
+turn, so that a network of convolutions stays in integers from end to end.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import replace
+from functools import cached_property
 
-from ...ir import Constant, Graph, Node, Parameter, Random, State, Value
-from .quantization_plan import (
-    ActivationQuantizer,
-    BiasQuantizer,
-    MovedValue,
-    QuantizationOptions,
-    QuantizationPlan,
-    WeightQuantizer,
-)
+from ...ir import Graph, Node, Value
+from ..canonicalize import prune
+from .dataflow import Dataflow
+from .operators import FUSED_ACTIVATIONS, INTEGER_BINARY_OPS, INTEGER_UNARY_OPS
+from .quantization_plan import ActivationQuantizer, MovedValue, QuantizationOptions, QuantizationPlan
+from .quantizer_keys import quantizer_keys
+from .weight_placement import bias_quantizers, weight_quantizers
 
-LINEAR_OPS = frozenset({"Conv", "Gemm", "MatMul"})
-MOVING_OPS = frozenset({"Flatten", "MaxPool", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"})
-"""Operators whose results have only elements of their first operand."""
-ELEMENTWISE_OPS = frozenset({"Add", "Mul"})
-POOLING_OPS = frozenset({"AveragePool", "GlobalAveragePool"})
-FUSED_ACTIVATIONS = frozenset({"Relu", "Clip"})
-VARIANCE_STATE = "/moving_variance"
-"""The end of the name of a state that only batch normalization has."""
+DEFAULT_OPTIONS = QuantizationOptions()
 
 
-def plan_quantization(graph: Graph, options: QuantizationOptions = QuantizationOptions()) -> QuantizationPlan:
+def plan_quantization(graph: Graph, options: QuantizationOptions = DEFAULT_OPTIONS) -> QuantizationPlan:
     """The quantizers of an inference graph, whose weights may be constants or parameters, or of a training graph
     before its loss."""
-    return _Planner(graph, options).plan()
+    dataflow = Dataflow(graph, are_final=options.are_final)
+    placement = _Placement(dataflow, options)
+    keys = _Placement(dataflow, options._replace(bits_by_layer={})).keys if options.bits_by_layer else placement.keys
+    weights = weight_quantizers(dataflow, options)
+    group_keys = placement.group_keys(keys)
+    return QuantizationPlan(
+        options,
+        tuple(
+            ActivationQuantizer(keys[value], value, group_keys[placement.group(value)], value not in placement.integers)
+            for value in placement.quantized
+        ),
+        tuple(MovedValue(value, group_keys[placement.group(value)]) for value in placement.moved),
+        weights,
+        bias_quantizers(dataflow, weights),
+        placement.integer_nodes({each.node for each in weights if not each.is_stored_only}),
+    )
 
 
 def value_of_key(graph: Graph, key: str) -> Value:
     """The value that the quantizer of a key rounds in this graph of the same network. Raises KeyError."""
-    return _Planner(graph, QuantizationOptions()).values_by_key()[key]
+    placement = _Placement(Dataflow(graph), DEFAULT_OPTIONS)
+    return {key: value for value, key in placement.keys.items()}[key]
 
 
 def observed_graph(graph: Graph, plan: QuantizationPlan) -> Graph:
-    """The graph whose outputs are the values of the quantizers, by key."""
-    from ..canonicalize import prune
-
+    """The graph whose outputs are the values of the quantizers before they are rounded, by key."""
     outputs = {quantizer.key: quantizer.value for quantizer in plan.activations}
-    return prune(replace(graph, outputs=outputs, masks={}, losses=(), updates={}))
+    return prune(replace(graph, outputs=outputs, masks={}, losses=(), updates={}, checked=()))
 
 
-def _moves(node: Node) -> bool:
-    """Whether the result has only elements of the first operand, apart from a dropout's zeros and its scale."""
-    if node.domain:
-        return False
-    return node.op in MOVING_OPS or (node.op == "Mul" and isinstance(node.inputs[1], Random))
+class _Placement:
+    """The values of a graph that are quantized with given options.
 
+    `integers` are the values that are computed on integers if they are asked for, `quantized` those with a quantizer
+    of their own, `moved` maps results of operators that move elements to their operands.
+    """
 
-class _Chain:
-    """A linear operator and the nodes behind it that are fused with it."""
+    def __init__(self, dataflow: Dataflow, options: QuantizationOptions) -> None:
+        self._dataflow, self._options = dataflow, options
+        self.integers = self._integers()
+        self.moved: dict[Value, Value] = {}
+        self._parents: dict[Value, Value] = {}
+        """By value: another one of its group, up to one that stands for the group."""
+        asked: set[Value] = set()
+        if options.activations:
+            self._ask(self._read_by_linear_operators(), asked)
+        nodes = dataflow.graph.nodes
+        order = [*dataflow.graph.inputs.values(), *(y for node in nodes for y in node.outputs)]
+        self.quantized = [value for value in order if value in asked]
+        self.moved = {value: self.moved[value] for value in order if value in self.moved}
 
-    def __init__(self, node: Node) -> None:
-        self.node = node
-        self.result = node.outputs[0]
-        self.before_activation = self.result
-        self.bias_add: Node | None = None
-        self.normalization: Node | None = None
-        self.values = {self.result}
+    @cached_property
+    def keys(self) -> dict[Value, str]:
+        return quantizer_keys(self._dataflow, self.quantized)
 
-    def extend(self, value: Value) -> None:
-        self.result = value
-        self.values.add(value)
+    def group(self, value: Value) -> Value:
+        """The value that stands for the group of a value."""
+        while value in self._parents:
+            value = self._parents[value]
+        return value
 
+    def _join(self, value: Value, other: Value) -> None:
+        first, second = self.group(value), self.group(other)
+        if first is not second:
+            self._parents[first] = second
 
-class _Planner:
-    def __init__(self, graph: Graph, options: QuantizationOptions) -> None:
-        self._graph, self._options = graph, options
-        self._readers: dict[Value, list[Node]] = {}
-        self._static: set[Value] = set()
-        for node in graph.nodes:
-            for x in node.inputs:
-                if x is not None:
-                    self._readers.setdefault(x, []).append(node)
-            if node.inputs and all(x is None or self._is_static(x) for x in node.inputs):
-                self._static.update(node.outputs)
-        self._roots = set(graph.roots)
-        self._normalizations = {name.removesuffix(VARIANCE_STATE) for name in graph.states if VARIANCE_STATE in name}
-        self._chains: dict[Value, _Chain] = {}
-        """By result: the fused operators that compute it."""
-        self._asked: dict[Value, bool] = {}
-        """By value that is quantized: whether it was computed in floating point."""
-        self._moved: dict[Value, Value] = {}
-        """By result of an operator that moves elements: its operand."""
-        self._groups: dict[Value, Value] = {}
-        self._ordinals: dict[Node, int] = {}
-        counts: Counter[tuple[str, str]] = Counter()
-        for node in graph.nodes:
-            op = "MatMul" if node.op == "Gemm" else node.op
-            self._ordinals[node] = counts[node.scope, op]
-            if sum(x is not None and not self._is_static(x) for x in node.inputs) and not self._is_bias_add(node):
-                counts[node.scope, op] += 1
+    def group_keys(self, keys: dict[Value, str]) -> dict[Value, str]:
+        """The key of each group: that of its first quantizer."""
+        groups: dict[Value, str] = {}
+        for value in self.quantized:
+            groups.setdefault(self.group(value), keys[value])
+        return groups
 
-    def _is_static(self, x: Value) -> bool:
-        return isinstance(x, (Constant, Parameter, State)) or x in self._static
+    def integer_nodes(self, linear: Iterable[Node]) -> frozenset[Node]:
+        producers, source = self._dataflow.graph.producers, self._dataflow.source
+        nodes = {*linear, *(producers[value] for value in self.moved)}
+        computed = [value for value in self.quantized if value in self.integers and value not in self._dataflow.chains]
+        return frozenset(nodes.union(node for value in computed if (node := source(value)) is not None))
 
-    def _is_bias_add(self, node: Node) -> bool:
-        return node.op in ELEMENTWISE_OPS and any(x is not None and self._is_static(x) for x in node.inputs)
+    # -- values that may be integers ---------------------------------------------------------------------------------
 
-    # -- the plan ----------------------------------------------------------------------------------------------------
+    def _integers(self) -> set[Value]:
+        """The values that are computed from results of linear operators by operators that run on integers."""
+        integers = {
+            result
+            for result, chain in self._dataflow.chains.items()
+            if self._options.bits_of(chain.node.scope) is not None
+        }
+        for node in self._dataflow.graph.nodes:
+            operands = [x for x in node.inputs if x is not None]
+            if node.op in FUSED_ACTIVATIONS and not node.domain:
+                source = self._dataflow.source(node.outputs[0])
+                if source is not None and source is not node and _runs_on_integers(source, source.inputs, integers):
+                    integers.add(node.outputs[0])
+            elif self._dataflow.moved_operand(node) in integers or _runs_on_integers(node, operands, integers):
+                integers.update(y for y in node.outputs if y.dtype == "float32")
+        return integers
 
-    def plan(self) -> QuantizationPlan:
-        linear = [node for node in self._graph.nodes if self._has_weight(node)]
-        for node in linear:
-            chain = self._chain(node)
-            self._chains[chain.result] = chain
-        kept = [node for node in linear if self._options.bits(node.scope) is not None]
-        for node in kept:
-            self._ask(node.inputs[0])
-        for chain in self._chains.values():
-            if chain.node.op == "Conv" and self._options.bits(chain.node.scope) is not None:
-                self._ask(chain.result)
-        keys = self._keys()
-        chains = {chain.node: chain for chain in self._chains.values()}
-        return QuantizationPlan(
-            self._options,
-            tuple(self._activations(keys)),
-            tuple(MovedValue(value, keys[self._group(value)]) for value in self._moved),
-            tuple(self._weight(chains[node]) for node in kept),
-            tuple(bias for node in kept if (bias := self._bias(chains[node])) is not None),
-        )
+    def _read_by_linear_operators(self) -> list[Value]:
+        """The data operands of linear operators, and the results of convolutions, whose kernel needs them in integers."""
+        chains = [
+            chain for chain in self._dataflow.chains.values() if self._options.bits_of(chain.node.scope) is not None
+        ]
+        operands = [x for chain in chains if (x := chain.node.inputs[0]) is not None]
+        return operands + [chain.result for chain in chains if chain.node.op == "Conv"]
 
-    def values_by_key(self) -> dict[str, Value]:
-        return {quantizer.key: quantizer.value for quantizer in self.plan().activations}
+    # -- values that are asked for -----------------------------------------------------------------------------------
 
-    def _has_weight(self, node: Node) -> bool:
-        if node.op not in LINEAR_OPS or node.domain or len(node.inputs) < 2:
-            return False
-        x, weight = node.inputs[:2]
-        if x is None or weight is None or x.dtype != "float32":
-            return False
-        return not self._is_static(x) and self._is_static(weight) and weight.rank >= 2
-
-    def _ask(self, value: Value | None) -> None:
-        """Makes a value available in integers."""
-        pending = [value]
+    def _ask(self, values: list[Value], asked: set[Value]) -> None:
+        """Adds the values, and the operands that they are computed from on integers, to those that are asked for."""
+        pending = values[::-1]
         while pending:
             x = pending.pop()
-            if x is None or x in self._asked or x in self._moved or self._is_static(x) or x.dtype != "float32":
+            if x in asked or x in self.moved or x.dtype != "float32" or self._dataflow.is_static(x):
                 continue
-            node = self._graph.producers.get(x)
-            if node is not None and _moves(node) and node.outputs[0] is x:
-                self._moved[x] = node.inputs[0]  # type: ignore[assignment]
-                pending.append(node.inputs[0])
+            node = self._dataflow.graph.producers.get(x)
+            operand = None if node is None else self._dataflow.moved_operand(node)
+            if operand is not None:
+                self.moved[x] = operand
+                self._join(x, operand)
+                pending.append(operand)
                 continue
-            chain = self._chains.get(x)
-            if chain is not None and self._options.bits(chain.node.scope) is not None:
-                self._asked[x] = False
-                continue
-            operands = self._operands(x)
-            self._asked[x] = not operands
-            pending += operands
+            asked.add(x)
+            if x in self.integers and x not in self._dataflow.chains:
+                pending += self._operands(x)
 
     def _operands(self, x: Value) -> list[Value]:
-        """The operands that have to be integers for x to be computed in integers; none if it is not."""
-        node = self._graph.producers.get(x)
-        if node is not None and node.op in FUSED_ACTIVATIONS and len(self._readers[node.inputs[0]]) == 1:  # type: ignore[index]
-            node = self._graph.producers.get(node.inputs[0])  # type: ignore[arg-type]
-        if node is None or node.domain:
+        """The operands of the operator on integers that computes x."""
+        node = self._dataflow.source(x)
+        if node is None:
             return []
         operands = [operand for operand in node.inputs if operand is not None]
-        if node.op == "Concat" and all(map(self._may_be_integer, operands)):
+        if node.op != "Concat":
+            return operands[: 2 if node.op in INTEGER_BINARY_OPS else 1]
+        if len({self._is_rectified(operand) for operand in operands}) == 1:
             for operand in operands:
                 self._join(operand, x)
-            return operands
-        if node.op in ELEMENTWISE_OPS and all(map(self._may_be_integer, operands)):
-            return operands
-        if node.op in POOLING_OPS and self._may_be_integer(operands[0]):
-            return operands[:1]
-        return []
+        return operands
 
-    def _may_be_integer(self, x: Value) -> bool:
-        """Whether a value is computed from results of linear operators by operators that may run in integers."""
-        while True:
-            if x in self._chains:
-                return self._options.bits(self._chains[x].node.scope) is not None
-            if x in self._asked:
-                return not self._asked[x]
-            node = self._graph.producers.get(x)
-            if node is None or node.domain or self._is_static(x):
-                return False
-            if _moves(node) or node.op in FUSED_ACTIVATIONS or node.op in POOLING_OPS:
-                x = node.inputs[0]  # type: ignore[assignment]
-                continue
-            if node.op in ELEMENTWISE_OPS or node.op == "Concat":
-                return all(operand is not None and self._may_be_integer(operand) for operand in node.inputs)
-            return False
+    def _is_rectified(self, x: Value) -> bool:
+        """Whether a value is the result of a ReLU, which the kernel before it includes only if its range starts at 0.
 
-    def _join(self, x: Value, other: Value) -> None:
-        first, second = self._root(x), self._root(other)
-        if first is not second:
-            self._groups[first] = second
+        A range that is shared with negative values does not.
+        """
+        node = self._dataflow.graph.producers.get(x)
+        while node is not None and (operand := self._dataflow.moved_operand(node)) is not None:
+            node = self._dataflow.graph.producers.get(operand)
+        return node is not None and node.op in FUSED_ACTIVATIONS
 
-    def _root(self, x: Value) -> Value:
-        while x in self._moved or x in self._groups:
-            x = self._moved.get(x) or self._groups[x]
-        return x
 
-    def _group(self, x: Value) -> Value:
-        return self._root(x)
-
-    # -- fused operators ---------------------------------------------------------------------------------------------
-
-    def _chain(self, node: Node) -> _Chain:
-        chain = _Chain(node)
-        while (follower := self._linear_follower(chain)) is not None:
-            chain.extend(follower)
-        chain.before_activation = chain.result
-        reader = self._only_reader(chain.result)
-        if reader is not None and reader.op in FUSED_ACTIVATIONS and reader.inputs[0] is chain.result:
-            chain.extend(reader.outputs[0])
-        return chain
-
-    def _only_reader(self, x: Value) -> Node | None:
-        readers = self._readers.get(x, ())
-        return readers[0] if len(readers) == 1 and x not in self._roots else None
-
-    def _linear_follower(self, chain: _Chain) -> Value | None:
-        """The result of the bias or the normalization that follows."""
-        x = chain.result
-        if x in self._roots:
-            return None
-        readers = self._readers.get(x, ())
-        scopes = {reader.scope for reader in readers}
-        if len(scopes) == 1 and scopes <= self._normalizations:
-            (scope,) = scopes
-            chain.normalization = readers[0]
-            return self._result_of_layer(scope)
-        reader = self._only_reader(x)
-        if reader is None or reader.domain:
-            return None
-        if self._is_bias_add(reader):
-            if reader.op == "Add" and chain.bias_add is None and len(chain.values) == 1:
-                chain.bias_add = reader
-            return reader.outputs[0]
-        return None
-
-    def _result_of_layer(self, scope: str) -> Value | None:
-        """The only value of a layer that others read."""
-        results = [
-            y
-            for node in self._graph.nodes
-            if node.scope == scope
-            for y in node.outputs
-            if (y in self.graph_outputs or any(reader.scope != scope for reader in self._readers.get(y, ())))
-        ]
-        return results[0] if len(results) == 1 else None
-
-    @property
-    def graph_outputs(self) -> set[Value]:
-        return set(self._graph.outputs.values())
-
-    # -- quantizers --------------------------------------------------------------------------------------------------
-
-    def _anchor(self, x: Value) -> tuple[Node | None, set[Value]]:
-        if x in self._chains:
-            return self._chains[x].node, self._chains[x].values
-        node = self._graph.producers.get(x)
-        if node is not None and node.op in FUSED_ACTIVATIONS and len(self._readers[node.inputs[0]]) == 1:  # type: ignore[index]
-            inner = self._graph.producers.get(node.inputs[0])  # type: ignore[arg-type]
-            if inner is not None:
-                return inner, {node.inputs[0], x}  # type: ignore[arg-type]
-        return node, {x}
-
-    def _keys(self) -> dict[Value, str]:
-        keys: dict[Value, str] = {}
-        used: set[str] = set()
-        for x in self._asked:
-            node, values = self._anchor(x)
-            if node is None:
-                keys[x] = getattr(x, "name", "")
-                used.add(keys[x])
-                continue
-            leaves = any(
-                value in self._roots or any(reader.scope != node.scope for reader in self._readers.get(value, ()))
-                for value in values
-            )
-            key = node.scope
-            if not leaves or key in used:
-                op = "MatMul" if node.op == "Gemm" else node.op
-                key = f"{node.scope}/{op}_{self._ordinals[node]}"
-            keys[x] = key
-            used.add(key)
-        return keys
-
-    def _activations(self, keys: dict[Value, str]) -> Iterator[ActivationQuantizer]:
-        order = {x: index for index, node in enumerate(self._graph.nodes) for x in node.outputs}
-        for x in sorted(self._asked, key=lambda value: order.get(value, -1)):
-            yield ActivationQuantizer(keys[x], x, keys[self._group(x)], self._asked[x])
-
-    def _weight(self, chain: _Chain) -> WeightQuantizer:
-        node = chain.node
-        weight = node.inputs[1]
-        assert weight is not None
-        axis = 0 if node.op == "Conv" or node.attribute("transB", 0) else weight.rank - 1
-        bits = self._options.bits(node.scope) or 8
-        return WeightQuantizer(
-            node.scope, node, weight, axis if self._options.per_channel else None, bits, chain.normalization
-        )
-
-    def _bias(self, chain: _Chain) -> BiasQuantizer | None:
-        bias = chain.node.input(2)
-        if bias is not None:
-            return BiasQuantizer(chain.node.scope, chain.node, bias)
-        if chain.bias_add is None:
-            return None
-        (bias,) = (x for x in chain.bias_add.inputs if x is not None and self._is_static(x))
-        return BiasQuantizer(chain.node.scope, chain.node, bias, chain.bias_add)
+def _runs_on_integers(node: Node, operands: Iterable[Value | None], integers: set[Value]) -> bool:
+    """Whether an operator runs on integers when its operands are results of operators that do."""
+    if node.domain:
+        return False
+    if node.op == "Concat":
+        return any(x in integers for x in operands)
+    if node.op in INTEGER_BINARY_OPS:
+        return all(x in integers for x in operands)
+    return node.op in INTEGER_UNARY_OPS and node.inputs[0] in integers

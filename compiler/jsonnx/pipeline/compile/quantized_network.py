@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
@@ -23,6 +23,7 @@ from ...passes.quantization.fake_quantizers import (
     FakeActivation,
     FakeQuantizers,
     fake_quantizers,
+    is_trained,
     with_fake_quantizers,
 )
 from ...passes.quantization.fold_normalization import fold_normalization
@@ -62,18 +63,18 @@ class QuantizedNetwork:
 
     def evaluation_graph(self) -> Graph:
         """The network with its rounding, whose ranges are states."""
-        return with_fake_quantizers(self.graph, self.quantizers, self._stored_range, self.dtype)
+        return with_fake_quantizers(self.graph, self.quantizers, self._stored_range, self.dtype, training=False)
 
     def training_graph(self, training: Graph) -> Graph:
         """A forward pass in training with the same rounding, whose steps update the ranges."""
         folded = fold_normalization(training, training)
         quantizers = training_quantizers(self.quantizers, self.original, self.graph, training, folded)
-        return with_fake_quantizers(folded, quantizers, self._updated_range, self.dtype)
+        return with_fake_quantizers(folded, quantizers, self._updated_range, self.dtype, training=True)
 
     def bound(self, arrays: Mapping[str, np.ndarray]) -> Graph:
         """The graph of the compiled model, with QuantizeLinear and DequantizeLinear."""
         graph = canonicalize(bind_weights(self.inference, arrays))
-        plan = plan_quantization(graph, self.plan.options)
+        plan = trained_plan(graph, self.plan.options)
         if [each.key for each in plan.activations] != [each.key for each in self.plan.activations]:
             raise ValueError("the plans of a graph with and without its weights differ")
         return with_quantized_nodes(graph, plan, self.ranges(arrays))
@@ -141,13 +142,20 @@ def quantized_network(checked: CheckedSpec) -> QuantizedNetwork | None:
     folded = fold_normalization(original, inference_only(original, checked.network))
     graph = reduce(lambda graph, apply: apply(graph), STRUCTURAL_PASSES, folded)
     inference = inference_only(graph, checked.network)
-    plan = plan_quantization(inference, QuantizationOptions(bits, variant.per_channel, variant.activations))
-    if not plan.weights:
+    options = QuantizationOptions(bits, variant.per_channel, variant.activations, are_final=True)
+    plan = trained_plan(inference, options)
+    if not plan.activations:
         report = checked.new_report()
         message = "no operator of the network can run on integers, so there is nothing to quantize"
         report.add("nothing-to-quantize", ("training", "quantize"), message, help=NOTHING_QUANTIZED_HELP)
         raise CompileError(report)
     return QuantizedNetwork(original, graph, inference, plan, fake_quantizers(plan, inference, graph))
+
+
+def trained_plan(graph: Graph, options: QuantizationOptions) -> QuantizationPlan:
+    """The quantizers of a graph that training has, too."""
+    plan = plan_quantization(graph, options)
+    return replace(plan, weights=tuple(filter(is_trained, plan.weights)))
 
 
 def trained_variant(checked: CheckedSpec) -> str:

@@ -10,16 +10,20 @@ from jsonnx.core.types import BATCH, TensorType
 from jsonnx.gradient import GradientBuilder, gradients
 from jsonnx.ir import Builder, Value
 from jsonnx.passes.quantization.fake_quantization import (
+    as_vector,
     fake_quantized,
     rounded_bias,
     rounded_to_multiples,
     rounding_of_range,
+    scale_for_bias,
     weight_scale,
 )
 from jsonnx.passes.quantization.integers import (
     INTEGER_BOUNDS,
     quantization_parameters,
+    quantized_bias,
     quantized_weight,
+    scales_for_bias,
     weight_bound,
     weight_scales,
 )
@@ -77,7 +81,7 @@ def test_zero_is_represented_whatever_the_range() -> None:
 
 
 @pytest.mark.parametrize("bits", [8, 4])
-@pytest.mark.parametrize("axis", [0, -1, None])
+@pytest.mark.parametrize("axis", [0, 1, None])
 def test_rounded_weights_are_the_integers_of_the_model_times_their_scales(axis: int | None, bits: int) -> None:
     rng = np.random.default_rng(1)
     weight = (rng.normal(size=(40, 30)) * 10.0 ** rng.integers(-40, 30, (40, 30))).astype(np.float32)
@@ -95,13 +99,23 @@ def test_rounded_weights_are_the_integers_of_the_model_times_their_scales(axis: 
     np.testing.assert_array_equal(results["y"], integers.astype(np.float32) * broadcast)
 
 
-def test_a_bias_beyond_32_bits_is_the_largest_integer() -> None:
+@pytest.mark.parametrize("axis", [0, None])
+def test_scales_and_integers_of_biases_are_those_of_the_model(axis: int | None) -> None:
+    rng = np.random.default_rng(3)
+    weight = (rng.normal(size=(64, 5)) * 10.0 ** rng.integers(-30, 3, (64, 1))).astype(np.float32)
+    bias, data_scale = rng.normal(size=64).astype(np.float32), np.float32(0.0173)
     g = Builder()
-    bias, scale = g.input("bias", TensorType("float32", (4,))), g.input("scale", TensorType("float32", (4, 1, 1)))
-    graph = g.graph({"y": rounded_bias(g, bias, scale)})
-    scales = np.array([0.1, 1e-3, 1e-20, 1.0], np.float32)
-    y = run(graph, {"bias": np.array([0.34, -1.0, 1.0, 0.5], np.float32), "scale": scales.reshape(4, 1, 1)})["y"]
-    np.testing.assert_allclose(y, [0.3, -1, 2147483520e-20, 0], rtol=1e-6)
+    values = {"weight": weight, "bias": bias, "data_scale": np.array(data_scale)}
+    w, b, s = (g.input(name, TensorType("float32", array.shape)) for name, array in values.items())
+    scale = scale_for_bias(g, weight_scale(g, w, axis, 8), s, b)
+    bias_scale = g.Mul(as_vector(g, scale) if scale.rank else scale, s)
+    results = run(g.graph({"scale": scale, "y": rounded_bias(g, b, bias_scale)}), values)
+    scales = scales_for_bias(weight_scales(weight, axis, 8), float(data_scale), bias)
+    np.testing.assert_array_equal(results["scale"].ravel(), scales.ravel())
+    integers = quantized_bias(bias, scales * data_scale)
+    np.testing.assert_array_equal(results["y"], integers.astype(np.float32) * (scales * data_scale))
+    assert np.abs(integers).max() < 2**31 - 1
+    np.testing.assert_allclose(results["y"], bias, atol=0.02)
 
 
 def straight_through_gradient(x: np.ndarray, low: float, high: float, dy: np.ndarray) -> np.ndarray:
