@@ -28,7 +28,7 @@ def rounding_of_range(g: Builder, low: Value, high: Value, dtype: str) -> Roundi
     """The rounding that has `quantization_parameters` of a range."""
     least, largest = map(float, INTEGER_BOUNDS[dtype])
     low, high = g.Min(low, 0.0), g.Max(high, 0.0)
-    scale = _normal_scale(g, g.Sub(g.Div(high, largest - least), g.Div(low, largest - least)))
+    scale = _normal_scale(g, g.Div(g.Sub(high, low), largest - least))
     zero_point = g.Clip(g.Round(g.Sub(least, g.Div(low, scale))), least, largest)
     return Rounding(scale, *(g.Mul(g.Sub(bound, zero_point), scale) for bound in (least, largest)))
 

@@ -76,7 +76,8 @@ class FakeQuantizers(NamedTuple):
 
 
 def is_trained(weight: WeightQuantizer) -> bool:
-    """Whether training rounds a weight: not those of recurrent layers, which have other operators there, nor blocks."""
+    """Whether training rounds a weight that is only stored as integers: not blocks, and not those of recurrent layers,
+    which have other operators in training."""
     return weight.node.op not in RECURRENT_OPS and not weight.block_size
 
 
@@ -103,7 +104,10 @@ def fake_quantizers(plan: QuantizationPlan, inference: Graph, graph: Graph) -> F
         assert x is not None
         return activations[x].key
 
-    weights = {each.node.outputs[0]: FakeWeight(each.axis, output_axis(each.node), each.bits) for each in plan.weights}
+    weights = {
+        each.node.outputs[0]: FakeWeight(each.axis, output_axis(each.node), each.bits)
+        for each in (*plan.weights, *plan.stored)
+    }
     biases = {}
     for each in plan.biases:
         adding = each.add or each.node

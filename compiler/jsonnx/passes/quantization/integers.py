@@ -15,18 +15,19 @@ MAX_BIAS = 2.0**30
 
 
 def quantization_parameters(low: float, high: float, dtype: str = "uint8") -> tuple[np.float32, int]:
-    """The scale and the zero point of a range, widened to contain zero, which is represented exactly.
+    """The scale and the zero point of a range, widened to contain zero: in float32, as a graph computes them.
 
-    They are computed in float32, as by the operators of a graph that trains with the range.
     Raises ValueError for a range that is not finite or has its ends in the wrong order.
     """
-    low, high = float(low), float(high)
     if not (np.isfinite(low) and np.isfinite(high) and low <= high):
         raise ValueError(f"[{low}, {high}] is not a finite range")
-    least, largest = map(np.float32, INTEGER_BOUNDS[dtype])
     low, high = np.minimum(np.float32(low), np.float32(0)), np.maximum(np.float32(high), np.float32(0))
-    scale = high / (largest - least) - low / (largest - least)
-    scale = np.float32(1) if scale < MIN_SCALE else scale
+    least, largest = map(np.float32, INTEGER_BOUNDS[dtype])
+    scale = np.maximum((high - low) / (largest - least), np.float32(0))
+    if not np.isfinite(scale):
+        raise ValueError(f"[{low}, {high}] is too wide")
+    if scale < MIN_SCALE:
+        scale = np.float32(1)
     return scale, int(np.clip(np.round(least - low / scale), least, largest))
 
 
@@ -46,7 +47,7 @@ def weight_scales(weight: np.ndarray, axis: int | None, bits: int, block_size: i
     else:
         other_axes = None if axis is None else tuple(i for i in range(weight.ndim) if i != axis)
         largest = np.abs(weight).max(axis=other_axes, initial=0.0)
-    scales = (largest.astype(np.float64) / weight_bound(bits)).astype(np.float32)
+    scales = largest / np.float32(weight_bound(bits))
     safe: np.ndarray = np.where(scales < MIN_SCALE, np.float32(1), scales)
     return safe
 

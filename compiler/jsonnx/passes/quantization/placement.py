@@ -18,7 +18,7 @@ from .dataflow import Dataflow
 from .operators import FUSED_ACTIVATIONS, INTEGER_BINARY_OPS, INTEGER_UNARY_OPS
 from .quantization_plan import ActivationQuantizer, MovedValue, QuantizationOptions, QuantizationPlan
 from .quantizer_keys import quantizer_keys
-from .weight_placement import bias_quantizers, weight_quantizers
+from .weight_placement import bias_quantizers, integer_weights, stored_weights
 
 DEFAULT_OPTIONS = QuantizationOptions()
 
@@ -29,7 +29,7 @@ def plan_quantization(graph: Graph, options: QuantizationOptions = DEFAULT_OPTIO
     dataflow = Dataflow(graph, are_final=options.are_final)
     placement = _Placement(dataflow, options)
     keys = _Placement(dataflow, options._replace(bits_by_layer={})).keys if options.bits_by_layer else placement.keys
-    weights = weight_quantizers(dataflow, options)
+    weights = integer_weights(dataflow, options)
     group_keys = placement.group_keys(keys)
     return QuantizationPlan(
         options,
@@ -40,7 +40,8 @@ def plan_quantization(graph: Graph, options: QuantizationOptions = DEFAULT_OPTIO
         tuple(MovedValue(value, group_keys[placement.group(value)]) for value in placement.moved),
         weights,
         bias_quantizers(dataflow, weights),
-        placement.integer_nodes({each.node for each in weights if not each.is_stored_only}),
+        stored_weights(dataflow, options),
+        placement.integer_nodes(each.node for each in weights),
     )
 
 
@@ -125,7 +126,8 @@ class _Placement:
         return integers
 
     def _read_by_linear_operators(self) -> list[Value]:
-        """The data operands of linear operators, and the results of convolutions, whose kernel needs them in integers."""
+        """The data operands of linear operators, and the results of convolutions, which have no kernel from integers to
+        floating point."""
         chains = [
             chain for chain in self._dataflow.chains.values() if self._options.bits_of(chain.node.scope) is not None
         ]

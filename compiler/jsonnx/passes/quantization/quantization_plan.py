@@ -18,8 +18,9 @@ class QuantizationOptions(NamedTuple):
     """How a graph is quantized.
 
     `bits_by_layer` are the bits of the weights of a layer, None for a layer that stays in floating point; `bits` those
-    of all other layers. Without `activations`, only weights are rounded. Weights that are no constants will fold what
-    scales the results of their operators, unless they `are_final`.
+    of all other layers. Without `activations`, only weights are rounded; without `stored`, only those of operators on
+    integers. Weights that are no constants will fold what scales the results of their operators, unless they
+    `are_final`.
     """
 
     bits_by_layer: Mapping[str, int | None] = MappingProxyType({})
@@ -27,6 +28,7 @@ class QuantizationOptions(NamedTuple):
     activation_dtype: ActivationDtype = "uint8"
     bits: int = DEFAULT_BITS
     activations: bool = True
+    stored: bool = True
     are_final: bool = False
 
     def bits_of(self, layer: str) -> int | None:
@@ -60,7 +62,7 @@ class WeightQuantizer(NamedTuple):
     one scale; by one for each block of `block_size` elements along the axis, if there are blocks.
 
     `normalization` is a node of the batch normalization behind the operator, whose scale is part of the weight that is
-    rounded. With `is_stored_only`, the node computes in floating point.
+    rounded.
     """
 
     layer: str
@@ -70,7 +72,6 @@ class WeightQuantizer(NamedTuple):
     bits: int
     normalization: Node | None = None
     operand: int = 1
-    is_stored_only: bool = False
     block_size: int = 0
 
 
@@ -90,7 +91,8 @@ class BiasQuantizer(NamedTuple):
 class QuantizationPlan:
     """The quantizers of a graph, in the order of its nodes.
 
-    `integer_nodes` read values after the rounding, because they run on integers.
+    `weights` and `biases` are operands of operators that run on integers; `stored` are weights that are stored as
+    integers, and read in floating point. `integer_nodes` read values after the rounding, because they run on integers.
     """
 
     options: QuantizationOptions
@@ -98,6 +100,7 @@ class QuantizationPlan:
     moved: tuple[MovedValue, ...]
     weights: tuple[WeightQuantizer, ...]
     biases: tuple[BiasQuantizer, ...]
+    stored: tuple[WeightQuantizer, ...]
     integer_nodes: frozenset[Node]
 
     @cached_property

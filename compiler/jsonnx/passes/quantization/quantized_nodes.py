@@ -10,7 +10,9 @@ import numpy as np
 
 from ...ir import Builder, Constant, Graph, Node, Value
 from ..canonicalize import canonicalize
+from .dataflow import Dataflow
 from .integers import quantization_parameters, quantized_bias, scales_for_bias
+from .operators import FUSED_ACTIVATIONS
 from .placement import plan_quantization
 from .quantization_plan import DEFAULT_BITS, BiasQuantizer, QuantizationOptions, QuantizationPlan, WeightQuantizer
 from .stored_weights import StoredWeights, scales_of
@@ -57,9 +59,12 @@ class _Emitter:
         self._groups = plan.groups
         self._keeps_float = {each.value for each in plan.activations if each.keeps_float}
         self._weights: dict[Node, list[WeightQuantizer]] = {}
-        for weight in plan.weights:
+        for weight in (*plan.weights, *plan.stored):
             self._weights.setdefault(weight.node, []).append(weight)
         self._biases = {each.node: each for each in plan.biases}
+        self._dataflow = Dataflow(graph)
+        self._cut_off: set[Node] = set()
+        """Activations that are written as Max and Min."""
         self._merged: set[Node] = set()
         """Nodes that are part of a node before them."""
         self._dequantized: dict[Value, Value] = {}
@@ -95,12 +100,16 @@ class _Emitter:
             return self._emit_with_weights(node, inputs, self._weights[node])
         if node in self._integer_nodes and _is_spatial_mean(node):
             return self._emit_pooling(node, inputs)
+        if node in self._cut_off:
+            self._replacements[node.outputs[0]] = self._emit_cut_off(node, inputs)
+            return node.outputs
         self._g.nodes.append(node.with_inputs(inputs))
         return node.outputs
 
     def _read(self, x: Value, in_integers: bool) -> Value:
-        x = self._replacements.get(x, x)
-        return self._dequantized.get(x, x) if in_integers or x not in self._keeps_float else x
+        if x in self._dequantized and (in_integers or x not in self._keeps_float):
+            return self._dequantized[x]
+        return self._replacements.get(x, x)
 
     # -- activations -------------------------------------------------------------------------------------------------
 
@@ -127,6 +136,20 @@ class _Emitter:
             )
         return node.outputs
 
+    def _emit_cut_off(self, node: Node, inputs: Sequence[Value | None]) -> Value:
+        """Emits a Relu or Clip as Max and Min.
+
+        onnxruntime 1.32 does not give the kernel for integer weights to a product whose result a Relu or Clip reads:
+        it converts the weights at every run.
+        """
+        x, low, high = inputs[0], *(*inputs[1:], None, None)[:2]
+        if node.op == "Relu":
+            low = self._g.const(0.0, "float32")
+        for op, bound in (("Max", low), ("Min", high)):
+            x = x if bound is None else self._g.emit(op, x, bound)
+        assert x is not None
+        return self._g.refine(x, node.outputs[0].shape)
+
     # -- weights -----------------------------------------------------------------------------------------------------
 
     def _emit_with_weights(
@@ -140,9 +163,11 @@ class _Emitter:
             self._replacements[node.outputs[0]] = self._stored.gathered_rows(weight, inputs[1])  # type: ignore[arg-type]
             return node.outputs
         for weight in weights:
-            is_product = node.op in ("Gemm", "MatMul") and weight.weight.rank == 2
-            emit = self._stored.dequantized if is_product else self._stored.multiplied
-            inputs[weight.operand] = emit(weight)
+            is_product = node.op in ("Gemm", "MatMul") and weight.weight.rank == 2 and not node.attribute("transB", 0)
+            inputs[weight.operand] = self._stored.dequantized(weight) if is_product else self._stored.multiplied(weight)
+            reader = self._dataflow.only_reader(node.outputs[0])
+            if is_product and reader is not None and reader.op in FUSED_ACTIVATIONS and not reader.domain:
+                self._cut_off.add(reader)
         self._g.nodes.append(node.with_inputs(inputs))
         return node.outputs
 
@@ -155,7 +180,7 @@ class _Emitter:
             array, x_scale = bias.bias.array.reshape(-1), self._parameters[self._groups[x]][0].array  # type: ignore[attr-defined]
             scales = scales_for_bias(scales, float(x_scale), array)
             inputs[2:] = [self._bias(bias, array, scales * x_scale)]
-        inputs[weight.operand] = self._stored.dequantized(weight, scales)
+        inputs[weight.operand] = self._stored.integer_operand(weight, scales)
         node = node.with_inputs(inputs)
         if bias is not None and bias.add is not None and len(inputs) > 2:
             self._merged.add(bias.add)
@@ -170,14 +195,16 @@ class _Emitter:
         factors = self._g.const(scales, "float32")
         factors.name = name and f"{name}/scale"
         attributes = {"axis": 0} if scales.ndim else {}
-        bias: Value = self._g.DequantizeLinear(integers, factors, **attributes)
+        zero_points = self._g.const(np.zeros(scales.shape), "int32")
+        bias: Value = self._g.DequantizeLinear(integers, factors, zero_points, **attributes)
         return bias
 
 
 def _becomes_gemm(node: Node, bias: BiasQuantizer) -> bool:
     """Whether a product and the vector that is added to it can be written as Gemm, which has a kernel for integers."""
     x, weight = node.inputs[:2]
-    assert x is not None and weight is not None
+    assert x is not None
+    assert weight is not None
     return isinstance(bias.bias, Constant) and x.rank == 2 and bias.bias.array.size == weight.shape[-1]
 
 

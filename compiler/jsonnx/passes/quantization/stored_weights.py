@@ -30,19 +30,28 @@ class StoredWeights:
         self._g = g
         self._constants: dict[tuple[object, ...], Constant] = {}
 
-    def dequantized(self, quantizer: WeightQuantizer, scales: np.ndarray | None = None) -> Value:
-        """The weight of an operator on integers, or of a product, by DequantizeLinear; scales are found unless given.
+    def integer_operand(self, quantizer: WeightQuantizer, scales: np.ndarray) -> Value:
+        """The weight of an operator that runs on integers.
 
-        The operators on integers have none for integers of 4 bits: these are widened to 8.
+        These operators have none for integers of 4 bits, which are widened to 8; Gemm has one only for weights with
+        zero points.
         """
-        scales = scales_of(quantizer) if scales is None else scales
-        integers: Value = self._integers(quantizer, scales, _storage_dtype(quantizer))
-        if integers.dtype == INT4_NAME and not quantizer.is_stored_only:
-            integers = self._g.cast(integers, "int8")
+        integers = self._g.cast(self._integers(quantizer, scales, _storage_dtype(quantizer)), "int8")
+        return self._dequantize(quantizer, scales, integers, self._g.const(np.zeros(scales.shape), "int8"))
+
+    def dequantized(self, quantizer: WeightQuantizer) -> Value:
+        """The weight of a product, by DequantizeLinear."""
+        scales = scales_of(quantizer)
+        return self._dequantize(quantizer, scales, self._integers(quantizer, scales, _storage_dtype(quantizer)))
+
+    def _dequantize(
+        self, quantizer: WeightQuantizer, scales: np.ndarray, integers: Value, zero_points: Value | None = None
+    ) -> Value:
         attributes = {} if quantizer.axis is None else {"axis": quantizer.axis}
         if quantizer.block_size:
             attributes["block_size"] = quantizer.block_size
-        result: Value = self._g.DequantizeLinear(integers, self._scales(quantizer, scales), **attributes)
+        factors = self._scales(quantizer, scales)
+        result: Value = self._g.DequantizeLinear(integers, factors, zero_points, **attributes)
         return self._g.refine(result, quantizer.weight.shape)
 
     def multiplied(self, quantizer: WeightQuantizer) -> Value:

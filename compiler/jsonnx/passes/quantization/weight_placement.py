@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from ...ir import Node
+from ...ir import Node, Value
 from .dataflow import Dataflow, LinearChain
 from .quantization_plan import BiasQuantizer, QuantizationOptions, WeightQuantizer
 
 MIN_STORED_ELEMENTS = 1024
 """Minimum size of a weight of an operator in floating point, in elements, that is stored as integers."""
 
+BLOCK_BITS = 4
 BLOCK_SIZE = 32
-"""Elements of a block of 4-bit weights of a product."""
+"""Elements of a block of 4-bit weights of a product, which have one scale: a scale for each column rounds them to
+steps that are 1.4 times as large."""
 
 WEIGHT_OPERANDS = {
     "Conv": (1,),
@@ -27,32 +27,44 @@ WEIGHT_OPERANDS = {
 """The operands that are weights, by operator."""
 
 
-def weight_quantizers(dataflow: Dataflow, options: QuantizationOptions) -> tuple[WeightQuantizer, ...]:
-    """The quantizers of the weights of operators on integers, and of large weights of other operators."""
-    return tuple(quantizer for node in dataflow.graph.nodes for quantizer in _quantizers_of(node, dataflow, options))
+def integer_weights(dataflow: Dataflow, options: QuantizationOptions) -> tuple[WeightQuantizer, ...]:
+    """The quantizers of the weights of operators that run on integers."""
+    if not options.activations:
+        return ()
+    quantizers = []
+    for node, chain in dataflow.chains_by_node.items():
+        bits, weight = options.bits_of(node.scope), node.inputs[1]
+        if bits is not None and weight is not None:
+            axis = _channel_axis(node, weight.rank) if options.per_channel else None
+            quantizers.append(WeightQuantizer(node.scope, node, weight, axis, bits, chain.normalization))
+    return tuple(quantizers)
 
 
-def _quantizers_of(node: Node, dataflow: Dataflow, options: QuantizationOptions) -> Iterator[WeightQuantizer]:
-    bits = options.bits_of(node.scope)
-    if bits is None or node.domain:
-        return
-    chain = dataflow.chains_by_node.get(node)
-    is_integer = chain is not None and options.activations
-    for operand in WEIGHT_OPERANDS.get(node.op, ()):
-        weight = node.input(operand)
-        if weight is None or not dataflow.is_quantizable_weight(weight):
-            continue
-        elements = weight.type.elements
-        if not is_integer and not (isinstance(elements, int) and elements >= MIN_STORED_ELEMENTS):
-            continue
-        normalization = chain.normalization if chain is not None else None
-        axis = _channel_axis(node, weight.rank)
-        has_blocks = bits == 4 and not is_integer and node.op in ("Gemm", "MatMul") and weight.rank == 2
-        if has_blocks and weight.shape[1 - axis] > BLOCK_SIZE:
-            yield WeightQuantizer(node.scope, node, weight, 1 - axis, bits, normalization, operand, True, BLOCK_SIZE)
-        else:
-            channel_axis = axis if options.per_channel or not is_integer else None
-            yield WeightQuantizer(node.scope, node, weight, channel_axis, bits, normalization, operand, not is_integer)
+def stored_weights(dataflow: Dataflow, options: QuantizationOptions) -> tuple[WeightQuantizer, ...]:
+    """The quantizers of large weights of operators that stay in floating point."""
+    on_integers = dataflow.chains_by_node if options.activations else {}
+    return tuple(
+        _stored_weight(node, operand, weight, bits)
+        for node in dataflow.graph.nodes
+        if options.stored and node.op in WEIGHT_OPERANDS and not node.domain and node not in on_integers
+        if (bits := options.bits_of(node.scope)) is not None
+        for operand in WEIGHT_OPERANDS[node.op]
+        if (weight := node.input(operand)) is not None
+        if dataflow.is_quantizable_weight(weight) and _is_large(weight)
+    )
+
+
+def _is_large(weight: Value) -> bool:
+    elements = weight.type.elements
+    return isinstance(elements, int) and elements >= MIN_STORED_ELEMENTS
+
+
+def _stored_weight(node: Node, operand: int, weight: Value, bits: int) -> WeightQuantizer:
+    axis = _channel_axis(node, weight.rank)
+    is_product = node.op in ("Gemm", "MatMul") and axis == 1 == weight.rank - 1
+    if is_product and bits == BLOCK_BITS and int(weight.shape[0]) > BLOCK_SIZE:
+        return WeightQuantizer(node.scope, node, weight, 0, bits, None, operand, BLOCK_SIZE)
+    return WeightQuantizer(node.scope, node, weight, axis, bits, None, operand)
 
 
 def _channel_axis(node: Node, rank: int) -> int:
@@ -67,7 +79,7 @@ def _channel_axis(node: Node, rank: int) -> int:
 
 def bias_quantizers(dataflow: Dataflow, weights: tuple[WeightQuantizer, ...]) -> tuple[BiasQuantizer, ...]:
     """The quantizers of the biases of operators on integers."""
-    chains = (dataflow.chains_by_node[each.node] for each in weights if not each.is_stored_only)
+    chains = (dataflow.chains_by_node[each.node] for each in weights)
     return tuple(bias for chain in chains if (bias := _bias(dataflow, chain)) is not None)
 
 

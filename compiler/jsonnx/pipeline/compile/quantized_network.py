@@ -155,7 +155,7 @@ def quantized_network(checked: CheckedSpec) -> QuantizedNetwork | None:
 def trained_plan(graph: Graph, options: QuantizationOptions) -> QuantizationPlan:
     """The quantizers of a graph that training has, too."""
     plan = plan_quantization(graph, options)
-    return replace(plan, weights=tuple(filter(is_trained, plan.weights)))
+    return replace(plan, stored=tuple(filter(is_trained, plan.stored)))
 
 
 def trained_variant(checked: CheckedSpec) -> str:
