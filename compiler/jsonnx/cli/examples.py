@@ -70,6 +70,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "import": ("jsonnx import model.keras -o spec.json --weights weights.safetensors",),
     "export": (
         "jsonnx export --keras runs/digits -o digits.keras",
+        "jsonnx export --ort runs/digits -o digits.ort",
         "jsonnx export --triton runs/digits -o repository",
         "jsonnx export --kserve runs/digits -o digits.yaml --storage-uri s3://bucket/repository",
         "jsonnx export --docker runs/digits -o image",

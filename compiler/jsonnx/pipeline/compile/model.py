@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
     from ...runtime.session.session import Session
     from ...runtime.session.weight_files import WeightsReport
+
+GZIP_WINDOW_BITS = 16 + zlib.MAX_WBITS
+"""The window of zlib's compressor, in bits, plus 16 for the format of gzip."""
 
 
 def layer_table(caption: str, rows: Sequence[LayerCost]) -> str:
@@ -91,6 +95,11 @@ class Model:
     def size_bytes(self) -> int:
         """The number of bytes of the ONNX file, and of the file with weights beside it."""
         return self.writer.size_bytes
+
+    def gzip_bytes(self) -> int:
+        """The number of bytes of the file after compression with gzip, as servers send it."""
+        compressor = zlib.compressobj(wbits=GZIP_WINDOW_BITS)
+        return sum(len(compressor.compress(part)) for part in self.writer.parts()) + len(compressor.flush())
 
     @property
     def opset(self) -> int:

@@ -215,6 +215,12 @@ _CREATION_LOCK = Lock()  # creating two sessions at once is not thread-safe (onn
 COPY_OPTIMIZERS = ["BiasGeluFusion", "CommonSubexpressionElimination", "SkipLayerNormFusion"]
 """The optimizers of onnxruntime that see fewer readers of a node, or equal nodes, where values are recomputed."""
 
+BLOCKED_LAYOUT_OPTIMIZERS = ["NchwcTransformer"]
+"""The optimizers of onnxruntime whose results run only on a CPU with vectors of the same width."""
+
+ORT_FORMAT_ENTRIES = {"session.save_model_format": "ORT", "session.qdqisint8allowed": "0"}
+"""The configuration entries for files in ORT format: signed activations become unsigned on every CPU."""
+
 
 @dataclass(frozen=True)
 class SessionConfig:
@@ -239,6 +245,8 @@ class SessionConfig:
     memory."""
     recorder: SessionRecorder | None = None
     """Records when each node runs."""
+    ort_file: str = ""
+    """The path to which onnxruntime writes the graph that it runs, in ORT format."""
 
 
 DEFAULT_CONFIG = SessionConfig()
@@ -281,7 +289,7 @@ def create_session(
     floating_point_state = denormals_flushed(config.flush_denormals)
     if provider.record.library:
         preload_gpu_libraries(runtime)
-    disabled = COPY_OPTIMIZERS if config.keep_copies else None
+    disabled = COPY_OPTIMIZERS if config.keep_copies else BLOCKED_LAYOUT_OPTIMIZERS if config.ort_file else None
     arena = own_arena(runtime, options) if config.own_arena else nullcontext()
     try:
         with _CREATION_LOCK, floating_point_state, arena, without_load_errors(runtime, provider.record):
@@ -359,6 +367,10 @@ def _session_options(runtime: Any, threads: int, config: SessionConfig) -> onnxr
         options.add_session_config_entry("session.force_spinning_stop", "1")
     if config.flush_denormals:
         options.add_session_config_entry(SESSION_OPTION, "1")
+    if config.ort_file:
+        options.optimized_model_filepath = config.ort_file
+        for key, entry in ORT_FORMAT_ENTRIES.items():
+            options.add_session_config_entry(key, entry)
     return options
 
 
