@@ -31,8 +31,9 @@ class QuantizationOptions(NamedTuple):
     stored: bool = True
     are_final: bool = False
 
-    def bits_of(self, layer: str) -> int | None:
-        return self.bits_by_layer.get(layer, self.bits)
+    def bits_of(self, scope: str) -> int | None:
+        """The bits of the layer of a node, or of the layer that contains it."""
+        return self.bits_by_layer.get(scope.partition("/")[0], self.bits)
 
 
 class ActivationQuantizer(NamedTuple):

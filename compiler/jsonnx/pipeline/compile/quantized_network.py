@@ -12,8 +12,10 @@ import numpy as np
 from ...core.diagnostics import CompileError
 from ...core.reserved_names import FROZEN_RANGES, range_name
 from ...core.types import TensorType
+from ...frontend.network import Call
 from ...frontend.networks.layer_patterns import quantized_layers
 from ...ir import Builder, Graph, State, Value
+from ...layers import Layer
 from ...passes.canonicalize import canonicalize
 from ...passes.constant_folding import bind_weights
 from ...passes.inference import STRUCTURAL_PASSES
@@ -35,6 +37,8 @@ QUANTIZATION_METADATA = "jsonnx.quantization"
 """The key of the metadata of a quantized model."""
 RANGE_MOMENTUM = 0.99
 """The part of a range that a step keeps; the rest is the range of its batch."""
+RECURRENT_MODULES = Layer.__module__.rpartition(".")[0] + ".rnn."
+"""The modules of recurrent layers."""
 ZERO = Constant(value=0)
 NOTHING_QUANTIZED_HELP = (
     "integers are for products with matrices and convolutions, where `layers` of the variant does not leave them in "
@@ -67,6 +71,7 @@ class QuantizedNetwork:
 
     def training_graph(self, training: Graph) -> Graph:
         """A forward pass in training with the same rounding, whose steps update the ranges."""
+        training = canonicalize(training)
         folded = fold_normalization(training, training)
         quantizers = training_quantizers(self.quantizers, self.original, self.graph, training, folded)
         return with_fake_quantizers(folded, quantizers, self._updated_range, self.dtype, training=True)
@@ -138,6 +143,7 @@ def quantized_network(checked: CheckedSpec) -> QuantizedNetwork | None:
     layers = {call.owner for call in checked.network.calls}
     sections = quantized_layers(variant, layers)
     bits = {name: None if section is None else section.bits for name, section in sections.items()}
+    bits |= dict.fromkeys(call.owner for call in checked.network.calls if is_recurrent(call))
     original = canonicalize(forward_graph(checked))
     folded = fold_normalization(original, inference_only(original, checked.network))
     graph = reduce(lambda graph, apply: apply(graph), STRUCTURAL_PASSES, folded)
@@ -150,6 +156,12 @@ def quantized_network(checked: CheckedSpec) -> QuantizedNetwork | None:
         report.add("nothing-to-quantize", ("training", "quantize"), message, help=NOTHING_QUANTIZED_HELP)
         raise CompileError(report)
     return QuantizedNetwork(original, graph, inference, plan, fake_quantizers(plan, inference, graph))
+
+
+def is_recurrent(call: Call) -> bool:
+    """Whether training computes the steps of a layer by other operators."""
+    module = type(call.layer).__module__
+    return module.startswith(RECURRENT_MODULES) and not module.endswith(".time_distributed")
 
 
 def trained_plan(graph: Graph, options: QuantizationOptions) -> QuantizationPlan:
