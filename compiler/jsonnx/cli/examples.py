@@ -25,6 +25,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "jsonnx profile spec.json --training",
         "jsonnx profile runs/digits --batch-size 64 --by op",
         "jsonnx profile model.onnx --by node --top 20 --trace trace.json",
+        "jsonnx profile runs/digits --batch-sizes 1,8,32 --require 'p95@1<5ms'",
     ),
     "compile": (
         "jsonnx compile spec.json -o model.onnx --weights weights.safetensors",

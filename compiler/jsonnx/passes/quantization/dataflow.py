@@ -52,9 +52,18 @@ class Dataflow:
 
     def is_quantizable_weight(self, x: Value | None) -> bool:
         """Whether an operand is a matrix or a tensor of weights that are finite, as far as they are known."""
-        if x is None or x.dtype != "float32" or x.rank < 2 or not self.is_static(x):
+        if x is None or x.dtype != "float32" or x.rank < 2:
             return False
-        return not isinstance(x, Constant) or (x.array.size > 0 and bool(np.isfinite(x.array).all()))
+        if isinstance(x, Constant):
+            return x.array.size > 0 and bool(np.isfinite(x.array).all())
+        return self.is_static(x) and self._depends_on_variable(x)
+
+    def _depends_on_variable(self, x: Value) -> bool:
+        """Whether a static value depends on a weight that is no constant: others are left to the runtime to compute."""
+        node = self.graph.producers.get(x)
+        if node is None:
+            return isinstance(x, (Parameter, State))
+        return any(operand is not None and self._depends_on_variable(operand) for operand in node.inputs)
 
     def dynamic_operands(self, node: Node) -> list[Value]:
         return [x for x in node.inputs if x is not None and not self.is_static(x)]
@@ -143,13 +152,22 @@ class Dataflow:
 
     def _layer_result(self, scope: str) -> Value | None:
         """The only value of a layer that is read outside of it."""
-        results = [y for node in self._nodes_by_scope[scope] for y in node.outputs if self.leaves_layer([y], scope)]
+        results = [y for node in self._nodes_by_scope[scope] for y in node.outputs if self._is_read_outside(y, scope)]
         return results[0] if len(results) == 1 else None
 
     def leaves_layer(self, values: Iterable[Value], scope: str) -> bool:
-        """Whether another layer, or the caller of the graph, reads one of the values."""
-        outputs = self._outputs
-        return any(y in outputs or any(node.scope != scope for node in self.readers.get(y, ())) for y in values)
+        """Whether another layer, or the caller of the graph, reads one of the values, or its elements in another
+        order."""
+        pending = list(values)
+        while pending:
+            x = pending.pop()
+            if self._is_read_outside(x, scope):
+                return True
+            pending += [y for node in self.readers.get(x, ()) if self.moved_operand(node) is x for y in node.outputs]
+        return False
+
+    def _is_read_outside(self, x: Value, scope: str) -> bool:
+        return x in self._outputs or any(node.scope != scope for node in self.readers.get(x, ()))
 
     @cached_property
     def _outputs(self) -> set[Value]:

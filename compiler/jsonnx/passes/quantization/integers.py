@@ -23,7 +23,8 @@ def quantization_parameters(low: float, high: float, dtype: str = "uint8") -> tu
         raise ValueError(f"[{low}, {high}] is not a finite range")
     low, high = np.minimum(np.float32(low), np.float32(0)), np.maximum(np.float32(high), np.float32(0))
     least, largest = map(np.float32, INTEGER_BOUNDS[dtype])
-    scale = np.maximum((high - low) / (largest - least), np.float32(0))
+    with np.errstate(over="ignore"):
+        scale = (high - low) / (largest - least)
     if not np.isfinite(scale):
         raise ValueError(f"[{low}, {high}] is too wide")
     if scale < MIN_SCALE:

@@ -162,8 +162,9 @@ class _Placement:
         operands = [operand for operand in node.inputs if operand is not None]
         if node.op != "Concat":
             return operands[: 2 if node.op in INTEGER_BINARY_OPS else 1]
-        if len({self._is_rectified(operand) for operand in operands}) == 1:
-            for operand in operands:
+        rectified = [operand for operand in operands if self._is_rectified(operand)]
+        for operand in operands:
+            if operand not in rectified or len(rectified) == len(operands):
                 self._join(operand, x)
         return operands
 

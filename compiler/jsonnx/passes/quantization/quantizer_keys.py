@@ -1,7 +1,8 @@
 """Keys of quantizers: names that do not depend on the form of the graph.
 
-A key is the layer of the first of the operators that are fused, or an input's name where only a scale and a shift lie
-between; a value that does not leave its layer, or a second one that does, has the operator and its number as well.
+A key is an input's name or the layer of the first of the operators that are fused. An input behind a scale and a shift
+has `/scaled` after its name; a value that does not leave its layer, or a second one that does, has the operator and its
+number after that of the layer.
 """
 
 from __future__ import annotations
@@ -30,14 +31,16 @@ def quantizer_keys(dataflow: Dataflow, values: Iterable[Value]) -> dict[Value, s
 
 
 def _candidates(dataflow: Dataflow, value: Value) -> list[str]:
+    if isinstance(value, Input):
+        return [value.name]
     input_name = _scaled_input(dataflow, value)
     if input_name is not None:
-        return [input_name]
+        return [f"{input_name}/scaled"]
     node, values = _first_operator(dataflow, value)
     if node is None:
         return [getattr(value, "name", "value")]
     within = f"{node.scope}/{operator_name(node)}_{dataflow.ordinals.get(node, 0)}"
-    return [node.scope, within] if dataflow.leaves_layer(values, node.scope) else [within]
+    return [node.scope, within] if node.scope and dataflow.leaves_layer(values, node.scope) else [within]
 
 
 def _scaled_input(dataflow: Dataflow, value: Value) -> str | None:
