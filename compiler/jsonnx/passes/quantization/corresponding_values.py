@@ -12,14 +12,19 @@ from functools import cached_property
 
 from ...ir import Graph, Node, Parameter, State, Value
 from ...ir.graph import Input
+from .fake_quantization import output_axis
 from .fake_quantizers import FakeBias, FakeQuantizers, FakeWeight, Normalization
-from .operators import MOVING_OPS
+from .operators import INTEGER_LINEAR_OPS, MOVING_OPS
 
 TRANSPARENT_OPS = ("Transpose", "Identity")
 
 
 class NoCounterpart(Exception):
-    """A value of one graph has none in the other. The error is in this package; the message names the layer."""
+    """A value or an operator of a layer has none in the other graph."""
+
+    def __init__(self, layer: str, what: str) -> None:
+        self.layer = layer
+        super().__init__(f"{layer}: {what} has no counterpart")
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,14 +88,14 @@ class Correspondence:
             return self._to.graph.inputs[x.name]
         node = self._from.graph.producers.get(x)
         if node is None:
-            raise NoCounterpart(f"{x} is no result of a layer")
+            raise NoCounterpart("", str(x))
         counterpart = self._by_layer(node, x) or self._by_operator(node, x)
         if counterpart is not None:
             return counterpart
         for reader in self._from.graph.nodes:  # the same elements, where they leave the layer
             if reader.op in MOVING_OPS and reader.inputs[0] is x and reader.scope == node.scope:
                 return self.value(reader.outputs[0])
-        raise NoCounterpart(f"{node.scope}: {node.op} has no counterpart")
+        raise NoCounterpart(node.scope, node.op)
 
     def _by_layer(self, node: Node, x: Value) -> Value | None:
         own, others = self._from.leaving.get(node.scope, []), self._to.leaving.get(node.scope, [])
@@ -102,11 +107,23 @@ class Correspondence:
         return others[own.index(x)] if x in own and len(own) == len(others) else None
 
     def node(self, node: Node) -> Node:
-        """The node of the same operator. Raises NoCounterpart."""
+        """The node of the same operator, or of the other linear operator with the same weights. Raises
+        NoCounterpart."""
         counterpart = self._by_operator(node, node.outputs[0])
+        if counterpart is None and node.op in INTEGER_LINEAR_OPS:
+            own, others = (self._linear_results(values, node.scope) for values in (self._from, self._to))
+            counterpart = others[own.index(node.outputs[0])] if len(own) == len(others) else None
         if counterpart is None:
-            raise NoCounterpart(f"{node.scope}: {node.op} has no counterpart")
+            raise NoCounterpart(node.scope, node.op)
         return self._to.graph.producers[counterpart]
+
+    def _linear_results(self, values: _LayerValues, scope: str) -> list[Value]:
+        return [
+            y
+            for node in values.graph.nodes
+            if node.scope == scope and node.op in INTEGER_LINEAR_OPS
+            for y in node.outputs
+        ]
 
 
 def training_quantizers(
@@ -135,7 +152,10 @@ class _TrainingQuantizers:
         for y, weight in self.quantizers.weights.items():
             node, bias = self._nodes.node(self.inference.producers[y]), self.quantizers.biases.get(y)
             normalization = self._normalization(y if bias is None else bias.adding, node)
-            weights[node.outputs[0]] = weight._replace(normalization=normalization)
+            axis = output_axis(node)
+            weights[node.outputs[0]] = weight._replace(
+                axis=None if weight.axis is None else axis, output_axis=axis, normalization=normalization
+            )
             if normalization is None and bias is not None:
                 adding, operand = self._bias(node)
                 biases[node.outputs[0]] = bias._replace(adding=adding.outputs[0], operand=operand)
@@ -181,7 +201,7 @@ class _TrainingQuantizers:
         for adding in self._readers(y):
             if adding.op == "Add":
                 return adding, 1 - adding.inputs.index(y)
-        raise NoCounterpart(f"{node.scope}: the bias of {node.op} has no counterpart")
+        raise NoCounterpart(node.scope, f"the bias of {node.op}")
 
     def _float_readers(self, x: Value, original: Value) -> frozenset[Value]:
         """The nodes that read x in layers that read it only in floating point in the inference graph."""

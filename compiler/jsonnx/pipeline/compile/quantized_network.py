@@ -16,7 +16,7 @@ from ...frontend.network import Call
 from ...frontend.networks.layer_patterns import quantized_layers
 from ...ir import Builder, Graph, State, Value
 from ...layers import Layer
-from ...passes.canonicalize import canonicalize
+from ...passes.canonicalize import canonicalize, merge_common_subexpressions
 from ...passes.constant_folding import bind_weights
 from ...passes.inference import STRUCTURAL_PASSES
 from ...passes.quantization import QuantizationOptions, QuantizationPlan, plan_quantization, with_quantized_nodes
@@ -70,8 +70,8 @@ class QuantizedNetwork:
         return with_fake_quantizers(self.graph, self.quantizers, self._stored_range, self.dtype, training=False)
 
     def training_graph(self, training: Graph) -> Graph:
-        """A forward pass in training with the same rounding, whose steps update the ranges."""
-        training = canonicalize(training)
+        """A forward pass in training with the same rounding, whose steps update the ranges. Raises NoCounterpart."""
+        training = merge_common_subexpressions(training)
         folded = fold_normalization(training, training)
         quantizers = training_quantizers(self.quantizers, self.original, self.graph, training, folded)
         return with_fake_quantizers(folded, quantizers, self._updated_range, self.dtype, training=True)

@@ -24,6 +24,7 @@ from ...layers.preprocessing.text_vectorization import TOKENS_PER_TEXT
 from ...lowering.check_augmentation import augmentation_calls, augmented_input_name
 from ...lowering.lower import lower
 from ...passes.canonicalize import canonicalize
+from ...passes.quantization.corresponding_values import NoCounterpart
 from ...passes.training_steps.block_order import order_by_block
 from ...passes.training_steps.byte_masks import separate_mask_reads, with_byte_masks
 from ...passes.training_steps.class_gathers import gather_scores, scatter_into_softmax
@@ -213,7 +214,7 @@ def forward_loss_graph(
     typed = checked.require()
     network = forward_graph(checked, training=True, expected_sizes=expected_sizes)
     quantized = quantized or quantized_network(checked)
-    network = network if quantized is None else quantized.training_graph(network)
+    network = network if quantized is None else _with_rounding(checked, quantized, network)
     is_distributed = typed.network.training is not None and typed.network.training.distributed is not None
     graph = canonicalize(
         with_loss(network, objective, expected_sizes, adds_weight=is_distributed, distillation=objective.distillation)
@@ -230,6 +231,19 @@ def forward_loss_graph(
         dtype = training.precision.removeprefix("mixed_")
         graph = canonicalize(with_mixed_precision(graph, dtype, in_normalization(typed.network)))
     return graph if training is None else with_stored_weights(training, graph)
+
+
+def _with_rounding(checked: CheckedSpec, quantized: QuantizedNetwork, network: Graph) -> Graph:
+    """A forward pass in training with the rounding of the quantized model. Raises CompileError for a layer that has
+    other operators in training."""
+    try:
+        return quantized.training_graph(network)
+    except NoCounterpart as error:
+        report, layer = checked.new_report(), error.layer.partition("/")[0]
+        message = f"{layer!r} computes by other operators in training than in the model, so it cannot learn to round"
+        help = f'leave it in floating point: `"layers": {{"{layer}": null}}` in a variant in `quantization`'
+        report.add("invalid-value", ("training", "quantize"), message, help=help)
+        raise CompileError(report) from error
 
 
 def _network_graph(checked: CheckedSpec, quantized: QuantizedNetwork | None) -> Graph:
