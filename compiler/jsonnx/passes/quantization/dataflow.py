@@ -33,8 +33,9 @@ class LinearChain:
 
 
 class Dataflow:
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, *, are_final: bool = False) -> None:
+        """`are_final`: whether the weights have folded all that they will."""
+        self.graph, self._are_final = graph, are_final
         self.roots = set(graph.roots)
         self.readers: dict[Value, list[Node]] = {}
         self._static: set[Value] = set()
@@ -145,7 +146,7 @@ class Dataflow:
         x = linear.outputs[0]
         if not self.is_affine(node) or node.outputs[0].type != x.type:
             return False
-        if isinstance(linear.inputs[1], Constant) and (node.op != "Add" or linear.op != "MatMul"):
+        if (self._are_final or isinstance(linear.inputs[1], Constant)) and (node.op != "Add" or linear.op != "MatMul"):
             return False
         if node.op == "BatchNormalization":
             return True
@@ -178,8 +179,8 @@ class Dataflow:
 
     @cached_property
     def _normalizations(self) -> set[str]:
-        """The layers of batch normalization whose weights are not constants."""
-        states = self.graph.states
+        """The layers of batch normalization that are not folded, since their weights are not constants."""
+        states = {} if self._are_final else self.graph.states
         return {name.removesuffix(VARIANCE_STATE) for name in states if name.endswith(VARIANCE_STATE)}
 
     @cached_property
