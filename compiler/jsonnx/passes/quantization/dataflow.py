@@ -126,9 +126,11 @@ class Dataflow:
     def _affine_result(self, chain: LinearChain) -> Value | None:
         """The result of the bias, the scale or the batch normalization that reads the result of a chain."""
         x = chain.result
-        scopes = {reader.scope for reader in self.readers.get(x, ())}
-        if len(scopes) == 1 and x not in self.roots and scopes <= self._normalizations:
-            chain.normalization = self.readers[x][0]
+        readers = self.readers.get(x, ())
+        scopes = {reader.scope for reader in readers}
+        is_reshaped = any(reader.op == "Reshape" for reader in readers)
+        if len(scopes) == 1 and x not in self.roots and scopes <= self._normalizations and not is_reshaped:
+            chain.normalization = readers[0]
             return self._layer_result(chain.normalization.scope)
         reader = self.only_reader(x)
         if reader is None or not self._acts_on_channels(reader, chain.node):
@@ -140,12 +142,13 @@ class Dataflow:
     def _acts_on_channels(self, node: Node, linear: Node) -> bool:
         """Whether a node scales or shifts the channels of the result of a linear operator, as weights of its own can.
 
-        An affine function that is left behind a constant weight could not be folded into it, apart from a bias.
+        An affine function that is left where weights are constants could not be folded into them, apart from a bias.
         """
         x = linear.outputs[0]
         if not self.is_affine(node) or node.outputs[0].type != x.type:
             return False
-        if isinstance(linear.inputs[1], Constant) and (node.op != "Add" or linear.op != "MatMul"):
+        has_variables = self.graph.parameters or self.graph.states
+        if not has_variables and (node.op != "Add" or linear.op != "MatMul"):
             return False
         if node.op == "BatchNormalization":
             return True
