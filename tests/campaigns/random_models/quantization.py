@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -33,6 +34,10 @@ ROUNDING = 1e-5
 """Allowed error of results without optimization, relative to the greatest element of a tensor."""
 MAX_FLIPPED_FRACTION = 0.02
 """The part of the elements that may be further off: a number that lies between two steps is rounded to either."""
+
+
+WITHIN_LAYER = re.compile(r"/[A-Z]\w*_\d+$")
+"""The end of the key of a value that does not leave its layer, which another form of the layer may not have."""
 
 
 class QuantizedCase(Protocol):
@@ -75,10 +80,11 @@ def check_keys(case: QuantizedCase) -> None:
 
 
 def keys_of(graph: Graph) -> list[tuple[str, str, bool]]:
-    """The quantizers of a graph, whether or not a normalization of an input changes anything."""
-    quantizers = plan_quantization(graph).activations
+    """The quantizers of the results of layers, whether or not a normalization of an input changes anything."""
     return sorted(
-        (each.key.removesuffix("/scaled"), each.group.removesuffix("/scaled"), each.keeps_float) for each in quantizers
+        (each.key.removesuffix("/scaled"), each.group.removesuffix("/scaled"), each.keeps_float)
+        for each in plan_quantization(graph).activations
+        if not WITHIN_LAYER.search(each.key)
     )
 
 
