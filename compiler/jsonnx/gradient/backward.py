@@ -104,12 +104,18 @@ def _active_values(nodes: Iterable[Node], wrt: Iterable[Value]) -> set[Value]:
     """The real-valued values that depend on a value of `wrt`."""
     active = set(wrt)
     for node in nodes:
-        if node.op not in NOT_DIFFERENTIABLE and not node.detached and any(x in active for x in node.inputs):
+        if _passes_gradients(node) and any(x in active for x in node.inputs):
             active.update(y for y in node.outputs if y.dtype in FLOAT_DTYPES)
     return active
 
 
+def _passes_gradients(node: Node) -> bool:
+    return not node.detached and (node.straight_through or node.op not in NOT_DIFFERENTIABLE)
+
+
 def _input_cotangents(g: GradientBuilder, node: Node, dys: list[Value | None]) -> list[Value | None]:
+    if node.straight_through:
+        return [dys[0]]
     rule = RULES.get(node.op)
     if rule is None:
         raise MissingRule(node)

@@ -33,8 +33,10 @@ class LinearChain:
 
 
 class Dataflow:
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, *, are_final: bool = False) -> None:
+        """`are_final`: whether the weights have folded all that they will, as weights that are constants have."""
         self.graph = graph
+        self._are_final = are_final or not (graph.parameters or graph.states)
         self.roots = set(graph.roots)
         self.readers: dict[Value, list[Node]] = {}
         self._static: set[Value] = set()
@@ -126,12 +128,13 @@ class Dataflow:
     def _affine_result(self, chain: LinearChain) -> Value | None:
         """The result of the bias, the scale or the batch normalization that reads the result of a chain."""
         x = chain.result
-        readers = self.readers.get(x, ())
+        readers = self.readers.get(x, [])
         scopes = {reader.scope for reader in readers}
         is_reshaped = any(reader.op == "Reshape" for reader in readers)
         if len(scopes) == 1 and x not in self.roots and scopes <= self._normalizations and not is_reshaped:
-            chain.normalization = readers[0]
-            return self._layer_result(chain.normalization.scope)
+            result = self._layer_result(readers[0].scope)
+            chain.normalization = None if result is None else readers[0]
+            return result
         reader = self.only_reader(x)
         if reader is None or not self._acts_on_channels(reader, chain.node):
             return None
@@ -142,13 +145,12 @@ class Dataflow:
     def _acts_on_channels(self, node: Node, linear: Node) -> bool:
         """Whether a node scales or shifts the channels of the result of a linear operator, as weights of its own can.
 
-        An affine function that is left where weights are constants could not be folded into them, apart from a bias.
+        An affine function that is left behind final weights could not be folded into them, apart from a bias.
         """
         x = linear.outputs[0]
         if not self.is_affine(node) or node.outputs[0].type != x.type:
             return False
-        has_variables = self.graph.parameters or self.graph.states
-        if not has_variables and (node.op != "Add" or linear.op != "MatMul"):
+        if self._are_final and (node.op != "Add" or linear.op != "MatMul"):
             return False
         if node.op == "BatchNormalization":
             return True
@@ -181,8 +183,8 @@ class Dataflow:
 
     @cached_property
     def _normalizations(self) -> set[str]:
-        """The layers of batch normalization whose weights are not constants."""
-        states = self.graph.states
+        """The layers of batch normalization that are not folded, since their weights are not constants."""
+        states = {} if self._are_final else self.graph.states
         return {name.removesuffix(VARIANCE_STATE) for name in states if name.endswith(VARIANCE_STATE)}
 
     @cached_property
