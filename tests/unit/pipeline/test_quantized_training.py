@@ -350,6 +350,13 @@ def test_a_float_run_starts_a_quantized_training_which_another_continues() -> No
     assert not any(is_range_name(name) for name in back.weights())
 
 
+def test_some_ranges_without_the_others_are_an_error() -> None:
+    weights = trained().weights()
+    del weights["dense/quantizer/high"]
+    with pytest.raises(jsonnx.CompileError, match="'dense/quantizer/high' is missing"):
+        jsonnx.compile(spec_of(), weights=weights)
+
+
 def test_an_untrained_model_is_one_in_floating_point() -> None:
     model = jsonnx.compile(spec_of())
     assert "QuantizeLinear" not in {node.op_type for node in model.proto.graph.node}
