@@ -418,6 +418,14 @@ def test_a_resumed_run_has_the_same_variant() -> None:
     assert fixed_parts(spec) == fixed
 
 
+def test_a_spec_without_variants_trains() -> None:
+    spec = spec_of() | {"quantization": None}
+    assert fixed_parts(spec) == fixed_parts(spec_of())
+    trainer = jsonnx.Trainer(spec)
+    trainer.fit(*samples())
+    assert trainer.weights()["dense/quantizer/high"] > 0
+
+
 def test_a_quantizer_without_counterpart_in_training_is_an_error() -> None:
     quantized, other = quantized_network(check_spec(spec_of())), jsonnx_forward(spec_of("normalized_cnn"))
     assert quantized is not None
