@@ -180,11 +180,12 @@ class _Emitter:
             array, x_scale = bias.bias.array.reshape(-1), self._parameters[self._groups[x]][0].array  # type: ignore[attr-defined]
             scales = scales_for_bias(scales, float(x_scale), array)
             inputs[2:] = [self._bias(bias, array, scales * x_scale)]
-        inputs[weight.operand] = self._stored.integer_operand(weight, scales)
-        node = node.with_inputs(inputs)
+        op, outputs = node.op, node.outputs
         if bias is not None and bias.add is not None and len(inputs) > 2:
             self._merged.add(bias.add)
-            node = replace(node, op="Gemm", outputs=bias.add.outputs)
+            op, outputs = "Gemm", bias.add.outputs
+        inputs[weight.operand] = self._stored.integer_operand(weight, scales, op)
+        node = replace(node.with_inputs(inputs), op=op, outputs=outputs)
         self._g.nodes.append(node)
         return node.outputs
 
@@ -195,8 +196,7 @@ class _Emitter:
         factors = self._g.const(scales, "float32")
         factors.name = name and f"{name}/scale"
         attributes = {"axis": 0} if scales.ndim else {}
-        zero_points = self._g.const(np.zeros(scales.shape), "int32")
-        bias: Value = self._g.DequantizeLinear(integers, factors, zero_points, **attributes)
+        bias: Value = self._g.DequantizeLinear(integers, factors, **attributes)
         return bias
 
 
