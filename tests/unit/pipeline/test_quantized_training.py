@@ -159,6 +159,15 @@ NETWORKS: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
             HEAD,
         ],
     ),
+    "each_step": (
+        {"shape": [2, 8, 8, 3]},
+        [
+            {"type": "TimeDistributed", "layer": conv()},
+            {"type": "TimeDistributed", "layer": NORMALIZATION},
+            FLATTEN,
+            HEAD,
+        ],
+    ),
     "recurrent": (STEPS, [{"type": "LSTM", "units": 5}, HEAD]),
 }
 
@@ -399,6 +408,12 @@ def test_some_ranges_without_the_others_are_an_error() -> None:
     weights = trained().weights()
     del weights["dense/quantizer/high"]
     with pytest.raises(jsonnx.CompileError, match="'dense/quantizer/high' is missing"):
+        jsonnx.compile(spec_of(), weights=weights)
+
+
+def test_ranges_that_are_not_usable_are_an_error() -> None:
+    weights = trained().weights() | {"x/quantizer/low": np.array(100, np.float32)}
+    with pytest.raises(jsonnx.CompileError, match=r"'x' cannot be quantized: .* is not a finite range"):
         jsonnx.compile(spec_of(), weights=weights)
 
 
