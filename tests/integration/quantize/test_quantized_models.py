@@ -193,6 +193,26 @@ def test_a_variant_of_the_spec(digits: Path, tmp_path: Path) -> None:
     assert "phone" in error.stderr
 
 
+def test_a_variant_of_an_edited_spec(digits: Path, tmp_path: Path) -> None:
+    spec = json.loads((digits.parent / "digits.json").read_text())
+    spec["quantization"] = {"new": {"layers": {"stem": None}, "calibration": {"samples": 32}}}
+    edited, output = tmp_path / "edited.json", ("-o", str(tmp_path / "q.onnx"), "--tolerance", "accuracy=0.1")
+    edited.write_text(json.dumps(spec))
+    options = ("--variant", "new", "--spec", str(edited), *output)
+    report = json.loads(jsonnx("quantize", str(digits), *options, "--format", "json").stdout)
+    assert report["variant"]["layers"] == {"stem": None}
+    assert report["calibration"]["samples"] == 32
+    error = jsonnx("quantize", str(digits), "--variant", "phone", "--spec", str(edited), *output, status=2)
+    assert "its variants are 'new'" in error.stderr
+    error = jsonnx("quantize", str(digits), "--spec", str(edited), *output, status=2)
+    assert "error[bad-option]: --spec has no effect without --variant" in error.stderr
+    next(layer for layer in spec["layers"] if layer.get("name") == "stem")["name"] = "root"
+    spec["quantization"]["new"]["layers"] = {"root": None}
+    edited.write_text(json.dumps(spec))
+    error = jsonnx("quantize", str(digits), *options, status=2)
+    assert "error[unknown-name]: 'root' of the variant 'new' matches the name of no layer of the model" in error.stderr
+
+
 @pytest.mark.parametrize("target", ["webgpu", "cuda", "directml"])
 def test_operators_and_kernels_of_a_target(digits: Path, tmp_path: Path, target: str) -> None:
     options = ("-o", str(tmp_path / "q.onnx"), "--for", target, "--target", target, "--tolerance", "accuracy=0.1")
