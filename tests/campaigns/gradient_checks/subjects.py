@@ -18,6 +18,7 @@ from unit.gradient import (
     test_elementwise,
     test_indexing,
     test_matmul,
+    test_normalization,
     test_reductions,
     test_rnn,
     test_scan,
@@ -87,7 +88,7 @@ def operators() -> Iterator[Subject]:
         test_elementwise.OPERATORS,
         test_activations.OPERATORS,
         test_matmul.OPERATORS,
-        test_reductions.NORMALIZATIONS,
+        test_normalization.OPERATORS,
     )
     for operator in (*chain(*tables), *reductions):
         yield Subject("operators", operator.id, operator.graph, partial(_drawn, operator), _inputs)

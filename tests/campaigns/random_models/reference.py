@@ -22,6 +22,7 @@ from onnx.reference.op_run import OpRun
 from onnx.reference.ops._op import OpRunBinary, OpRunBinaryNumpy, OpRunUnary
 from onnx.reference.ops._op_list import load_op
 from support.elementwise_reference import ELEMENTWISE
+from support.normalization_reference import NORMALIZATIONS
 from support.recurrent_reference import RECURRENT
 from support.window_reference import WINDOWS
 
@@ -88,7 +89,7 @@ class LabelEncoder(OpRun):
 
 
 REPLACED = (GatherElements, LogSoftmax, OneHot, Sigmoid, Sqrt, LabelEncoder)
-OPERATORS = {c.__name__: c for c in (*RECURRENT, *WINDOWS, *ELEMENTWISE, *REPLACED)}
+OPERATORS = {c.__name__: c for c in (*RECURRENT, *WINDOWS, *ELEMENTWISE, *NORMALIZATIONS, *REPLACED)}
 
 
 class Reference:

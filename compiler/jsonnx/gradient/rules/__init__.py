@@ -1,7 +1,19 @@
 """The gradient rules, one file for each family of operators. Importing a file registers its rules."""
 
 from ..registry import NOT_DIFFERENTIABLE, RULES
-from . import activations, convolution, elementwise, indexing, matmul, pooling, reductions, rnn, scan, shape
+from . import (
+    activations,
+    convolution,
+    elementwise,
+    indexing,
+    matmul,
+    normalization,
+    pooling,
+    reductions,
+    rnn,
+    scan,
+    shape,
+)
 
 __all__ = [
     "NOT_DIFFERENTIABLE",
@@ -11,6 +23,7 @@ __all__ = [
     "elementwise",
     "indexing",
     "matmul",
+    "normalization",
     "pooling",
     "reductions",
     "rnn",

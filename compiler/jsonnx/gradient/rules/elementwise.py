@@ -22,6 +22,15 @@ def identity(g: Builder, node: Node, dy: Value):
     return dy
 
 
+@vjp("Dropout")
+def dropout(g: Builder, node: Node, dy: Value, _: None = None):
+    """dx = dy, since without training the operator changes nothing."""
+    is_training, ratio = node.input(2), node.input(1)
+    if is_training is not None and not is_zero(is_training) and (ratio is None or not is_zero(ratio)):
+        raise NotImplementedError("Dropout in training mode")
+    return dy
+
+
 @vjp("Add", "Sum")
 def add(g: Builder, node: Node, dy: Value):
     """y = a + b + ..., so da = db = dy."""
@@ -158,7 +167,7 @@ def mean(g: Builder, node: Node, dy: Value):
     return [g.Mul(dy, 1 / len(node.inputs))] * len(node.inputs)
 
 
-@vjp("Cast")
+@vjp("Cast", "CastLike")
 def cast(g: Builder, node: Node, dy: Value):
     """dx = dy in the type of x. Only casts between real types are differentiated."""
     return g.cast(dy, node.inputs[0].dtype)
