@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.gradient import GradientBuilder, gradients
-from support.harness import run
 from unit.gradient.operators import POSITIVE, REAL, Domain, Operator, slopes, worst_error
 
 NOT_ZERO = Domain(kinks=(0,))

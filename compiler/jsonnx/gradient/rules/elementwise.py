@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ...ir import Constant
-from ..registry import NOT_DIFFERENTIABLE, Builder, Node, Value, vjp
+from ..registry import FLOAT_DTYPES, NOT_DIFFERENTIABLE, Builder, Node, Value, vjp
 
 NOT_DIFFERENTIABLE.update(("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "IsNaN", "IsInf"))
 NOT_DIFFERENTIABLE.update(("Not", "And", "Or", "Xor", "Shape", "Size", "ConstantOfShape", "Range", "OneHot"))
@@ -169,8 +169,9 @@ def mean(g: Builder, node: Node, dy: Value):
 
 @vjp("Cast", "CastLike")
 def cast(g: Builder, node: Node, dy: Value):
-    """dx = dy in the type of x. Only casts between real types are differentiated."""
-    return g.cast(dy, node.inputs[0].dtype)
+    """dx = dy in the type of x, unless x consists of quantized integers."""
+    x = node.inputs[0]
+    return g.cast(dy, x.dtype) if x.dtype in FLOAT_DTYPES else dy
 
 
 @vjp("Where")
