@@ -31,7 +31,7 @@ def gradients(
     """
     by_value = dict(cotangents)
     regions = RecomputedNodes(g, graph.nodes)
-    active = _active_values(graph.nodes, wrt)
+    active = g.active_values = _active_values(graph.nodes, wrt)
     for node in reversed(graph.nodes):
         dys = [by_value.get(output) for output in node.outputs]
         if all(dy is None for dy in dys) or not any(output in active for output in node.outputs):

@@ -3,6 +3,7 @@
 from ..registry import NOT_DIFFERENTIABLE, RULES
 from . import (
     activations,
+    conditionals,
     convolution,
     elementwise,
     indexing,
@@ -20,6 +21,7 @@ __all__ = [
     "NOT_DIFFERENTIABLE",
     "RULES",
     "activations",
+    "conditionals",
     "convolution",
     "elementwise",
     "indexing",
