@@ -224,7 +224,7 @@ def read_recurrence(g: GradientBuilder, node: Node) -> Recurrence:
     unsupported = ("clip", "input_forget", "layout")
     other_form = node.attribute("direction", "forward") == "bidirectional" or any(map(node.attribute, unsupported))
     if other_form or node.input(SEQUENCE_LENS) or node.input(PEEPHOLES):
-        raise NotImplementedError(f"a gradient of {node.op} with more than one direction, lengths, peepholes or a clip")
+        raise NotImplementedError("with more than one direction, lengths, peepholes or a clip")
     first_node = len(g.nodes)
     x, w, r = node.inputs[:3]
     assert x is not None
