@@ -183,6 +183,18 @@ def test_several_outputs_are_compared_by_name() -> None:
     assert "'size'" in refused(pair(4, distill=DISTILL), X, y)
 
 
+def test_a_network_that_is_trained_for_integers_has_a_teacher() -> None:
+    spec = changed(quantize="int8", epochs=20)
+    trainer = library.Trainer(spec, threads=1)
+    history = trainer.fit(X, Y, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0]
+    model = trainer.model()
+    operators = {node.op_type for node in model.proto.graph.node}
+    assert "QuantizeLinear" in operators
+    np.testing.assert_allclose(model.session().run(X)["tree"], trainer.predict(X), atol=0.02)
+    assert weights_of(spec) != weights_of(changed(quantize="int8", epochs=20, distill=None))
+
+
 def test_a_small_network_learns_better_from_few_samples_with_a_teacher() -> None:
     folder = Path(__file__).parents[3] / "samples" / "data"
     few, train, test = (np.load(folder / f"digits_{part}.npz") for part in ("few", "train", "test"))
@@ -320,6 +332,26 @@ def test_sequences_of_several_lengths() -> None:
     trainer = library.Trainer(words(3, distill={"teacher": "teacher.onnx"}), threads=1)
     history = trainer.fit(epochs=3, verbose=0).history
     assert history["loss"][-1] < history["loss"][0]
+
+
+def test_texts_whose_tokens_are_compared_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of tokens, and so the shape of the output, is that of the longest text in a batch."""
+
+    def texts(units: int, **training: Any) -> dict[str, Any]:
+        layers = [
+            {"type": "TextVectorization", "vocabulary": ["a", "b", "c"]},
+            {"type": "Embedding", "input_dim": 5, "output_dim": units},
+            {"type": "Dense", "name": "y", "units": 2},
+        ]
+        training = {"loss": "mse", "batch_size": 4, "epochs": 2, **training}
+        return {"inputs": {"text": {"shape": [], "dtype": "string"}}, "layers": layers, "training": training}
+
+    library.compile(texts(8)).save("teacher.onnx")
+    x, y = np.array(["a b", "c", "b a", "c a"] * 2), np.zeros((8, 2, 2), np.float32)
+    counts = count_runs(monkeypatch)
+    trainer = library.Trainer(texts(3, distill={"teacher": "teacher.onnx"}), threads=1)
+    trainer.fit(x, y, shuffle=False, verbose=0)
+    assert counts == [4] * 4
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])

@@ -135,7 +135,7 @@ class AffineFolder:
         """Appends a node, or folds it into the steps before it if it is affine."""
         affine = as_affine(node)
         if affine is None:
-            if not self.hoist_above_affine(node):
+            if not (self.into_readers and self.hoist_above_affine(node)):
                 self.append(node)
             return
         index, producer = self.single_use_producer(affine.x)
