@@ -110,10 +110,6 @@ def _active_values(nodes: Iterable[Node], wrt: Iterable[Value]) -> set[Value]:
     return active
 
 
-def _passes_gradients(node: Node) -> bool:
-    return not node.detached and (node.straight_through or node.op not in NOT_DIFFERENTIABLE)
-
-
 def _is_quantized(node: Node, active: Container[Value | None]) -> bool:
     """Whether the integers that a node computes stand for real numbers."""
     return node.op in QUANTIZERS or _quantized_input(node, active) is not None
@@ -122,6 +118,10 @@ def _is_quantized(node: Node, active: Container[Value | None]) -> bool:
 def _quantized_input(node: Node, active: Container[Value | None]) -> Value | None:
     """The first active operand that consists of integers."""
     return next((x for x in node.inputs if x is not None and x.dtype not in FLOAT_DTYPES and x in active), None)
+
+
+def _passes_gradients(node: Node) -> bool:
+    return not node.detached and (node.straight_through or node.op not in NOT_DIFFERENTIABLE)
 
 
 def _input_cotangents(g: GradientBuilder, node: Node, dys: list[Value | None]) -> list[Value | None]:
