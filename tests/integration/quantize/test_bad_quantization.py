@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import jsonnx as jsonnx_package
 import numpy as np
+import onnx
 import pytest
 from jsonnx.pipeline.quantize import quantize as quantize_module
 from support.commands import jsonnx
@@ -119,3 +121,34 @@ def test_a_file_has_no_target_form(digits: Path, tmp_path: Path) -> None:
     error = jsonnx("quantize", model, *options, "--target", "cuda", status=2)
     assert "need the RUN folder" in error.stderr
     assert not [*tmp_path.iterdir()]
+
+
+def test_precisions_that_change_no_weight_of_a_file(tmp_path: Path) -> None:
+    """The LSTM of another program, which weight-only precisions leave as it is."""
+    layers = [{"type": "LSTM", "units": 64, "return_sequences": True}, {"type": "GlobalMaxPooling1D"}]
+    model = onnx.load_from_string(
+        jsonnx_package.compile({"inputs": {"x": {"shape": [9, 32]}}, "layers": layers}).to_bytes()
+    )
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "lstm.onnx")
+    options = ("-o", str(tmp_path / "q.onnx"), "--precision", "int4-weights")
+    error = jsonnx("quantize", str(tmp_path / "lstm.onnx"), *options, status=1)
+    assert "error[not-quantizable]: int4-weights changes nothing" in error.stderr
+    assert not (tmp_path / "q.onnx").exists()
+
+
+def test_convolutions_are_not_quantized_dynamically(tmp_path: Path) -> None:
+    convolution = {"type": "Conv2D", "filters": 16, "kernel_size": 3}
+    model = jsonnx_package.compile({"inputs": {"x": {"shape": [8, 8, 8]}}, "layers": [convolution, convolution]})
+    model.save(tmp_path / "c.onnx")
+    options = ("-o", str(tmp_path / "q.onnx"), "--precision", "int8-dynamic")
+    error = jsonnx("quantize", str(tmp_path / "c.onnx"), *options, status=1)
+    assert "error[not-quantizable]: int8-dynamic changes nothing" in error.stderr
+
+
+def test_a_model_of_float16_does_not_become_one_of_integers(digits: Path, tmp_path: Path) -> None:
+    half = tmp_path / "half.onnx"
+    jsonnx("quantize", str(digits), "-o", str(half), "--precision", "float16", "--tolerance", "accuracy=0.1")
+    data = ("--data", str(DATA / "digits_test.npz"))
+    error = jsonnx("quantize", str(half), "-o", str(tmp_path / "q.onnx"), *data, status=1)
+    assert "error[not-quantizable]: the model cannot be quantized: its weights are float16" in error.stderr

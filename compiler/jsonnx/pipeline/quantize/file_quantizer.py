@@ -29,10 +29,10 @@ from ...runtime.quantization.onnxruntime_tools import (
 from ...sections.quantization_section import STATIC_PRECISION, QuantizationVariant
 from .calibration_samples import CalibrationSamples
 from .network_quantizer import NO_CALIBRATION_HELP
-from .quantizer import quantization_metadata
+from .quantizer import INTEGER_OPS, quantization_metadata
 
-INTEGER_OPS = frozenset(["QuantizeLinear", "DequantizeLinear", "MatMulInteger", "ConvInteger", "QLinearConv"])
-"""Operators that only quantized models have."""
+HALF_MESSAGE = "the model cannot be quantized: its weights are float16, and int8 rounds those of float32 models"
+HALF_HELP = "quantize the float32 model or its RUN folder"
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +95,7 @@ class FileQuantizer:
     def quantized(self, variant: QuantizationVariant) -> ModelFile:
         """The model as a variant. Raises CompileError `not-quantizable`, UsageError `no-data`."""
         proto = self._converted(variant)
+        proto.producer_name, proto.producer_version = self._original.producer_name, self._original.producer_version
         ops = sorted({node.op_type for node in proto.graph.node if node.domain == MICROSOFT_DOMAIN})
         needs = needs_metadata(ops) if self._records_digests else {}
         writer = writer_of_proto(proto, {**self._metadata, **needs, **quantization_metadata(variant)})
@@ -113,6 +114,8 @@ class FileQuantizer:
             raise UsageError("no-data", message, NO_CALIBRATION_HELP)
         method, percentile = variant.calibration.method, variant.calibration.percentile
         options = StaticOptions(variant.activations, variant.per_channel, method, percentile, excluded)
+        if _has_half_precision(self._proto):
+            raise CompileError([Diagnostic("not-quantizable", HALF_MESSAGE, help=HALF_HELP)])
         return quantize_static(self._proto, self._calibration.batches(), options, self._caches.file(method, percentile))
 
     def _float_nodes(self, variant: QuantizationVariant) -> list[str]:
@@ -123,6 +126,10 @@ class FileQuantizer:
             for node in self._proto.graph.node
             if node.name in names or node.name.removeprefix("/").rpartition("/")[0] in names
         ]
+
+
+def _has_half_precision(proto: onnx.ModelProto) -> bool:
+    return any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in proto.graph.initializer)
 
 
 def read_proto(path: str) -> onnx.ModelProto:
