@@ -43,8 +43,10 @@ def test_an_input_is_not_overwritten(digits: Path, tmp_path: Path) -> None:
     assert (digits / "model.onnx").read_bytes() == before
 
 
-def test_a_quantized_model_is_not_quantized_again(digits: Path, tmp_path: Path) -> None:
-    jsonnx("quantize", str(digits), "-o", str(tmp_path / "q.onnx"), "--tolerance", "accuracy=0.1")
+@pytest.mark.parametrize("precision", ["int8", "float16"])
+def test_a_quantized_model_is_not_quantized_again(digits: Path, tmp_path: Path, precision: str) -> None:
+    options = ("--precision", precision, "--tolerance", "accuracy=0.1")
+    jsonnx("quantize", str(digits), "-o", str(tmp_path / "q.onnx"), *options)
     error = jsonnx("quantize", str(tmp_path / "q.onnx"), "-o", str(tmp_path / "r.onnx"), status=1)
     assert "error[not-quantizable]: the model cannot be quantized: it is quantized already" in error.stderr
 
@@ -144,11 +146,3 @@ def test_convolutions_are_not_quantized_dynamically(tmp_path: Path) -> None:
     options = ("-o", str(tmp_path / "q.onnx"), "--precision", "int8-dynamic")
     error = jsonnx("quantize", str(tmp_path / "c.onnx"), *options, status=1)
     assert "error[not-quantizable]: int8-dynamic changes nothing" in error.stderr
-
-
-def test_a_model_of_float16_does_not_become_one_of_integers(digits: Path, tmp_path: Path) -> None:
-    half = tmp_path / "half.onnx"
-    jsonnx("quantize", str(digits), "-o", str(half), "--precision", "float16", "--tolerance", "accuracy=0.1")
-    data = ("--data", str(DATA / "digits_test.npz"))
-    error = jsonnx("quantize", str(half), "-o", str(tmp_path / "q.onnx"), *data, status=1)
-    assert "error[not-quantizable]: the model cannot be quantized: its weights are float16" in error.stderr
