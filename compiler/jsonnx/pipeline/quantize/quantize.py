@@ -24,7 +24,7 @@ from .layer_noise import layer_noise, sensitive_layers
 from .network_quantizer import NetworkQuantizer
 from .quantization import LatencyPair, QuantizedModel
 from .quantize_options import DEFAULT_OPTIONS, QuantizeOptions
-from .quantizer import QuantizedFile
+from .quantizer import QuantizedFile, has_integer_weights
 from .subject import Subject, open_subject
 from .tolerance import Tolerance, default_tolerance
 
@@ -84,9 +84,9 @@ def quantize_model(
             raise CompileError([nothing_to_quantize(str(path), subject.variant)])
         comparer = subject.comparer
         if comparer is None:
-            return _unchecked(subject, options)
+            return _unchecked(path, subject, options)
         tolerance = subject.tolerance(options)
-        first = subject.quantizer.quantized(subject.variant)
+        first = _quantized(path, subject)
         comparison = comparer.compare(Session(first.to_loadable()))
         if tolerance is None and subject.has_metrics:
             tolerance = default_tolerance(comparison, subject.maximized)
@@ -104,12 +104,20 @@ def quantize_model(
         return _measured(subject, comparer, ladder, best)
 
 
-def _unchecked(subject: Subject, options: QuantizeOptions) -> QuantizedModel:
+def _quantized(path: Path, subject: Subject) -> QuantizedFile:
+    """The variant that is asked for. Raises CompileError `not-quantizable` if it changes nothing."""
+    model = subject.quantizer.quantized(subject.variant)
+    if subject.variant.precision != "float16" and not has_integer_weights(model):
+        raise CompileError([nothing_to_quantize(str(path), subject.variant)])
+    return model
+
+
+def _unchecked(path: Path, subject: Subject, options: QuantizeOptions) -> QuantizedModel:
     """The quantized model without data to compare it on. Raises UsageError for a tolerance that is asked for."""
     if options.tolerance or subject.variant.tolerance:
         help = "name samples with --validation-data FILE"
         raise UsageError("no-data", "there are no data on which the tolerance could be checked", help)
-    model = subject.quantizer.quantized(subject.variant)
+    model = _quantized(path, subject)
     float_bytes = subject.quantizer.float_model.size_bytes
     calibrated_on = _calibrated_on(subject, subject.variant)
     return QuantizedModel(model, subject.variant, float_bytes, calibrated_on=calibrated_on, notes=subject.notes)
