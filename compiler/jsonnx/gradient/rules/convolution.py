@@ -27,17 +27,26 @@ class Window(NamedTuple):
 
     @staticmethod
     def of(node: Node) -> Window:
-        if node.attribute("ceil_mode", 0):
-            raise NotImplementedError(f"{node.op} with ceil_mode")
+        """The window of a node. With `ceil_mode`, the padding reaches to the end of the last window."""
         size = list(node.attribute("kernel_shape") or node.inputs[1].shape[2:])
         ones, auto_pad = [1] * len(size), node.attribute("auto_pad", "NOTSET")
-        return Window(
+        window = Window(
             size,
             list(node.attribute("strides", ones)),
             list(node.attribute("dilations", ones)),
             list(node.attribute("pads", [0] * 2 * len(size))),
             auto_pad if auto_pad.startswith("SAME") else None,
         )
+        return window.padded_to_last(node) if node.attribute("ceil_mode", 0) and not window.auto_pad else window
+
+    def padded_to_last(self, node: Node) -> Window:
+        """The same windows, with padding up to the end of the last one."""
+        sizes, counts = node.inputs[0].shape[2:], node.outputs[0].shape[2:]
+        if not all(isinstance(size, int) for size in (*sizes, *counts)):
+            raise NotImplementedError("with ceil_mode along symbolic axes")
+        axes = zip(sizes, counts, self.strides, self.dilated_size, self.pads_begin, strict=True)
+        needed = [(count - 1) * stride + extent - size - before for size, count, stride, extent, before in axes]
+        return self._replace(pads=[*self.pads_begin, *map(max, self.pads_end, needed)])
 
     @property
     def taps(self) -> int:
@@ -100,7 +109,7 @@ def conv_transpose(g: GradientBuilder, node: Node, dy: Value):
     exchanged."""
     x, w = node.inputs[:2]
     if node.attribute("output_shape") or node.attribute("auto_pad", "NOTSET") != "NOTSET":
-        raise NotImplementedError("ConvTranspose with output_shape or auto_pad")
+        raise NotImplementedError("with output_shape or auto_pad")
     window, group = Window.of(node), node.attribute("group", 1)
     g.refine(dy, node.outputs[0].shape)
     dx = g.refine(g.Conv(dy, w, group=group, **window.attributes()), x.shape)

@@ -18,6 +18,8 @@ from ..tuning import GradientTuning
 
 SEQUENCE_LENS, INITIAL_H, INITIAL_C, PEEPHOLES = 4, 5, 6, 7
 
+STATE_COUNTS = {"GRU": 1, "LSTM": 2, "RNN": 1}
+
 StepResult = tuple[Sequence[Value], Sequence[Value]]
 """The next states, and further results of the step."""
 GateFn = Callable[[Builder, Value, Value], tuple[Value, Value]]
@@ -152,6 +154,7 @@ class Recurrence:
         Returns the cotangents of the initial states, and the results of the steps as matrices.
         """
         g, (dy, *last) = self.g, dys
+        last += [None] * (STATE_COUNTS[self.node.op] - len(last))  # a node need not have all outputs
         hidden_cotangents = [] if dy is None else [g.Squeeze(dy, [1])]
 
         def back(g: Builder, carry: Sequence[Value], slices: Sequence[Value]) -> StepResult:
@@ -222,9 +225,8 @@ def concatenates_state(features: Dim, r: Value, tuning: GradientTuning) -> bool:
 def read_recurrence(g: GradientBuilder, node: Node) -> Recurrence:
     """Emits the operands as matrices. Raises NotImplementedError for attributes that no layer emits."""
     unsupported = ("clip", "input_forget", "layout")
-    other_form = node.attribute("direction", "forward") == "bidirectional" or any(map(node.attribute, unsupported))
-    if other_form or node.input(SEQUENCE_LENS) or node.input(PEEPHOLES):
-        raise NotImplementedError(f"a gradient of {node.op} with more than one direction, lengths, peepholes or a clip")
+    if any(map(node.attribute, unsupported)) or node.input(SEQUENCE_LENS) or node.input(PEEPHOLES):
+        raise NotImplementedError("with lengths, peepholes, a clip or samples first")
     first_node = len(g.nodes)
     x, w, r = node.inputs[:3]
     assert x is not None
