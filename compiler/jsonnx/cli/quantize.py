@@ -29,8 +29,8 @@ from .options import FILES_SETTINGS, data_option
 
 if TYPE_CHECKING:
     from ..core.diagnostics import Diagnostic
-    from ..pipeline.quantize.ladder import Attempt
     from ..pipeline.quantize.quantization import QuantizedModel
+    from ..pipeline.quantize.variant_search import Attempt
 
 _print_notes = partial(print_diagnostics, format_="text")
 
