@@ -18,7 +18,7 @@ DATA = Path(__file__).parents[3] / "samples" / "data"
 @pytest.mark.parametrize(
     ("options", "status", "text"),
     [
-        (("--tolerance", "accuracy"), 2, "error[bad-option]: --tolerance accuracy: that is no tolerance"),
+        (("--tolerance", "accuracy"), 2, "error[bad-option]: --tolerance accuracy: this is no tolerance"),
         (("--tolerance", "accuracy=-1"), 2, "error[bad-option]"),
         (("--tolerance", "accuracy=nan"), 2, "error[bad-option]"),
         (("--tolerance", "acuracy=1"), 2, "did you mean 'accuracy'?"),
@@ -119,7 +119,7 @@ def test_a_file_has_no_target_form(digits: Path, tmp_path: Path) -> None:
     model = str(digits / "model.onnx")
     options = ("-o", str(tmp_path / "q.onnx"), "--precision", "float16")
     error = jsonnx("quantize", model, *options, "--for", "cuda", status=2)
-    assert "error[bad-option]: --for writes a model anew" in error.stderr
+    assert "error[bad-option]: --for compiles the model again" in error.stderr
     error = jsonnx("quantize", model, *options, "--target", "cuda", status=2)
     assert "need the RUN folder" in error.stderr
     assert not [*tmp_path.iterdir()]
