@@ -32,6 +32,7 @@ from .calibration_samples import CalibrationSamples
 from .network_quantizer import NO_CALIBRATION_HELP
 from .quantizer import INTEGER_OPS, quantization_metadata
 
+
 @dataclass(frozen=True, eq=False)
 class ModelFile:
     """A model that is written as it is."""
