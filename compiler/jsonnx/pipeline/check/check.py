@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from ...analysis.check_activations import check_activations
 from ...analysis.check_random_inputs import check_random_inputs
+from ...analysis.check_tolerances import check_tolerances
 from ...analysis.gradient_flow import check_gradient_flow
 from ...analysis.objective import resolve_objective
 from ...analysis.outputs import check_outputs
@@ -250,6 +251,7 @@ def check_source(
         check_gradient_flow(typed, objective, report)
     check_augmentation(typed, objective, report)
     check_sample_interaction(typed, objective, report)
+    check_tolerances(typed, objective, report)
     report_unchecked(typed, report)
     checked = CheckedSpec(source, [], typed, objective, vocabularies, flat, lowered, _silences(typed, flat))
     return checked._replace(diagnostics=checked.without_silenced(_with_override_notes(report, overrides)))
