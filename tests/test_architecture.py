@@ -46,8 +46,9 @@ pipeline/compare: pipeline/run pipeline/run_folder pipeline/git pipeline/compile
 pipeline/edit: frontend core
 pipeline/first_spec: pipeline/train pipeline/check data frontend sections core
 pipeline/inspect: pipeline/run pipeline/run_folder pipeline/train pipeline/compile pipeline/check runtime
-    collective data lowering passes frontend sections placement ir core
+    collective data lowering passes analysis frontend sections placement backend ir core
 pipeline/keras_export: pipeline/run pipeline/compile pipeline/check runtime interop training core
+pipeline/ort_export: pipeline/run pipeline/compile runtime interop backend core
 pipeline/report: pipeline/baselines pipeline/run pipeline/run_folder pipeline/train pipeline/compile pipeline/check
     render runtime data lowering gradient passes analysis frontend sections training backend ir html_report core
 pipeline/baselines: pipeline/run pipeline/train pipeline/compile pipeline/check runtime data analysis sections training
@@ -81,10 +82,11 @@ render/text: core
 trackers: core
 html_report: training core
 runtime/profile: collective
-runtime/fit: runtime/execution runtime/callbacks runtime/session runtime/sharding runtime/providers runtime collective
-    data interop sections training backend ir core
+runtime/fit: runtime/execution runtime/distillation runtime/callbacks runtime/session runtime/sharding
+    runtime/providers runtime collective data interop sections training backend ir core
 runtime/execution: runtime/callbacks runtime/session runtime/sharding runtime/providers runtime collective data tuning
     passes backend ir core
+runtime/distillation: runtime/session runtime data core
 runtime/sharding: runtime/providers runtime collective data ir core
 runtime/callbacks: runtime data core
 runtime/session: runtime/parity runtime/providers data interop core

@@ -46,6 +46,7 @@ REVIEWED = {
         "pipeline/git/git_files.py",
         "import subprocess",
     ): "arguments of git are a list, and options end before a revision",
+    ("pipeline/inspect/measure_latency.py", "import subprocess"): "the process is a module of this package",
     ("pipeline/sweep/trial_process.py", "import subprocess"): "a trial of a search is a process of this package",
     ("pipeline/report/live_report.py", "import http"): "`train --live` and `report --live` serve on 127.0.0.1",
     ("runtime/providers/flush_denormals.py", "import ctypes"): "the processor's mode for denormals",

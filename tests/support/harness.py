@@ -29,6 +29,7 @@ from jsonnx.runtime.providers import providers
 from jsonnx.tuning.cpu.gradient import CPU_GRADIENTS
 from onnx.reference import ReferenceEvaluator
 from support.elementwise_reference import ELEMENTWISE
+from support.normalization_reference import NORMALIZATIONS
 from support.recurrent_reference import RECURRENT
 from support.scan_reference import SCAN
 from support.window_reference import WINDOWS
@@ -80,7 +81,9 @@ def run(graph: Graph, feeds: Mapping[str, np.ndarray], *, optimize: bool = True)
 @lru_cache(maxsize=4)
 def evaluator(graph: Graph) -> ReferenceEvaluator:
     """ONNX' reference implementation of a graph, made once for all evaluations of it."""
-    return ReferenceEvaluator(to_model_proto(graph), new_ops=[*RECURRENT, *SCAN, *WINDOWS, *ELEMENTWISE])
+    return ReferenceEvaluator(
+        to_model_proto(graph), new_ops=[*RECURRENT, *SCAN, *WINDOWS, *ELEMENTWISE, *NORMALIZATIONS]
+    )
 
 
 def reference(graph: Graph, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

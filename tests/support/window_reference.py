@@ -22,14 +22,28 @@ def padding(n: Sequence[int], span: Sequence[int], stride: Sequence[int], pads, 
     return list(zip(pads[: len(n)], pads[len(n) :], strict=True))
 
 
+def overhang(n: int, pads: tuple[int, int], span: int, stride: int) -> int:
+    """How far the last window reaches over the padding: another window begins if it has an element before the end of
+    the input."""
+    rest = -(n + sum(pads) - span) % stride
+    last = (n + sum(pads) - span + rest) // stride * stride
+    return rest if last < n + pads[0] else 0
+
+
 class Layout:
     """The sliding windows over an input of spatial sizes n: its padding, and the positions of the windows' elements."""
 
-    def __init__(self, n, size, strides, dilations, pads, auto_pad) -> None:
+    def __init__(self, n, size, strides, dilations, pads, auto_pad, ceil_mode=0) -> None:
         ones = [1] * len(n)
         self.size, self.strides, self.dilations = tuple(size), strides or ones, dilations or ones
         self.span = [(k - 1) * d + 1 for k, d in zip(self.size, self.dilations, strict=True)]
         self.pads = padding(n, self.span, self.strides, pads, auto_pad)
+        self.rest = [0] * len(n)
+        """How far the last window reaches over the padding of each axis, with `ceil_mode`."""
+        if ceil_mode and auto_pad not in ("SAME_UPPER", "SAME_LOWER"):
+            axes = zip(n, self.pads, self.span, self.strides, strict=True)
+            self.rest = [overhang(a, p, k, s) for a, p, k, s in axes]
+            self.pads = [(p, q + rest) for (p, q), rest in zip(self.pads, self.rest, strict=True)]
         self.padded = [a + sum(p) for a, p in zip(n, self.pads, strict=True)]
         self.counts = [(a - k) // s + 1 for a, k, s in zip(self.padded, self.span, self.strides, strict=True)]
 
@@ -91,7 +105,7 @@ class MaxPool(OpRun):
     def _run(
         self, x, auto_pad=None, ceil_mode=0, dilations=None, kernel_shape=None, pads=None, storage_order=0, strides=None
     ):
-        layout = Layout(x.shape[2:], kernel_shape, strides, dilations, pads, auto_pad)
+        layout = Layout(x.shape[2:], kernel_shape, strides, dilations, pads, auto_pad, ceil_mode)
         maxima = layout.columns(x, -np.inf).max(axis=2)
         return (maxima,) if len(self.output) == 1 else (maxima, first_maxima(x, layout))
 
@@ -110,9 +124,11 @@ class AveragePool(OpRun):
         self, x, auto_pad=None, ceil_mode=0, count_include_pad=0, dilations=None, kernel_shape=None, pads=None,
         strides=None,
     ):  # fmt: skip
-        layout = Layout(x.shape[2:], kernel_shape, strides, dilations, pads, auto_pad)
-        counts = layout.columns(np.ones_like(x), float(count_include_pad))
-        return (layout.columns(x).sum(axis=2) / counts.sum(axis=2),)
+        layout = Layout(x.shape[2:], kernel_shape, strides, dilations, pads, auto_pad, ceil_mode)
+        counted = layout.pad(np.ones_like(x), float(count_include_pad))
+        for axis, rest in enumerate(layout.rest, 2):
+            np.moveaxis(counted, axis, 0)[counted.shape[axis] - rest :] = 0
+        return (layout.columns(x).sum(axis=2) / sum(counted[place] for place in layout.slices()),)
 
 
 class GlobalMaxPool(OpRun):

@@ -55,13 +55,16 @@ def _size_at(size: Dim, sizes: Mapping[str, int]) -> Dim:
     return sizes.get(str(size), size) if isinstance(size, Size) else size
 
 
-def activation_peak(typed: TypedNetwork, batch_size: int = 1) -> ActivationPeak | None:
+def activation_peak(typed: TypedNetwork, batch_size: int = 1, dtypes: Mapping[str, str] = {}) -> ActivationPeak | None:
     """The peak for a number of samples; None if a size other than the batch size is symbolic.
 
     Layers run in the order of the network. While one runs, its inputs and outputs exist, and the values that a later
-    layer reads or that are outputs of the network. Weights and what a layer computes inside are not counted.
+    layer reads or that are outputs of the network. Weights and what a layer computes inside are not counted. `dtypes`
+    are the element types of the values that have another one in the model.
     """
-    bytes_by_value = {name: _bytes(type, batch_size) for name, type in typed.types.items()}
+    bytes_by_value = {
+        name: _bytes(type, dtypes.get(name, type.dtype), batch_size) for name, type in typed.types.items()
+    }
     calls = typed.network.inference_calls
     last_uses = {source: index for index, call in enumerate(calls) for source in call.sources}
     last_uses |= dict.fromkeys(typed.network.inference_outputs, len(calls))
@@ -78,9 +81,9 @@ def activation_peak(typed: TypedNetwork, batch_size: int = 1) -> ActivationPeak 
     return peak
 
 
-def _bytes(type: TensorType, batch_size: int) -> int | None:
+def _bytes(type: TensorType, dtype: str, batch_size: int) -> int | None:
     sizes = [_concrete(size, batch_size) for size in type.shape]
-    element_bytes = ELEMENT_BYTES.get(type.dtype, DEFAULT_ELEMENT_BYTES)
+    element_bytes = ELEMENT_BYTES.get(dtype, DEFAULT_ELEMENT_BYTES)
     known = [size for size in sizes if size is not None]
     return element_bytes * prod(known) if len(known) == len(sizes) else None
 

@@ -23,6 +23,7 @@ from ..training.metrics.metrics import Metric
 from ..training.metrics.objective import Objective
 from ..training.optimizers.schedules import Schedule
 from ..training.target_form import TargetForm
+from .distillation import resolve_distillation
 from .output_layer import output_layer
 from .outputs import is_batch_first
 from .sample_weights import weighted_outputs
@@ -71,7 +72,10 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
     _check_names(typed, weights, ("training", "loss_weights"), report)
     forms = _target_forms(typed, training, losses, report)
     added_losses = tuple(typed.network.added_losses)
-    objective = Objective(losses, weights, metrics, targets, added_losses, weighted_metrics, weighted, forms)
+    distillation = resolve_distillation(typed, training, losses, report)
+    objective = Objective(
+        losses, weights, metrics, targets, added_losses, weighted_metrics, weighted, forms, distillation
+    )
     _check_added_losses(typed, objective, report)
     has_all_types = all(output in _outputs_with_targets(typed) for output in typed.network.outputs)
     if not has_all_types or any(report.has_errors((part,)) for part in ("training", "inputs", "outputs")):

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 
 from ..core.files.digests import ContentDigests
-from ..core.numpy_types import numpy_dtype
+from ..core.numpy_types import INT4_NAME, numpy_dtype
 from ..ir import onnx_dtype
 from ..ir.dtypes import dtype_name, tensor_proto, to_contiguous
 
@@ -113,8 +113,11 @@ class ModelWriter:
 
 
 def split_tensor(array: np.ndarray, dtype: str, name: str) -> tuple[onnx.TensorProto, np.ndarray | None]:
-    """An ONNX tensor without its elements, and the elements as a little-endian array. Strings stay in the tensor."""
-    if dtype == "string" or not array.size:
+    """An ONNX tensor without its elements, and the elements as a little-endian array.
+
+    Strings and integers of 4 bits, of which a byte holds two, stay in the tensor.
+    """
+    if dtype in ("string", INT4_NAME) or not array.size:
         return tensor_proto(array, name), None
     tensor = onnx.TensorProto(name=name, data_type=onnx_dtype(dtype), dims=array.shape)
     return tensor, to_contiguous(array.astype(array.dtype.newbyteorder("<"), copy=False))

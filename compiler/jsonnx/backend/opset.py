@@ -13,8 +13,9 @@ from functools import lru_cache
 
 from onnx import defs
 
+from ..core.numpy_types import INT4_NAME
 from ..ir import Graph, Node, Subgraph
-from ..ir.type_inference import OPSET
+from ..ir.type_inference import INT4_OPSET, OPSET
 
 MIN_OPSET = 18
 """The lowest opset that is tried: its operators have the meaning that the graphs rely on, such as ReduceMax with the
@@ -23,7 +24,7 @@ axes as an input."""
 
 def lowest_opset(graph: Graph) -> int:
     """The lowest opset, from MIN_OPSET to OPSET, whose definitions have all attributes, inputs, outputs and element
-    types of the graph's nodes and of the bodies of its loops and conditionals."""
+    types of the graph's nodes and of the bodies of its loops and conditionals; INT4_OPSET for integers of 4 bits."""
     return max((_lowest_opset(*signature) for signature in _signatures(graph)), default=MIN_OPSET)
 
 
@@ -59,6 +60,8 @@ def _input_types(node: Node) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4096)
 def _lowest_opset(op: str, attributes: frozenset[str], inputs: tuple[str, ...], outputs: tuple[str, ...]) -> int:
+    if INT4_NAME in (*inputs, *outputs):
+        return INT4_OPSET
     opsets = range(MIN_OPSET, OPSET)
     return next((opset for opset in opsets if _has_signature(opset, op, attributes, inputs, outputs)), OPSET)
 

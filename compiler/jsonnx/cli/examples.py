@@ -25,6 +25,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "jsonnx profile spec.json --training",
         "jsonnx profile runs/digits --batch-size 64 --by op",
         "jsonnx profile model.onnx --by node --top 20 --trace trace.json",
+        "jsonnx profile runs/digits --batch-sizes 1,8,32 --require 'p95@1<5ms'",
     ),
     "compile": (
         "jsonnx compile spec.json -o model.onnx --weights weights.safetensors",
@@ -70,6 +71,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "import": ("jsonnx import model.keras -o spec.json --weights weights.safetensors",),
     "export": (
         "jsonnx export --keras runs/digits -o digits.keras",
+        "jsonnx export --ort runs/digits -o digits.ort",
         "jsonnx export --triton runs/digits -o repository",
         "jsonnx export --kserve runs/digits -o digits.yaml --storage-uri s3://bucket/repository",
         "jsonnx export --docker runs/digits -o image",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -34,6 +34,12 @@ from .common import (
     print_weights_report,
 )
 from .options import MAX_WORKERS, address_option, data_option, require_distributed
+
+if TYPE_CHECKING:
+    from ..pipeline.compile.model import Model
+
+MAX_COMPRESSED_BYTES = 100 * 1000**2
+"""Maximum size of a model that is compressed to tell the size of its download, in bytes: a few seconds."""
 
 _print_notes = partial(print_diagnostics, format_="text")
 
@@ -129,9 +135,22 @@ def compile(
         raise CompileError(over_budget)
     if training:
         write_training_folder(checked, model, seed, Path(output), target)
-    else:
-        model.save(output)
-    print_status(f"wrote {output}")
+        print_status(f"wrote {output}")
+        return
+    model.save(output)
+    print_status(f"wrote {output} ({_size_text(model, target)})")
+
+
+def _size_text(model: Model, target: str) -> str:
+    """The size of a model, and for browsers that of the download, unless it takes long to compress."""
+    from ..core.limits import bytes_text
+    from ..core.providers.known_providers import PROVIDERS
+
+    size = bytes_text(model.size_bytes)
+    is_download = target in PROVIDERS and PROVIDERS[target].runs_in_browsers
+    if not is_download or model.size_bytes > MAX_COMPRESSED_BYTES:
+        return size
+    return f"{size}, {bytes_text(model.gzip_bytes())} with gzip"
 
 
 def split_names(texts: Sequence[str]) -> list[str]:

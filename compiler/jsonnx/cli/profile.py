@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,6 +16,7 @@ from ..core.files.user_files import UserFiles, file_names
 from .common import (
     ALL_OPTION,
     DATA_ROOT_OPTION,
+    EXIT_INVALID_INPUT,
     FORMAT_OPTION,
     PROVIDER_OPTION,
     PROVIDER_OPTIONS_OPTION,
@@ -22,6 +24,7 @@ from .common import (
     SET_OPTION,
     UNVERIFIED_OPTION,
     handles_errors,
+    print_diagnostics,
     print_provider_choice,
     print_result,
     print_status,
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 MAX_WORKERS = 100_000
+MAX_BATCH_SIZE = 100_000
 
 
 @click.command(short_help="Show where the time of a network goes, by layer, operator or node.")
@@ -55,7 +59,11 @@ MAX_WORKERS = 100_000
     help="Samples in a step or run; if omitted, the spec's batch size for a step, and 1 for a run.",
 )
 @click.option(
-    "--steps", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Steps or runs to measure."
+    "--steps",
+    type=click.IntRange(1, 10_000),
+    default=20,
+    show_default=True,
+    help="Steps or runs to measure; with --batch-sizes, the least number of runs.",
 )
 @click.option(
     "--by",
@@ -65,6 +73,19 @@ MAX_WORKERS = 100_000
     help="What a row of the table is: a layer, an operator or a node.",
 )
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show the N rows with the longest times.")
+@click.option(
+    "--batch-sizes",
+    metavar="N,N...",
+    help="Measure latency percentiles, throughput and memory of the model with these numbers of samples in a run.",
+)
+@click.option(
+    "--require",
+    "requirements",
+    multiple=True,
+    metavar="FIGURE<AMOUNT",
+    help="With --batch-sizes: exit with status 1 unless a figure keeps this bound, in quotes: 'p95<5ms', "
+    "'p95@32<20ms', 'throughput>=1000' or 'memory<500MB'. May be repeated.",
+)
 @click.option(
     "--workers",
     metavar="N,N...",
@@ -104,6 +125,8 @@ def profile(
     steps: int,
     by: str,
     top: int | None,
+    batch_sizes: str | None,
+    requirements: tuple[str, ...],
     workers: str | None,
     bandwidth: str,
     latency: str,
@@ -122,6 +145,9 @@ def profile(
     spec or of a RUN folder, of which nothing is kept. The first steps are not measured. Each node that onnxruntime runs
     is timed, also fused ones, and belongs to the layer that it was emitted for.
 
+    With --batch-sizes, it measures the latency and the throughput of a model, and the memory of a process that only
+    loads and runs it.
+
     With --workers, it predicts the steps of a distributed training: their time, what workers send, and how many of them
     pay.
     """
@@ -131,11 +157,16 @@ def profile(
     from ..render.text.terminal import line_width, shows_color
     from ..runtime.providers.provider_options import parse_assignments
 
+    if batch_sizes is not None:
+        others = {"--training": training, "--workers": workers, "--batch-size": batch_size, "--top": top}
+        _refuse_options({**others, "--trace": trace_file}, "--batch-sizes")
+    elif requirements:
+        raise UsageError("bad-option", "--require has no effect without --batch-sizes", "add --batch-sizes 1")
+    if workers is not None:
+        _refuse_options({"--trace": trace_file}, "--workers")
     if (training or workers is not None) and Path(spec_or_model).suffix.lower() == ".onnx":
         option, help = "--training" if training else "--workers", "name the spec or the RUN folder that it is from"
         raise UsageError("bad-option", f"{option} needs a spec: an ONNX model has no training step", help)
-    if workers is not None and trace_file is not None:
-        raise UsageError("bad-option", "--trace has no effect with --workers", "leave one of them out")
     if trace_file is not None:
         refuse_overwrite(list(map(Path, [spec_or_model, *file_names(data)])), [Path(trace_file)])
     print_provider_choice(provider)
@@ -153,6 +184,9 @@ def profile(
         not unverified,
         trace_file,
     )
+    if batch_sizes is not None:
+        _measure_latency(spec_or_model, options, batch_sizes, requirements, format_)
+        return
     if workers is not None:
         _predict_scaling(spec_or_model, options, workers, (bandwidth, latency), format_)
         return
@@ -165,6 +199,34 @@ def profile(
         print_status(f"wrote {trace_file}")
 
 
+def _refuse_options(options: Mapping[str, object], mode: str) -> None:
+    """Raises UsageError for the first of the options that is given, although it has no effect with another one."""
+    for option, value in options.items():
+        if value:
+            raise UsageError("bad-option", f"{option} has no effect with {mode}", "leave one of them out")
+
+
+def _measure_latency(
+    model: str, options: ProfileOptions, batch_sizes: str, requirements: tuple[str, ...], format_: str
+) -> None:
+    from ..pipeline.inspect.measure_latency import measure_latency
+    from ..pipeline.inspect.required_latency import LatencyBound, check_latency
+    from ..render.results.latency_text import latency_json, latency_text
+    from ..render.text.terminal import line_width, shows_color
+
+    sizes = _option("--batch-sizes", partial(_numbers, MAX_BATCH_SIZE), batch_sizes)
+    bounds = [LatencyBound.parse(text) for text in requirements]
+    measured = measure_latency(model, sizes, options)
+    if format_ == "json":
+        print_result(latency_json(measured))
+    else:
+        print_result(latency_text(measured, shows_color(sys.stdout), line_width(sys.stdout)))
+    failures = check_latency(measured, bounds)
+    if failures:
+        print_diagnostics(failures, "text")
+        sys.exit(EXIT_INVALID_INPUT)
+
+
 def _predict_scaling(
     spec_or_run: str, options: ProfileOptions, workers: str, link: tuple[str, str], format_: str
 ) -> None:
@@ -175,7 +237,8 @@ def _predict_scaling(
     from ..runtime.profile.scaling_model import Link
 
     parsed = Link(_option("--bandwidth", parse_bandwidth, link[0]), _option("--latency", parse_seconds, link[1]))
-    scaling = measure_scaling(spec_or_run, options, _option("--workers", _worker_counts, workers), parsed)
+    counts = _option("--workers", partial(_numbers, MAX_WORKERS), workers)
+    scaling = measure_scaling(spec_or_run, options, counts, parsed)
     if format_ == "json":
         print_result(scaling_json(scaling))
     else:
@@ -189,8 +252,9 @@ def _option(name: str, parse: Callable[[str], Value], text: str) -> Value:
         raise UsageError("bad-option", f"{name}: {error}") from None
 
 
-def _worker_counts(text: str) -> list[int]:
+def _numbers(maximum: int, text: str) -> list[int]:
+    """Different numbers in ascending order."""
     numbers = [part.strip() for part in text.split(",")]
-    if not all(re.fullmatch("[0-9]{1,6}", number) and 1 <= int(number) <= MAX_WORKERS for number in numbers):
-        raise ValueError(f"expected numbers from 1 to {MAX_WORKERS:,}, such as 1,8,64, got {text[:40]!r}")
+    if not all(re.fullmatch("[0-9]{1,6}", number) and 1 <= int(number) <= maximum for number in numbers):
+        raise ValueError(f"expected numbers from 1 to {maximum:,}, such as 1,8,64, got {text[:40]!r}")
     return sorted({int(number) for number in numbers})

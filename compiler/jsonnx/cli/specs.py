@@ -13,6 +13,7 @@ import click
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.files.user_files import UserFiles
+from ..sections.quantization_section import PRECISIONS, Precision
 from .budget import MODEL_OPTIONS, budget_options
 from .common import (
     ALL_OPTION,
@@ -38,6 +39,7 @@ from .options import data_option
 
 if TYPE_CHECKING:
     from ..frontend.json.json_reader import Source
+    from ..lowering.precision_cost import PrecisionCost
     from ..pipeline.check.check import CheckedSpec, Spec
     from ..pipeline.validate.lint_spec import LintOptions
     from ..pipeline.validate.validate import Validation, ValidationOptions
@@ -233,6 +235,12 @@ def _print_validation(diagnostics: list[Diagnostic], format_: str, files: list[s
     metavar="NAME=N",
     help="A symbolic size of the inputs in a training step. May be repeated.",
 )
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    help="Show the estimated bytes, multiply-adds by element type and memory of the model at this precision.",
+)
+@click.option("--variant", metavar="NAME", help="Show them for this variant of the spec's `quantization`.")
 @budget_options(model=False)
 @SCALE_OPTION
 @SET_OPTION
@@ -246,6 +254,8 @@ def summary(
     training: bool,
     batch_size: int | None,
     sizes: tuple[tuple[str, int], ...],
+    precision: Precision | None,
+    variant: str | None,
     scale: str | None,
     changes: tuple[str, ...],
     limits: Mapping[str, Any],
@@ -263,19 +273,42 @@ def summary(
 
     if not training and (batch_size or sizes):
         raise UsageError("bad-option", "--batch-size and --size are sizes of training steps", "add --training")
+    if precision is not None and variant is not None:
+        raise UsageError("bad-option", "--variant has a precision of its own", "leave out --precision")
     checked = checked_spec(spec, changes, scale)
     typed = checked.require()
+    cost = _precision_cost(checked, precision, variant)
     estimate = _training_estimate(checked, batch_size, dict(sizes)) if training else None
     rows, peak, dropped = cost_table(typed, costed_graph(checked)), memory_peak(checked), dropped_layers(typed)
     if format_ == "json":
-        print_result(json.dumps(summary_json(typed.network, rows, depth, peak, dropped, estimate), indent=2))
+        print_result(json.dumps(summary_json(typed.network, rows, depth, peak, dropped, estimate, cost), indent=2))
     else:
         color, width = shows_color(sys.stdout), line_width(sys.stdout)
-        print_result(summary_text(typed.network, rows, color, depth, width, descriptions, peak, dropped, estimate))
+        print_result(
+            summary_text(typed.network, rows, color, depth, width, descriptions, peak, dropped, estimate, cost)
+        )
     over_budget = check_budget(checked, limits)
     if over_budget:
         print_diagnostics(over_budget, "text")
         sys.exit(EXIT_INVALID_INPUT)
+
+
+def _precision_cost(checked: CheckedSpec, precision: Precision | None, variant: str | None) -> PrecisionCost | None:
+    from ..core.diagnostics import quoted_list, suggestion
+    from ..pipeline.inspect.estimate_precision import estimate_precision
+    from ..sections.quantization_section import QuantizationVariant
+
+    if precision is not None:
+        values: dict[str, Any] = {"precision": precision}
+        return estimate_precision(checked, QuantizationVariant(**values))
+    if variant is None:
+        return None
+    variants = checked.network.variants
+    if variant not in variants:
+        known = f"the spec has {quoted_list(variants)}" if variants else "describe it in the spec's `quantization`"
+        message = f"the spec has no variant {variant!r}"
+        raise UsageError("unknown-name", message, suggestion(variant, variants) or known)
+    return estimate_precision(checked, variants[variant], variant)
 
 
 def _training_estimate(checked: CheckedSpec, batch_size: int | None, sizes: Mapping[str, int]) -> TrainingEstimate:

@@ -51,6 +51,9 @@ class Callback:
     def set_params(self, params: dict[str, Any]) -> None:
         self.params = params
 
+    def _on_preparation(self, text: str) -> None:
+        """Called before `on_train_begin` with what a fit does that takes long, without a subject."""
+
     def stops_on_nan(self, error: Exception) -> bool:
         """Whether a loss that is not finite ends the fit without an error; called with that error."""
         return False

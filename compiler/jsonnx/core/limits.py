@@ -163,13 +163,13 @@ def require_computable(type: TensorType, noun: str) -> None:
 
 
 def bytes_text(size: int) -> str:
-    """A number of bytes with a unit: `4.0 TB`."""
-    amount = float(size)
-    for unit in ("bytes", "kB", "MB", "GB", "TB"):
-        if amount < 1000 or unit == "TB":
-            break
-        amount /= 1000
-    return f"{amount:,.1f} {unit}"
+    """A number of bytes with a unit: `120 bytes`, `4.0 TB`."""
+    if size < 1000:
+        return f"{size} bytes"
+    amount, units = size / 1000, ["kB", "MB", "GB", "TB"]
+    while amount >= 1000 and len(units) > 1:
+        amount, units = amount / 1000, units[1:]
+    return f"{amount:,.1f} {units[0]}"
 
 
 def require_constant_size(text: str, *sizes: Dim, element_bytes: int = 4) -> None:

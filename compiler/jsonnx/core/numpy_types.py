@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 
 BFLOAT16_NAME = "bfloat16"
+INT4_NAME = "int4"
 
 
 @cache
 def numpy_dtype(name: str) -> np.dtype[Any]:
     """NumPy's element type for a name; strings are Python objects."""
-    if name == BFLOAT16_NAME:
+    if name in (BFLOAT16_NAME, INT4_NAME):
         import ml_dtypes
 
-        return np.dtype(ml_dtypes.bfloat16)
+        return np.dtype(getattr(ml_dtypes, name))
     return np.dtype(object if name == "string" else name)
 
 

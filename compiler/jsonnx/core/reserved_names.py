@@ -56,6 +56,11 @@ def sample_weight_name(output: str) -> str:
     return f"{output}/sample_weight"
 
 
+def teacher_output_name(output: str) -> str:
+    """Input: the teacher's output, as logits if it has classes or labels."""
+    return f"{output}/teacher"
+
+
 def output_loss_name(output: str) -> str:
     """Output: the loss of one of several outputs."""
     return f"{output}_{LOSS}"

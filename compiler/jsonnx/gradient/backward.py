@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 
@@ -10,9 +10,7 @@ from ..core.diagnostics import path_text
 from ..core.types import Dim, ShapeError, Size
 from ..ir import Graph, Node, RecomputedRegion, Value
 from .builder import GradientBuilder
-from .registry import NOT_DIFFERENTIABLE, RULES
-
-FLOAT_DTYPES = {"float16", "float32", "float64", "bfloat16"}
+from .registry import FLOAT_DTYPES, NOT_DIFFERENTIABLE, ON_QUANTIZED, QUANTIZERS, RULES
 
 
 class MissingRule(Exception):
@@ -33,11 +31,13 @@ def gradients(
     """
     by_value = dict(cotangents)
     regions = RecomputedNodes(g, graph.nodes)
-    active = _active_values(graph.nodes, wrt)
+    active = g.active_values = _active_values(graph.nodes, wrt)
     for node in reversed(graph.nodes):
         dys = [by_value.get(output) for output in node.outputs]
         if all(dy is None for dy in dys) or not any(output in active for output in node.outputs):
             continue
+        if node.op not in ON_QUANTIZED and (x := _quantized_input(node, active)) is not None:
+            raise MissingRule(node, f"no gradient rule for operator {node.op} on quantized integers ({x.dtype})")
         available = regions.available(node, dys)
         with g.inherit(available):
             for x, dx in zip(node.inputs, _input_cotangents(g, available, dys), strict=False):
@@ -101,12 +101,22 @@ class RecomputedNodes:
 
 
 def _active_values(nodes: Iterable[Node], wrt: Iterable[Value]) -> set[Value]:
-    """The real-valued values that depend on a value of `wrt`."""
-    active = set(wrt)
+    """The values that depend on a value of `wrt` and are real, or integers of a quantized tensor."""
+    active = {value for value in wrt if value.dtype in FLOAT_DTYPES}
     for node in nodes:
         if node.op not in NOT_DIFFERENTIABLE and not node.detached and any(x in active for x in node.inputs):
-            active.update(y for y in node.outputs if y.dtype in FLOAT_DTYPES)
+            active.update(y for y in node.outputs if y.dtype in FLOAT_DTYPES or _is_quantized(node, active))
     return active
+
+
+def _is_quantized(node: Node, active: Container[Value | None]) -> bool:
+    """Whether the integers that a node computes stand for real numbers."""
+    return node.op in QUANTIZERS or _quantized_input(node, active) is not None
+
+
+def _quantized_input(node: Node, active: Container[Value | None]) -> Value | None:
+    """The first active operand that consists of integers."""
+    return next((x for x in node.inputs if x is not None and x.dtype not in FLOAT_DTYPES and x in active), None)
 
 
 def _input_cotangents(g: GradientBuilder, node: Node, dys: list[Value | None]) -> list[Value | None]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any, Self
 
-from ..ir import Builder
+from ..ir import Builder, Value
 from .tuning import GENERAL_FORMULAS, GradientTuning
 
 
@@ -16,6 +17,8 @@ class GradientBuilder(Builder):
     ) -> None:
         super().__init__(**options)
         self.tuning, self.expected_batch = tuning, expected_batch
+        self.active_values: Container[Value | None] = ()
+        """The values of the differentiated graph whose cotangents are needed."""
         self._extra_unrolled_steps = 0
 
     def subgraph_builder(self) -> Self:

@@ -16,10 +16,18 @@ A returned cotangent may have the broadcast shape of the output; the backward pa
 means that the output does not depend on this input in a differentiable way.
 """
 
+FLOAT_DTYPES = {"float16", "float32", "float64", "bfloat16"}
+
 RULES: dict[str, Rule] = {}
 
 NOT_DIFFERENTIABLE: set[str] = set()
 """Operators whose output is piecewise constant or not real-valued; their gradient is zero by definition."""
+
+QUANTIZERS: set[str] = set()
+"""Operators whose integer results stand for real numbers, so that gradients pass them."""
+
+ON_QUANTIZED: set[str] = set()
+"""Operators whose rule also holds for the results of quantizers. The cotangents of these are real."""
 
 
 def vjp(*operators: str) -> Callable[[Rule], Rule]:
@@ -35,4 +43,17 @@ def vjp(*operators: str) -> Callable[[Rule], Rule]:
     return register
 
 
-__all__ = ["NOT_DIFFERENTIABLE", "RULES", "Builder", "Cotangents", "GradientBuilder", "Node", "Rule", "Value", "vjp"]
+__all__ = [
+    "FLOAT_DTYPES",
+    "NOT_DIFFERENTIABLE",
+    "ON_QUANTIZED",
+    "QUANTIZERS",
+    "RULES",
+    "Builder",
+    "Cotangents",
+    "GradientBuilder",
+    "Node",
+    "Rule",
+    "Value",
+    "vjp",
+]

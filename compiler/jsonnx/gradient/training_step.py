@@ -25,11 +25,14 @@ from ..core.reserved_names import (
     sparse_gradient_weight,
     state_change_name,
     target_name,
+    teacher_output_name,
 )
 from ..core.types import Size, TensorType
 from ..ir import Builder, Graph, Value
 from ..sections.loss_scaling import LossScaleSection, all_finite
 from ..sections.target_scaling import TargetScaling
+from ..training.losses.distillation import Distillation, comparison, squared_differences
+from ..training.losses.losses import Loss
 from ..training.metrics.objective import Objective
 from ..training.optimizers.optimizer import Optimizer
 from ..training.optimizers.slot_storage import choose
@@ -45,12 +48,18 @@ class NoGradient(Exception):
 
 
 def with_loss(
-    graph: Graph, objective: Objective, expected_sizes: Mapping[str, int] = {}, *, adds_weight: bool = False
+    graph: Graph,
+    objective: Objective,
+    expected_sizes: Mapping[str, int] = {},
+    *,
+    adds_weight: bool = False,
+    distillation: Distillation | None = None,
 ) -> Graph:
     """Adds the targets and sample weights as inputs, and the loss and the sums of each metric as outputs.
 
     `expected_sizes` are the sizes of symbols in most batches, if they are known. With `adds_weight`, the `LOSS_WEIGHT`
-    is an output, unless the whole loss is a mean over a number that is proportional to that of the samples.
+    is an output, unless the whole loss is a mean over a number that is proportional to that of the samples. With
+    `distillation`, the outputs of the teacher are inputs, too, and the losses include the differences from them.
     """
     g = Builder.extending(graph)
     g.expected_sizes = expected_sizes
@@ -70,10 +79,16 @@ def with_loss(
                 sample_weights[output] = g.input(sample_weight_name(output), weight_type)
             prediction, loss_of_prediction = loss.before_activation(graph, graph.outputs[output])
             if output in scalings:
-                scaling, own = scalings[output], graph.outputs.get(network_value_name(output))
-                target = scaling.normalized(g, target)
-                prediction = scaling.normalized_output(g, prediction) if own is None else own
+                own = graph.outputs.get(network_value_name(output))
+                target = scalings[output].normalized(g, target)
+                prediction = scalings[output].normalized_output(g, prediction) if own is None else own
             term = loss_of_prediction.reduce(g, target, prediction, graph.masks.get(output), sample_weights.get(output))
+            if distillation is not None and output in distillation.outputs:
+                differences = _teacher_differences(
+                    g, graph, distillation, output, loss, prediction, scalings.get(output)
+                )
+                weighting = graph.masks.get(output), sample_weights.get(output)
+                term = distillation.loss(g, loss, term, differences, target, *weighting)
             weight = objective.weights.get(output, 1.0)
             terms.append(term if weight == 1.0 else g.Mul(term, weight))
             if len(objective.losses) > 1:
@@ -96,6 +111,25 @@ def with_loss(
             counts = metric.counts(g, graph.masks.get(output), weights)
             results[metric_sums_name(name)] = metric.statistics(g, target, metric.decisions(g, prediction), counts)
     return g.graph(results)
+
+
+def _teacher_differences(
+    g: Builder,
+    graph: Graph,
+    distillation: Distillation,
+    output: str,
+    loss: Loss,
+    prediction: Value,
+    scaling: TargetScaling | None,
+) -> Value:
+    """The differences of an output from the teacher's, which becomes an input. With a `scaling`, the prediction is
+    normalized, and so is the teacher's output."""
+    value = graph.outputs[output]
+    teacher: Value = g.input(teacher_output_name(output), value.type)
+    if comparison(loss) != "numbers":
+        return distillation.differences(g, graph, loss, value, teacher)
+    teacher = teacher if scaling is None else scaling.normalized_output(g, teacher)
+    return squared_differences(g, loss, prediction, teacher)
 
 
 def _penalty_terms(g: Builder, graph: Graph) -> list[Value]:

@@ -7,12 +7,12 @@ import os
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from ..backend import spec_hash, thresholds_from
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.files.digests import records_digests
-from ..core.files.file_kinds import ONNX, other_kind_error
+from ..core.files.file_kinds import ONNX, ORT_FORMAT, other_kind_error
 from ..core.files.files import open_file
 from ..core.signature.thresholds import Threshold
 from ..frontend.json.json_reader import Source, read_text
@@ -20,7 +20,11 @@ from ..frontend.text.formatter import format_source
 from .external_weights import require_own_weight_files, weights_folder
 from .model_digests import model_digest_errors
 from .onnx_reader import OnnxFile, read_onnx
+from .ort_format import is_ort_format, read_ort_format
 from .protobuf_reader import DecodeError
+
+QUANTIZATION_KEY = "jsonnx.quantization"
+"""The key of the metadata with what is known of a model's quantization, as JSON."""
 
 NO_SPEC_HELP = "only models compiled by jsonnx contain their spec"
 
@@ -96,6 +100,14 @@ class ModelInfo:
         return thresholds_from(self.onnx_file.metadata)
 
     @property
+    def quantization(self) -> Any:
+        """What the metadata say of the quantization of the model; None if they say nothing, or no JSON."""
+        try:
+            return json.loads(self.onnx_file.metadata.get(QUANTIZATION_KEY, "null"))
+        except (ValueError, RecursionError):
+            return None
+
+    @property
     def parameter_count(self) -> int:
         """The recorded number of parameters, or else the number of floating-point weights, also in Constants."""
         recorded = self.onnx_file.metadata.get("jsonnx.parameters", "")
@@ -121,12 +133,15 @@ def inspect_model(path: str | os.PathLike[str], verify: bool = True) -> ModelInf
     name = os.fspath(path)
     with open_file(path) as file:
         try:
+            if is_ort_format(file.read(8)):
+                file.seek(0)
+                return ModelInfo(name, read_ort_format(file.read()))
             onnx_file = read_onnx(file)
             require_own_weight_files(onnx_file.external_files, name)
             return ModelInfo(name, onnx_file, _digest_errors(file, name) if verify else ())
         except DecodeError as error:
             damage = CompileError([Diagnostic("damaged-file", f"not a readable model: {error}", file=name)])
-            raise other_kind_error(file, name, "an ONNX model", (ONNX,)) or damage from error
+            raise other_kind_error(file, name, "an ONNX model", (ONNX, ORT_FORMAT)) or damage from error
 
 
 def _digest_errors(file: IO[bytes], name: str) -> tuple[Diagnostic, ...]:

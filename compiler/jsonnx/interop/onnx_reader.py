@@ -54,6 +54,11 @@ class OnnxTensor(NamedTuple):
     def element_count(self) -> int:
         return prod(self.shape)
 
+    @property
+    def data_bytes(self) -> int:
+        """The bytes of its raw data, which strings lack."""
+        return (self.element_count * BITS_PER_ELEMENT.get(self.dtype, 8) + 7) // 8
+
 
 @dataclass
 class OnnxFile:
@@ -76,6 +81,17 @@ class OnnxFile:
     functions: list[str] = field(default_factory=list)
     external_files: list[str] = field(default_factory=list)
     """Other files that the model refers to for weights."""
+    ort_format: str = ""
+    """The version of the ORT format; empty for an ONNX file."""
+
+    @property
+    def weight_bytes(self) -> dict[str, int]:
+        """The bytes of the weights by element type, the most bytes first; strings are left out."""
+        counts: Counter[str] = Counter()
+        for tensor in (*self.initializers, *self.constants):
+            if tensor.dtype != "string":
+                counts[tensor.dtype] += tensor.data_bytes
+        return dict(counts.most_common())
 
 
 def read_onnx(file: IO[bytes]) -> OnnxFile:
@@ -235,7 +251,7 @@ def _read_tensor(message: Message, sparse: bool = False) -> OnnxTensor:
     for number, value in message.fields():
         if number == 1:
             shape += [_as_integer(value)] if isinstance(value, int) else _read_axes(_as_message(value))
-            _check_rank(len(shape))
+            require_rank(len(shape))
         elif number == 2:
             dtype = DTYPES.get(_as_integer(value), "")
         elif number == 8:
@@ -249,23 +265,28 @@ def _read_tensor(message: Message, sparse: bool = False) -> OnnxTensor:
             is_external = _as_integer(value) == 1
         has_typed_data = has_typed_data or number in (4, 5, 6, 7, 10, 11)
     tensor = OnnxTensor(name, dtype, tuple(shape), external.get("location", "") if is_external else None)
-    _check_tensor_data(tensor, raw_bytes, has_typed_data, external)
+    require_tensor_data(tensor, raw_bytes, has_typed_data, external)
     return tensor
 
 
 def _read_axes(packed: Message) -> list[int]:
-    _check_rank(packed.size // MAX_VARINT_BYTES)
+    require_rank(packed.size // MAX_VARINT_BYTES)
     return list(packed.integers())
 
 
-def _check_rank(rank: int) -> None:
+def require_rank(rank: int) -> None:
+    """Raises DecodeError if a tensor has too many axes."""
     if rank > MAX_ONNX_AXES:
         raise DecodeError(f"a tensor has more than {MAX_ONNX_AXES} axes")
 
 
-def _check_tensor_data(
+def require_tensor_data(
     tensor: OnnxTensor, raw_bytes: int | None, has_typed_data: bool, external: dict[str, str]
 ) -> None:
+    """Raises DecodeError for a tensor of unknown type or impossible shape, or whose data have another size.
+
+    `raw_bytes` is the size of its raw data, `external` says where the data of an external tensor are.
+    """
     description = f"its tensor {tensor.name!r}"
     if not tensor.dtype:
         raise DecodeError(f"{description} has an unknown type")
@@ -276,9 +297,8 @@ def _check_tensor_data(
         if not tensor.external_location or not all(number.isascii() and number.isdigit() for number in numbers):
             raise DecodeError(f"{description} does not state where its data is")
     elif raw_bytes is not None:
-        expected_bytes = (tensor.element_count * BITS_PER_ELEMENT.get(tensor.dtype, 8) + 7) // 8
-        if raw_bytes != expected_bytes or tensor.dtype == "string":
-            raise DecodeError(f"{description} needs {expected_bytes:,} bytes, but has {raw_bytes:,}")
+        if raw_bytes != tensor.data_bytes or tensor.dtype == "string":
+            raise DecodeError(f"{description} needs {tensor.data_bytes:,} bytes, but has {raw_bytes:,}")
     elif tensor.element_count and not has_typed_data:
         raise DecodeError(f"{description} has no data")
 

@@ -10,6 +10,7 @@ _ONNX_DTYPES = {
     "float64": onnx.TensorProto.DOUBLE,
     "float16": onnx.TensorProto.FLOAT16,
     "bfloat16": onnx.TensorProto.BFLOAT16,
+    "int4": onnx.TensorProto.INT4,
     "int8": onnx.TensorProto.INT8,
     "int16": onnx.TensorProto.INT16,
     "int32": onnx.TensorProto.INT32,

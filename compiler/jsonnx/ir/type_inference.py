@@ -9,6 +9,7 @@ from typing import Any
 import onnx
 from onnx import defs, helper, shape_inference
 
+from ..core.numpy_types import INT4_NAME
 from ..core.types import Dim, Size, TensorType
 from .dtypes import dtype_name, onnx_dtype, tensor_proto
 from .graph import Constant, Value
@@ -19,6 +20,9 @@ that its own operators need."""
 
 IR_VERSION = 9
 """The file format of opset 20."""
+
+INT4_OPSET = 21
+"""The first operator set with integers of 4 bits, in which only graphs with such integers are written."""
 
 MAX_CONSTANT_ELEMENTS = 1024
 """Maximum size of a constant whose values are passed to the inference, which may read a shape from them."""
@@ -31,9 +35,9 @@ INFERRED_AS = {"GreaterOrEqual": "Greater", "LessOrEqual": "Less"}
 
 
 @cache
-def schema_of(op: str, domain: str = "") -> defs.OpSchema:
-    """The definition of an operator in opset `OPSET`. Raises onnx.defs.SchemaError if there is none."""
-    return defs.get_schema(op, OPSET, domain)
+def schema_of(op: str, domain: str = "", opset: int = OPSET) -> defs.OpSchema:
+    """The definition of an operator in an opset. Raises onnx.defs.SchemaError if there is none."""
+    return defs.get_schema(op, opset, domain)
 
 
 @cache
@@ -80,8 +84,10 @@ class TypeInference:
             for n, v in zip(names, inputs, strict=True)
             if isinstance(v, Constant) and v.array.size <= MAX_CONSTANT_ELEMENTS
         }
+        opset = INT4_OPSET if any(v is not None and v.dtype == INT4_NAME for v in inputs) else OPSET
+        opsets = [helper.make_opsetid("", opset)]
         output_types = shape_inference.infer_node_outputs(
-            schema_of(op, domain), node, input_types, constants, None, [helper.make_opsetid("", OPSET)], IR_VERSION
+            schema_of(op, domain, opset), node, input_types, constants, None, opsets, IR_VERSION
         )
         return [self._type(output_types[name]) for name in results]
 

@@ -97,6 +97,26 @@ class ShardBuilder(Protocol):
         """In a distributed training, the gradients of some weights may be sparse: the indices of rows, and the rows."""
 
 
+class Teacher(Protocol):
+    """A trained model whose outputs the network learns from; see `distillation.teacher`."""
+
+    @property
+    def digest(self) -> str: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def feed_names(self) -> Mapping[str, str]: ...
+    def with_outputs(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]: ...
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]: ...
+    def require_labels(self, labels: Mapping[str, Sequence[str]]) -> None: ...
+
+
+class TeacherOpener(Protocol):
+    """Opens the teacher of a training plan, with an execution provider and its threads."""
+
+    def __call__(self, plan: TrainingPlan, provider: Any, threads: int | None) -> Teacher: ...
+
+
 class ObjectiveGraphs(NamedTuple):
     """The graphs of a training plan that compute the losses."""
 
@@ -153,6 +173,8 @@ class TrainingPlan:
     """The outputs whose losses take sample weights."""
     make_objective_graphs: Callable[[frozenset[str]], ObjectiveGraphs] | None = None
     """Builds the graphs with losses for other `weighted_outputs`; None if the spec is not known."""
+    open_teacher: TeacherOpener | None = None
+    """None without a teacher."""
     source: SpecSource = NO_SPEC
     fingerprint: Mapping[str, str] = field(default_factory=dict)
     """Hashes of the parts of the spec that may not change when a run is resumed, by their keys in the spec."""

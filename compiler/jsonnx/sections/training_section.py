@@ -25,6 +25,7 @@ from ..training.optimizers.optimizer import Optimizer
 from ..training.target_form import TargetForm, TransformName
 from .class_weights import BALANCED, has_weights_by_output
 from .data_section import DataSection
+from .distill_section import DistillSection
 from .distributed_section import DistributedSection
 from .loss_scaling import GROWTH_STEPS, INITIAL_SCALE, LossScaleSection
 from .section_base import Section
@@ -249,6 +250,7 @@ class Training(Section):
         doc="Factors of the losses of training samples by their class, by the index or the name of the class; or "
         '"balanced", which gives all classes the same total weight. By output name if there are several outputs.',
     )
+    distill: DistillSection | None = attr(None, doc="Teacher whose outputs the network also learns from.")
     optimizer: Optimizer = attr(
         "rmsprop", doc="Optimizer that updates the weights; RMSprop with its default arguments if omitted."
     )

@@ -22,6 +22,7 @@ STATUS_1 = {
     "fmt": "a file is not JSON, or with `--check` is not formatted",
     "lint": "a spec has an error or a finding",
     "parity": "a difference exceeds the tolerance, or a provider cannot run the model",
+    "profile": "the spec, the data or the model have an error, or a figure does not keep a bound of `--require`",
     "summary": "the spec has an error, or the network exceeds its budget",
     "sweep": "the spec or the data have an error, or no trial has finished",
     "validate": "a spec has an error, or with `--lint` a finding",

@@ -15,9 +15,11 @@ from jsonnx.training.weights.regularizers import REGULARIZERS
 from support.harness import draw_weights, lower
 from unit.gradient import (
     test_activations,
+    test_conditionals,
     test_elementwise,
     test_indexing,
     test_matmul,
+    test_normalization,
     test_reductions,
     test_rnn,
     test_scan,
@@ -87,13 +89,13 @@ def operators() -> Iterator[Subject]:
         test_elementwise.OPERATORS,
         test_activations.OPERATORS,
         test_matmul.OPERATORS,
-        test_reductions.NORMALIZATIONS,
+        test_normalization.OPERATORS,
     )
     for operator in (*chain(*tables), *reductions):
         yield Subject("operators", operator.id, operator.graph, partial(_drawn, operator), _inputs)
     for operator in ONLY_SINGLE:
         yield Subject("operators", operator.id, partial(operator.graph, "float32"), partial(_drawn, operator), _inputs)
-    for rule in (*test_indexing.RULES, *test_shape.RULES):
+    for rule in (*test_conditionals.RULES, *test_indexing.RULES, *test_shape.RULES):
         if rule.id != "pad-negative":  # which ONNX' reference has wrong
             yield Subject("operators", rule.id, rule.graph, partial(_drawn, rule), partial(_rule_wanted, rule))
     yield from windows()

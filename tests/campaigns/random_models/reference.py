@@ -22,6 +22,7 @@ from onnx.reference.op_run import OpRun
 from onnx.reference.ops._op import OpRunBinary, OpRunBinaryNumpy, OpRunUnary
 from onnx.reference.ops._op_list import load_op
 from support.elementwise_reference import ELEMENTWISE
+from support.normalization_reference import NORMALIZATIONS
 from support.recurrent_reference import RECURRENT
 from support.window_reference import WINDOWS
 
@@ -88,7 +89,7 @@ class LabelEncoder(OpRun):
 
 
 REPLACED = (GatherElements, LogSoftmax, OneHot, Sigmoid, Sqrt, LabelEncoder)
-OPERATORS = {c.__name__: c for c in (*RECURRENT, *WINDOWS, *ELEMENTWISE, *REPLACED)}
+OPERATORS = {c.__name__: c for c in (*RECURRENT, *WINDOWS, *ELEMENTWISE, *NORMALIZATIONS, *REPLACED)}
 
 
 class Reference:
@@ -170,7 +171,7 @@ class Steps:
         steps = cls(real, [], {})
         for node in graph.nodes:
             steps._add_constants(*node.inputs)
-            steps.nodes.append((steps.loop(node) if node.op == "Scan" else operator(node, real), node))
+            steps.nodes.append((steps.function(node), node))
         steps._add_constants(*graph.outputs.values(), *graph.updates.values())
         return steps
 
@@ -200,6 +201,22 @@ class Steps:
             if held and node.detached:
                 values |= {value: held[value] for value in node.outputs if value in held}
         return values
+
+    def function(self, node: Node) -> Operator:
+        if node.op == "Scan":
+            return self.loop(node)
+        return self.conditional(node) if node.op == "If" else operator(node, self.real)
+
+    def conditional(self, node: Node) -> Operator:
+        """Returns an If as a function of its condition and the values that its branches read."""
+        branches = {name: (body, Steps.of(body, self.real)) for name, body in node.bodies.items()}
+
+        def run(condition: np.ndarray, *outer: np.ndarray) -> tuple[np.ndarray, ...]:
+            body, steps = branches["then_branch" if condition else "else_branch"]
+            values = steps.run(dict(zip(body.inputs.values(), (condition, *outer), strict=True)))
+            return tuple(values[value] for value in body.outputs.values())
+
+        return run
 
     def loop(self, node: Node) -> Operator:
         """Returns a Scan along the first axes as a function."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import stat
@@ -15,6 +16,7 @@ import numpy as np
 import onnx
 import pytest
 from jsonnx.cli import main
+from jsonnx.core.limits import bytes_text
 from safetensors.numpy import load_file, save_file
 from support.commands import SOURCE, jsonnx, process
 
@@ -98,7 +100,7 @@ def test_a_spec_is_validated_trained_evaluated_and_used_for_predictions(work_fol
 
 def test_compile_writes_a_model_or_a_training_folder(work_folder: Path) -> None:
     result = jsonnx("compile", "spec.json", "-o", "a.onnx")
-    assert (result.stdout, result.stderr) == ("", "wrote a.onnx\n")
+    assert (result.stdout, result.stderr) == ("", f"wrote a.onnx ({bytes_text(os.path.getsize('a.onnx'))})\n")
     jsonnx("compile", "spec.json", "-o", "b.onnx", "--seed", "0")
     jsonnx("compile", "spec.json", "-o", "c.onnx", "--seed", "1")
     a, b, c = (Path(f"{name}.onnx").read_bytes() for name in "abc")
@@ -681,6 +683,16 @@ def test_characters_that_the_terminal_cannot_encode_are_escaped(work_folder: Pat
     assert (result.returncode, len(result.stdout.splitlines())) == (0, 10)
 
 
+def test_compile_tells_the_size_of_the_download_for_browsers(work_folder: Path) -> None:
+    message = jsonnx("compile", "spec.json", "-o", "a.onnx", "--for", "webgpu").stderr
+    data = Path("a.onnx").read_bytes()
+    sizes = [bytes_text(len(item)) for item in (data, gzip.compress(data, 6))]
+    assert message == f"wrote a.onnx ({sizes[0]}, {sizes[1]} with gzip)\n"
+    labels = Path("a.labels.json").read_bytes()
+    jsonnx("compile", "spec.json", "-o", "b.onnx")
+    assert Path("b.labels.json").read_bytes() == labels
+
+
 def test_the_environment_does_not_change_the_model(work_folder: Path) -> None:
     """The bytes are the same without a home and a temporary folder, with optimised bytecode, warnings as errors."""
     jsonnx("compile", "spec.json", "-o", "a.onnx")
@@ -688,7 +700,7 @@ def test_the_environment_does_not_change_the_model(work_folder: Path) -> None:
             "PYTHONHASHSEED": "7", "PYTHONDONTWRITEBYTECODE": "1"}  # fmt: skip
     command = [sys.executable, "-W", "error", "-m", "jsonnx", "compile", "spec.json", "-o", "b.onnx"]
     result = subprocess.run(command, env=bare, capture_output=True, text=True, timeout=300)
-    assert (result.returncode, result.stderr) == (0, "wrote b.onnx\n")
+    assert (result.returncode, result.stderr) == (0, f"wrote b.onnx ({bytes_text(os.path.getsize('b.onnx'))})\n")
     assert Path("a.onnx").read_bytes() == Path("b.onnx").read_bytes()
 
 

@@ -89,6 +89,37 @@ def test_a_model_is_described_as_text_and_json(work_folder: Path) -> None:
     assert json.loads(info["metadata"]["jsonnx.signature"]) == {key: info[key] for key in ("inputs", "outputs")}
 
 
+def test_weights_are_counted_by_element_type(work_folder: Path) -> None:
+    arrays = {"a": np.zeros((3, 5), np.float32), "b": np.zeros(7, np.int8), "c": np.zeros((2, 2), np.float16)}
+    weights = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
+    weights += [helper.make_tensor("d", TensorProto.INT4, [3], [1, 2, 3]), helper.make_tensor("e", 8, [1], [b"text"])]
+    onnx.save(plain(initializer=weights), "m.onnx")
+    assert inspected()["weight_bytes"] == {"float32": 60, "float16": 8, "int8": 7, "int4": 2}
+    assert (
+        "weights     float32 60 bytes, float16 8 bytes, int8 7 bytes, int4 2 bytes\n"
+        in jsonnx("inspect", "m.onnx").stdout
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('{"precision": "int8", "samples": 512}', "quantized   precision int8, samples 512\n"),
+        ('"int8"', 'quantized   "int8"\n'),
+        ("{", None),
+        (None, None),
+    ],
+)
+def test_what_is_known_of_the_quantization_is_shown(work_folder: Path, text: str | None, shown: str | None) -> None:
+    model = onnx.load("m.onnx")
+    if text is not None:
+        helper.set_model_props(model, {"jsonnx.quantization": text})
+    onnx.save(model, "m.onnx")
+    output = jsonnx("inspect", "m.onnx").stdout
+    assert shown in output if shown else "quantized" not in output
+    assert inspected()["quantization"] == (json.loads(text) if text and shown else None)
+
+
 def test_the_parameter_count_is_that_of_the_summary(work_folder: Path) -> None:
     jsonnx("compile", str(SAMPLES / "mnist_cnn.json"), "-o", "cnn.onnx")
     summary = json.loads(jsonnx("summary", str(SAMPLES / "mnist_cnn.json"), "--format", "json").stdout)

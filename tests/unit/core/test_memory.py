@@ -9,10 +9,26 @@ from pathlib import Path
 
 import pytest
 from jsonnx.core.diagnostics import CompileError
+from jsonnx.core.limits import bytes_text
 from jsonnx.core.system import memory
 from jsonnx.core.system.memory import MIN_CHECKED_BYTES, available_memory, memory_limit, require_memory
 
 GB = 10**9
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1000, "1.0 kB"),
+        (1_250_000, "1.2 MB"),
+        (4 * 10**12, "4.0 TB"),
+        (5 * 10**15, "5,000.0 TB"),
+    ],
+)
+def test_bytes_have_a_unit(size: int, text: str) -> None:
+    assert bytes_text(size) == text
 
 
 def test_available_memory_is_within_the_limit() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from jsonnx.core.types import BATCH, Dim, Size, TensorType
-from jsonnx.gradient import GradientBuilder, GradientTuning, gradients
+from jsonnx.gradient import GradientBuilder, GradientTuning, MissingRule, gradients
 from jsonnx.gradient.rules import convolution
 from jsonnx.ir import Builder, Graph
 from jsonnx.tuning.cpu.gradient import CPU_GRADIENTS
@@ -130,6 +130,36 @@ def test_a_transposed_convolution_with_output_padding(strides, rest) -> None:
 @each_place(PLACES)
 def test_max_pooling(sizes, kernel, place) -> None:
     check("MaxPool", {"x": (BATCH, 2, *sizes)}, kernel_shape=kernel, **place)
+
+
+CEILINGS: list[tuple[list[int], list[int], dict]] = [
+    ([8], [3], {"strides": [2]}),
+    ([7], [3], {"strides": [2]}),
+    ([8, 9], [3, 2], {"strides": [2, 2]}),
+    ([6, 6], [3, 3], {"strides": [2, 2], "pads": [1, 0, 1, 0]}),
+    ([8, 7], [3, 3], {"strides": [3, 3], "pads": [0, 1, 0, 0]}),
+    ([9, 9], [2, 2], {"strides": [2, 2]}),
+    ([7, 8], [2, 3], {"strides": [2, 3], "pads": [1, 1, 0, 0]}),
+    ([3, 4, 3], [2, 3, 2], {"strides": [2, 2, 2]}),
+]
+
+
+@each_place(CEILINGS)
+def test_max_pooling_whose_last_windows_reach_over_the_end(sizes, kernel, place) -> None:
+    check("MaxPool", {"x": (BATCH, 2, *sizes)}, kernel_shape=kernel, ceil_mode=1, **place)
+
+
+@pytest.mark.parametrize("padding_counts", [0, 1])
+@each_place(CEILINGS)
+def test_average_pooling_whose_last_windows_reach_over_the_end(sizes, kernel, place, padding_counts) -> None:
+    attributes = {"count_include_pad": padding_counts, "ceil_mode": 1, **place}
+    check("AveragePool", {"x": (BATCH, 2, *sizes)}, kernel_shape=kernel, **attributes)
+
+
+def test_the_last_windows_of_symbolic_axes_are_unknown() -> None:
+    graph = one_node("MaxPool", {"x": (BATCH, 2, Size.named("time"))}, "float32", kernel_shape=[3], ceil_mode=1)
+    with pytest.raises(MissingRule, match="MaxPool with ceil_mode along symbolic axes"):
+        with_gradients(graph, ["x"])
 
 
 @pytest.mark.parametrize("padding_counts", [0, 1])

@@ -9,6 +9,11 @@ from unit.gradient.operators import POSITIVE, REAL, Domain, Operator, slopes, wo
 OPERATORS = [
     Operator("Identity"),
     Operator("Cast", attributes={"to": 11}),
+    Operator("CastLike", (REAL, np.zeros(1))),
+    Operator("Dropout"),
+    Operator("Dropout", (REAL, 0.5)),
+    Operator("Dropout", (REAL, 0.5, np.array(False))),
+    Operator("Dropout", (REAL, 0.0, np.array(True))),
     Operator("Neg"),
     Operator("Exp"),
     Operator("Log", (POSITIVE,)),

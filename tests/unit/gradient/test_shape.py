@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -54,6 +55,10 @@ def merged_twice(g: Builder, x):
     return g.reshape(x, (BATCH * TIME, 4))
 
 
+def pad_with_elements(g: Builder, x, mode):
+    return g.Pad(g.Pad(x, [0, 2, 0, 0, 1, 2], mode=mode), [2, 0], None, [2], mode=mode)
+
+
 def nearest(g: Builder, x, **how):
     return g.Resize(x, None, g.const([1, 1, 2, 3], "float32"), mode="nearest", **how)
 
@@ -88,6 +93,11 @@ RULES = [
     Rule("pad", lambda g, x: g.Pad(x, [0, 1, 0, 0, 0, 2]), [(BATCH, 3, 2)]),
     Rule("pad-value-axes", lambda g, x: g.Pad(x, [1, 2], 7.0, [-1]), [(2, 3)]),
     Rule("pad-negative", lambda g, x: g.Pad(x, [0, -1, 0, 2]), [(BATCH, 4)], run),
+    *(
+        Rule(f"pad-{mode}-{shape[1]}", partial(pad_with_elements, mode=mode), [shape])
+        for mode in ("reflect", "edge", "wrap")
+        for shape in ((2, 4, 3), (BATCH, TIME, 4))
+    ),
     Rule("expand", lambda g, x: g.Expand(x, [2, 4, 3]), [(4, 1)]),
     Rule("tile", lambda g, x: g.Tile(x, [1, 2, 3]), [(BATCH, 2, 3)]),
     Rule("tile-nothing", lambda g, x: g.Tile(x, [1, 1]), [(2, 3)]),

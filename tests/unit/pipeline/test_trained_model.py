@@ -22,7 +22,7 @@ from jsonnx.backend import spec_hash, to_model_proto
 from jsonnx.backend.opset import MIN_OPSET
 from jsonnx.cli import main
 from jsonnx.core.diagnostics import CompileError
-from jsonnx.pipeline.run.trained_model import spec_from_metadata
+from jsonnx.pipeline.train.model_spec import spec_from_metadata
 from support.commands import IN_PROCESS
 
 SAMPLES = Path(__file__).parents[3] / "samples"

@@ -20,21 +20,26 @@ from ..common import (
     print_weights_report,
 )
 
-TARGETS = ("keras", "triton", "kserve", "docker")
+TARGETS = ("keras", "ort", "triton", "kserve", "docker")
 OPTIONS_OF_TARGETS = {
     "weights": ("keras",),
     "partial": ("keras",),
     "seed": ("keras",),
     "name": ("triton", "kserve", "docker"),
-    "force": ("triton", "kserve", "docker"),
+    "force": ("ort", "triton", "kserve", "docker"),
     "storage_uri": ("kserve",),
 }
 """The targets that an option is for, if it is not for all."""
 
 
-@click.command(short_help="Convert a network for Keras, or a model for a server.")
+@click.command(short_help="Convert a network for Keras, or a model for a server or a device.")
 @click.argument("source", metavar="SPEC_OR_RUN_OR_MODEL")
 @click.option("--keras", is_flag=True, help="Write a Keras 3 model.")
+@click.option(
+    "--ort",
+    is_flag=True,
+    help="Write the model in ORT format, for phones and small devices, with the operators that it needs beside it.",
+)
 @click.option("--triton", is_flag=True, help="Write the model to a model repository of the Triton Inference Server.")
 @click.option("--kserve", is_flag=True, help="Write the YAML of a KServe service that runs what --triton wrote.")
 @click.option(
@@ -45,8 +50,8 @@ OPTIONS_OF_TARGETS = {
     "--output",
     required=True,
     metavar="OUT",
-    help="For Keras, MODEL.keras or a folder for model.json and model.weights.h5. For Triton, the model repository, "
-    "which gets a folder NAME. For KServe, a YAML file. For Docker, a folder.",
+    help="For Keras, MODEL.keras or a folder for model.json and model.weights.h5. For ORT format, MODEL.ort. For "
+    "Triton, the model repository, which gets a folder NAME. For KServe, a YAML file. For Docker, a folder.",
 )
 @click.option("--name", metavar="NAME", help="Name of the served model; that of the RUN folder or the file if omitted.")
 @click.option(
@@ -60,14 +65,17 @@ OPTIONS_OF_TARGETS = {
 @ALL_OPTION
 @handles_errors
 def export(source: str, output: str, unverified: bool, **given: Any) -> None:
-    """Convert a network and its weights for another framework, or a trained model for a server.
+    """Convert a network and its weights for another framework, or a trained model for a server or a small device.
 
-    What is written for servers appears whole, and replaces nothing without --force. Triton and Docker also take ONNX
-    files that jsonnx did not write.
+    What is written for servers and devices appears whole, and replaces nothing without --force. ORT format, Triton and
+    Docker also take ONNX files that jsonnx did not write.
     """
     target = _target(given)
     if target == "keras":
         _export_keras(source, output, given["weights"], given["partial"], unverified, given["seed"])
+        return
+    if target == "ort":
+        _export_ort(source, output, given["force"], unverified)
         return
     from ...server.deployment.container import write_container_folder
     from ...server.deployment.exported_model import ExportedModel
@@ -115,3 +123,14 @@ def _export_keras(
         print_weights_report(model.weights_report)
     for path in model.save(output):
         print_status(f"wrote {path}")
+
+
+def _export_ort(source: str, output: str, force: bool, unverified: bool) -> None:
+    from ...core.limits import bytes_text
+    from ...pipeline.ort_export import export_ort_model
+
+    model = export_ort_model(source, not unverified)
+    for path in model.save(Path(output), Path(source), force):
+        print_status(f"wrote {path} ({bytes_text(path.stat().st_size)})")
+    for note in model.notes:
+        print_status(f"note: {note}")

@@ -11,11 +11,18 @@ from .data_formats import DATA_FORMATS, FORMAT_BY_NAME, FileKind
 SIGNATURE_BYTES = 512
 """The bytes at the beginning of a file that show its kind."""
 
+ORT_FORMAT_IDENTIFIER = b"ORTM"
+"""The bytes of onnxruntime's own format, from the fifth one on."""
+
 
 ONNX = FileKind(
     "an ONNX model",
     "`jsonnx inspect` shows it, and `jsonnx.Session` in Python runs it; `jsonnx predict` and `evaluate` run one that "
     "jsonnx compiled",
+)
+ORT_FORMAT = FileKind(
+    "a model in ORT format",
+    "`jsonnx inspect`, `predict`, `evaluate` and `serve` take it; other commands take the ONNX file of the model",
 )
 KERAS = FileKind("a Keras model", "`jsonnx import` makes a spec of it")
 HDF5 = FileKind("an HDF5 file", "`jsonnx import` makes a spec of a Keras model; `--weights` takes a file of weights")
@@ -61,6 +68,8 @@ def file_kind(start: bytes) -> FileKind | None:
         return _archive_kind(start)
     if start[4:8] == b"TFL3":
         return TFLITE
+    if start[4:8] == ORT_FORMAT_IDENTIFIER:
+        return ORT_FORMAT
     if start[8:9] == b"{" and 0 < int.from_bytes(start[:8], "little") < 1 << 32:
         return FORMAT_BY_NAME["safetensors"].kind
     if start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):

@@ -25,11 +25,17 @@ from .files import (
     open_file,
     safe_path_parts,
 )
-from .run_layout import WEIGHTS_FILE
+from .run_layout import MODEL_FILE, WEIGHTS_FILE
 from .sweep_data import sweep_roots
 
 WEIGHT_FILE_SUFFIXES = (".safetensors", ".npz", ".keras", ".h5", ".hdf5", ".weights.json")
 WEIGHTS_HELP = "give a RUN folder that `jsonnx train` wrote, or a file: .safetensors, .npz, .keras or .h5"
+
+MODEL_SUFFIXES = (".onnx",)
+MODEL_HELP = (
+    "give a RUN folder that `jsonnx train` wrote, or an ONNX model, beneath the spec's folder or one that --data-root "
+    "allows"
+)
 
 LOCK_FILE = "jsonnx.lock"
 """The file beside specs that says how their trainings are reproduced."""
@@ -289,6 +295,21 @@ def _folder_text(folder: Path) -> str:
 def spec_weight_file(folder: Path, name: str) -> str:
     """The name of a spec's weight file, relative to the spec's folder; the spec may name a RUN folder."""
     return os.path.join(name, WEIGHTS_FILE) if (folder / name / WEIGHTS_FILE).is_file() else name
+
+
+def spec_model_file(folders: SpecFolders, name: str) -> str:
+    """The name of the file of a model that a spec names, which may be a RUN folder. Raises UnsafePath."""
+    return os.path.join(name, MODEL_FILE) if folders.path(name).is_dir() else name
+
+
+def check_spec_model(folders: SpecFolders, name: str) -> str:
+    """The name of the file of a model that a spec names. Raises UnsafePath, and UsageError as `SpecFolders.open`."""
+    file = spec_model_file(folders, name)
+    try:
+        folders.check(file, "")
+    except MissingFile as error:
+        raise MissingFile(error.diagnostic.code, error.diagnostic.message, MODEL_HELP) from error
+    return file
 
 
 def suffix_error(name: str, suffixes: tuple[str, ...], noun: str) -> tuple[str, str] | None:

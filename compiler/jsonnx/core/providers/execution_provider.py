@@ -81,6 +81,8 @@ class ExecutionProvider:
 
     device: str = "cpu"
     """Where bound tensors are kept, as onnxruntime calls it."""
+    runs_in_browsers: bool = False
+    """Whether browsers have it, which download a model."""
     compute_types: tuple[str, ...] | None = ()
     """The 16-bit types that it has kernels for, besides float32; None if they are not known."""
     fallback: str | None = None

@@ -227,6 +227,7 @@ _RECORDS = (
         graph_capture_option="enableGraphCapture",
         has_session_options=True,
         device="gpu",
+        runs_in_browsers=True,
         compute_types=("float16",),
         keeps_nodes=True,
         kernel_source="onnxruntime/core/providers/webgpu/webgpu_execution_provider.cc",

@@ -57,7 +57,7 @@ def _physical_bytes() -> int:
 def _machine_available() -> int:
     """The free memory and what the system can free, such as cached files, in bytes; all memory where that is not
     told."""
-    entry = _entry(Path("/proc/meminfo"), "MemAvailable:")
+    entry = status_entry(Path("/proc/meminfo"), "MemAvailable:")
     return _physical_bytes() if entry is None else entry << 10
 
 
@@ -67,7 +67,7 @@ def _group_available(file: Path, limit: int) -> int:
         used = int(file.with_name(_LIMIT_FILES[file.name]).read_text())
     except (OSError, ValueError):
         return limit
-    cached = sum(_entry(file.with_name("memory.stat"), name) or 0 for name in ("inactive_file", "active_file"))
+    cached = sum(status_entry(file.with_name("memory.stat"), name) or 0 for name in ("inactive_file", "active_file"))
     return max(0, limit - max(0, used - cached))
 
 
@@ -78,12 +78,12 @@ def _address_space_left() -> Iterator[int]:
     import resource
 
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    used = _entry(Path("/proc/self/status"), "VmSize:")
+    used = status_entry(Path("/proc/self/status"), "VmSize:")
     if limit != resource.RLIM_INFINITY and used is not None:
         yield max(0, limit - (used << 10))
 
 
-def _entry(file: Path, name: str) -> int | None:
+def status_entry(file: Path, name: str) -> int | None:
     """The number behind a name in a file with a name and a number in each line."""
     try:
         lines = (line.split() for line in file.read_text().splitlines())

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ...core.numpy_types import numpy_dtype
-from ...core.reserved_names import sample_weight_name, target_name
-from ...core.types import TensorType
+from ...core.reserved_names import sample_weight_name, target_name, teacher_output_name
+from ...core.types import BATCH, TensorType
 from ...sections.data_section import DataSection
 from .array_digest import array_digest
 from .data_errors import ErrorCollector, FeedError
@@ -46,6 +46,8 @@ class Dataset:
     """Samples that are shuffled among one another, if they are read in blocks."""
     counts: WindowCounts | None = None
     """If samples are windows: the windows that are left out."""
+    teacher_outputs: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """What a teacher has computed for the samples, in float32, by output."""
 
     def learned_section(self, section: DataSection) -> DataSection:
         """The section of a spec with the columns and the step that these samples determine, as training data."""
@@ -164,12 +166,17 @@ class Dataset:
             **spec.inputs,
             **targets,
             **{sample_weight_name(name): type for name, type in spec.sample_weights.items()},
+            **{
+                teacher_output_name(name): TensorType("float32", (BATCH, *array.shape[1:]))
+                for name, array in self.teacher_outputs.items()
+            },
         }
 
     @cached_property
     def _feeds(self) -> dict[str, Samples]:
         targets = {target_name(name): array for name, array in self.targets.items()}
-        return {**self.inputs, **targets, **self._weight_feeds}
+        teacher_outputs = {teacher_output_name(name): array for name, array in self.teacher_outputs.items()}
+        return {**self.inputs, **targets, **self._weight_feeds, **teacher_outputs}
 
     @cached_property
     def _weight_feeds(self) -> dict[str, np.ndarray]:
@@ -210,7 +217,9 @@ class Dataset:
         inputs = {name: subset_of(array, rows) for name, array in self.inputs.items()}
         targets = {name: subset_of(array, rows) for name, array in self.targets.items()}
         weights = {name: array[rows] for name, array in self.weights.items()}
-        return replace(self, inputs=inputs, targets=targets, weights=weights, missing=NO_MISSING, damaged=NO_DAMAGED)
+        teacher = {name: array[rows] for name, array in self.teacher_outputs.items()}
+        samples = replace(self, inputs=inputs, targets=targets, weights=weights, teacher_outputs=teacher)
+        return replace(samples, missing=NO_MISSING, damaged=NO_DAMAGED)
 
     def target_rows(self, output: str) -> Samples | None:
         """The target of each sample; None if the output has none."""
@@ -219,7 +228,7 @@ class Dataset:
     def select_inputs(self, names: Collection[str]) -> Dataset:
         """The samples with some of the inputs, and without targets."""
         inputs = {name: array for name, array in self.inputs.items() if name in names}
-        return replace(self, inputs=inputs, targets={}, weights={})
+        return replace(self, inputs=inputs, targets={}, weights={}, teacher_outputs={})
 
     @staticmethod
     def concatenate(parts: Sequence[Dataset]) -> Dataset:

@@ -27,17 +27,26 @@ class Window(NamedTuple):
 
     @staticmethod
     def of(node: Node) -> Window:
-        if node.attribute("ceil_mode", 0):
-            raise NotImplementedError(f"{node.op} with ceil_mode")
+        """The window of a node. With `ceil_mode`, the padding reaches to the end of the last window."""
         size = list(node.attribute("kernel_shape") or node.inputs[1].shape[2:])
         ones, auto_pad = [1] * len(size), node.attribute("auto_pad", "NOTSET")
-        return Window(
+        window = Window(
             size,
             list(node.attribute("strides", ones)),
             list(node.attribute("dilations", ones)),
             list(node.attribute("pads", [0] * 2 * len(size))),
             auto_pad if auto_pad.startswith("SAME") else None,
         )
+        return window.padded_to_last(node) if node.attribute("ceil_mode", 0) and not window.auto_pad else window
+
+    def padded_to_last(self, node: Node) -> Window:
+        """The same windows, with padding up to the end of the last one."""
+        sizes, counts = node.inputs[0].shape[2:], node.outputs[0].shape[2:]
+        if not all(isinstance(size, int) for size in (*sizes, *counts)):
+            raise NotImplementedError(f"{node.op} with ceil_mode along symbolic axes")
+        axes = zip(sizes, counts, self.strides, self.dilated_size, self.pads_begin, strict=True)
+        needed = [(count - 1) * stride + extent - size - before for size, count, stride, extent, before in axes]
+        return self._replace(pads=[*self.pads_begin, *map(max, self.pads_end, needed)])
 
     @property
     def taps(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ...ir import Constant
-from ..registry import NOT_DIFFERENTIABLE, Builder, Node, Value, vjp
+from ..registry import FLOAT_DTYPES, NOT_DIFFERENTIABLE, Builder, Node, Value, vjp
 
 NOT_DIFFERENTIABLE.update(("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "IsNaN", "IsInf"))
 NOT_DIFFERENTIABLE.update(("Not", "And", "Or", "Xor", "Shape", "Size", "ConstantOfShape", "Range", "OneHot"))
@@ -19,6 +19,15 @@ SIXTEEN_BIT_DTYPES = ("float16", "bfloat16")
 @vjp("Identity")
 def identity(g: Builder, node: Node, dy: Value):
     """dx = dy."""
+    return dy
+
+
+@vjp("Dropout")
+def dropout(g: Builder, node: Node, dy: Value, _: None = None):
+    """dx = dy, since without training the operator changes nothing."""
+    is_training, ratio = node.input(2), node.input(1)
+    if is_training is not None and not is_zero(is_training) and (ratio is None or not is_zero(ratio)):
+        raise NotImplementedError("Dropout in training mode")
     return dy
 
 
@@ -158,10 +167,11 @@ def mean(g: Builder, node: Node, dy: Value):
     return [g.Mul(dy, 1 / len(node.inputs))] * len(node.inputs)
 
 
-@vjp("Cast")
+@vjp("Cast", "CastLike")
 def cast(g: Builder, node: Node, dy: Value):
-    """dx = dy in the type of x. Only casts between real types are differentiated."""
-    return g.cast(dy, node.inputs[0].dtype)
+    """dx = dy in the type of x, unless x consists of quantized integers."""
+    x = node.inputs[0]
+    return g.cast(dy, x.dtype) if x.dtype in FLOAT_DTYPES else dy
 
 
 @vjp("Where")

@@ -27,6 +27,34 @@ def transpose_last_axes(g: Builder, x: Value) -> Value:
     return g.Transpose(x, perm=[*range(x.rank - 2), x.rank - 1, x.rank - 2])
 
 
+@vjp("Gemm")
+def gemm(g: Builder, node: Node, dy: Value):
+    """y = alpha * p @ q + beta * c, with p and q either a and b or their transposes.
+
+    dp = alpha * dy @ q^T, dq = alpha * p^T @ dy, and dc = beta * dy.
+    """
+    (a, b), beta = node.inputs[:2], node.attribute("beta", 1.0)
+    is_a_transposed, is_b_transposed = bool(node.attribute("transA", 0)), bool(node.attribute("transB", 0))
+    dproduct = scaled(g, dy, node.attribute("alpha", 1.0))
+
+    def factor(x: Value, is_transposed: bool) -> Value:
+        return transpose_last_axes(g, x) if is_transposed else x
+
+    if is_a_transposed:
+        da = g.MatMul(factor(b, is_b_transposed), transpose_last_axes(g, dproduct))
+    else:
+        da = g.MatMul(dproduct, factor(b, not is_b_transposed))
+    if is_b_transposed:
+        db = g.MatMul(transpose_last_axes(g, dproduct), factor(a, is_a_transposed))
+    else:
+        db = g.MatMul(factor(a, not is_a_transposed), dproduct)
+    return [da, db, scaled(g, dy, beta)][: len(node.inputs)]
+
+
+def scaled(g: Builder, x: Value, number: float) -> Value:
+    return x if number == 1 else g.Mul(x, number)
+
+
 @vjp("Einsum")
 def einsum(g: Builder, node: Node, dy: Value):
     """dx is an einsum of dy and the other operands, with the subscripts of x as the result.

@@ -63,8 +63,7 @@ def average_pool(g: GradientBuilder, node: Node, dy: Value):
     """y = sum(window) / n, so dx is the sum of dy / n over the windows that contain x."""
     x, window = node.inputs[0], Window.of(node)
     g.refine(dy, node.outputs[0].shape)
-    counts_padding = node.attribute("count_include_pad", 0) or not window.is_padded
-    share = g.Div(dy, float(window.taps) if counts_padding else unpadded_window_sizes(g, x, window))
+    share = g.Div(dy, averaged_elements(g, node, window))
     if window.is_tiling and x.type.is_static(*range(2, x.rank)):
         return shift_and_crop(g, upsample_nearest(g, share, window.size), [-n for n in window.pads_begin], x.shape[2:])
     if isinstance(x.shape[1], int):
@@ -86,6 +85,23 @@ def global_average_pool(g: Builder, node: Node, dy: Value):
 def global_max_pool(g: Builder, node: Node, dy: Value):
     """y = max(x), so equal maxima get equal parts of dy, as for ReduceMax."""
     return distribute_among_ties(g, node.inputs[0], node.outputs[0], dy, list(range(2, dy.rank)))
+
+
+def averaged_elements(g: Builder, node: Node, window: Window) -> Value | np.ndarray | float:
+    """The number of elements that the average of a window counts: the same for all windows, or [1, 1, *counts]."""
+    x = node.inputs[0]
+    if not node.attribute("count_include_pad", 0):
+        return unpadded_window_sizes(g, x, window) if window.is_padded else float(window.taps)
+    counted = list(node.attribute("pads", [0] * len(window.pads)))
+    if window.auto_pad or counted == window.pads:
+        return float(window.taps)
+    begin, end = counted[: len(window.size)], counted[len(window.size) :]
+    axes = zip(x.shape[2:], begin, end, node.outputs[0].shape[2:], *window[:3], strict=True)
+    counts: np.ndarray = np.ones(())
+    for size, before, after, count, taps, stride, dilation in axes:
+        positions = np.arange(count)[:, None] * stride + np.arange(taps) * dilation
+        counts = np.multiply.outer(counts, (positions < size + before + after).sum(axis=1))
+    return counts[None, None].astype(x.dtype)
 
 
 def unpadded_window_sizes(g: Builder, x: Value, window: Window) -> Value:

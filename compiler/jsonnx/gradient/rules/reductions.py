@@ -1,4 +1,4 @@
-"""Reductions along axes, and normalizations."""
+"""Reductions along axes, and softmax."""
 
 from __future__ import annotations
 
@@ -132,48 +132,3 @@ def log_softmax(g: Builder, node: Node, dy: Value):
     """dx = dy - softmax(x) * sum(dy)."""
     y, axis = node.outputs[0], node.attribute("axis", -1)
     return g.Sub(dy, g.Mul(g.Exp(y), g.ReduceSum(dy, [axis], keepdims=1)))
-
-
-@vjp("LayerNormalization")
-def layer_normalization(g: Builder, node: Node, dy: Value, *_: Value | None):
-    """y = n * scale + bias with n = (x - mean) * r and r = 1 / stddev over the last axes.
-
-    dx = r * (dn - mean(dn) - n * mean(dn * n)) with dn = dy * scale.
-    """
-    x, scale = node.inputs[:2]
-    axes = list(range(node.attribute("axis", -1) % x.rank, x.rank))
-    if len(node.outputs) == 3 and node.outputs[1].dtype == x.dtype:  # ONNX defines these two outputs in float32 only
-        n, r = g.Mul(g.Sub(x, node.outputs[1]), node.outputs[2]), node.outputs[2]
-    else:
-        centered = g.Sub(x, g.ReduceMean(x, axes, keepdims=1))
-        variance = g.ReduceMean(g.Mul(centered, centered), axes, keepdims=1)
-        r = g.Reciprocal(g.Sqrt(g.Add(variance, node.attribute("epsilon", 1e-5))))
-        n = g.Mul(centered, r)
-    dn = g.Mul(dy, scale)
-    inner = g.ReduceMean(g.Mul(dn, n), axes, keepdims=1)
-    dx = g.Mul(g.Sub(g.Sub(dn, g.ReduceMean(dn, axes, keepdims=1)), g.Mul(n, inner)), r)
-    return [dx, g.Mul(dy, n), dy][: len(node.inputs)]
-
-
-@vjp("BatchNormalization")
-def batch_normalization(g: Builder, node: Node, dy: Value):
-    """y = (x - mean) * r * scale + bias with r = 1 / sqrt(var + epsilon), all but x vectors along axis 1.
-
-    dx = dy * scale * r, dscale = sum(dy * (x - mean)) * r, dbias = sum(dy), dmean = -dbias * scale * r,
-    dvar = -dscale * scale * r ** 2 / 2.
-    """
-    if node.attribute("training_mode", 0):
-        raise NotImplementedError("BatchNormalization in training mode")
-    x, scale, _, mean, variance = node.inputs
-    axes = [axis for axis in range(x.rank) if axis != 1]
-    r = g.Reciprocal(g.Sqrt(g.Add(variance, node.attribute("epsilon", 1e-5))))
-    gain = g.Mul(scale, r)
-    dbias = g.ReduceSum(dy, axes, keepdims=0)
-    dscale = g.Mul(g.ReduceSum(g.Mul(dy, g.Sub(x, reshape_along_channels(g, mean, x))), axes, keepdims=0), r)
-    dvariance = g.Mul(g.Mul(g.Mul(dscale, gain), r), -0.5)
-    return g.Mul(dy, reshape_along_channels(g, gain, x)), dscale, dbias, g.Neg(g.Mul(dbias, gain)), dvariance
-
-
-def reshape_along_channels(g: Builder, value: Value, x: Value) -> Value:
-    """A vector along axis 1 of x, shaped to broadcast against x."""
-    return g.reshape(value, [*value.shape, *[1] * (x.rank - 2)])

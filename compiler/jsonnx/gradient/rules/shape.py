@@ -166,13 +166,13 @@ def pad_to_shape_of(
 @vjp("Pad")
 def pad(g: Builder, node: Node, dy: Value):
     """dx = dy without the padding; elements that a negative pad removed get zeros."""
-    if node.attribute("mode", "constant") != "constant":
-        raise NotImplementedError(f"the gradient of Pad in mode {node.attribute('mode')}")
-    x = node.inputs[0]
+    x, mode = node.inputs[0], node.attribute("mode", "constant")
     axes = constant_operand(node, 3) or list(range(x.rank))
     pads = constant_operand(node, 1) or []
     before = {axis % x.rank: pad for axis, pad in zip(axes, pads[: len(axes)], strict=True)}
     after = {axis % x.rank: pad for axis, pad in zip(axes, pads[len(axes) :], strict=True)}
+    if mode != "constant":
+        return [fold_padding(g, dy, before, after, x, mode)]
     padded_axes = [axis for axis in before if before[axis] > 0 or after[axis] > 0]
     if padded_axes:
         ends = [-after[axis] if after[axis] > 0 else INT64_MAX for axis in padded_axes]
@@ -181,6 +181,34 @@ def pad(g: Builder, node: Node, dy: Value):
         dy = g.refine(dy, x.shape)
     removed_before, removed_after = ({axis: max(-pad, 0) for axis, pad in side.items()} for side in (before, after))
     return [pad_to_shape_of(g, dy, removed_before, removed_after, x)]
+
+
+def fold_padding(g: Builder, dy: Value, before: dict[int, int], after: dict[int, int], x: Value, mode: str) -> Value:
+    """The gradient of a padding with elements of x: adds the cotangents of the padding to those of its elements.
+
+    They are the reflected neighbours of the edge, the repeated edge itself, or for `wrap` those at the other end.
+    """
+    if min(*before.values(), *after.values()) < 0:
+        raise NotImplementedError(f"Pad in mode {mode} with negative pads")
+    offset = 1 if mode == "reflect" else 0
+    for axis in before:
+        size = axis_length(g, x, axis)
+        end = -after[axis] if after[axis] else INT64_MAX
+        shape = (*dy.shape[:axis], x.shape[axis], *dy.shape[axis + 1 :])
+        total = g.refine(g.Slice(dy, [before[axis]], [end], [axis]), shape)
+        for is_end, pad in enumerate((before[axis], after[axis])):
+            if pad:
+                edge = g.Slice(dy, [-pad], [INT64_MAX], [axis]) if is_end else g.Slice(dy, [0], [pad], [axis])
+                if mode == "reflect":
+                    edge = g.Slice(edge, [-1], [INT64_MIN], [axis], [-1])
+                elif mode == "edge":
+                    edge = g.ReduceSum(edge, [axis], keepdims=1)
+                rest = subtract(g, size, offset + (1 if mode == "edge" else pad))
+                near, far = {axis: offset}, {axis: rest}
+                pads = (near, far) if bool(is_end) == (mode == "wrap") else (far, near)
+                total = g.Add(total, pad_to_shape_of(g, edge, *pads, total))
+        dy = total
+    return dy
 
 
 @vjp("Trilu")

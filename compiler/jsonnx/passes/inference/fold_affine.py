@@ -73,6 +73,13 @@ def fold_affine(graph: Graph) -> Graph:
     return with_single_copies(lambda graph, kept_weights: AffineFolder(graph, kept_weights).run(), graph)
 
 
+def fold_affine_into_producers(graph: Graph) -> Graph:
+    """Folds affine functions into the weights of the linear operators before them only."""
+    return with_single_copies(
+        lambda graph, kept_weights: AffineFolder(graph, kept_weights, into_readers=False).run(), graph
+    )
+
+
 class AffineFolder:
     """Folds affine functions into their producers in a walk forwards, then into their readers in a walk backwards.
 
@@ -80,8 +87,8 @@ class AffineFolder:
     with the names `kept_weights` do not change.
     """
 
-    def __init__(self, graph: Graph, kept_weights: Collection[str] = ()) -> None:
-        self.graph, self.kept_weights = graph, kept_weights
+    def __init__(self, graph: Graph, kept_weights: Collection[str] = (), into_readers: bool = True) -> None:
+        self.graph, self.kept_weights, self.into_readers = graph, kept_weights, into_readers
         self.steps: list[Node | Affine | None] = []
         self.producer_index: dict[Value, int] = {}
         self.use_counts = Counter(x for node in graph.nodes for x in node.inputs if x is not None) + Counter(
@@ -93,6 +100,12 @@ class AffineFolder:
     def run(self) -> Graph:
         for node in self.graph.nodes:
             self.fold_into_producer(node)
+        if self.into_readers:
+            self.fold_all_into_readers()
+        nodes = [node for step in self.steps if step for node in (step.nodes() if isinstance(step, Affine) else [step])]
+        return self.graph.with_nodes(nodes, {})
+
+    def fold_all_into_readers(self) -> None:
         for index, step in enumerate(self.steps):
             operands = () if step is None else [step.x] if isinstance(step, Affine) else step.inputs
             for x in operands:
@@ -102,8 +115,6 @@ class AffineFolder:
             step = self.steps[index]
             if isinstance(step, Affine):
                 self.fold_into_readers(index, step)
-        nodes = [node for step in self.steps if step for node in (step.nodes() if isinstance(step, Affine) else [step])]
-        return self.graph.with_nodes(nodes, {})
 
     def as_linear(self, node: Node) -> LinearOp | None:
         """The node as a linear operator whose weights may change."""

@@ -11,11 +11,14 @@ from ...core.files.data_formats import data_suffix_error
 from ...core.files.files import MissingFile, UnsafePath, check_beneath, display_path
 from ...core.files.spec_folders import (
     DATA_FOLDER_HELP,
+    MODEL_HELP,
+    MODEL_SUFFIXES,
     OWN_FOLDER_HELP,
     UNSAFE_DATA_HELP,
     WEIGHT_FILE_SUFFIXES,
     WEIGHTS_HELP,
     SpecFolders,
+    check_spec_model,
     spec_weight_file,
     suffix_error,
     unsafe_data_help,
@@ -50,6 +53,8 @@ def check_paths(
             _check_data_file(file, folders, missing, report)
         for file in _weight_files(training):
             _check_weight_file(file, folders, missing, report)
+        for file in _teachers(training):
+            _check_teacher(file, folders, missing, report)
     return list(report)
 
 
@@ -66,6 +71,12 @@ def _weight_files(training: Mapping[str, Any]) -> Iterator[NamedFile]:
         yield NamedFile(weights, ("training", "weights"))
     elif isinstance(weights, Mapping) and isinstance(name := weights.get("file"), str):
         yield NamedFile(name, ("training", "weights", "file"))
+
+
+def _teachers(training: Mapping[str, Any]) -> Iterator[NamedFile]:
+    distill = training.get("distill")
+    if isinstance(distill, Mapping) and isinstance(name := distill.get("teacher"), str):
+        yield NamedFile(name, ("training", "distill", "teacher"))
 
 
 def _vector_files(document: object) -> Iterator[tuple[NamedFile, int | None]]:
@@ -148,6 +159,19 @@ def _check_weight_file(file: NamedFile, folders: SpecFolders, missing: Severity,
             return
     if suffix is not None:
         report.add("damaged-file", file.path, suffix[0], help=suffix[1])
+
+
+def _check_teacher(file: NamedFile, folders: SpecFolders, missing: Severity, report: Report) -> None:
+    try:
+        name = check_spec_model(folders, file.name)
+    except UnsafePath as error:
+        report.add("unsafe-path", file.path, str(error), help=UNSAFE_DATA_HELP)
+        return
+    except UsageError as error:
+        _add(error, file, report, missing)
+        return
+    if suffix := suffix_error(name, MODEL_SUFFIXES, "model"):
+        report.add("bad-model", file.path, suffix[0], help=MODEL_HELP)
 
 
 def _add(error: UsageError, file: NamedFile, report: Report, missing: Severity, help: str | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,9 @@ from ...frontend.network import Network
 from ...ir import Graph
 from ...lowering.cost import LayerCost, cost_table
 from ...lowering.dropped_layers import dropped_layers
+from ...passes.canonicalize import canonicalize
+from ...passes.constant_folding import bind_weights
+from ...passes.inference import QUANTIZATION_PASSES, optimize_for_inference
 from ..check.check import CheckedSpec
 from .labels_file import labels_json
 
@@ -26,6 +30,9 @@ if TYPE_CHECKING:
 
     from ...runtime.session.session import Session
     from ...runtime.session.weight_files import WeightsReport
+
+GZIP_WINDOW_BITS = 16 + zlib.MAX_WBITS
+"""The window of zlib's compressor, in bits, plus 16 for the format of gzip."""
 
 
 def layer_table(caption: str, rows: Sequence[LayerCost]) -> str:
@@ -70,6 +77,11 @@ class Model:
         return self.writer.to_proto()
 
     @cached_property
+    def quantizable_graph(self) -> Graph:
+        """The graph of the model with its weights, in the form that quantizers are placed in."""
+        return optimize_for_inference(canonicalize(bind_weights(self._graph, self.weights)), QUANTIZATION_PASSES)
+
+    @cached_property
     def writer(self) -> ModelWriter:
         """What writes the model, with digests of its contents."""
         return self._writer.with_digests()
@@ -83,6 +95,11 @@ class Model:
     def size_bytes(self) -> int:
         """The number of bytes of the ONNX file, and of the file with weights beside it."""
         return self.writer.size_bytes
+
+    def gzip_bytes(self) -> int:
+        """The number of bytes of the file after compression with gzip, as servers send it."""
+        compressor = zlib.compressobj(wbits=GZIP_WINDOW_BITS)
+        return sum(len(compressor.compress(part)) for part in self.writer.parts()) + len(compressor.flush())
 
     @property
     def opset(self) -> int:

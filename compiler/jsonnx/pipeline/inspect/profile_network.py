@@ -39,9 +39,10 @@ from ...runtime.session.session import Session
 from ..check.check import CheckedSpec, check_spec
 from ..check.data_spec import index_limits, input_spec, input_vocabularies
 from ..compile.compile import compile_checked
+from ..compile.model import Model
 from ..run.recorded_data import recorded_data
-from ..run.trained_model import checked_spec_of, require_spec
 from ..run_folder.run_info import read_run_info
+from ..train.model_spec import checked_spec_of, require_spec
 from ..train.run_data import SPEC_FILES, DataFiles
 from ..train.trainer import Trainer
 from .profiled_nodes import NodeOwners, StepPasses, profiled_nodes
@@ -49,7 +50,7 @@ from .trace_network import training_samples
 
 WARM_UP_STEPS = 5
 """First steps that are not measured: onnxruntime plans its memory in them."""
-ONNX_SUFFIX = ".onnx"
+ONNX_SUFFIX, ORT_SUFFIX = ".onnx", ".ort"
 
 Feeds = Mapping[str, np.ndarray]
 
@@ -189,7 +190,7 @@ def profile_model(spec_or_model: str, options: ProfileOptions = DEFAULT_OPTIONS)
     session = Session(model, provider, options.threads, options.verify)
     checked = checked or checked_spec_of(session, spec_or_model)
     batch_size = options.batch_size or 1
-    fed = _read_batches(options, checked, spec_or_model, batch_size) or [_drawn_batch(session, checked, batch_size)]
+    fed = read_batches(options, checked, spec_or_model, batch_size) or [drawn_batch(session, checked, batch_size)]
     batches = [session.prepare(feeds) for feeds in fed]
     plain = _timed_runs(session.run, batches, options.steps)
     del session  # two sessions of a large model may exceed the memory
@@ -224,24 +225,38 @@ def _profiled_model(
     """A model, and the spec if it was compiled from one."""
     path = Path(model_file(spec_or_model))
     if path.suffix.lower() == ONNX_SUFFIX:
-        if options.changes or options.scale is not None or options.weights is not None:
-            help = "name its spec instead, or leave them out"
-            raise UsageError("bad-option", "--set, --scale and --weights have no effect on a compiled model", help)
+        require_no_changes(options)
         return loadable_model(path, options.verify), None
-    checked = check_spec(spec_or_model, changes=options.changes, scale=options.scale)
-    target = target if target in target_names() else PLAIN_TARGET
-    model = compile_checked(checked, options.weights, verify=options.verify, target=target)
+    if path.suffix.lower() == ORT_SUFFIX:
+        message = "onnxruntime does not tell the layers of a model in ORT format"
+        raise UsageError("bad-option", message, "profile the ONNX model, or measure its latency by --batch-sizes")
+    model, checked = compiled_for_profile(spec_or_model, target, options)
     return model.to_loadable(), checked
 
 
-def _drawn_batch(session: Session, checked: CheckedSpec | None, batch_size: int) -> Feeds:
+def require_no_changes(options: ProfileOptions) -> None:
+    """Raises UsageError for options that change a spec before it is compiled."""
+    if options.changes or options.scale is not None or options.weights is not None:
+        help = "name its spec instead, or leave them out"
+        raise UsageError("bad-option", "--set, --scale and --weights have no effect on a compiled model", help)
+
+
+def compiled_for_profile(spec: str, target: str, options: ProfileOptions) -> tuple[Model, CheckedSpec]:
+    """The model of a spec for an execution provider."""
+    checked = check_spec(spec, changes=options.changes, scale=options.scale)
+    target = target if target in target_names() else PLAIN_TARGET
+    return compile_checked(checked, options.weights, verify=options.verify, target=target), checked
+
+
+def drawn_batch(session: Session, checked: CheckedSpec | None, batch_size: int) -> Feeds:
+    """Inputs that are drawn by a fixed seed."""
     if checked is None:
         return draw_inputs(session.inputs, 0, batch_size)
     typed = checked.require()
     return draw_inputs(session.inputs, 0, batch_size, index_limits(typed), input_vocabularies(typed))
 
 
-def _read_batches(options: ProfileOptions, checked: CheckedSpec | None, model: str, batch_size: int) -> list[Feeds]:
+def read_batches(options: ProfileOptions, checked: CheckedSpec | None, model: str, batch_size: int) -> list[Feeds]:
     """The first batches of the samples in a file; none without a file. Raises CompileError, UsageError."""
     if options.data is None:
         return []

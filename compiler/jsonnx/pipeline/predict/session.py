@@ -15,7 +15,7 @@ from ...data.samples.dataset import Dataset
 from ...runtime.session.session import Session as ArraySession
 from ..check.check import CheckedSpec
 from ..check.data_spec import input_spec
-from ..run.trained_model import checked_spec_of
+from ..train.model_spec import checked_spec_of
 
 
 class Session(ArraySession):

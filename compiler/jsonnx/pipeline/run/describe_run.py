@@ -23,7 +23,7 @@ from ..compile.word_vectors import vector_digests
 from ..git.git_revision import git_revision
 from ..run_folder.run_info import LAYOUT_VERSION, RUNNING, RunInfo, best_epoch, finite_metrics, path_from
 from ..train.run_data import DataFiles, RunData
-from .run_differences import FIT_ARGUMENTS, SCHEDULE_STEPS, VECTORS
+from .run_differences import FIT_ARGUMENTS, SCHEDULE_STEPS, TEACHER, VECTORS
 
 if TYPE_CHECKING:
     from ...data.samples.dataset import Dataset
@@ -61,6 +61,7 @@ def start_info(
         "parameters": document.get("parameters", {}),
         "initial_weights": before.get("initial_weights", trainer.initial_weights_digest),
         **_vectors(checked, trainer, before),
+        **_teacher(trainer),
         "data": {part: {"samples": len(dataset), "sha256": dataset.digest} for part, dataset in data.parts.items()},
         **_schedule_steps(trainer, data, settings),
         "monitor": _monitor(trainer, data.validation is not None),
@@ -80,6 +81,12 @@ def _vectors(checked: CheckedSpec, trainer: Trainer, before: RunInfo) -> RunInfo
     kept = before.get(VECTORS)
     digests = (kept if isinstance(kept, dict) else {}) | vector_digests(checked, trainer.plan.source)
     return {VECTORS: digests} if digests else {}
+
+
+def _teacher(trainer: Trainer) -> RunInfo:
+    """The hash of the teacher's model."""
+    teacher = trainer.plan_trainer.open_teacher()
+    return {} if teacher is None else {TEACHER: teacher.digest}
 
 
 def _schedule_steps(trainer: Trainer, data: RunData, settings: FitSettings) -> RunInfo:

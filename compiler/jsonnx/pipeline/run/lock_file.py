@@ -25,7 +25,7 @@ from ...runtime.providers.provider_options import parse_assignments
 from ..run_folder.run import Run
 from ..run_folder.run_info import FINISHED, RunInfo
 from .recorded_data import recorded_folder
-from .run_differences import FIT_ARGUMENTS, SCHEDULE_STEPS, VECTORS, environment_differences, input_differences
+from .run_differences import FIT_ARGUMENTS, SCHEDULE_STEPS, TEACHER, VECTORS, environment_differences, input_differences
 
 LOCK_FORMAT = 1
 LOCK_HELP = "`jsonnx lock RUN` writes it from a finished run"
@@ -138,7 +138,7 @@ def locked_values(run: Run) -> dict[str, Any]:
     if file_sha256(run.paths.weights) != run.hashes[WEIGHTS_FILE]:
         message = f"{str(run.paths.weights)!r} has changed since the run has ended"
         raise UsageError("not-lockable", message, "train it once more")
-    recorded = [*keys, *(key for key in (SCHEDULE_STEPS, VECTORS) if key in run.info)]
+    recorded = [*keys, *(key for key in (SCHEDULE_STEPS, VECTORS, TEACHER) if key in run.info)]
     return {**{key: run.info[key] for key in recorded}, "weights_sha256": run.hashes[WEIGHTS_FILE]}
 
 

@@ -36,8 +36,8 @@ from ...runtime.session.load_model import loadable_model, model_file
 from ..check.check import CheckedSpec, Spec, check_spec
 from ..compile.graphs import inference_graph
 from ..compile.target_forms import write_for_target
+from ..train.model_spec import spec_from_metadata
 from ..train.plan_training import plan_training
-from .trained_model import spec_from_metadata
 
 
 class Subject(NamedTuple):

@@ -13,6 +13,8 @@ SCHEDULE_STEPS = "schedule_steps"
 """The key of the numbers of steps of schedules that the data and epochs gave."""
 VECTORS = "vectors"
 """The key of the hashes of files of word vectors, by their names."""
+TEACHER = "teacher"
+"""The key of the hash of the teacher's model."""
 FIT_ARGUMENTS = "fit_arguments"
 """The key of arguments of a program's fit that a spec has no keys for."""
 DEFAULTS: Mapping[str, Any] = {
@@ -29,6 +31,8 @@ def input_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iter
     for name, digest in _object(now, VECTORS).items():
         if _object(before, VECTORS).get(name, digest) != digest:
             yield f"the file of word vectors {name!r} has changed"
+    if before.get(TEACHER) != now.get(TEACHER):
+        yield "the teacher is another model"
     for key in (SCHEDULE_STEPS, *option_keys(is_environment=False)):
         old, new = (values.get(key, DEFAULTS.get(key)) for values in (before, now))
         if old != new:

@@ -12,6 +12,7 @@ from ...core.training_options import TrainingOptions
 from ..check.check import CheckedSpec
 from ..compile.initial_weights import possible_weight_files
 from ..train.run_data import DataFiles, RunData, file_paths, read_data, require_validation
+from ..train.teacher_model import teacher_files
 from ..train.trainer import Trainer
 from .run_warnings import Warn
 
@@ -42,7 +43,8 @@ def input_files(checked: CheckedSpec, options: TrainingOptions) -> list[Path]:
     training = checked.network.training
     folders = SpecFolders.of(checked.folder, options.data_roots)
     data_files = file_paths(training.data if training else None, folders, DataFiles.of(options))
-    return [*checked.files, *data_files, *possible_weight_files(options.weights)]
+    teachers = map(Path, teacher_files(checked, folders))
+    return [*checked.files, *data_files, *possible_weight_files(options.weights), *teachers]
 
 
 def load_data(trainer: Trainer, files: DataFiles) -> RunData:

@@ -8,12 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ...analysis.shape_inference import TypedNetwork
-from ...backend import target_statistics_from, thresholds_from, to_model_proto
+from ...backend import target_statistics_from, to_model_proto
 from ...core.diagnostics import CompileError, Diagnostic, UsageError, quoted_list
 from ...core.files.run_layout import RunPaths
 from ...core.files.spec_folders import existing_folders
@@ -22,7 +22,6 @@ from ...core.files.user_files import UserFiles, file_names, files_text, with_pat
 from ...core.metric_values import MetricValue
 from ...data.files.dataset_files import from_file
 from ...data.samples.dataset import Dataset
-from ...frontend.json.json_reader import read_text
 from ...passes.training_steps.batch_separability import is_batch_separable
 from ...runtime.execution.history import MetricSums
 from ...runtime.fit.trainer import PlanTrainer
@@ -34,9 +33,9 @@ from ..check.check import CheckedSpec, check_spec
 from ..compile.graphs import output_scoring_graph
 from ..compile.target_forms import plan_for_target
 from ..run_folder.run_info import RunInfo, path_from, read_run_info, write_evaluation
-from ..train.decision import with_thresholds
 from ..train.evaluated_part import NO_PARTS, EvaluatedPart, evaluated_part
 from ..train.left_out_notes import left_out_notes
+from ..train.model_spec import SPEC_KEY, checked_spec_of, require_spec, spec_from_metadata
 from ..train.plan_training import plan_training
 from .recorded_data import RecordedData, recorded_data
 from .run_warnings import Warn, no_warning
@@ -48,11 +47,6 @@ ARRAYS_REASON = "the run was trained on arrays, not on files"
 
 BATCH_SIZE = 512
 """Samples in a call of the model."""
-
-NO_SPEC_HELP = "`jsonnx.Session` in Python runs any ONNX model, and `jsonnx inspect` shows its inputs and outputs"
-
-SPEC_KEY = "jsonnx.spec"
-"""The key of a spec in the metadata of a model."""
 
 
 class Evaluation(NamedTuple):
@@ -211,33 +205,6 @@ class TrainedModel:
             reason = ARRAYS_REASON if has_arrays else reason
             raise UsageError("no-data", message, f"name a file with --data; {reason}")
         return evaluated
-
-
-def spec_from_metadata(text: str) -> dict[str, Any]:
-    """The document in a model's metadata. Raises CompileError."""
-    value = read_text(text).value  # never the path of a file
-    return value if isinstance(value, dict) else {}
-
-
-def require_spec(checked: CheckedSpec | None, model: str) -> CheckedSpec:
-    """The spec in a model. Raises CompileError `no-spec` if it has none."""
-    if checked is None:
-        message = "the model does not contain a spec, as models do that jsonnx compiled"
-        raise CompileError([Diagnostic("no-spec", message, file=model, help=NO_SPEC_HELP)])
-    return checked
-
-
-def checked_spec_of(session: Session, model: str) -> CheckedSpec | None:
-    """The spec in a model, checked; None if it has none. Raises CompileError if it does not belong to the model."""
-    if SPEC_KEY not in session.metadata:
-        return None
-    # Checked as a value, without positions: they would refer to the metadata, which is not a file of the user.
-    checked = check_spec(spec_from_metadata(session.metadata[SPEC_KEY]), accepts_missing_functions=True)
-    typed = checked.require()
-    inputs = typed.network.inference_inputs
-    if inputs.keys() != session.inputs.keys() or typed.inference_outputs.keys() != session.outputs.keys():
-        raise CompileError([Diagnostic("damaged-file", f"{model!r} contains the spec of another model")])
-    return with_thresholds(checked, thresholds_from(session.metadata))
 
 
 def _missing_functions_note(names: Iterable[str]) -> Diagnostic:

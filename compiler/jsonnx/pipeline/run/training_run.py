@@ -150,6 +150,7 @@ class PreparedRun:
     ) -> Outcome:
         """Trains, and writes all results to the folder. Raises the errors of the function `train`."""
         folder, trainer, data = self.folder, self.trainer, self.data
+        trainer.plan_trainer.open_teacher()  # before anything is written
         if lock is not None:
             self.check_lock(lock)
         with folder:

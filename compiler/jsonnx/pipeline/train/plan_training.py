@@ -44,6 +44,7 @@ from ..check.data_spec import date_inputs, index_limits, input_vocabularies, inp
 from ..compile.graphs import forward_graph, inference_only
 from ..compile.word_vectors import vector_tasks
 from .sharded_graphs import shard_builder
+from .teacher_model import open_teacher
 
 NORMALIZATION_MODULES = Adaptable.__module__.partition(".preprocessing")[0] + ".normalization."
 """The modules of the layers that stay in float32, with their statistics."""
@@ -86,6 +87,7 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
         make_shards=shard_builder(checked, scored),
         make_step=partial(sized_training_graph, checked, objective),
         weighted_outputs=objective.weighted_outputs,
+        open_teacher=None if objective.distillation is None else partial(open_teacher, checked),
         make_objective_graphs=cache(partial(weighted_graphs, checked, objective)),
         fingerprint={key: spec_hash(part) for key, part in fixed_parts(typed.network.flat_document).items()},
         vocabulary_digests=vocabulary_digests(checked),
@@ -159,8 +161,8 @@ def target_task(typed: TypedNetwork, training: Training, output: str, form: Targ
 def fixed_parts(document: Any) -> dict[str, Any]:
     """The parts of a spec that may not change when a run is resumed, by their keys.
 
-    A resumed run may have more epochs, other file names, other memory settings and other checkpoints; the contents of
-    its files are compared on their own.
+    A resumed run may have more epochs, other names of files and of the teacher, other memory settings and other
+    checkpoints; the contents of its files are compared on their own.
     """
     training = document.get("training", {})
     changeable = (
@@ -168,6 +170,8 @@ def fixed_parts(document: Any) -> dict[str, Any]:
         *("threshold", "calibration"),
     )
     fixed = {f"training.{key}": value for key, value in training.items() if key not in changeable}
+    if isinstance(distill := training.get("distill"), dict):
+        fixed["training.distill"] = {key: value for key, value in distill.items() if key != "teacher"}
     data = training.get("data") or {}
     if "sequences" in data:  # decides which samples are in a batch
         fixed["training.data.sequences"] = data["sequences"]
@@ -195,7 +199,9 @@ def forward_loss_graph(checked: CheckedSpec, objective: Objective, expected_size
     typed = checked.require()
     network = forward_graph(checked, training=True, expected_sizes=expected_sizes)
     is_distributed = typed.network.training is not None and typed.network.training.distributed is not None
-    graph = canonicalize(with_loss(network, objective, expected_sizes, adds_weight=is_distributed))
+    graph = canonicalize(
+        with_loss(network, objective, expected_sizes, adds_weight=is_distributed, distillation=objective.distillation)
+    )
     report = checked.new_report()
     for name, drawn in graph.randoms.items():
         if any(str(TOKENS_PER_TEXT) in str(size) for size in drawn.shape):

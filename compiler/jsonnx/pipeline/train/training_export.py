@@ -18,6 +18,7 @@ from ...core.reserved_names import (
     next_name,
     sample_weight_name,
     target_name,
+    teacher_output_name,
 )
 from ...core.types import TensorType
 from ...interop.safetensors_file import weights_parts
@@ -63,6 +64,10 @@ MANIFEST_HELP = {
     "permutation(samples), the key made of (seed, 'order', epoch).",
 }
 """The part of the manifest that explains the rest. Programs may show it, so its text is stable."""
+TEACHER_HELP = (
+    "What a teacher computes for the samples: feed it beside targets. Of classes and labels these are logits, such as "
+    "the logarithms of softmax outputs, before they are divided by the temperature."
+)
 SAMPLE_WEIGHTS_HELP = (
     "Factors of the losses of samples, or of their positions: feed them beside targets, 1 for no weight."
 )
@@ -142,16 +147,22 @@ def manifest(checked: CheckedSpec, training_plan: TrainingPlan) -> dict[str, Any
     targets = {target_name(output): output for output in training_plan.targets}
     weights = {sample_weight_name(output): output for output in sorted(training_plan.weighted_outputs)}
     weight_entries = {name: {**_type_entry(step.inputs[name]), "output": output} for name, output in weights.items()}
+    distillation = checked.objective.distillation if checked.objective is not None else None
+    teacher_outputs = {teacher_output_name(name): name for name in sorted(distillation.outputs if distillation else ())}
+    teacher_entries = {
+        name: {**_type_entry(step.inputs[name]), "output": output} for name, output in teacher_outputs.items()
+    }
     return {
         "version": MANIFEST_VERSION,
         "jsonnx": package_version(),
         "spec_sha256": spec_hash(checked.network.document),
-        "how": _manifest_help(step, has_weights=bool(weights)),
+        "how": _manifest_help(step, has_weights=bool(weights), has_teacher=bool(teacher_entries)),
         "seed": training_plan.seed,
         "batch_size": training_plan.training.batch_size,
         "inputs": {name: _type_entry(value) for name, value in step.inputs.items() if name in training_plan.inputs},
         "targets": {name: {**_type_entry(step.inputs[name]), "output": output} for name, output in targets.items()},
         **({"sample_weights": weight_entries} if weights else {}),
+        **({"teacher_outputs": teacher_entries} if teacher_entries else {}),
         "scalars": {
             name: {**_type_entry(value), "value": training_plan.constant_rate}
             for name, value in step.inputs.items()
@@ -175,9 +186,10 @@ def manifest(checked: CheckedSpec, training_plan: TrainingPlan) -> dict[str, Any
     }
 
 
-def _manifest_help(step: Graph, *, has_weights: bool) -> dict[str, str]:
+def _manifest_help(step: Graph, *, has_weights: bool, has_teacher: bool) -> dict[str, str]:
     """The part of the manifest that explains the rest, as far as the step needs it."""
     help = MANIFEST_HELP | ({"sample_weights": SAMPLE_WEIGHTS_HELP} if has_weights else {})
+    help |= {"teacher_outputs": TEACHER_HELP} if has_teacher else {}
     has_offsets = any(value.is_model_input for value in step.randoms.values())
     return help | ({"random": MANIFEST_HELP["random"] + OFFSET_HELP} if has_offsets else {})
 

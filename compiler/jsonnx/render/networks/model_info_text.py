@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.files.digests import CONTENT_DIGEST_KEY, DIGEST_KEYS, records_digests
 from ...core.invisible_characters import escape_invisible
+from ...core.limits import bytes_text
 from ...core.quantities import count_text
 from ...core.signature.thresholds import by_label, threshold_text
 from .shape_text import keras_shape_text
 
 if TYPE_CHECKING:
     from ...interop.model_info import ModelInfo
-    from ...interop.onnx_reader import OnnxType
+    from ...interop.onnx_reader import OnnxFile, OnnxType
 
 MAX_ITEMS_SHOWN = 12
 """Labels, or operators, that a line shows."""
@@ -32,8 +34,10 @@ def inspection_text(inspection: ModelInfo) -> str:
         ("parameters", f"{inspection.parameter_count:,}"),
         ("nodes", f"{facts.operator_counts.total():,}{_operators_text(facts.operator_counts)}"),
         ("size", f"{facts.size_bytes:,} bytes"),
+        ("weights", _weights_text(facts.weight_bytes)),
+        ("quantized", _quantization_text(inspection)),
         ("made by", " ".join(filter(None, (_safe_text(facts.producer) or "?", _safe_text(facts.producer_version))))),
-        ("versions", ", ".join([f"IR {facts.ir_version}", *_opset_texts(facts.opsets)])),
+        ("versions", ", ".join([*_format_texts(facts), *_opset_texts(facts.opsets)])),
         ("needs", _safe_text(facts.metadata.get("jsonnx.needs", ""))),
         ("functions", _truncated_list(facts.functions)),
         ("weights in", _truncated_list([*map(_sized, inspection.weight_files)])),
@@ -54,7 +58,10 @@ def _threshold_texts(inspection: ModelInfo) -> list[str]:
 def inspection_json(inspection: ModelInfo) -> dict[str, Any]:
     """The description as JSON values, with all metadata."""
     facts = inspection.onnx_file
-    shown_elsewhere = ("jsonnx.spec", "jsonnx.labels", "jsonnx.thresholds", "jsonnx.target_statistics", *DIGEST_KEYS)
+    shown_elsewhere = (
+        *("jsonnx.spec", "jsonnx.labels", "jsonnx.thresholds", "jsonnx.target_statistics", "jsonnx.quantization"),
+        *DIGEST_KEYS,
+    )
     metadata = {key: text for key, text in facts.metadata.items() if key not in shown_elsewhere}
     digest = (
         {"recorded": facts.metadata.get(CONTENT_DIGEST_KEY), "matches": inspection.matches_digest}
@@ -79,11 +86,14 @@ def inspection_json(inspection: ModelInfo) -> dict[str, Any]:
         "labels": inspection.labels,
         "thresholds": _thresholds_json(inspection),
         "parameters": inspection.parameter_count,
+        "weight_bytes": facts.weight_bytes,
+        "quantization": inspection.quantization,
         "nodes": facts.operator_counts.total(),
         "operators": dict(facts.operator_counts.most_common()),
         "functions": facts.functions,
         "external_data": facts.external_files,
         "producer": {"name": facts.producer, "version": facts.producer_version},
+        "ort_format": facts.ort_format or None,
         "ir_version": facts.ir_version,
         "opsets": {domain or "ai.onnx": version for domain, version in facts.opsets.items()},
         "jsonnx": facts.metadata.get("jsonnx.version"),
@@ -119,6 +129,27 @@ def _json_type(type: OnnxType) -> dict[str, Any]:
 def _operators_text(operators: Mapping[str, int]) -> str:
     by_count = sorted(operators.items(), key=lambda item: (-item[1], item[0]))
     return f": {_truncated_list([f'{count:,} {op}' for op, count in by_count])}" if by_count else ""
+
+
+def _format_texts(facts: OnnxFile) -> Iterable[str]:
+    if facts.ort_format:
+        yield f"ORT format {_safe_text(facts.ort_format)}"
+    yield f"IR {facts.ir_version}"
+
+
+def _weights_text(weight_bytes: Mapping[str, int]) -> str:
+    return ", ".join(f"{dtype} {bytes_text(size)}" for dtype, size in weight_bytes.items())
+
+
+def _quantization_text(inspection: ModelInfo) -> str:
+    """What the metadata say of the quantization, as `key value` if it is an object of JSON."""
+    facts = inspection.quantization
+    if facts is None:
+        return ""
+    if not isinstance(facts, dict):
+        return _safe_text(json.dumps(facts))
+    words = (f"{key} {value if isinstance(value, str) else json.dumps(value)}" for key, value in facts.items())
+    return _safe_text(", ".join(words))
 
 
 def _opset_texts(opsets: Mapping[str, int]) -> Iterable[str]:

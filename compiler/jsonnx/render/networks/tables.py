@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...ir.polynomial import Polynomial
 from ..text.text_table import TextTable
 from .descriptions import definitions_json, descriptions_text, output_descriptions
+from .precision_table import precision_json, precision_text
 from .shape_text import keras_shape_text
 from .summary_rows import SummaryRow, summary_rows
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ...frontend.network import Network
     from ...lowering.cost import LayerCost
     from ...lowering.dropped_layers import DroppedLayer
+    from ...lowering.precision_cost import PrecisionCost
     from ...runtime.execution.step_memory import TrainingEstimate
     from ...runtime.providers.provider_availability import Availability
     from ...runtime.session.weight_files import WeightsReport
@@ -35,6 +37,7 @@ def summary_text(
     peak: ActivationPeak | None = None,
     dropped: Sequence[DroppedLayer] = (),
     estimate: TrainingEstimate | None = None,
+    precision: PrecisionCost | None = None,
 ) -> str:
     """One row a layer, and the totals. The layers of a block are indented under a row for the block, down to `depth`.
 
@@ -63,6 +66,7 @@ def summary_text(
     outputs = ", ".join(f"{name} {_type_text(type)}" for name, type in _output_types(network, rows).items())
     title = f"{network.name}: {inputs} -> {outputs}"
     text = [title, "", table.text(color, width), "", *_total_lines(rows, peak)]
+    text += ["", precision_text(precision, color, width)] if precision is not None else []
     text += [*_estimate_lines(estimate, color, width), *_dropped_lines(dropped, color, width)]
     if with_descriptions:
         text += ["", descriptions_text(network)]
@@ -141,6 +145,7 @@ def summary_json(
     peak: ActivationPeak | None = None,
     dropped: Sequence[DroppedLayer] = (),
     estimate: TrainingEstimate | None = None,
+    precision: PrecisionCost | None = None,
 ) -> dict[str, Any]:
     """The summary as JSON values. A symbolic size is its name; a sum with one is null beside a formula."""
     lines = summary_rows(rows, depth)
@@ -161,6 +166,7 @@ def summary_json(
         **definitions_json(network),
         "totals": _totals(rows) | {"activation_bytes": peak.total if peak else None},
         **({"training_memory": _estimate_json(estimate)} if estimate else {}),
+        **({"quantization": precision_json(precision)} if precision else {}),
         **({"needs_onnxruntime": operators} if operators else {}),
     }
 

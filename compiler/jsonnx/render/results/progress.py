@@ -151,6 +151,10 @@ class _EpochDisplay(Display):
     start_time = 0.0
 
     @until_failure
+    def _on_preparation(self, text: str) -> None:
+        print(text, file=self.stream, flush=True)
+
+    @until_failure
     def on_train_begin(self, logs: Logs | None = None) -> None:
         for line in class_weight_lines(self.params.get("class_weights", {}), self.trainer.plan.labels):
             print(line, file=self.stream, flush=True)

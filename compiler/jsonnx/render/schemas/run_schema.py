@@ -44,7 +44,10 @@ def _option_value(option: TrainingOption, run_key: RunKey) -> Schema:
     return schema
 
 
-OPTIONAL_INPUTS = ("schedule_steps", "vectors", *(key.name for _, key in recorded_options() if not key.is_in_every_run))
+OPTIONAL_INPUTS = (
+    *("schedule_steps", "vectors", "teacher"),
+    *(key.name for _, key in recorded_options() if not key.is_in_every_run),
+)
 
 INPUTS: Schema = {
     "spec_sha256": described(
@@ -61,6 +64,7 @@ INPUTS: Schema = {
     "vectors": described(
         "SHA-256 of files of word vectors, by their names", {"type": "object", "additionalProperties": HASH}
     ),
+    "teacher": described("SHA-256 of the model whose outputs the network has learned from", HASH),
     "data": described(
         "The samples by part: `train`, `validation`, `test`",
         {

@@ -28,7 +28,7 @@ from ..session.session import concatenate_batches
 from ..session.weight_files import validate_weights
 from ..sharding.rank_evaluation import gathered, measured_batches, own_batches
 from ..sharding.shard_group import shard_group
-from ..training_plan import TrainingPlan, VectorTask
+from ..training_plan import Teacher, TrainingPlan, VectorTask
 from .adapt import adapted_states
 from .device_variables import DeviceVariables
 from .divergence import Diverged, diverged, find_origin
@@ -88,6 +88,8 @@ class Engine:
         """The steps before the set of variables that a device keeps."""
         self.vector_counts: dict[str, tuple[int, int]] = {}
         """The tokens that have a vector in a file, and all tokens, by the embedding that starts with them."""
+        self.teacher: Teacher | None = None
+        """The teacher whose outputs steps are fed; None until it is opened, or if there is none."""
         self.recorder: SessionRecorder | None = None
         """Records when the nodes of training steps run."""
         self._use_vocabularies(vocabularies)
@@ -217,7 +219,8 @@ class Engine:
 
     def feeds(self, samples: Dataset, rows: np.ndarray | slice, step: int) -> dict[str, np.ndarray]:
         """All feeds of a training step."""
-        return self.step_feeds.of(samples, rows, step)
+        feeds = self.step_feeds.of(samples, rows, step)
+        return feeds if self.teacher is None else self.teacher.with_outputs(feeds)
 
     def learning_rate(self) -> float:
         """The learning rate of the next step."""

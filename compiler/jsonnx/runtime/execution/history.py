@@ -159,7 +159,9 @@ DATA_NAMES = ("training data", "validation data")
 WEIGHTS_NAMES = ("sample weights", "sample weights for validation")
 SETTING_NAMES = ("batch_size", "shuffle", *DATA_NAMES)
 """The settings of a fit in every checkpoint."""
-OPTIONAL_SETTING_NAMES = (*WEIGHTS_NAMES, "steps_per_epoch", "validation_freq")
+TEACHER = "teacher"
+"""The setting with the digest of the teacher."""
+OPTIONAL_SETTING_NAMES = (*WEIGHTS_NAMES, "steps_per_epoch", "validation_freq", TEACHER)
 """The settings that a checkpoint has only if they are given."""
 
 
@@ -218,7 +220,9 @@ class FitProgress:
             previous = self.settings.get(name)
             if previous == value:
                 continue
-            if name not in (*DATA_NAMES, *WEIGHTS_NAMES):
+            if name == TEACHER:
+                yield "the teacher is another model"
+            elif name not in (*DATA_NAMES, *WEIGHTS_NAMES):
                 yield f"{name} changes from {previous} to {value}"
             elif previous is None:
                 yield f"it had no {name}"

@@ -138,8 +138,10 @@ class PrefetchBuffers:
     def for_fit(
         self, runner: StepRunner, dataset: Dataset, batch_size: int
     ) -> tuple[PrefetchBuffer, PrefetchBuffer] | None:
-        """The buffers for a fit; None if a batch contains more than samples, is incomplete or cannot stay bound, or if
-        samples or results have no fixed size because of sequences or a metric that keeps samples."""
+        """The buffers for a fit; None if a batch has more than what is kept for samples, is incomplete or cannot stay
+        bound, or if samples or results have no fixed size because of sequences or a metric that keeps samples."""
+        if self._plan.open_teacher is not None and not dataset.teacher_outputs:  # it runs before each step
+            return None
         keeps_samples = any(metric.keeps_samples for metric in self._plan.metrics.values())
         is_complete = len(dataset) >= batch_size and runner.keeps_bindings
         if self._plan.augmented_inputs or keeps_samples or not is_complete or dataset.has_sequences:

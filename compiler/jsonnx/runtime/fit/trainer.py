@@ -19,10 +19,11 @@ from ...data.samples.data_spec import DataSpec
 from ...data.samples.dataset import Dataset
 from ..callbacks.callback_states import CallbackStates
 from ..callbacks.callbacks import fit_params
+from ..distillation.teacher_outputs import with_teacher_outputs
 from ..execution.divergence import Diverged
 from ..execution.engine import Engine
 from ..execution.execution_plan import ExecutionPlan
-from ..execution.history import FitProgress, History, MetricSums, data_digests
+from ..execution.history import TEACHER, FitProgress, History, MetricSums, data_digests
 from ..execution.runner import runner_without_updates
 from ..execution.variables import DonatedArrays
 from ..fit_arguments import FitSettings, require_bool, require_integer, require_rate
@@ -30,7 +31,7 @@ from ..providers.provider_options import ProviderOptions
 from ..providers.providers import Provider, SessionConfig
 from ..providers.session_recorder import SessionRecorder
 from ..session.session import concatenate_batches
-from ..training_plan import TrainingPlan
+from ..training_plan import Teacher, TrainingPlan
 from .batch_layout import CachedLayout
 from .checkpoint_errors import mismatch
 from .class_weights import (
@@ -158,6 +159,7 @@ class PlanTrainer:
                 require_known_steps(self.plan)
             samples = dataset_of(self.plan, x, y, sample_weight)
             self._use_weights(self.plan.weighted_outputs.union(samples.weights))
+            self.open_teacher()
             engine, samples = self.engine, samples.for_graphs(self.plan.data_spec)
             feeds = engine.feeds(samples, slice(None), self.steps)
             self.cached_layout = CachedLayout.of(x, y, samples, feeds) if engine.group is None else None
@@ -186,6 +188,7 @@ class PlanTrainer:
         else:
             self.plan = self.plan.with_learned(samples)
         samples = self._weighted(samples, class_weight)
+        teacher = self.open_teacher()
         if not self._resumes:
             self.engine.adapt(samples)
         schedule_steps = set_schedule_steps(self.engine, samples, settings)
@@ -200,6 +203,10 @@ class PlanTrainer:
             callback.set_model(self if model is None else model)
             callback.set_params(dict(params))
         progress.callbacks = CallbackStates(callbacks, progress.callbacks.current())
+        if teacher is not None and isinstance(samples, Dataset) and self._keeps_teacher_outputs(samples):
+            for callback in callbacks:
+                callback._on_preparation(f"computes the outputs of the teacher for {len(samples):,} samples")
+            samples = with_teacher_outputs(samples, teacher, self.temporary_folder)
         self._fit = Fit(
             self.engine,
             samples,
@@ -222,6 +229,24 @@ class PlanTrainer:
         finally:
             self._fit = None
             progress.callbacks = progress.callbacks.detached()
+
+    def open_teacher(self) -> Teacher | None:
+        """The teacher of the plan, which is opened once; None if it has none.
+
+        Raises UsageError or CompileError if it cannot be used, also if it has other labels than the network.
+        """
+        if self.plan.open_teacher is None:
+            return None
+        execution = self.engine.execution
+        if self.engine.teacher is None:
+            threads = execution.shard_threads or execution.threads
+            self.engine.teacher = self.plan.open_teacher(self.plan, execution.provider, threads)
+        self.engine.teacher.require_labels(self.plan.labels)
+        return self.engine.teacher
+
+    def _keeps_teacher_outputs(self, samples: Dataset) -> bool:
+        """Whether a fit computes the teacher's outputs once, since its inputs are the same in every epoch."""
+        return not self.plan.augmented_inputs and not samples.has_sequences
 
     @property
     def has_changed_weights(self) -> bool:
@@ -323,7 +348,7 @@ class PlanTrainer:
             # With initial_epoch, a fit that goes on from an earlier one has the order of samples of a single fit.
             done = 0 if progress is None else progress.epoch_offset + progress.epoch
             offset, epoch = max(0, done - settings.initial_epoch), settings.initial_epoch
-            fixed = settings.fixed
+            fixed = self._fixed_settings(settings)
             self._progress = FitProgress(MetricSums(self.plan), offset, epoch, settings=fixed, datasets=datasets)
             return self._progress
         if settings.initial_epoch not in (0, progress.epoch):
@@ -333,8 +358,13 @@ class PlanTrainer:
         self._resumes = False
         if progress.early_stopping_state is not None:
             early_stopping.load_state_dict(progress.early_stopping_state, progress.best_weights)
-        progress.settings, progress.datasets = settings.fixed, datasets
+        progress.settings, progress.datasets = self._fixed_settings(settings), datasets
         return progress
+
+    def _fixed_settings(self, settings: FitSettings) -> dict[str, Any]:
+        """What may not change when a fit is resumed, besides its samples."""
+        teacher = self.open_teacher()
+        return {**settings.fixed, **({} if teacher is None else {TEACHER: teacher.digest})}
 
     def check_resumed_fit(self, samples: Dataset, validation: Dataset | None, settings: FitSettings) -> None:
         """Raises CompileError `checkpoint-mismatch` if a fit would not resume the loaded checkpoint."""
@@ -349,7 +379,7 @@ class PlanTrainer:
         """Raises CompileError as `check_resumed_fit` does, for samples with the weights of their classes."""
         if self._progress is None:
             return
-        current = {**settings.fixed, **data_digests(samples, validation)}
+        current = {**self._fixed_settings(settings), **data_digests(samples, validation)}
         changes = self._progress.changes(current, settings.epochs)
         errors = [mismatch(f"the run cannot be resumed: {change}") for change in changes]
         if errors:
@@ -389,6 +419,7 @@ class PlanTrainer:
 
         `data_spec` replaces the plan's, for a graph that takes other sample weights; `recorder` records the runs.
         """
+        self.open_teacher()
         engine = self.engine
         data_spec = self.plan.data_spec if data_spec is None else data_spec
         config = SessionConfig(recorder=recorder)

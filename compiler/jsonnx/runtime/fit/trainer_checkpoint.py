@@ -132,7 +132,7 @@ def engine_for_plan(plan: TrainingPlan, old: Engine, fast: bool) -> Engine:
     engine.write(converted_state(engine, old.state_dict()))
     if plan.rate_graph is None:
         engine.set_learning_rate(old.learning_rate())
-    engine.steps = old.steps
+    engine.steps, engine.teacher = old.steps, old.teacher
     return engine
 
 

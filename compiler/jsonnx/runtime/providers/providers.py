@@ -215,6 +215,12 @@ _CREATION_LOCK = Lock()  # creating two sessions at once is not thread-safe (onn
 COPY_OPTIMIZERS = ["BiasGeluFusion", "CommonSubexpressionElimination", "SkipLayerNormFusion"]
 """The optimizers of onnxruntime that see fewer readers of a node, or equal nodes, where values are recomputed."""
 
+BLOCKED_LAYOUT_OPTIMIZERS = ["NchwcTransformer"]
+"""The optimizers of onnxruntime whose results run only on a CPU with vectors of the same width."""
+
+ORT_FORMAT_ENTRIES = {"session.save_model_format": "ORT", "session.qdqisint8allowed": "0"}
+"""The configuration entries for files in ORT format: signed activations become unsigned on every CPU."""
+
 
 @dataclass(frozen=True)
 class SessionConfig:
@@ -239,13 +245,15 @@ class SessionConfig:
     memory."""
     recorder: SessionRecorder | None = None
     """Records when each node runs."""
+    ort_file: str = ""
+    """The path to which onnxruntime writes the graph that it runs, in ORT format."""
 
 
 DEFAULT_CONFIG = SessionConfig()
 
 
 def create_session(
-    model: bytes | LoadableModel,
+    model: bytes | str | LoadableModel,
     provider: Provider,
     threads: int | None = None,
     config: SessionConfig = DEFAULT_CONFIG,
@@ -258,8 +266,8 @@ def create_session(
     """A session on this provider and no other. With `memory_pattern` it plans its memory by an earlier run; with
     `memory_reuse` a result may take over the memory of an earlier one of its shape, which is then kept for longer.
 
-    Files with weights that the model names lie beneath the folder of a `LoadableModel`, or else beneath the current
-    folder.
+    A path of a model is only for a provider without workarounds. Files with weights that the model names lie beneath
+    the folder of a `LoadableModel` or beside the path, or else beneath the current folder.
 
     Raises UsageError `provider-failed` if onnxruntime would have taken another provider, CompileError `bad-model`.
     """
@@ -269,11 +277,11 @@ def create_session(
     options.enable_mem_reuse = memory_reuse
     options.log_severity_level = 4 if quiet else 3
     options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, optimization)
-    model, weights = model if isinstance(model, LoadableModel) else LoadableModel(model)
+    data, weights = model if isinstance(model, LoadableModel) else (model, None)
     _add_weights(runtime, options, weights)
     if not provider.is_cpu:
         options.add_session_config_entry(RECORD_ASSIGNMENT, "1")
-    model, entries = _with_workarounds(model, provider.record)
+    data, entries = _with_workarounds(data, provider.record)
     for key, entry in (entries | provider.session_entries).items():
         options.add_session_config_entry(key, entry)
     optimized_file = config.recorder.configure(options, provider.record) if config.recorder else ""
@@ -281,21 +289,21 @@ def create_session(
     floating_point_state = denormals_flushed(config.flush_denormals)
     if provider.record.library:
         preload_gpu_libraries(runtime)
-    disabled = COPY_OPTIMIZERS if config.keep_copies else None
+    disabled = COPY_OPTIMIZERS if config.keep_copies else BLOCKED_LAYOUT_OPTIMIZERS if config.ort_file else None
     arena = own_arena(runtime, options) if config.own_arena else nullcontext()
     try:
         with _CREATION_LOCK, floating_point_state, arena, without_load_errors(runtime, provider.record):
             session = runtime.InferenceSession(
-                model, options, providers=provider.ort_providers, enable_fallback=False, disabled_optimizers=disabled
+                data, options, providers=provider.ort_providers, enable_fallback=False, disabled_optimizers=disabled
             )
     except Exception as error:  # onnxruntime's exceptions have no base class of their own
-        raise _creation_error(error, provider, LoadableModel(model, weights)) from error
+        raise _creation_error(error, provider, model) from error
     if provider.ort_name not in session.get_providers():
         raise _start_error(runtime, provider)
     if isinstance(weights, Mapping):
         session.weights = weights  # onnxruntime reads the memory of the arrays and does not keep them alive
-    if config.recorder is not None:
-        config.recorder.add(model, optimized_file, session)
+    if config.recorder is not None and isinstance(data, bytes):
+        config.recorder.add(data, optimized_file, session)
     return session
 
 
@@ -317,10 +325,10 @@ def _shared_tensor(runtime: Any, array: np.ndarray) -> Any:
     return runtime.OrtValue.ortvalue_from_numpy_with_onnx_type(array, onnx_dtype(array.dtype.name))
 
 
-def _with_workarounds(model: bytes, record: ExecutionProvider) -> tuple[bytes, dict[str, str]]:
+def _with_workarounds(model: bytes | str, record: ExecutionProvider) -> tuple[bytes | str, dict[str, str]]:
     """A model that computes the same without the nodes that a provider computes wrongly, and the configuration entries
     for its session."""
-    if record.workarounds is None:
+    if record.workarounds is None or isinstance(model, str):
         return model, {}
     module = import_module(record.workarounds, __name__.partition(".")[0])
     model = module.rewrite_model(model) if hasattr(module, "rewrite_model") else model
@@ -339,7 +347,7 @@ def _start_error(runtime: Any, provider: Provider) -> UsageError:
     return UsageError("provider-failed", f"{message}: {library} is missing", library_help(library))
 
 
-def _runs_on_cpu(model: LoadableModel) -> bool:
+def _runs_on_cpu(model: bytes | str | LoadableModel) -> bool:
     try:
         create_session(model, known_provider(CPU), optimization="ORT_DISABLE_ALL", quiet=True)
     except (UsageError, CompileError):
@@ -359,10 +367,16 @@ def _session_options(runtime: Any, threads: int, config: SessionConfig) -> onnxr
         options.add_session_config_entry("session.force_spinning_stop", "1")
     if config.flush_denormals:
         options.add_session_config_entry(SESSION_OPTION, "1")
+    if config.ort_file:
+        options.optimized_model_filepath = config.ort_file
+        for key, entry in ORT_FORMAT_ENTRIES.items():
+            options.add_session_config_entry(key, entry)
     return options
 
 
-def _creation_error(error: Exception, provider: Provider, model: LoadableModel) -> UsageError | CompileError:
+def _creation_error(
+    error: Exception, provider: Provider, model: bytes | str | LoadableModel
+) -> UsageError | CompileError:
     text = " ".join(str(error).split())
     if "Unsupported model IR version" in text or "till opset" in text:
         return UsageError(

@@ -13,6 +13,7 @@ from ...core.files.run_layout import MODEL_FILE
 from ...core.system.memory import require_memory
 from ...interop.external_weights import weights_folder
 from ...interop.model_digests import model_digest_errors
+from ...interop.ort_format import is_ort_format
 from .model_weight_files import own_weight_files_in
 
 _UNNAMED_MODEL = "the model"
@@ -28,8 +29,8 @@ def model_file(path: str | os.PathLike[str]) -> str:
 def loadable_model(model: Any, verify: bool = True) -> LoadableModel:
     """The model that a `Session` is given. With `verify`, a file must match the digests that it records.
 
-    Raises TypeError for anything else, UsageError for a file that cannot be read, CompileError for an invalid model,
-    and for weights that exceed the memory.
+    A file in ORT format has no digests. Raises TypeError for anything else, UsageError for a file that cannot be read,
+    CompileError for an invalid model, and for weights that exceed the memory.
     """
     if isinstance(model, LoadableModel):
         return model
@@ -47,16 +48,16 @@ def loadable_model(model: Any, verify: bool = True) -> LoadableModel:
     path = model_file(model)
     data = _read_model(path)
     loadable = _with_weight_files(data, path)
-    if verify and not _is_ort_format(data) and (errors := model_digest_errors(io.BytesIO(data), path)):
+    if verify and not is_ort_format(data) and (errors := model_digest_errors(io.BytesIO(data), path)):
         raise CompileError(errors)
     return loadable
 
 
 def _with_weight_files(data: bytes, name: str) -> LoadableModel:
     """The bytes of a model, with the folder of the files with weights that they name."""
-    files = () if _is_ort_format(data) else own_weight_files_in(data, name)
+    files = () if is_ort_format(data) else own_weight_files_in(data, name)
     require_memory("the model", {"weights": sum(os.path.getsize(file) for file in files if os.path.isfile(file))}, name)
-    has_weight_files = bool(files) or _is_ort_format(data)
+    has_weight_files = bool(files) or is_ort_format(data)
     return LoadableModel(data, str(weights_folder(name)) if has_weight_files else None)
 
 
@@ -75,8 +76,3 @@ def _require_model_size(size: int, name: str | None) -> None:
         message = f"the model has {size:,} bytes, and an ONNX file holds {MAX_MODEL_BYTES:,}"
         help = "save it with its weights as external data, in a file beside it"
         raise CompileError([Diagnostic("too-large", message, file=name, help=help)])
-
-
-def _is_ort_format(data: bytes) -> bool:
-    """Whether a model is in onnxruntime's own format, `.ort`, whose contents no digest covers."""
-    return data[4:8] == b"ORTM"

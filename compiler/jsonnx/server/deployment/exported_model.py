@@ -12,7 +12,8 @@ from ...backend import thresholds_from
 from ...core.diagnostics import UsageError
 from ...core.files.run_layout import RunPaths
 from ...pipeline.compile.output_classes import OutputClasses, output_classes
-from ...pipeline.run.trained_model import TrainedModel, checked_spec_of
+from ...pipeline.run.trained_model import TrainedModel
+from ...pipeline.train.model_spec import checked_spec_of
 from ...runtime.session.load_model import model_file
 from ...runtime.session.model_weight_files import own_weight_files
 from ...runtime.session.session import Session

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
+from ...core.files.file_kinds import ONNX, other_kind_error
+from ...core.files.files import open_file
 from ...core.files.new_folder import copy_file, new_folder, refuse_existing, write_files
 from ...core.numpy_types import numpy_dtype
 from ...core.types import Dim, TensorType
@@ -24,17 +26,26 @@ WARMUP_SIZES = (1, 8, 32, 128, 512)
 def write_triton_model(model: ExportedModel, repository: Path, replaces: bool = False) -> Path:
     """Writes the folder of a model, which appears whole. Returns its path.
 
-    Raises UsageError `file-exists`, `unwritable-file`, CompileError `not-exportable`.
+    Raises UsageError `file-exists`, `unwritable-file`, CompileError `not-exportable`, `other-format`.
     """
     folder = repository / model.name
     refuse_existing(folder, replaces, CONFIG_FILE)
     require_types(model)
+    _require_onnx(model.file)
     names, texts = _labels_files(model)
     texts[CONFIG_FILE] = config_text(model, names, _warmup_shapes(model))
     with new_folder(folder) as new:
         write_files(new, texts)
         copy_model(model, new / VERSION)
     return folder
+
+
+def _require_onnx(path: Path) -> None:
+    """Raises CompileError `other-format` for a model in ORT format, which Triton does not know by the name that it
+    wants."""
+    with open_file(path) as file:
+        if error := other_kind_error(file, str(path), "an ONNX model", (ONNX,)):
+            raise error
 
 
 def copy_model(model: ExportedModel, folder: Path) -> None:

@@ -13,8 +13,9 @@ from ...core.files.run_layout import RunPaths
 from ...core.types import TensorType
 from ...pipeline.compile.output_classes import OutputClasses, output_classes
 from ...pipeline.predict.predictor import PredictOptions, Predictor
-from ...pipeline.run.trained_model import TrainedModel, checked_spec_of
+from ...pipeline.run.trained_model import TrainedModel
 from ...pipeline.run_folder.run_info import read_run_info
+from ...pipeline.train.model_spec import checked_spec_of
 from ...runtime.session.session import Session
 from ..batching.batching import Batching
 from ..batching.proof import batching_of

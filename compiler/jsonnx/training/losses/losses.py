@@ -206,15 +206,21 @@ class AxisLoss(Loss):
         return output
 
 
+def activation_input(graph: Graph, output: Value, activation: str, axis: int = -1) -> Value | None:
+    """What an output is the activation of; None if another node computes it, or a Softmax along another axis."""
+    node = graph.producers.get(output)
+    if node is None or node.op != activation:
+        return None
+    if activation == "Softmax" and node.attribute("axis", -1) % output.rank != axis % output.rank:
+        return None
+    return node.inputs[0]
+
+
 def logits_of(graph: Graph, output: Value, loss: Loss, activation: str, axis: int = -1) -> tuple[Value, Loss]:
     """The logits and the loss with `from_logits`, if the output is this activation (Softmax: along this axis) of them;
     else the output and the loss."""
-    node = graph.producers.get(output)
-    if getattr(loss, "from_logits", True) or node is None or node.op != activation or node.inputs[0] is None:
-        return output, loss
-    if activation == "Softmax" and node.attribute("axis", -1) % output.rank != axis % output.rank:
-        return output, loss
-    return node.inputs[0], loss.replace(from_logits=True)
+    logits = None if getattr(loss, "from_logits", True) else activation_input(graph, output, activation, axis)
+    return (output, loss) if logits is None else (logits, loss.replace(from_logits=True))
 
 
 # -- classes -----------------------------------------------------------------------------------------------------------

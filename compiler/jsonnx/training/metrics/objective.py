@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ...core.components import Component
 from ...core.reserved_names import LOSS, output_loss_name
 from ...core.types import TensorType
+from ..losses.distillation import Distillation
 from ..losses.losses import Loss
 from ..target_form import TargetForm
 from .metrics import Metric
@@ -40,6 +41,8 @@ class Objective(NamedTuple):
     """The outputs whose losses take sample weights."""
     target_forms: Mapping[str, TargetForm] = {}
     """What losses compare in place of targets and outputs, by output."""
+    distillation: Distillation | None = None
+    """What training steps also learn from a teacher; evaluation compares outputs with targets alone."""
 
     def missing_functions(self) -> set[str]:
         """The reported names of the losses and metrics that depend on a Python function which is missing."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 from ...ir import Graph, Node, Subgraph, Value
-from ...ir.conditionals import BRANCH_OUTPUT, capture_outer_values
+from ...ir.conditionals import capture_outer_values, inline_branch
 from ...ir.loops import free_values
 
 BranchKey = tuple[Node, str]
@@ -69,14 +68,9 @@ def _with_branch_prefixes(node: Node, prefixes: dict[str, list[Node]]) -> Node:
         return node
     condition = node.inputs[0]
     assert condition is not None
-    branches = {name: _inlined_branch(node, body, prefixes[name]) for name, body in _branches(node).items()}
+    branches = {}
+    for name, body in _branches(node).items():
+        nodes, results = inline_branch(node, body)
+        branches[name] = [*prefixes[name], *nodes], results
     inputs, subgraphs = capture_outer_values(condition, branches)
     return replace(node, inputs=inputs, attributes={**node.attributes, **subgraphs})
-
-
-def _inlined_branch(node: Node, body: Subgraph, prefix: list[Node]) -> tuple[list[Node], Value]:
-    """The nodes of a branch behind the prefix, and its result, with outer values in place of the branch's inputs."""
-    outer: dict[Any, Any] = dict(zip(body.inputs.values(), node.inputs, strict=True))
-    nodes = [n.with_inputs(x if x is None else outer.get(x, x) for x in n.inputs) for n in body.nodes]
-    result = body.outputs[BRANCH_OUTPUT]
-    return [*prefix, *nodes], outer.get(result, result)

@@ -1,0 +1,1 @@
+"""Outputs of a teacher for the samples of a training."""
