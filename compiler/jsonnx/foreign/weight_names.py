@@ -79,7 +79,7 @@ class _Namer:
         operand = operands[index] if index < len(operands) else f"operand_{index}"
         bias = self._bias(node)
         if bias is not None and operand == "weight":
-            return _cleaned(f"{bias}.weight")
+            return _cleaned(f"{bias.removesuffix('bias')}weight")
         path = _module_path(node.name)
         return _cleaned(f"{path or f'{node.op_type.lower()}_{self._numbers[id(node)]}'}.{operand}")
 
@@ -91,10 +91,10 @@ class _Namer:
         return node, index
 
     def _bias(self, node: onnx.NodeProto) -> str | None:
-        """The name of the module whose bias the node, or an Add behind it, reads."""
+        """The name of the bias that the node, or an Add behind it, reads."""
         nodes = [node, *(reader for reader, _ in self._readers.get(node.output[0], ()) if reader.op_type == "Add")]
         names = [name for each in nodes for name in each.input if name.endswith((".bias", "/bias", "_bias"))]
-        return next((name[: -len(".bias")] for name in names if is_readable(name)), None)
+        return next((name for name in names if is_readable(name)), None)
 
 
 def _module_path(node_name: str) -> str:

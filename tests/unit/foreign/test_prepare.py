@@ -169,5 +169,5 @@ def test_a_text_gives_the_graph_back() -> None:
 
 @pytest.mark.parametrize("text", ["", "no base64!", "AAAA"])
 def test_other_texts_are_no_graph(text: str) -> None:
-    with pytest.raises(UnreadableGraph, match="it is (not|too)"):
+    with pytest.raises(UnreadableGraph, match=r"it is (not|too)"):
         read_graph_text(text)
