@@ -43,12 +43,14 @@ mcp_server: render hyperparameter_search frontend backend core
 client: core
 pipeline/compare: pipeline/run pipeline/run_folder pipeline/git pipeline/compile pipeline/check diff lowering
     analysis interop frontend core
+pipeline/quantize: pipeline/run pipeline/train pipeline/compile pipeline/check runtime data passes frontend sections
+    backend ir core
 pipeline/edit: frontend core
 pipeline/first_spec: pipeline/train pipeline/check data frontend sections core
 pipeline/inspect: pipeline/run pipeline/run_folder pipeline/train pipeline/compile pipeline/check runtime
     collective data lowering passes analysis frontend sections placement backend ir core
 pipeline/keras_export: pipeline/run pipeline/compile pipeline/check runtime interop training core
-pipeline/ort_export: pipeline/run pipeline/compile runtime interop backend core
+pipeline/ort_export: pipeline/train pipeline/compile runtime interop backend core
 pipeline/report: pipeline/baselines pipeline/run pipeline/run_folder pipeline/train pipeline/compile pipeline/check
     render runtime data lowering gradient passes analysis frontend sections training backend ir html_report core
 pipeline/baselines: pipeline/run pipeline/train pipeline/compile pipeline/check runtime data analysis sections training
@@ -89,6 +91,7 @@ runtime/execution: runtime/callbacks runtime/session runtime/sharding runtime/pr
 runtime/distillation: runtime/session runtime data core
 runtime/sharding: runtime/providers runtime collective data ir core
 runtime/callbacks: runtime data core
+runtime/quantization: runtime/session passes core
 runtime/session: runtime/parity runtime/providers data interop core
 runtime/parity: runtime/providers runtime data backend ir core
 runtime/providers: data tuning backend ir core
@@ -117,6 +120,7 @@ gradient/rules: gradient ir core
 gradient: sections training ir core
 passes/inference: passes/layout passes ir core
 passes/legalization: passes ir
+passes/quantization: passes/training_steps passes ir core
 passes/training_steps: passes/layout passes ir core
 passes/layout: ir core
 passes: ir core

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .pipeline.compile.model import Model
     from .pipeline.keras_export import to_keras
     from .pipeline.predict.session import Session
+    from .pipeline.quantize.quantize import quantize
     from .pipeline.run.public_trainer import Trainer
     from .pipeline.run_folder.run import Run
     from .pipeline.sweep.sweep import sweep
@@ -45,6 +46,7 @@ _LAZY = {
     "from_keras": "pipeline.compile.keras_import",
     "loss": "functions.python_function",
     "metric": "functions.python_function",
+    "quantize": "pipeline.quantize.quantize",
     "sweep": "pipeline.sweep.sweep",
     "to_keras": "pipeline.keras_export",
     "validate": "pipeline.validate.validate",
@@ -89,6 +91,7 @@ __all__ = [
     "from_keras",
     "loss",
     "metric",
+    "quantize",
     "sweep",
     "to_keras",
     "validate",

@@ -37,7 +37,7 @@ def parameters(low: float, high: float, dtype: str) -> tuple[np.float32, int]:
     low, high = np.float32(min(low, 0)), np.float32(max(high, 0))
     least, largest = BOUNDS[dtype]
     scale = (high - low) / np.float32(largest - least) or np.float32(1)
-    return scale, int(round(float(least - low / scale)))
+    return scale, round(float(least - low / scale))
 
 
 def rounded_weight(weight: np.ndarray, axis: int | None, bits: int) -> tuple[np.ndarray, np.ndarray]:

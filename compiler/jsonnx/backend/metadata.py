@@ -43,6 +43,12 @@ TARGET_STATISTICS = "jsonnx.target_statistics"
 the Yeo-Johnson transform), `mean` and `variance`."""
 TARGET_KEYS = ("lambda", "mean", "variance")
 
+NEEDS = "jsonnx.needs"
+"""The key of the operators that only onnxruntime implements."""
+
+QUANTIZATION = "jsonnx.quantization"
+"""The key of the variant of a quantized model: a JSON object, as in the section of a spec."""
+
 MAX_TARGET_FEATURES = 10_000
 """The largest number of features of a target whose statistics are written to the metadata."""
 
@@ -88,9 +94,12 @@ def model_metadata(
     }
     if statistics:
         metadata[TARGET_STATISTICS] = json.dumps(statistics)
-    if onnxruntime_ops:
-        metadata["jsonnx.needs"] = f"onnxruntime, for its operators {', '.join(onnxruntime_ops)}"
-    return metadata
+    return metadata | needs_metadata(onnxruntime_ops)
+
+
+def needs_metadata(onnxruntime_ops: Sequence[str]) -> dict[str, str]:
+    """The metadata about operators that only onnxruntime implements; none without such operators."""
+    return {NEEDS: f"onnxruntime, for its operators {', '.join(onnxruntime_ops)}"} if onnxruntime_ops else {}
 
 
 def thresholds_from(metadata: Mapping[str, str]) -> dict[str, Threshold]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
@@ -110,6 +110,14 @@ class ModelWriter:
         graph = _encode_field(GRAPH_FIELD, [before, *initializers, after])
         before, after = _fields_around(self.model, GRAPH_FIELD)
         return [before, *graph, after]
+
+
+def writer_of_proto(proto: onnx.ModelProto, metadata: Mapping[str, str]) -> ModelWriter:
+    """What writes a model of another program, with this metadata and no other."""
+    model = onnx.ModelProto()
+    model.CopyFrom(proto)
+    onnx.helper.set_model_props(model, dict(sorted(metadata.items())))
+    return ModelWriter(model, [None] * len(model.graph.initializer))
 
 
 def split_tensor(array: np.ndarray, dtype: str, name: str) -> tuple[onnx.TensorProto, np.ndarray | None]:

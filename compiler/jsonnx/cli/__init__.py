@@ -136,6 +136,7 @@ COMMAND_MODULES = {
     "draw": "network",
     "profile": "profile",
     "compile": "models",
+    "quantize": "quantize",
     "train": "train",
     "sweep": "sweep",
     "evaluate": "evaluate",

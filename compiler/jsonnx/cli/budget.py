@@ -79,10 +79,10 @@ MODEL_OPTIONS = {
 """Options by key of the budget."""
 
 
-def budget_options(model: bool = True) -> Callable[[Command], Command]:
-    """Decorates a command: adds the options, with `model` also the options on the compiled model, and passes the given
-    ones to it as `limits`, by key of the budget."""
-    options = {**NETWORK_OPTIONS, **(MODEL_OPTIONS if model else {})}
+def budget_options(network: bool = True, model: bool = True) -> Callable[[Command], Command]:
+    """Decorates a command: adds the options on the network, on the compiled model, or both, and passes the given ones
+    to it as `limits`, by key of the budget."""
+    options = {**(NETWORK_OPTIONS if network else {}), **(MODEL_OPTIONS if model else {})}
 
     def decorate(command: Command) -> Command:
         @wraps(command)

@@ -33,6 +33,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "jsonnx compile spec.json -o folder --training",
         "jsonnx compile spec.json -o folder --training --for webgpu",
     ),
+    "quantize": (
+        "jsonnx quantize runs/digits -o digits.int8.onnx",
+        "jsonnx quantize runs/digits -o digits.int8.onnx --tolerance accuracy=0.005 --target webgpu",
+        "jsonnx quantize runs/digits -o phone.onnx --variant phone",
+        "jsonnx quantize model.onnx -o model.int8.onnx --data images.npz --tolerance max_difference=0.05",
+    ),
     "train": (
         "jsonnx train spec.json -o runs/digits --set training.epochs=20",
         "jsonnx train spec.json -o runs/digits --resume",

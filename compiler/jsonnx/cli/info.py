@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 @click.option(
     "--of",
     "subject",
-    type=click.Choice(["spec", "run", "lock", "diff"]),
+    type=click.Choice(["spec", "run", "lock", "diff", "quantize"]),
     default="spec",
     show_default=True,
-    help="What the schema describes: specs, RUN folders, jsonnx.lock or the output of `jsonnx diff`.",
+    help="What the schema describes: specs, RUN folders, jsonnx.lock or the output of `jsonnx diff` or `quantize`.",
 )
 @click.option(
     "--structured",
@@ -73,11 +73,13 @@ def schema(
 def _schema_text(subject: str, structured: bool, layers: Sequence[str], inputs: Sequence[str]) -> str:
     from ..frontend.schema import editor_schema, layer_subset, structured_schema
     from ..render.schemas.diff_schema import diff_schema
+    from ..render.schemas.quantize_schema import quantize_schema
     from ..render.schemas.run_schema import lock_schema, run_schema
     from ..render.schemas.schema_parts import schema_text
 
     if subject != "spec":
-        return schema_text({"run": run_schema, "lock": lock_schema, "diff": diff_schema}[subject]())
+        schemas = {"run": run_schema, "lock": lock_schema, "diff": diff_schema, "quantize": quantize_schema}
+        return schema_text(schemas[subject]())
     if structured:
         return structured_schema.structured_schema_text(layers, inputs)
     return layer_subset.layer_subset_text(layers) if layers else editor_schema.editor_schema_text()

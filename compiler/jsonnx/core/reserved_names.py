@@ -24,6 +24,8 @@ OPTIMIZER_SCOPE = "optimizer"
 """Scope of the nodes that the optimizer emits."""
 STEP_COUNT = "optimizer/iterations"
 """State: the number of steps so far."""
+FROZEN_RANGES = "optimizer/ranges_frozen"
+"""State: 1 while steps do not update the ranges of quantizers, else 0."""
 AVERAGE_SLOT = "average"
 """Name, within the slots of a weight, of its exponential moving average."""
 ROW_INDICES = "rows"
@@ -36,6 +38,7 @@ _GRADIENT_INDICES, _GRADIENT_ROWS = "+indices/", "+rows/"
 _CHANGE = "+change/"
 _ADDED_LOSS = "losses/"
 _TOUCHED, _BEFORE, _CURRENT = "rows/", "before/", "now/"
+_RANGE = "/quantizer/"
 _CALLBACK = "+callbacks/"
 _EARLIER_BEST = "best/"
 """The prefix of best weights in checkpoints of earlier versions, which a layer may have as its name."""
@@ -147,6 +150,15 @@ def schedule_steps_name(optimizer: int, attribute: str) -> str:
 def schedule_attribute(state: str) -> str:
     """The attribute of a `schedule_steps_name`, with the number of the optimizer before it unless it is the first."""
     return state.removeprefix(_SLOT)
+
+
+def range_name(quantizer: str, bound: str) -> str:
+    """State: a bound, `low` or `high`, of the range of a quantizer, whose key is the name of a layer or an input."""
+    return f"{quantizer}{_RANGE}{bound}"
+
+
+def is_range_name(name: str) -> bool:
+    return _RANGE in name
 
 
 def slot_scope(weight: str) -> str:

@@ -12,7 +12,7 @@ from ..core.diagnostics import JsonPath
 from ..core.types import ShapeError, TensorType, rank_help
 from ..layers import Layer
 from ..sections.lint_section import IgnoredFinding
-from ..sections.quantization_section import QuantizationVariant
+from ..sections.quantization_section import DEFAULT_VARIANT, QuantizationVariant
 from ..sections.training_section import Training
 from ..training.losses.regression_losses import Quantile
 from ..training.target_form import TargetForm
@@ -157,6 +157,12 @@ class Network:
     """The rules and warnings that the spec silences."""
     not_checked: str | None = None
     """The checks that other errors prevented, such as whether a layer is used."""
+
+    @cached_property
+    def training_variant(self) -> QuantizationVariant | None:
+        """The quantized variant that training computes; None if it computes in floating point."""
+        name = None if self.training is None else self.training.quantize
+        return None if name is None else self.variants.get(name, DEFAULT_VARIANT)
 
     @cached_property
     def added_losses(self) -> dict[str, Call]:

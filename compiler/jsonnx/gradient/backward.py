@@ -104,7 +104,7 @@ def _active_values(nodes: Iterable[Node], wrt: Iterable[Value]) -> set[Value]:
     """The values that depend on a value of `wrt` and are real, or integers of a quantized tensor."""
     active = {value for value in wrt if value.dtype in FLOAT_DTYPES}
     for node in nodes:
-        if node.op not in NOT_DIFFERENTIABLE and not node.detached and any(x in active for x in node.inputs):
+        if _passes_gradients(node) and any(x in active for x in node.inputs):
             active.update(y for y in node.outputs if y.dtype in FLOAT_DTYPES or _is_quantized(node, active))
     return active
 
@@ -119,7 +119,13 @@ def _quantized_input(node: Node, active: Container[Value | None]) -> Value | Non
     return next((x for x in node.inputs if x is not None and x.dtype not in FLOAT_DTYPES and x in active), None)
 
 
+def _passes_gradients(node: Node) -> bool:
+    return not node.detached and (node.straight_through or node.op not in NOT_DIFFERENTIABLE)
+
+
 def _input_cotangents(g: GradientBuilder, node: Node, dys: list[Value | None]) -> list[Value | None]:
+    if node.straight_through:
+        return [dys[0]]
     rule = RULES.get(node.op)
     if rule is None:
         raise MissingRule(node)

@@ -244,8 +244,8 @@ class Builder(ScopedDraft):
             self.operators_left -= 1
             text = f"needs more than {MAX_OPERATORS:,} operators with those of the layers before it"
             require(self.operators_left >= 0, text, code="too-large")
-        scope, path, detached, region = self._origin
-        self.nodes.append(Node(op, inputs, results, kept, scope, path, domain, detached, region))
+        scope, path, detached, region, passes = self._origin
+        self.nodes.append(Node(op, inputs, results, kept, scope, path, domain, detached, region, passes))
         return results[0] if outputs == 1 else results
 
     def _operands(self, op: str, domain: str, operands: tuple[Operand, ...]) -> tuple[Value | None, ...]:

@@ -144,19 +144,20 @@ class RecomputedRegion:
 
 
 class Origin(NamedTuple):
-    """The layer that the emitted nodes belong to, its path in the spec, whether gradients stop at the nodes, and the
-    region that they belong to."""
+    """The layer that the emitted nodes belong to, its path in the spec, whether gradients stop at the nodes, the region
+    that they belong to, and whether gradients pass them unchanged."""
 
     scope: str = ""
     path: JsonPath = ()
     detached: bool = False
     region: RecomputedRegion | None = None
+    straight_through: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Node:
     """One operator. `scope` is the layer that it belongs to, `path` the layer's path in the spec. Gradients stop at a
-    `detached` node."""
+    `detached` node; at a `straight_through` one, the gradient of the first operand is that of the result."""
 
     op: str
     inputs: tuple[Value | None, ...]
@@ -167,6 +168,7 @@ class Node:
     domain: str = ""
     detached: bool = False
     region: RecomputedRegion | None = None
+    straight_through: bool = False
 
     def attribute(self, name: str, default: Any = None) -> Any:
         return self.attributes.get(name, default)
@@ -181,8 +183,8 @@ class Node:
 
     def with_inputs(self, inputs: Iterable[Value | None]) -> Node:
         # faster than `replace`
-        other_fields = self.attributes, self.scope, self.path, self.domain, self.detached, self.region
-        return Node(self.op, tuple(inputs), self.outputs, *other_fields)
+        flags = self.detached, self.region, self.straight_through
+        return Node(self.op, tuple(inputs), self.outputs, self.attributes, self.scope, self.path, self.domain, *flags)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -37,7 +37,7 @@ class ScopedDraft(GraphDraft):
         outer = self._origin
         full = f"{outer.scope}/{scope}" if outer.scope and scope else scope or outer.scope
         path = outer.path if path is None else path
-        return self._with_origin(Origin(full, path, outer.detached, outer.region))
+        return self._with_origin(outer._replace(scope=full, path=path))
 
     def inherit(self, node: Node) -> OriginContext:
         """Nodes emitted inside inherit the origin of a node."""
@@ -46,6 +46,10 @@ class ScopedDraft(GraphDraft):
     def detached(self) -> OriginContext:
         """Nodes emitted inside count as constant in the gradient."""
         return self._with_origin(self._origin._replace(detached=True))
+
+    def straight_through(self) -> OriginContext:
+        """The gradient of the first operand of each node emitted inside is the gradient of its result."""
+        return self._with_origin(self._origin._replace(straight_through=True))
 
     def recomputed(self) -> OriginContext:
         """The backward pass computes the results of the nodes emitted inside again, instead of keeping them."""

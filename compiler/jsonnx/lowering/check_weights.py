@@ -70,14 +70,12 @@ def check_frozen_weights(typed: TypedNetwork, graph: Graph | None, report: Repor
     names = list(parameters)
     for index, pattern in enumerate(training.freeze):
         if WEIGHT_SEPARATOR in pattern and not matching_names(pattern.removeprefix(EXCLUSION), names):
-            message, help = (
-                f"{short_name(pattern)} matches the name of no weight",
-                report.suggestion(pattern.removeprefix(EXCLUSION), names),
-            )
-            help = help or known_names_help(names)
+            help = report.suggestion(pattern.removeprefix(EXCLUSION), names) or known_names_help(names)
+            message = f"{short_name(pattern)} matches the name of no weight"
             report.add("unknown-name", ("training", "freeze", index), message, help=help)
     if names and not report.has_errors() and not any(parameter.trainable for parameter in parameters.values()):
-        message, help = "nothing trains: all weights are frozen", "leave out the weights that training should change"
+        help = "leave out the weights that training should change"
+        message = "nothing trains: all weights are frozen"
         report.add("nothing-trains", ("training", "freeze"), message, help=help, severity="warning")
 
 

@@ -70,7 +70,7 @@ def _node_key(node: Node) -> Any:
     operands: Iterable[Any] = node.inputs
     if Constant in map(type, operands):
         operands = [_constant_key(x) if isinstance(x, Constant) else x for x in operands]
-    return node.op, node.domain, node.detached, node.region, attributes or (), *operands
+    return node.op, node.domain, node.detached, node.region, node.straight_through, attributes or (), *operands
 
 
 def _constant_key(value: Constant) -> Any:

@@ -18,7 +18,7 @@ from ..runtime.session.load_model import loadable_model, model_file
 from ..runtime.session.ort_format import required_operators, to_ort_format
 from ..runtime.session.session import Session
 from .compile.labels_file import labels_json
-from .run.trained_model import checked_spec_of
+from .train.model_spec import checked_spec_of
 
 SUFFIX = ".ort"
 OPERATORS_SUFFIX = ".required_operators_and_types.config"

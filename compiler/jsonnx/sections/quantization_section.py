@@ -75,5 +75,10 @@ class QuantizationVariant(Section):
     )
 
 
+UNTRAINED_KEYS = ("calibration", "tolerance")
+"""The keys of a variant that do not change what a training computes."""
+DEFAULT_VARIANT = QuantizationVariant(**NO_KEYS)
+"""The variant `int8` of a spec that defines none of that name."""
+
 VARIANTS_CODEC = NullableCodec(DictCodec(SectionCodec(QuantizationVariant)))
 """Variants by name."""

@@ -324,6 +324,11 @@ class Training(Section):
         doc="Element type of matrix products and convolutions in training, as a global dtype policy in Keras; weights "
         "and losses are float32. The mixed ones need a provider that has them, such as `cuda` or `webgpu`.",
     )
+    quantize: str | None = attr(
+        None,
+        doc="Quantization-aware training: steps round weights and activations as the quantized model does, and learn "
+        "the ranges of activations. `int8`, or the name of a variant in `quantization` with this precision.",
+    )
     loss_scale: LossScaleSection | None = attr(
         None,
         doc="Dynamic loss scaling, as with LossScaleOptimizer in Keras. `mixed_float16` always has it, by default with "

@@ -33,6 +33,11 @@ SCENES_OF_DATA = {
     "ambiguous-columns": Scene(CHECK, {"people.csv": AGES}, number_spec(PEOPLE, inputs=("a", "b"))),
     "dropped-samples": Scene(CHECK, {"people.csv": AGES + "NA,1.7\n"}, number_spec({**PEOPLE, "missing": "drop"})),
     "bad-split": Scene(CHECK, {"people.csv": AGES}, number_spec({**PEOPLE, "split": {"test": 0.5, "validation": 0.6}})),
+    "nothing-to-quantize": Scene(
+        "jsonnx train spec.json -o runs/a",
+        {"people.csv": AGES},
+        number_spec(PEOPLE, quantize="edge") | {"quantization": {"edge": {"layers": {"y": None}}}},
+    ),
     "data-shape": Scene(CHECK, {"people.csv": AGES}, number_spec(PEOPLE, width=3)),
     "target-scale": Scene(
         CHECK,

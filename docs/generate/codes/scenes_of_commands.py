@@ -74,6 +74,15 @@ SCENES_OF_RUNS = {
     "required-figure": Scene(
         "jsonnx evaluate model.onnx --data people.csv --require 'loss<0.01'", _FILES, _SPEC, (_COMPILE,)
     ),
+    "quantization-loss": Scene(
+        "jsonnx quantize runs/a -o small.onnx --tolerance max_difference=0.000000001", _FILES, _SPEC, (_TRAIN,)
+    ),
+    "not-quantizable": Scene(
+        "jsonnx quantize small.onnx -o smaller.onnx",
+        _FILES,
+        _SPEC,
+        (_TRAIN, "jsonnx quantize runs/a -o small.onnx --tolerance loss=1000"),
+    ),
     "no-data-statistics": Scene("jsonnx drift model.onnx --data people.csv", _FILES, _SPEC, (_COMPILE,)),
     "weights-mismatch": Scene(
         "jsonnx compile bigger.json --weights runs/a -o model.onnx",

@@ -18,7 +18,7 @@ from .signatures import signature_lines
 SUBJECTS = {
     "Check and compile": ("validate", "compile", "Model"),
     "Train": ("Trainer", "loss", "metric", "ops", "Callback", "callbacks", "sweep", "ray"),
-    "Use models": ("Session", "Run", "Client"),
+    "Use models": ("Session", "quantize", "Run", "Client"),
     "Keras": ("from_keras", "to_keras"),
     "Errors": ("Diagnostic", "Note", "CompileError", "FeedError", "UsageError", "ServerError"),
     "Types of tensors": ("TensorType", "Size"),

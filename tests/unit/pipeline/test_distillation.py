@@ -322,6 +322,26 @@ def test_sequences_of_several_lengths() -> None:
     assert history["loss"][-1] < history["loss"][0]
 
 
+def test_texts_whose_tokens_are_compared_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of tokens, and so the shape of the output, is that of the longest text in a batch."""
+
+    def texts(units: int, **training: Any) -> dict[str, Any]:
+        layers = [
+            {"type": "TextVectorization", "vocabulary": ["a", "b", "c"]},
+            {"type": "Embedding", "input_dim": 5, "output_dim": units},
+            {"type": "Dense", "name": "y", "units": 2},
+        ]
+        training = {"loss": "mse", "batch_size": 4, "epochs": 2, **training}
+        return {"inputs": {"text": {"shape": [], "dtype": "string"}}, "layers": layers, "training": training}
+
+    library.compile(texts(8)).save("teacher.onnx")
+    x, y = np.array(["a b", "c", "b a", "c a"] * 2), np.zeros((8, 2, 2), np.float32)
+    counts = count_runs(monkeypatch)
+    trainer = library.Trainer(texts(3, distill={"teacher": "teacher.onnx"}), threads=1)
+    trainer.fit(x, y, shuffle=False, verbose=0)
+    assert counts == [4] * 4
+
+
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_distributed_training_has_equal_bits_for_all_numbers_of_workers(size: int) -> None:
     spec = changed(distributed={"shards": 4})

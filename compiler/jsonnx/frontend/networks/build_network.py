@@ -32,6 +32,7 @@ from .layer_patterns import (
 )
 from .python_functions import NO_FUNCTIONS, PythonFunctions, with_valid_entries
 from .topological_sort import sort_topologically
+from .training_variant import check_training_variant
 from .unused_layers import References, check_usage, names_in_reference
 from .valid_training import valid_training
 
@@ -102,12 +103,13 @@ class _NetworkBuilder:
         dropped = tuple(call for call in ordered if call.name in usage.idle_names)
         ordered = [call for call in ordered if call.name not in usage.idle_names]
         training = valid_training(self._training_section(), self.report)
-        rate_factors: dict[str, float] = {}
         frozen_weights: FrozenWeights | None = None
+        variants, rate_factors = self._variants(ordered), dict[str, float]()
         if training is not None:
             ordered, frozen_weights = with_frozen_layers(ordered, training, self.report)
             rate_factors = learning_rate_factors(ordered, training, self.report)
             check_weight_patterns(ordered, training, self.report)
+            check_training_variant(training, variants, self.report)
         ignored_findings = self._ignored_findings(ordered)
         return Network(
             name=self._text("name", "model"),
@@ -123,7 +125,7 @@ class _NetworkBuilder:
             dropped=dropped,
             document=self.document,
             flat_document=self.document,
-            variants=self._variants(ordered),
+            variants=variants,
             ignored_findings=ignored_findings,
             not_checked=usage.not_checked,
         )

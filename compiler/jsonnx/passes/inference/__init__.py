@@ -49,6 +49,19 @@ QUANTIZATION_PASSES = tuple(fold_affine_into_producers if each is fold_affine el
 a table the common range that a quantizer needs."""
 
 
+STRUCTURAL_PASSES = (
+    propagate_transposes_for_inference,
+    remove_noops,
+    fuse_hard_activations,
+    fuse_pads,
+    canonicalize,
+    use_global_average_pool,
+    remove_noops,
+    canonicalize,
+)
+"""The passes that change no weights, for graphs whose weights may be inputs."""
+
+
 def optimize_for_inference(graph: Graph, passes: Sequence[GraphPass] = PASSES) -> Graph:
     """A graph with the same inputs and outputs and fewer operators; results differ by rounding only."""
     return reduce(lambda result, apply: apply(result), passes, graph)

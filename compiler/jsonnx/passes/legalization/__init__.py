@@ -16,6 +16,7 @@ from ..canonicalize import prune
 from . import (
     activations,
     booleans_as_numbers,
+    dequantized_bias,
     log_softmax_as_exp,
     logic,
     maximum_as_where,
@@ -31,6 +32,7 @@ from .rules import TargetContext, forms
 __all__ = [
     "activations",
     "booleans_as_numbers",
+    "dequantized_bias",
     "log_softmax_as_exp",
     "logic",
     "maximum_as_where",

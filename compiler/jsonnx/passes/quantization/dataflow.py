@@ -33,17 +33,25 @@ class LinearChain:
 
 
 class Dataflow:
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, *, are_final: bool = False) -> None:
+        """`are_final`: whether the weights have folded all that they will."""
+        self.graph, self._are_final = graph, are_final
         self.roots = set(graph.roots)
         self.readers: dict[Value, list[Node]] = {}
         self._static: set[Value] = set()
+        self._weight_dependent: set[Value] = set()
+        self._drawn: set[Value] = {x for x in graph.randoms.values() if not x.is_model_input}
+        """Values that depend on nothing but weights and the random numbers of a training step."""
         for node in graph.nodes:
-            for x in node.inputs:
-                if x is not None:
-                    self.readers.setdefault(x, []).append(node)
-            if node.inputs and all(x is None or self.is_static(x) for x in node.inputs):
+            operands = [x for x in node.inputs if x is not None]
+            for x in operands:
+                self.readers.setdefault(x, []).append(node)
+            if operands and all(self.is_static(x) for x in operands):
                 self._static.update(node.outputs)
+                if any(isinstance(x, (Parameter, State)) or x in self._weight_dependent for x in operands):
+                    self._weight_dependent.update(node.outputs)
+            elif operands and all(self.is_static(x) or x in self._drawn for x in operands):
+                self._drawn.update(node.outputs)
 
     def is_static(self, x: Value) -> bool:
         """Whether a value depends on nothing but weights and constants."""
@@ -51,9 +59,11 @@ class Dataflow:
 
     def is_quantizable_weight(self, x: Value | None) -> bool:
         """Whether an operand is a matrix or a tensor of weights that are finite, as far as they are known."""
-        if x is None or x.dtype != "float32" or x.rank < 2 or not self.is_static(x):
+        if x is None or x.dtype != "float32" or x.rank < 2:
             return False
-        return not isinstance(x, Constant) or (x.array.size > 0 and bool(np.isfinite(x.array).all()))
+        if isinstance(x, Constant):
+            return x.array.size > 0 and bool(np.isfinite(x.array).all())
+        return isinstance(x, (Parameter, State)) or x in self._weight_dependent
 
     def dynamic_operands(self, node: Node) -> list[Value]:
         return [x for x in node.inputs if x is not None and not self.is_static(x)]
@@ -64,7 +74,11 @@ class Dataflow:
         return is_affine_op and not node.domain and len(self.dynamic_operands(node)) == 1
 
     def moved_operand(self, node: Node) -> Value | None:
-        """The operand whose elements are those of the result, apart from zeros; None for an operator that computes."""
+        """The operand whose elements are those of the result, apart from zeros and the noise of a training step; None
+        for an operator that computes."""
+        if node.op in ("Add", "Mul") and not self._drawn.isdisjoint(node.inputs) and not node.domain:
+            (x,) = [*(x for x in self.dynamic_operands(node) if x not in self._drawn), None][:1]
+            return x
         x = node.inputs[0] if node.inputs and moves_elements(node) else None
         return None if x is None or self.is_static(x) else x
 
@@ -132,7 +146,7 @@ class Dataflow:
         x = linear.outputs[0]
         if not self.is_affine(node) or node.outputs[0].type != x.type:
             return False
-        if isinstance(linear.inputs[1], Constant) and (node.op != "Add" or linear.op != "MatMul"):
+        if (self._are_final or isinstance(linear.inputs[1], Constant)) and (node.op != "Add" or linear.op != "MatMul"):
             return False
         if node.op == "BatchNormalization":
             return True
@@ -165,8 +179,8 @@ class Dataflow:
 
     @cached_property
     def _normalizations(self) -> set[str]:
-        """The layers of batch normalization whose weights are not constants."""
-        states = self.graph.states
+        """The layers of batch normalization that are not folded, since their weights are not constants."""
+        states = {} if self._are_final else self.graph.states
         return {name.removesuffix(VARIANCE_STATE) for name in states if name.endswith(VARIANCE_STATE)}
 
     @cached_property

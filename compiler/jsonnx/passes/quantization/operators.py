@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...ir import Constant, Node, Random
+from ...ir import Constant, Node
 
 INTEGER_LINEAR_OPS = frozenset({"Conv", "Gemm", "MatMul"})
 """Operators with weights that have a kernel for 8-bit operands. A Conv needs a result of 8 bits, too."""
@@ -42,7 +42,7 @@ AFFINE_OPS = frozenset({"Add", "Div", "Mul", "Sub"})
 
 
 def moves_elements(node: Node) -> bool:
-    """Whether the result has only elements of the first operand, apart from zeros and the scale of a dropout."""
+    """Whether the result has only elements of the first operand, apart from zeros."""
     if node.domain:
         return False
     if node.op == "Resize":
@@ -51,4 +51,4 @@ def moves_elements(node: Node) -> bool:
         value = node.input(2)
         is_zero = value is None or (isinstance(value, Constant) and not value.array.any())
         return is_zero and bool(node.attribute("mode", "constant") == "constant")
-    return node.op in MOVING_OPS or (node.op == "Mul" and isinstance(node.inputs[1], Random))
+    return node.op in MOVING_OPS

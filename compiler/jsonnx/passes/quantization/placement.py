@@ -26,7 +26,7 @@ DEFAULT_OPTIONS = QuantizationOptions()
 def plan_quantization(graph: Graph, options: QuantizationOptions = DEFAULT_OPTIONS) -> QuantizationPlan:
     """The quantizers of an inference graph, whose weights may be constants or parameters, or of a training graph
     before its loss."""
-    dataflow = Dataflow(graph)
+    dataflow = Dataflow(graph, are_final=options.are_final)
     placement = _Placement(dataflow, options)
     keys = _Placement(dataflow, options._replace(bits_by_layer={})).keys if options.bits_by_layer else placement.keys
     weights = integer_weights(dataflow, options)

@@ -19,7 +19,8 @@ class QuantizationOptions(NamedTuple):
 
     `bits_by_layer` are the bits of the weights of a layer, None for a layer that stays in floating point; `bits` those
     of all other layers. Without `activations`, only weights are rounded; without `stored`, only those of operators on
-    integers.
+    integers. Weights that are no constants will fold what scales the results of their operators, unless they
+    `are_final`.
     """
 
     bits_by_layer: Mapping[str, int | None] = MappingProxyType({})
@@ -28,9 +29,11 @@ class QuantizationOptions(NamedTuple):
     bits: int = DEFAULT_BITS
     activations: bool = True
     stored: bool = True
+    are_final: bool = False
 
-    def bits_of(self, layer: str) -> int | None:
-        return self.bits_by_layer.get(layer, self.bits)
+    def bits_of(self, scope: str) -> int | None:
+        """The bits of the layer of a node, or of the layer that contains it."""
+        return self.bits_by_layer.get(scope.partition("/")[0], self.bits)
 
 
 class ActivationQuantizer(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...ir import Node, Value
 from .dataflow import Dataflow, LinearChain
-from .quantization_plan import BiasQuantizer, QuantizationOptions, WeightQuantizer
+from .quantization_plan import DEFAULT_BITS, BiasQuantizer, QuantizationOptions, WeightQuantizer
 
 MIN_STORED_ELEMENTS = 1024
 """Minimum size of a weight of an operator in floating point, in elements, that is stored as integers."""
@@ -33,7 +33,8 @@ def integer_weights(dataflow: Dataflow, options: QuantizationOptions) -> tuple[W
         return ()
     quantizers = []
     for node, chain in dataflow.chains_by_node.items():
-        bits, weight = options.bits_of(node.scope), node.inputs[1]
+        weight = node.inputs[1]
+        bits = None if weight is None else _bits(dataflow, options, node, weight)
         if bits is not None and weight is not None:
             axis = _channel_axis(node, weight.rank) if options.per_channel else None
             quantizers.append(WeightQuantizer(node.scope, node, weight, axis, bits, chain.normalization))
@@ -47,11 +48,19 @@ def stored_weights(dataflow: Dataflow, options: QuantizationOptions) -> tuple[We
         _stored_weight(node, operand, weight, bits)
         for node in dataflow.graph.nodes
         if options.stored and node.op in WEIGHT_OPERANDS and not node.domain and node not in on_integers
-        if (bits := options.bits_of(node.scope)) is not None
         for operand in WEIGHT_OPERANDS[node.op]
         if (weight := node.input(operand)) is not None
+        if (bits := _bits(dataflow, options, node, weight)) is not None
         if dataflow.is_quantizable_weight(weight) and _is_large(weight)
     )
+
+
+def _bits(dataflow: Dataflow, options: QuantizationOptions, node: Node, weight: Value) -> int | None:
+    """The bits of a weight. A table whose rows are gathered, and that is multiplied by, is stored once, in bytes."""
+    bits = options.bits_of(node.scope)
+    operators = {reader.op for reader in dataflow.readers[weight]}
+    is_shared_table = "Gather" in operators and len(operators) > 1
+    return max(bits, DEFAULT_BITS) if is_shared_table and bits is not None else bits
 
 
 def _is_large(weight: Value) -> bool:

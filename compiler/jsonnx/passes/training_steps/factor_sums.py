@@ -52,13 +52,21 @@ def _summand_and_factor(x: Value, axes: list[int], producer: Node | None) -> tup
     return None
 
 
-def clear_detached(graph: Graph) -> Graph:
-    """Clears the flag `detached`, which means nothing once gradients are emitted, so that equal nodes can be merged."""
-    if not any(node.detached for node in graph.nodes):
+def clear_gradient_flags(graph: Graph) -> Graph:
+    """Clears the flags that say how gradients pass nodes, which mean nothing once gradients are emitted, so that equal
+    nodes can be merged."""
+    if not any(map(_has_gradient_flag, graph.nodes)):
         return graph
     graph = detached_identities.apply(graph)
-    nodes = (replace(node, detached=False) if node.detached else node for node in graph.nodes)
+    nodes = (
+        replace(node, detached=False, straight_through=False) if _has_gradient_flag(node) else node
+        for node in graph.nodes
+    )
     return canonicalize(graph.with_nodes(nodes, {}))
+
+
+def _has_gradient_flag(node: Node) -> bool:
+    return node.detached or node.straight_through
 
 
 @detached_identities("Identity")

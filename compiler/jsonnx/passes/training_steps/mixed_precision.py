@@ -41,18 +41,30 @@ FOLLOWING_OPS = frozenset(
 MAX_FLOAT16 = 65504.0
 
 
-def with_mixed_precision(graph: Graph, dtype: str, is_normalization: Callable[[Node], bool]) -> Graph:
+def with_mixed_precision(
+    graph: Graph,
+    dtype: str,
+    is_normalization: Callable[[Node], bool],
+    stays_float32: Callable[[Node], bool] = lambda node: False,
+) -> Graph:
     """The graph with its products in `dtype` (`float16` or `bfloat16`), as a forward pass with losses.
 
-    The nodes of normalizations stay in float32; their results are small enough for the type. Inputs, outputs, weights
-    and updates keep their types.
+    The nodes of normalizations stay in float32; their results are small enough for the type. Nodes for which
+    `stays_float32` is true stay in it, too. Inputs, outputs, weights and updates keep their types.
     """
-    return _MixedPrecision(graph, dtype, is_normalization).rewritten()
+    return _MixedPrecision(graph, dtype, is_normalization, stays_float32).rewritten()
 
 
 class _MixedPrecision:
-    def __init__(self, graph: Graph, dtype: str, is_normalization: Callable[[Node], bool]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        dtype: str,
+        is_normalization: Callable[[Node], bool],
+        stays_float32: Callable[[Node], bool],
+    ) -> None:
         self._graph, self._dtype, self._is_normalization = graph, dtype, is_normalization
+        self._stays_float32 = stays_float32
         self._g = Builder.extending(graph)
         self._g.nodes = []
         self._computed: dict[Value, Value] = {}
@@ -79,11 +91,11 @@ class _MixedPrecision:
     def _is_narrow(self, node: Node) -> bool:
         if len(node.outputs) != 1 or node.outputs[0].dtype != "float32" or node.domain or self._is_normalization(node):
             return False
-        if any(isinstance(attribute, Subgraph) for attribute in node.attributes.values()):
+        if self._stays_float32(node) or any(isinstance(item, Subgraph) for item in node.attributes.values()):
             return False
         real = [x for x in node.inputs if x is not None and x.dtype == "float32"]
         if node.op in COMPUTE_OPS:
-            return accepts(node.op, self._dtype)
+            return accepts(node.op, self._dtype) and all(self._fits(x) for x in real if isinstance(x, Constant))
         starts = any(x in self._computed or x in self._normalized for x in real)
         return node.op in FOLLOWING_OPS and starts and all(map(self._fits, real)) and accepts(node.op, self._dtype)
 

@@ -25,10 +25,11 @@ from ...runtime.providers.random import draw_initial_weights
 from ...runtime.session.weight_files import WeightsReport
 from ...sections.target_scaling import target_statistics_of
 from ..check.check import CheckedSpec, Spec, StageHook, check_spec, no_hook
-from .graphs import inference_graph
+from .graphs import inference_graph, inference_only
 from .initial_weights import Weights, resolve_initial_weights
 from .model import Model
 from .network_part import NetworkPart, network_part
+from .quantized_network import QUANTIZATION_METADATA, quantized_network, trained_variant
 from .target_forms import write_for_target
 from .word_vectors import read_known_vectors
 
@@ -123,12 +124,17 @@ def compile_checked(
 ) -> Model:
     """Compiles a checked spec; see `compile`. `thresholds` are kept in the metadata, by output."""
     typed = checked.require()
-    graph = inference_graph(checked)
+    graph, quantized = inference_graph(checked), quantized_network(checked)
     after("graph", graph)
-    arrays, report = _weights(checked, graph, weights, seed, partial, verify)
-    bound = canonicalize(_with_weights(graph, arrays, checked))
+    weighed = graph if quantized is None else inference_only(quantized.evaluation_graph(), checked.network)
+    arrays, report = _weights(checked, weighed, weights, seed, partial, verify)
+    is_quantized = quantized is not None and quantized.has_ranges(arrays)
+    if quantized is not None and is_quantized:
+        bound = quantized.bound(arrays)
+    else:
+        bound = canonicalize(_with_weights(graph, arrays, checked))
     after("bound", bound)
-    if fold:
+    if fold and not is_quantized:
         bound = optimize_for_inference(bound)
         after("folded", bound)
     optimized = bound
@@ -145,6 +151,8 @@ def compile_checked(
         if form.statistics
     }
     metadata = model_metadata(typed, document, count, onnxruntime_ops(bound), types, thresholds, statistics)
+    if is_quantized:
+        metadata[QUANTIZATION_METADATA] = trained_variant(checked)
     model = to_model_writer(bound, name=typed.network.name, metadata=metadata)
     after("model", model)
     return Model(model, checked, graph, arrays, report, types, optimized, target, thresholds)

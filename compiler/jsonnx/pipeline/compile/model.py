@@ -8,7 +8,17 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ...backend import ModelWriter, require_one_message, to_loadable, verify_model, write_model
+from ...backend import (
+    ModelWriter,
+    needs_metadata,
+    require_one_message,
+    to_loadable,
+    to_model_writer,
+    verify_model,
+    write_model,
+    writer_of_proto,
+)
+from ...backend.metadata import NEEDS
 from ...core.files.loadable_model import LoadableModel
 from ...core.html_table import html_table
 from ...core.providers.known_providers import PLAIN_TARGET
@@ -16,6 +26,7 @@ from ...core.signature.thresholds import Threshold
 from ...core.types import TensorType
 from ...frontend.network import Network
 from ...ir import Graph
+from ...ir.cost import MICROSOFT_DOMAIN, onnxruntime_ops
 from ...lowering.cost import LayerCost, cost_table
 from ...lowering.dropped_layers import dropped_layers
 from ...passes.canonicalize import canonicalize
@@ -23,6 +34,7 @@ from ...passes.constant_folding import bind_weights
 from ...passes.inference import QUANTIZATION_PASSES, optimize_for_inference
 from ..check.check import CheckedSpec
 from .labels_file import labels_json
+from .target_forms import write_for_target
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,6 +97,41 @@ class Model:
     def writer(self) -> ModelWriter:
         """What writes the model, with digests of its contents."""
         return self._writer.with_digests()
+
+    def with_graph(self, graph: Graph, metadata: Mapping[str, str]) -> Model:
+        """The model whose outputs another graph computes, in the form of the target, with further metadata."""
+        written = write_for_target(graph, self.target)
+        metadata = self._metadata_for(onnxruntime_ops(written), metadata)
+        return self._with_writer(to_model_writer(written, name=self.network.name, metadata=metadata), graph)
+
+    def with_proto(self, proto: onnx.ModelProto, metadata: Mapping[str, str]) -> Model:
+        """The model in the form that another program has given it, with further metadata."""
+        ops = sorted({node.op_type for node in proto.graph.node if node.domain == MICROSOFT_DOMAIN})
+        writer = writer_of_proto(proto, self._metadata_for(ops, metadata))
+        return self._with_writer(writer, self.optimized_graph)
+
+    def _metadata_for(self, ops: Sequence[str], further: Mapping[str, str]) -> dict[str, str]:
+        """The metadata of this model and further ones, for another form with operators of onnxruntime."""
+        own = {entry.key: entry.value for entry in self._writer.model.metadata_props if entry.key != NEEDS}
+        return own | needs_metadata(ops) | dict(further)
+
+    def _with_writer(self, writer: ModelWriter, optimized_graph: Graph) -> Model:
+        return Model(
+            writer,
+            self._checked,
+            self._graph,
+            self.weights,
+            self.weights_report,
+            self._input_types,
+            optimized_graph,
+            self.target,
+            self._thresholds,
+        )
+
+    @property
+    def checked(self) -> CheckedSpec:
+        """The spec that was compiled."""
+        return self._checked
 
     @property
     def network(self) -> Network:

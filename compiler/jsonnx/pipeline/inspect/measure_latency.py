@@ -22,7 +22,7 @@ from ...runtime.session.load_model import model_file
 from ...runtime.session.measure_runs import RunsJob
 from ...runtime.session.session import Session
 from ..check.check import CheckedSpec
-from ..run.trained_model import checked_spec_of
+from ..train.model_spec import checked_spec_of
 from .profile_network import (
     DEFAULT_OPTIONS,
     ONNX_SUFFIX,

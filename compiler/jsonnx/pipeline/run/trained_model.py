@@ -162,9 +162,8 @@ class TrainedModel:
         self, data: UserFiles | None, warn: Warn = no_warning, part: str | None = None
     ) -> tuple[EvaluatedPart, MetricSums]:
         """The samples that `evaluate` takes, and the sums of which loss and metrics are made."""
-        source = self.data.source if data is None else SpecSource(data_roots=self.data_roots)
-        plan = replace(self.plan, source=source)
-        evaluated = self._evaluated_part(plan, data, part)
+        plan = self.plan_for(data)
+        evaluated = self.evaluated_part(plan, data, part)
         samples = evaluated.samples
         tell_left_out(samples, warn)
         batch_size = evaluation_batch_size(plan)
@@ -177,21 +176,31 @@ class TrainedModel:
 
     def _sums_of_outputs(self, training_plan: TrainingPlan, samples: Dataset, batch_size: int) -> MetricSums:
         """The sums of loss and metrics, computed from the model's outputs by a graph of their own."""
+        scorer = self.output_scorer()
+        sums = MetricSums(training_plan)
+        for rows in batch_slices(len(samples), batch_size):
+            feeds = samples.take(rows)
+            outputs = self.session.run({name: feeds[name] for name in self.session.inputs})
+            sums.add(score_outputs(scorer, feeds, outputs), rows.stop - rows.start)
+        return sums
+
+    def output_scorer(self) -> Session:
+        """The session that computes losses and sums of metrics from outputs and targets. Raises CompileError
+        `needs-weights` if these need more than the outputs."""
         objective = self.checked.objective
         if objective is None:
             raise ValueError("a plan without an objective")
         typed = self.checked.require()
         scoring_graph = output_scoring_graph(typed, objective, target_statistics(typed, self.session.metadata))
-        scorer = Session(to_model_proto(scoring_graph), self.session.provider)
-        sums = MetricSums(training_plan)
-        for rows in batch_slices(len(samples), batch_size):
-            feeds = samples.take(rows)
-            outputs = self.session.run({name: feeds[name] for name in self.session.inputs})
-            scored = {name: array for name, array in (feeds | outputs).items() if name in scorer.inputs}
-            sums.add(scorer.run(scored), rows.stop - rows.start)
-        return sums
+        return Session(to_model_proto(scoring_graph), self.session.provider)
 
-    def _evaluated_part(self, plan: TrainingPlan, data: UserFiles | None, part: str | None) -> EvaluatedPart:
+    def plan_for(self, data: UserFiles | None) -> TrainingPlan:
+        """The training plan for a file, or else for the spec's data."""
+        source = self.data.source if data is None else SpecSource(data_roots=self.data_roots)
+        return replace(self.plan, source=source)
+
+    def evaluated_part(self, plan: TrainingPlan, data: UserFiles | None, part: str | None) -> EvaluatedPart:
+        """The samples of a file, or else of a part of the spec's data. Raises UsageError `no-data`, CompileError."""
         if data is not None:
             samples = from_file(data, plan.training.data, plan.data_spec, plan.source)
             return EvaluatedPart(samples, None, tuple(file_names(data)))
@@ -205,6 +214,13 @@ class TrainedModel:
             reason = ARRAYS_REASON if has_arrays else reason
             raise UsageError("no-data", message, f"name a file with --data; {reason}")
         return evaluated
+
+
+def score_outputs(
+    scorer: Session, feeds: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Losses and sums of metrics of a batch."""
+    return scorer.run({name: array for name, array in {**feeds, **outputs}.items() if name in scorer.inputs})
 
 
 def _missing_functions_note(names: Iterable[str]) -> Diagnostic:

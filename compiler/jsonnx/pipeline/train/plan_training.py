@@ -24,6 +24,7 @@ from ...layers.preprocessing.text_vectorization import TOKENS_PER_TEXT
 from ...lowering.check_augmentation import augmentation_calls, augmented_input_name
 from ...lowering.lower import lower
 from ...passes.canonicalize import canonicalize
+from ...passes.quantization.corresponding_values import NoCounterpart
 from ...passes.training_steps.block_order import order_by_block
 from ...passes.training_steps.byte_masks import separate_mask_reads, with_byte_masks
 from ...passes.training_steps.class_gathers import gather_scores, scatter_into_softmax
@@ -33,6 +34,7 @@ from ...passes.training_steps.row_blocks import with_row_blocks
 from ...passes.training_steps.simplify_step import simplify_step
 from ...runtime.fit.trainer import TrainingPlan
 from ...runtime.training_plan import AdaptTask, AugmentedInput, ObjectiveGraphs
+from ...sections.quantization_section import QUANTIZATION_KEY, UNTRAINED_KEYS
 from ...sections.target_scaling import target_statistics, unmasked_target_statistics
 from ...sections.training_section import Training
 from ...training.losses.losses import expand_rank
@@ -42,6 +44,7 @@ from ...tuning.cpu.gradient import CPU_GRADIENTS
 from ..check.check import CheckedSpec, StageHook, no_hook
 from ..check.data_spec import date_inputs, index_limits, input_vocabularies, inputs_with_missing_values
 from ..compile.graphs import forward_graph, inference_only
+from ..compile.quantized_network import QuantizedNetwork, quantized_network
 from ..compile.word_vectors import vector_tasks
 from .sharded_graphs import shard_builder
 from .teacher_model import open_teacher
@@ -59,10 +62,11 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
         message = "the spec has no `training` section"
         help = 'add one: "training": {"loss": "...", "optimizer": "adam"}'
         raise CompileError([Diagnostic("missing-key", message, "$", checked.source.file, 1, 1, help)])
-    scored = forward_loss_graph(checked, objective)
+    quantized = quantized_network(checked)
+    scored = forward_loss_graph(checked, objective, quantized=quantized)
     train = training_graph(checked, scored)
     after("step", train)
-    network = _network_graph(checked)
+    network = _network_graph(checked, quantized)
     return TrainingPlan(
         train=train,
         evaluate=canonicalize(with_loss(network, objective)),
@@ -85,25 +89,27 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
         adapt_tasks=adapt_tasks(typed, training),
         vector_tasks=vector_tasks(checked),
         make_shards=shard_builder(checked, scored),
-        make_step=partial(sized_training_graph, checked, objective),
+        make_step=partial(sized_training_graph, checked, objective) if quantized is None else None,
         weighted_outputs=objective.weighted_outputs,
         open_teacher=None if objective.distillation is None else partial(open_teacher, checked),
-        make_objective_graphs=cache(partial(weighted_graphs, checked, objective)),
+        make_objective_graphs=cache(partial(weighted_graphs, checked, objective, quantized)),
         fingerprint={key: spec_hash(part) for key, part in fixed_parts(typed.network.flat_document).items()},
         vocabulary_digests=vocabulary_digests(checked),
     )
 
 
 @gc_paused()
-def weighted_graphs(checked: CheckedSpec, objective: Objective, weighted_outputs: frozenset[str]) -> ObjectiveGraphs:
+def weighted_graphs(
+    checked: CheckedSpec, objective: Objective, quantized: QuantizedNetwork | None, weighted_outputs: frozenset[str]
+) -> ObjectiveGraphs:
     """The graphs for losses of these outputs that take sample weights. Raises ShapeError if a loss takes none."""
     objective = objective._replace(weighted_outputs=weighted_outputs)
-    scored = forward_loss_graph(checked, objective)
+    scored = forward_loss_graph(checked, objective, quantized=quantized)
     return ObjectiveGraphs(
         train=training_graph(checked, scored),
-        evaluate=canonicalize(with_loss(_network_graph(checked), objective)),
+        evaluate=canonicalize(with_loss(_network_graph(checked, quantized), objective)),
         make_shards=shard_builder(checked, scored),
-        make_step=partial(sized_training_graph, checked, objective),
+        make_step=partial(sized_training_graph, checked, objective) if quantized is None else None,
     )
 
 
@@ -178,6 +184,9 @@ def fixed_parts(document: Any) -> dict[str, Any]:
     inputs = {name: _without_description(input) for name, input in document["inputs"].items()}
     layers = [_without_description(entry) for entry in document["layers"]]
     outputs = {"outputs": document["outputs"]} if "outputs" in document else {}
+    variant = document.get(QUANTIZATION_KEY, {}).get(training.get("quantize"))
+    if variant is not None:
+        fixed |= {f"quantization.{key}": value for key, value in variant.items() if key not in UNTRAINED_KEYS}
     return {"inputs": inputs, "layers": layers, **outputs, **fixed}
 
 
@@ -194,10 +203,18 @@ def vocabulary_digests(checked: CheckedSpec) -> dict[str, str]:
     return {name: spec_hash(lists) for name, lists in tokens.items()}
 
 
-def forward_loss_graph(checked: CheckedSpec, objective: Objective, expected_sizes: Mapping[str, int] = {}) -> Graph:
-    """Forward pass in training, loss and metrics. `expected_sizes` are the sizes of symbols in most batches."""
+def forward_loss_graph(
+    checked: CheckedSpec,
+    objective: Objective,
+    expected_sizes: Mapping[str, int] = {},
+    quantized: QuantizedNetwork | None = None,
+) -> Graph:
+    """Forward pass in training, loss and metrics. `expected_sizes` are the sizes of symbols in most batches, and
+    `quantized` is the network's `quantized_network`, if it is known."""
     typed = checked.require()
     network = forward_graph(checked, training=True, expected_sizes=expected_sizes)
+    quantized = quantized or quantized_network(checked)
+    network = network if quantized is None else _with_rounding(checked, quantized, network)
     is_distributed = typed.network.training is not None and typed.network.training.distributed is not None
     graph = canonicalize(
         with_loss(network, objective, expected_sizes, adds_weight=is_distributed, distillation=objective.distillation)
@@ -216,9 +233,23 @@ def forward_loss_graph(checked: CheckedSpec, objective: Objective, expected_size
     return graph if training is None else with_stored_weights(training, graph)
 
 
-def _network_graph(checked: CheckedSpec) -> Graph:
+def _with_rounding(checked: CheckedSpec, quantized: QuantizedNetwork, network: Graph) -> Graph:
+    """A forward pass in training with the rounding of the quantized model. Raises CompileError for a layer that has
+    other operators in training."""
+    try:
+        return quantized.training_graph(network)
+    except NoCounterpart as error:
+        report, layer = checked.new_report(), error.layer.partition("/")[0]
+        message = f"{layer!r} computes by other operators in training than in the model, so it cannot learn to round"
+        help = f'leave it in floating point: `"layers": {{"{layer}": null}}` in a variant in `quantization`'
+        report.add("invalid-value", ("training", "quantize"), message, help=help)
+        raise CompileError(report) from error
+
+
+def _network_graph(checked: CheckedSpec, quantized: QuantizedNetwork | None) -> Graph:
     """The network as evaluation computes it during a training."""
-    training, graph = checked.network.training, forward_graph(checked)
+    training = checked.network.training
+    graph = forward_graph(checked) if quantized is None else quantized.evaluation_graph()
     return graph if training is None else with_stored_weights(training, graph)
 
 

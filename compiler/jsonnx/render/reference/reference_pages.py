@@ -12,6 +12,7 @@ from pathlib import Path
 from ...frontend.schema.editor_schema import editor_schema_text
 from ..diagnostics.diagnostics_json import diagnostics_schema
 from ..schemas.diff_schema import diff_schema
+from ..schemas.quantize_schema import quantize_schema
 from ..schemas.run_schema import lock_schema, run_schema
 from ..schemas.schema_parts import schema_text
 from .limits_page import limits_page
@@ -28,6 +29,7 @@ def generated_files() -> dict[str, str]:
         "schemas/run.schema.json": schema_text(run_schema()),
         "schemas/lock.schema.json": schema_text(lock_schema()),
         "schemas/diff.schema.json": schema_text(diff_schema()),
+        "schemas/quantize.schema.json": schema_text(quantize_schema()),
     }
 
 

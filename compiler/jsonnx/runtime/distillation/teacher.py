@@ -67,6 +67,12 @@ class TeacherModel:
     """The SHA-256 of the model's file."""
     source: SpecSource
 
+    @property
+    def has_fixed_shapes(self) -> bool:
+        """Whether the outputs of a sample have the same shapes in every batch."""
+        shapes = (self.session.outputs[own.name].shape[1:] for own in self.outputs.values())
+        return all(isinstance(size, int) for shape in shapes for size in shape)
+
     def with_outputs(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The feeds of a step with what the teacher computes for them, unless they have it."""
         names = {output: teacher_output_name(output) for output in self.outputs}

@@ -28,6 +28,7 @@ from ..providers.flush_denormals import denormals_flushed
 from ..providers.signals import StopOnSignal
 from ..sharding.shard_group import ShardGroup
 from .early_stopping import EarlyStoppingMonitor
+from .freeze_ranges import freeze_ranges
 from .plateau import PlateauMonitor
 
 Batch = dict[str, np.ndarray] | BatchSlot
@@ -149,6 +150,7 @@ class Fit:
 
     def _run_epoch(self, stop_signal: StopOnSignal) -> None:
         progress = self.progress
+        freeze_ranges(self.engine, progress.epoch, self.settings.epochs)
         self._call("on_epoch_begin", progress.epoch, {})
         self._restore_callbacks()
         dataset = self.dataset

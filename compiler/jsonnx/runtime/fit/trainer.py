@@ -188,7 +188,7 @@ class PlanTrainer:
         else:
             self.plan = self.plan.with_learned(samples)
         samples = self._weighted(samples, class_weight)
-        teacher = self.open_teacher()
+        self.open_teacher()
         if not self._resumes:
             self.engine.adapt(samples)
         schedule_steps = set_schedule_steps(self.engine, samples, settings)
@@ -203,13 +203,9 @@ class PlanTrainer:
             callback.set_model(self if model is None else model)
             callback.set_params(dict(params))
         progress.callbacks = CallbackStates(callbacks, progress.callbacks.current())
-        if teacher is not None and isinstance(samples, Dataset) and self._keeps_teacher_outputs(samples):
-            for callback in callbacks:
-                callback._on_preparation(f"computes the outputs of the teacher for {len(samples):,} samples")
-            samples = with_teacher_outputs(samples, teacher, self.temporary_folder)
         self._fit = Fit(
             self.engine,
-            samples,
+            self._taught(samples, callbacks),
             validation,
             settings,
             monitor,
@@ -244,9 +240,21 @@ class PlanTrainer:
         self.engine.teacher.require_labels(self.plan.labels)
         return self.engine.teacher
 
+    def _taught(self, samples: Dataset | BatchStream, callbacks: Iterable[Callback]) -> Dataset | BatchStream:
+        """The samples of a fit with the outputs of the teacher, if these are the same in every epoch."""
+        teacher = self.engine.teacher
+        if teacher is None or isinstance(samples, BatchStream) or not self._keeps_teacher_outputs(samples):
+            return samples
+        for callback in callbacks:
+            callback._on_preparation(f"computes the outputs of the teacher for {len(samples):,} samples")
+        return with_teacher_outputs(samples, teacher, self.temporary_folder)
+
     def _keeps_teacher_outputs(self, samples: Dataset) -> bool:
-        """Whether a fit computes the teacher's outputs once, since its inputs are the same in every epoch."""
-        return not self.plan.augmented_inputs and not samples.has_sequences
+        """Whether the teacher computes the same in every epoch: there are no augmented images, and no padding depends
+        on the batch."""
+        teacher = self.engine.teacher
+        is_fixed = teacher is not None and teacher.has_fixed_shapes and not samples.has_sequences
+        return is_fixed and not self.plan.augmented_inputs
 
     @property
     def has_changed_weights(self) -> bool:

@@ -13,6 +13,7 @@ from ...core.diagnostics import CompileError, Diagnostic, UsageError, quoted_lis
 from ...core.files.file_kinds import GGUF, ONNX, PICKLE, PYTORCH, SIGNATURE_BYTES, TFLITE, file_kind, kind_error
 from ...core.files.files import error_reason, open_file
 from ...core.numpy_types import numpy_dtype
+from ...core.reserved_names import is_range_name
 from ...core.system.mapped_pages import release_pages
 from ...core.types import Size, TensorType, shape_text
 from ...data.samples.array_arguments import to_array
@@ -132,7 +133,8 @@ class WeightsReport:
     """Lists which weights of a file or dict a network takes, and why it does not take the others.
 
     `taken` are the names of weights that fit, `missing` of weights that were not given, `unfit` of weights that do not
-    fit, with the reason as the end of a sentence; `extra` are names that the network does not have.
+    fit, with the reason as the end of a sentence; `extra` are names that the network does not have. Ranges of
+    quantizers may be missing or extra: the weights may be of the same network in another precision.
     """
 
     taken: tuple[str, ...]
@@ -196,9 +198,9 @@ def match_weights(
     arrays = {name: arrays[name] for name in expected if name in arrays}
     return arrays, WeightsReport(
         taken=tuple(arrays),
-        missing=tuple(name for name in expected if name not in weights),
+        missing=tuple(name for name in expected if name not in weights and not is_range_name(name)),
         unfit={name: unfit[name] for name in expected if name in unfit},
-        extra=tuple(name for name in weights if name not in expected),
+        extra=tuple(name for name in weights if name not in expected and not is_range_name(name)),
         wanted=expected,
         given={name: _shape(value) for name, value in weights.items()},
     )

@@ -112,4 +112,4 @@ def test_observed_values_have_the_keys_of_the_quantizers() -> None:
 
 def test_networks_without_linear_operators_have_no_quantizers() -> None:
     plan = plan_quantization(bound_graph(spec(layer("ReLU", "relu"))))
-    assert not (plan.activations or plan.moved or plan.weights or plan.biases or plan.stored or plan.integer_nodes)
+    assert not [*plan.activations, *plan.moved, *plan.weights, *plan.biases, *plan.stored, *plan.integer_nodes]

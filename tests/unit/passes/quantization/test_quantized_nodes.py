@@ -245,7 +245,7 @@ def test_constant_inputs_have_an_empty_range() -> None:
 @pytest.mark.parametrize("bounds", [(-np.inf, 1.0), (0.0, np.inf), (np.nan, 1.0)])
 def test_infinite_ranges_are_errors(bounds: tuple[float, float]) -> None:
     graph = bound_graph(spec(dense("a", 4), shape=[3]))
-    with pytest.raises(ValueError, match="'x' cannot be quantized: .* is not a finite range"):
+    with pytest.raises(ValueError, match=r"'x' cannot be quantized: .* is not a finite range"):
         with_quantized_nodes(graph, plan_quantization(graph), {"x": bounds})
 
 

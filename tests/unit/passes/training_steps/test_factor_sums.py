@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder, Graph, Value
-from jsonnx.passes.training_steps.factor_sums import clear_detached, factor_sums
+from jsonnx.passes.training_steps.factor_sums import clear_gradient_flags, factor_sums
 from support.harness import run
 
 IMAGE = TensorType("float32", (BATCH, 3, 5, 4))
@@ -59,11 +59,11 @@ def test_detached_nodes_are_merged_with_equal_ones_and_detached_identities_remov
     y = g.Exp(x)
     with g.detached():
         z = g.Exp(g.Identity(x))
-    graph = clear_detached(g.graph({"y": g.Neg(y), "z": g.Neg(z)}))
+    graph = clear_gradient_flags(g.graph({"y": g.Neg(y), "z": g.Neg(z)}))
     assert [node.op for node in graph.nodes] == ["Exp", "Neg"]
     assert not any(node.detached for node in graph.nodes)
 
 
 def test_an_identity_that_is_not_detached_is_kept() -> None:
     graph = graph_of(lambda g, x: g.Identity(x))
-    assert clear_detached(graph) is graph
+    assert clear_gradient_flags(graph) is graph

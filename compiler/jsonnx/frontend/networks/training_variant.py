@@ -1,0 +1,32 @@
+"""The quantized variant that a training computes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ...core.diagnostics import Report
+from ...sections.quantization_section import QUANTIZATION_KEY, STATIC_PRECISION, QuantizationVariant
+from ...sections.training_section import Training
+from ..schema.phrases import known_names_help, short_name
+
+
+def check_training_variant(training: Training, variants: Mapping[str, QuantizationVariant], report: Report) -> None:
+    """Reports a `quantize` that names no variant, or one that training cannot compute, and other keys that exclude
+    it."""
+    name, path = training.quantize, ("training", "quantize")
+    if name is None or report.has_errors((QUANTIZATION_KEY,)):
+        return
+    known = [*dict.fromkeys((STATIC_PRECISION, *variants))]
+    if name not in known:
+        help = report.suggestion(name, known) or known_names_help(known)
+        report.add("unknown-name", path, f"{short_name(name)} is no variant in {QUANTIZATION_KEY!r}", help=help)
+    elif name in variants and variants[name].precision != STATIC_PRECISION:
+        message = f"the variant {short_name(name)} has the precision {variants[name].precision!r}, which is not trained"
+        help = f"training learns the ranges of {STATIC_PRECISION!r}; `jsonnx quantize` makes the others afterwards"
+        report.add("invalid-value", path, message, help=help)
+    if training.precision != "float32":
+        message = f"'quantize' rounds numbers of float32, and the training has the precision {training.precision!r}"
+        report.add("invalid-value", path, message, help="leave one of them out")
+    if training.distributed is not None:
+        message = "'quantize' takes ranges over whole batches, which a distributed training divides among workers"
+        report.add("samples-interact", path, message, help="leave one of them out")

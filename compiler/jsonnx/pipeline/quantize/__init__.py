@@ -1,0 +1,1 @@
+"""Models with smaller element types, compared with the float model before they are written."""

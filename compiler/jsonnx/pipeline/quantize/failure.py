@@ -1,0 +1,40 @@
+"""Errors of models that cannot be quantized, or not within their tolerance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...core.diagnostics import Diagnostic
+from ...core.quantities import count_text
+from ...sections.quantization_section import DIFFERENCES, STATIC_PRECISION, QuantizationVariant
+from .ladder import Attempt
+from .tolerance import Tolerance
+
+TRAIN_HELP = '`"training": {"quantize": "int8"}` trains the network for it'
+OTHER_HELP = "take another --precision (float16 and int8-weights lose less), or allow more with --tolerance"
+
+
+def quantization_loss(file: str, attempts: Sequence[Attempt], best: Attempt, tolerance: Tolerance) -> Diagnostic:
+    """The error, with the figures of the best attempt."""
+    assert best.comparison is not None
+    losses = best.losses
+    texts = []
+    for name, limit in tolerance.limits.items():
+        if losses[name] <= limit:
+            continue
+        if name in DIFFERENCES:
+            texts.append(f"{name} is {losses[name]:.4g}, at most {limit:.4g} is allowed")
+        else:
+            pair = best.comparison.metrics[name], best.comparison.float_metrics[name]
+            texts.append(f"{name} is {pair[0]:.6g}, {pair[1]:.6g} in float, {limit:.4g} worse is allowed")
+    tried = "" if len(attempts) == 1 else f" in the best of {count_text(len(attempts), 'attempt')}"
+    message = f"{best.variant.precision} exceeds the tolerance{tried}: {'; '.join(texts)}"
+    help = f"{TRAIN_HELP}; or {OTHER_HELP}" if best.variant.precision == STATIC_PRECISION else OTHER_HELP
+    return Diagnostic("quantization-loss", message, file=file, help=help)
+
+
+def nothing_to_quantize(file: str, variant: QuantizationVariant) -> Diagnostic:
+    """The error of a model that a variant would not change."""
+    message = f"{variant.precision} changes nothing: the model has no large weights of operators that it is for"
+    help = "the variant keeps layers in floating point" if variant.layers else "leave the model as it is"
+    return Diagnostic("not-quantizable", message, file=file, help=help)

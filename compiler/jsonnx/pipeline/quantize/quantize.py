@@ -1,0 +1,149 @@
+"""Quantizes a trained model, and compares it with the float model before it is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from ...core.diagnostics import CompileError, UsageError
+from ...core.files.user_files import UserFiles
+from ...core.providers.known_providers import PLAIN_TARGET, target_names
+from ...runtime.quantization.latency import interleaved_latencies
+from ...runtime.session.session import Session
+from ...sections.quantization_section import PRECISIONS, Precision, QuantizationVariant
+from ..run.run_warnings import Warn, no_warning
+from .comparison import ModelComparer
+from .failure import nothing_to_quantize, quantization_loss
+from .ladder import Attempt, Ladder
+from .layer_noise import layer_noise, sensitive_layers
+from .network_quantizer import NetworkQuantizer
+from .quantization import LatencyPair, QuantizedModel
+from .quantize_options import DEFAULT_OPTIONS, QuantizeOptions
+from .quantizer import QuantizedFile
+from .subject import Subject, open_subject
+from .tolerance import Tolerance, default_tolerance
+
+LATENCY_BATCHES = (1, 32)
+"""Samples in a batch whose latency is measured."""
+NOISE_SAMPLES = 128
+"""Samples on which the noise of layers is measured."""
+
+LARGER_NOTE = (
+    "the file is not smaller than the float model: scales and further operators take more than its few weights save"
+)
+
+OnAttempt = Callable[[Attempt], None]
+
+
+def quantize(
+    run: str | os.PathLike[str],
+    *,
+    precision: Precision | None = None,
+    variant: str | None = None,
+    tolerance: Mapping[str, float] = {},
+    data: UserFiles | None = None,
+    validation_data: UserFiles | None = None,
+    target: str = PLAIN_TARGET,
+    verify: bool = True,
+) -> QuantizedModel:
+    """Quantizes the model of a RUN folder, or an ONNX file, and compares it with the float model.
+
+    `precision` is `int8` (by default), `int8-dynamic`, `float16`, `int8-weights` or `int4-weights`; `variant` names a
+    variant of the spec's section `quantization` instead. Ranges of activations are measured on samples of the spec's
+    training data, or of the file `data`; both models are evaluated on its test data, or else its validation data, or on
+    the file `validation_data`. `tolerance` says how much worse the quantized model may be, by metric, or
+    `max_difference` and `mean_difference` of the outputs. If the model is worse, other ways to quantize it are tried.
+    Raises CompileError `quantization-loss` if none suffices, UsageError for files that cannot be read, ValueError for
+    another precision or target.
+    """
+    if precision is not None and precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    if target not in target_names():
+        raise ValueError(f"target must be one of {target_names()}, got {target!r}")
+    options = QuantizeOptions(precision, variant, tolerance, data, validation_data, target, verify=verify)
+    return quantize_model(Path(run), options)
+
+
+def quantize_model(
+    path: Path,
+    options: QuantizeOptions = DEFAULT_OPTIONS,
+    on_attempt: OnAttempt = lambda attempt: None,
+    warn: Warn = no_warning,
+) -> QuantizedModel:
+    """`quantize` with its arguments as a value. `on_attempt` is called with each variant that was compared, `warn` with
+    notes about samples that are left out."""
+    with ExitStack() as resources:
+        subject = open_subject(path, options, resources, warn)
+        if not subject.quantizer.layers(subject.variant):
+            raise CompileError([nothing_to_quantize(str(path), subject.variant)])
+        comparer = subject.comparer
+        if comparer is None:
+            return _unchecked(subject, options)
+        tolerance = subject.tolerance(options)
+        first = subject.quantizer.quantized(subject.variant)
+        comparison = comparer.compare(Session(first.to_loadable()))
+        if tolerance is None and subject.has_metrics:
+            tolerance = default_tolerance(comparison, subject.maximized)
+        limits = tolerance or Tolerance({}, subject.maximized)
+        ladder = Ladder(
+            subject.quantizer,
+            lambda model: comparer.compare(Session(model.to_loadable())),
+            limits,
+            partial(_sensitive_layers, subject, comparer),
+            on_attempt if limits.limits else lambda attempt: None,
+        )
+        best = ladder.climb(ladder.judged(subject.variant, first, comparison))
+        if not best.passes:
+            raise CompileError([quantization_loss(str(path), ladder.attempts, best, limits)])
+        return _measured(subject, comparer, ladder, best)
+
+
+def _unchecked(subject: Subject, options: QuantizeOptions) -> QuantizedModel:
+    """The quantized model without data to compare it on. Raises UsageError for a tolerance that is asked for."""
+    if options.tolerance or subject.variant.tolerance:
+        help = "name samples with --validation-data FILE"
+        raise UsageError("no-data", "there are no data on which the tolerance could be checked", help)
+    model = subject.quantizer.quantized(subject.variant)
+    float_bytes = subject.quantizer.float_model.size_bytes
+    calibration = subject.calibration.origin if subject.calibration is not None else None
+    return QuantizedModel(model, subject.variant, float_bytes, calibrated_on=calibration, notes=subject.notes)
+
+
+def _sensitive_layers(subject: Subject, comparer: ModelComparer, variant: QuantizationVariant):  # type: ignore[no-untyped-def]
+    feeds = comparer.first_feeds(subject.fixed_batch or NOISE_SAMPLES)
+    return sensitive_layers(subject.quantizer, variant, comparer.float_session, feeds)
+
+
+def _measured(subject: Subject, comparer: ModelComparer, ladder: Ladder, best: Attempt) -> QuantizedModel:
+    """The result, with the latencies and the noise of the layers of the variant that was chosen."""
+    model, quantizer = best.model, subject.quantizer
+    assert model is not None
+    sessions = [comparer.float_session, Session(model.to_loadable())]
+    latencies = {}
+    for batch in LATENCY_BATCHES if subject.fixed_batch is None else (subject.fixed_batch,):
+        latencies[batch] = LatencyPair(*interleaved_latencies(sessions, comparer.first_feeds(batch)))
+    noise = []
+    if isinstance(quantizer, NetworkQuantizer):
+        noise = layer_noise(quantizer, best.variant, comparer.first_feeds(NOISE_SAMPLES))
+    return QuantizedModel(
+        model,
+        best.variant,
+        quantizer.float_model.size_bytes,
+        subject.compared_on,
+        subject.compared_text,
+        subject.calibration.origin if subject.calibration is not None else None,
+        best.comparison,
+        ladder.tolerance if ladder.tolerance.limits else None,
+        ladder.attempts,
+        latencies,
+        noise,
+        [*subject.notes, *_size_notes(quantizer.float_model, model)],
+    )
+
+
+def _size_notes(float_model: QuantizedFile, model: QuantizedFile) -> list[str]:
+    """A note if a quantized model is as large as the float model."""
+    return [LARGER_NOTE] if model.size_bytes >= float_model.size_bytes else []

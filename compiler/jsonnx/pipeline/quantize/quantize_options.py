@@ -1,0 +1,57 @@
+"""What the user of `quantize` asks for, and the variant that follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ...core.components import Json
+from ...core.diagnostics import UsageError, quoted_list, suggestion
+from ...core.files.user_files import UserFiles
+from ...core.providers.known_providers import PLAIN_TARGET
+from ...frontend.network import Network
+from ...frontend.networks.layer_patterns import quantized_layers
+from ...sections.quantization_section import QUANTIZATION_KEY, STATIC_PRECISION, Precision, QuantizationVariant
+
+NO_KEYS: dict[str, Json] = {}
+DEFAULT_VARIANT = QuantizationVariant(**NO_KEYS)
+
+
+@dataclass(frozen=True)
+class QuantizeOptions:
+    """How a model is quantized."""
+
+    precision: Precision | None = None
+    """None: that of the variant, or else int8."""
+    variant: str | None = None
+    """The name of a variant in the spec."""
+    tolerance: Mapping[str, float] = field(default_factory=dict)
+    """Limits that replace those of the variant, by name."""
+    data: UserFiles | None = None
+    """Samples for calibration; None: the spec's training data."""
+    validation_data: UserFiles | None = None
+    """Samples to compare models on; None: the spec's test data, or else its validation data."""
+    target: str = PLAIN_TARGET
+    data_roots: tuple[str, ...] = ()
+    verify: bool = True
+    measures_latency: bool = True
+
+
+DEFAULT_OPTIONS = QuantizeOptions()
+
+
+def variant_of(network: Network | None, options: QuantizeOptions) -> QuantizationVariant:
+    """The variant, with layers by their names in place of patterns. Raises UsageError `unknown-name`."""
+    variant = DEFAULT_VARIANT.replaced(precision=options.precision or STATIC_PRECISION)
+    if options.variant is not None:
+        variants = network.variants if network is not None else {}
+        if options.variant not in variants:
+            message = f"the spec has no variant {options.variant!r}"
+            known = suggestion(options.variant, variants) or f"its variants are {quoted_list(variants)}"
+            help = known if variants else f"describe it in the section `{QUANTIZATION_KEY}`, or name a --precision"
+            raise UsageError("unknown-name", message, help)
+        variant = variants[options.variant]
+    if network is None:
+        return variant
+    layers = [call.owner for call in network.inference_calls]
+    return variant.replaced(layers=quantized_layers(variant, layers))

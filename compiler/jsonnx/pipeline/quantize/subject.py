@@ -1,0 +1,279 @@
+"""The model to quantize, with its spec and the data that it is calibrated and compared on."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ...backend import QUANTIZATION, thresholds_from
+from ...core.diagnostics import CompileError, Diagnostic, UsageError
+from ...core.files.spec_folders import existing_folders
+from ...core.files.spec_source import SpecSource
+from ...core.files.user_files import UserFiles, file_names
+from ...core.providers.known_providers import PLAIN_TARGET
+from ...core.reserved_names import loss_metric
+from ...data.files.data_locations import items_of_user
+from ...data.files.dataset_files import inputs_from
+from ...data.samples.data_spec import DataSpec
+from ...data.samples.dataset import Dataset
+from ...runtime.fit.early_stopping import is_maximized
+from ...runtime.quantization.onnxruntime_tools import CalibrationCaches
+from ...runtime.session.session import Session
+from ...runtime.training_plan import TrainingPlan
+from ...sections.quantization_section import STATIC_PRECISION, QuantizationVariant
+from ..check.data_spec import input_spec
+from ..compile.compile import compile_checked
+from ..compile.labels_file import labels_json
+from ..run.run_warnings import Warn
+from ..run.trained_model import BATCH_SIZE, TrainedModel, evaluation_batch_size, tell_left_out
+from ..train.evaluated_part import EvaluatedPart
+from ..train.model_spec import checked_spec_of
+from ..train.plan_training import in_normalization
+from .calibration_samples import CALIBRATION_BATCH, CalibrationSamples, drawn_samples
+from .comparison import ModelComparer, Scoring
+from .file_quantizer import FileQuantizer, not_quantizable, read_proto
+from .network_quantizer import NetworkQuantizer
+from .quantize_options import QuantizeOptions, variant_of
+from .quantizer import Quantizer
+from .tolerance import Tolerance
+
+NO_TARGETS_NOTE = "the data have no targets: outputs are compared, and no metrics"
+TRAINING_DATA_NOTE = "there are neither test nor validation data: the models are compared on the training data"
+
+
+@dataclass
+class Subject:
+    """A model to quantize, and what is known about it. Without `comparer` there are no data to compare models on."""
+
+    quantizer: Quantizer
+    variant: QuantizationVariant
+    calibration: CalibrationSamples | None = None
+    comparer: ModelComparer | None = None
+    compared: EvaluatedPart | None = None
+    fixed_batch: int | None = None
+    """The number of samples that the model takes at a time; None for any."""
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def compared_on(self) -> dict[str, Any] | None:
+        """The data that the models are compared on, as JSON."""
+        return None if self.compared is None else self.compared.to_json()
+
+    @property
+    def compared_text(self) -> str:
+        """The data that the models are compared on, as a phrase."""
+        return "" if self.compared is None else self.compared.text()
+
+    @property
+    def has_metrics(self) -> bool:
+        """Whether the models can be evaluated."""
+        return self.comparer is not None and self.comparer.scoring is not None
+
+    def maximized(self, metric: str) -> bool:
+        """Whether higher values of a metric are better."""
+        scoring = self.comparer.scoring if self.comparer is not None else None
+        return scoring is not None and is_maximized(scoring.plan, metric, "auto")
+
+    def tolerance(self, options: QuantizeOptions) -> Tolerance | None:
+        """The limits that the user or the variant sets; None without limits. Raises UsageError `unknown-figure`."""
+        limits = {**self.variant.tolerance, **options.tolerance}
+        if not limits:
+            return None
+        scoring = self.comparer.scoring if self.comparer is not None else None
+        metrics = [name for name, metric in scoring.plan.metrics.items() if metric.is_scalar] if scoring else []
+        losses = [loss_metric(name) for name in scoring.plan.loss_names] if scoring else []
+        tolerance = Tolerance(limits, self.maximized)
+        tolerance.require_known([*losses, *metrics])
+        return tolerance
+
+
+def open_subject(path: Path, options: QuantizeOptions, resources: ExitStack, warn: Warn) -> Subject:
+    """Opens a RUN folder, or an ONNX file. `resources` is what is closed afterwards. Raises CompileError,
+    UsageError."""
+    if os.path.isdir(path):
+        return _run_subject(
+            TrainedModel.open(path, verify=options.verify, data_roots=options.data_roots), options, warn
+        )
+    if options.target != PLAIN_TARGET:
+        help = "quantize the RUN folder, which has the weights of the spec"
+        raise UsageError("bad-option", "--for writes a model anew, and a file has not all that it needs", help)
+    session = Session(path, verify=options.verify)
+    checked = checked_spec_of(session, str(path))
+    caches = resources.enter_context(CalibrationCaches())
+    if checked is None:
+        return _foreign_subject(path, session, options, caches)
+    roots = existing_folders(options.data_roots)
+    trained = TrainedModel(session, checked, verify=options.verify, data_roots=roots, path=path)
+    return _file_subject(trained, options, caches, warn)
+
+
+def _run_subject(trained: TrainedModel, options: QuantizeOptions, warn: Warn) -> Subject:
+    assert trained.folder is not None
+    if QUANTIZATION in trained.session.metadata:
+        raise not_quantizable(str(trained.folder), "it is quantized already: it was trained with `quantize`")
+    typed = trained.checked.require()
+    variant = variant_of(typed.network, options)
+    thresholds = thresholds_from(trained.session.metadata)
+    model = compile_checked(
+        trained.checked_without_thresholds,
+        str(trained.folder),
+        verify=options.verify,
+        target=options.target,
+        thresholds=thresholds,
+    )
+    calibration = _calibration(trained, variant, options)
+    subject = Subject(NetworkQuantizer(model, in_normalization(typed.network), calibration), variant, calibration)
+    _add_comparer(subject, trained, Session(model.to_loadable()), options, warn)
+    return subject
+
+
+def _file_subject(trained: TrainedModel, options: QuantizeOptions, caches: CalibrationCaches, warn: Warn) -> Subject:
+    variant = variant_of(trained.checked.network, options)
+    calibration = _calibration(trained, variant, options)
+    labels = labels_json(trained.checked, thresholds_from(trained.session.metadata))
+    quantizer = FileQuantizer(read_proto(str(trained.path)), calibration, caches, True, labels)
+    subject = Subject(quantizer, variant, calibration)
+    _add_comparer(subject, trained, trained.session, options, warn)
+    return subject
+
+
+def _calibration(
+    trained: TrainedModel, variant: QuantizationVariant, options: QuantizeOptions
+) -> CalibrationSamples | None:
+    """The samples that ranges are measured on, if the variant needs any and there are any."""
+    if variant.precision != STATIC_PRECISION:
+        return None
+    if options.data is not None:
+        part = EvaluatedPart(_inputs(trained, options.data), None, tuple(file_names(options.data)))
+    else:
+        found = _part_of_spec(trained, "train")
+        if found is None:
+            return None
+        part = found
+    return _drawn(part, variant, tuple(trained.session.inputs))
+
+
+def _drawn(part: EvaluatedPart, variant: QuantizationVariant, inputs: tuple[str, ...]) -> CalibrationSamples:
+    samples = drawn_samples(part.samples, variant.calibration.samples)
+    origin = part.to_json() | {"samples": len(samples)}
+    return CalibrationSamples(samples, inputs, CALIBRATION_BATCH, origin)
+
+
+def _inputs(trained: TrainedModel, data: UserFiles) -> Dataset:
+    """The samples of a file, without targets."""
+    typed = trained.checked.require()
+    training = typed.network.training
+    items = items_of_user(data, SpecSource(data_roots=trained.data_roots))
+    return inputs_from(items, training.data if training is not None else None, input_spec(typed))[0]
+
+
+def _part_of_spec(trained: TrainedModel, part: str | None) -> EvaluatedPart | None:
+    """A part of the data of the spec of a RUN; None if it has none."""
+    if trained.folder is None:
+        return None
+    try:
+        return trained.evaluated_part(trained.plan_for(None), None, part)
+    except UsageError as error:
+        if error.diagnostic.code != "no-data":
+            raise
+        return None
+
+
+def _add_comparer(
+    subject: Subject, trained: TrainedModel, float_session: Session, options: QuantizeOptions, warn: Warn
+) -> None:
+    part = _compared_part(subject, trained, options)
+    if part is None:
+        return
+    tell_left_out(part.samples, warn)
+    scoring, batch_size = None, BATCH_SIZE
+    if trained.checked.objective is not None and part.samples.targets:
+        plan = trained.plan_for(options.validation_data)
+        scoring, batch_size = _scoring(subject, trained, plan), evaluation_batch_size(plan)
+    subject.compared = part
+    subject.comparer = ModelComparer(float_session, part.samples, batch_size, scoring)
+
+
+def _compared_part(subject: Subject, trained: TrainedModel, options: QuantizeOptions) -> EvaluatedPart | None:
+    """The samples that models are compared on: those that the user names, test data, validation data, training data, or
+    else those of calibration."""
+    if options.validation_data is not None:
+        return _named_part(subject, trained, options.validation_data)
+    part = _part_of_spec(trained, None)
+    if part is None and (part := _part_of_spec(trained, "train")) is not None:
+        subject.notes.append(TRAINING_DATA_NOTE)
+    if part is None and options.data is not None:
+        part = _named_part(subject, trained, options.data)
+    return part
+
+
+def _named_part(subject: Subject, trained: TrainedModel, data: UserFiles) -> EvaluatedPart:
+    """The samples of a file, with targets if it has them."""
+    names = tuple(file_names(data))
+    if trained.checked.objective is None:
+        return EvaluatedPart(_inputs(trained, data), None, names)
+    try:
+        return trained.evaluated_part(trained.plan_for(data), data, None)
+    except CompileError as error:
+        try:
+            samples = _inputs(trained, data)
+        except CompileError:
+            raise error from None
+        subject.notes.append(NO_TARGETS_NOTE)
+        return EvaluatedPart(samples, None, names)
+
+
+def _scoring(subject: Subject, trained: TrainedModel, plan: TrainingPlan) -> Scoring | None:
+    """What computes metrics from outputs; None, with a note, if they need more than the outputs."""
+    objective = trained.checked.objective
+    assert objective is not None
+    try:
+        scorer = trained.output_scorer()
+    except CompileError as error:
+        if error.diagnostics[0].code != "needs-weights":
+            raise
+        subject.notes.append(f"no metrics are compared: {error.diagnostics[0].message}")
+        return None
+    return Scoring(scorer, plan, frozenset(objective.missing_functions()))
+
+
+def _foreign_subject(path: Path, session: Session, options: QuantizeOptions, caches: CalibrationCaches) -> Subject:
+    """A model without a spec."""
+    variant = variant_of(None, options)
+    proto = read_proto(str(path))
+    batches = [type.shape[0] for type in session.inputs.values() if type.rank]
+    fixed_batch = next((size for size in batches if isinstance(size, int)), None)
+    parts = {
+        data: _foreign_part(session, data, options, fixed_batch)
+        for data in (options.data, options.validation_data)
+        if data is not None
+    }
+    calibration = None
+    if options.data is not None and variant.precision == STATIC_PRECISION:
+        calibration = _drawn(parts[options.data], variant, tuple(session.inputs))
+        if fixed_batch is not None:
+            rows = slice(len(calibration.samples) // fixed_batch * fixed_batch)
+            calibration = replace(calibration, samples=calibration.samples.subset(rows), batch_size=fixed_batch)
+    subject = Subject(FileQuantizer(proto, calibration, caches, False), variant, calibration, fixed_batch=fixed_batch)
+    compared = options.validation_data if options.validation_data is not None else options.data
+    if compared is not None:
+        subject.compared = parts[compared]
+        subject.comparer = ModelComparer(session, parts[compared].samples, fixed_batch or BATCH_SIZE)
+    return subject
+
+
+def _foreign_part(
+    session: Session, data: UserFiles, options: QuantizeOptions, fixed_batch: int | None
+) -> EvaluatedPart:
+    """The samples of a file by the names of the model's inputs, as many as full batches have."""
+    items = items_of_user(data, SpecSource(data_roots=existing_folders(options.data_roots)))
+    samples = inputs_from(items, None, DataSpec(session.inputs, {}))[0]
+    if fixed_batch is not None:
+        if len(samples) < fixed_batch:
+            message = f"the model takes {fixed_batch} samples at a time, the data have {len(samples)}"
+            raise CompileError([Diagnostic("data-shape", message, help="give more samples")])
+        samples = samples.subset(slice(len(samples) // fixed_batch * fixed_batch))
+    return EvaluatedPart(samples, None, tuple(file_names(data)))

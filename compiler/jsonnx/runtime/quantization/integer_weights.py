@@ -1,0 +1,90 @@
+"""Weights of an ONNX model as integers, which DequantizeLinear turns into floats where they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import ml_dtypes
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from ...core.diagnostics import CompileError, Diagnostic
+from ...passes.quantization.integers import quantized_weight, weight_scales
+
+MIN_WEIGHT_ELEMENTS = 1 << 10
+"""Minimum size of a weight, in elements, that becomes integers."""
+MIN_OPSETS = {8: 13, 4: 21}
+"""The first opset whose DequantizeLinear has scales by channel, and the first with 4-bit integers; by bits."""
+IR_VERSION_OF_INT4 = 10
+
+CHANNEL_AXES = {"MatMul": -1, "Conv": 0, "ConvTranspose": 1, "Gather": 0}
+"""The axis of a weight whose indices have a scale each, by operator; for a Gather the rows of its table."""
+WEIGHT_OPERANDS = {"MatMul": 1, "Gemm": 1, "Conv": 1, "ConvTranspose": 1, "Gather": 0}
+
+
+def with_integer_weights(model: onnx.ModelProto, bits: int, excluded_nodes: Collection[str] = ()) -> onnx.ModelProto:
+    """The model whose large weights are integers of 8 or 4 bits, apart from those of some nodes.
+
+    Raises CompileError `not-quantizable` if the model cannot have the opset that this takes.
+    """
+    model = _with_opset(model, MIN_OPSETS[bits])
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    nodes = []
+    for tensor in model.graph.initializer:
+        axis = _channel_axis(tensor, readers.get(tensor.name, []), excluded_nodes)
+        if axis is not None:
+            nodes.append(_dequantized(model, tensor, axis, bits))
+    found = [*nodes, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(found)
+    if bits == 4:
+        model.ir_version = max(model.ir_version, IR_VERSION_OF_INT4)
+    return model
+
+
+def _channel_axis(tensor: onnx.TensorProto, readers: list[onnx.NodeProto], excluded: Collection[str]) -> int | None:
+    """The axis of the channels of a weight that becomes integers; None for another tensor."""
+    is_large = len(tensor.dims) > 1 and int(np.prod(tensor.dims)) >= MIN_WEIGHT_ELEMENTS
+    if tensor.data_type != onnx.TensorProto.FLOAT or not is_large or not readers:
+        return None
+    axes = set()
+    for node in readers:
+        operand = WEIGHT_OPERANDS.get(node.op_type)
+        if node.domain not in ("", "ai.onnx") or operand is None or node.name in excluded:
+            return None
+        if [index for index, name in enumerate(node.input) if name == tensor.name] != [operand]:
+            return None
+        is_transposed = any(each.name == "transB" and each.i for each in node.attribute)
+        axis = (0 if is_transposed else 1) if node.op_type == "Gemm" else CHANNEL_AXES[node.op_type]
+        axes.add(axis % len(tensor.dims))
+    return axes.pop() if len(axes) == 1 else None
+
+
+def _dequantized(model: onnx.ModelProto, tensor: onnx.TensorProto, axis: int, bits: int) -> onnx.NodeProto:
+    """Turns a tensor into integers, and returns the node that computes it from them."""
+    weight = numpy_helper.to_array(tensor)
+    name = tensor.name
+    scales = weight_scales(weight, axis, bits)
+    integers = quantized_weight(weight, scales, axis, bits).astype(ml_dtypes.int4 if bits == 4 else np.int8)
+    tensor.CopyFrom(numpy_helper.from_array(integers, f"{name}_integers"))
+    model.graph.initializer.append(numpy_helper.from_array(scales, f"{name}_scales"))
+    operands = [f"{name}_integers", f"{name}_scales"]
+    return helper.make_node("DequantizeLinear", operands, [name], name=f"{name}_dequantized", axis=axis)
+
+
+def _with_opset(model: onnx.ModelProto, minimum: int) -> onnx.ModelProto:
+    """A copy of the model, in this opset or a later one."""
+    opset = next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), minimum)
+    if opset < minimum:
+        try:
+            return onnx.version_converter.convert_version(model, minimum)
+        except Exception as error:  # the converter's exceptions have no base class of their own
+            message = f"the model cannot be quantized: onnx cannot write it in opset {minimum}, which this takes"
+            raise CompileError([Diagnostic("not-quantizable", message)]) from error
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy
