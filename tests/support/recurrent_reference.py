@@ -35,16 +35,17 @@ TAKES = {
 
 
 class Recurrent(OpRun):
-    """A recurrent operator in one direction, without sequence lengths, peepholes and clip."""
+    """A recurrent operator without sequence lengths, peepholes and clip."""
 
     default: tuple[str, ...]
     gates: int
     states = 1
 
     def functions(self) -> list[Callable[[np.ndarray], np.ndarray]]:
+        """The activation functions of all directions."""
         alphas, betas = iter(self.activation_alpha or ()), iter(self.activation_beta or ())
         functions = []
-        for name in (self.activations or self.default)[: len(self.default)]:
+        for name in self.activations or self.default * 2:
             a = next(alphas) if "a" in TAKES.get(name, "") else None
             b = next(betas) if "b" in TAKES.get(name, "") else None
             functions.append(lambda x, of=FUNCTIONS[name], a=a, b=b: of(x, a, b))
@@ -52,32 +53,40 @@ class Recurrent(OpRun):
 
     def _run(self, x, w, r, bias=None, lengths=None, h=None, c=None, **attributes):
         assert lengths is None
-        units = r.shape[-1]
-        bias = np.zeros((1, 2 * self.gates * units), x.dtype) if bias is None else bias
-        zeros = np.zeros((x.shape[1], units), x.dtype)
-        states = [zeros if state is None else state[0] for state in (h, c)[: self.states]]
-        is_reverse = self.direction == "reverse"
+        units, functions, count = r.shape[-1], self.functions(), len(self.default)
+        bias = np.zeros((len(w), 2 * self.gates * units), x.dtype) if bias is None else bias
+        zeros = np.zeros((len(w), x.shape[1], units), x.dtype)
+        initial = [zeros if state is None else state for state in (h, c)[: self.states]]
+        results = []
+        for index in range(len(w)):
+            weights = w[index], r[index], *np.split(bias[index], 2)
+            own_functions = functions[index * count :][:count]
+            is_reverse = self.direction == "reverse" or index == 1
+            results.append(self.run_steps(x, [state[index] for state in initial], weights, own_functions, is_reverse))
+        y, *last = zip(*results, strict=True)
+        return (np.stack(y, axis=1), *map(np.stack, last))[: len(self.onnx_node.output)]
+
+    def run_steps(self, x, states, weights, functions, is_reverse):
         outputs = []
         for inputs in x[::-1] if is_reverse else x:
-            states = self.step(inputs, states, w[0], r[0], *np.split(bias[0], 2))
+            states = self.step(inputs, states, *weights, functions)
             outputs.append(states[0])
-        y = np.stack(outputs[::-1] if is_reverse else outputs)[:, None]
-        return (y, *(state[None] for state in states))[: len(self.onnx_node.output)]
+        return (np.stack(outputs[::-1] if is_reverse else outputs), *states)
 
 
 class RNN(Recurrent):
     default, gates = ("Tanh",), 1
 
-    def step(self, x, states, w, r, wb, rb):
-        (f,) = self.functions()
+    def step(self, x, states, w, r, wb, rb, functions):
+        (f,) = functions
         return [f(x @ w.T + states[0] @ r.T + wb + rb)]
 
 
 class LSTM(Recurrent):
     default, gates, states = ("Sigmoid", "Tanh", "Tanh"), 4, 2
 
-    def step(self, x, states, w, r, wb, rb):
-        f, g, k = self.functions()
+    def step(self, x, states, w, r, wb, rb, functions):
+        f, g, k = functions
         i, o, forget, candidate = np.split(x @ w.T + states[0] @ r.T + wb + rb, 4, axis=1)
         c = f(forget) * states[1] + f(i) * g(candidate)
         return [f(o) * k(c), c]
@@ -86,8 +95,8 @@ class LSTM(Recurrent):
 class GRU(Recurrent):
     default, gates = ("Sigmoid", "Tanh"), 3
 
-    def step(self, x, states, w, r, wb, rb):
-        f, g = self.functions()
+    def step(self, x, states, w, r, wb, rb, functions):
+        f, g = functions
         (h,), (wz, wr, wn), (rz, rr, rn) = states, np.split(w, 3), np.split(r, 3)
         (bz, br, bn), (cz, cr, cn) = np.split(wb, 3), np.split(rb, 3)
         z = f(x @ wz.T + h @ rz.T + bz + cz)

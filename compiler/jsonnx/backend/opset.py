@@ -13,9 +13,8 @@ from functools import lru_cache
 
 from onnx import defs
 
-from ..core.numpy_types import INT4_NAME
 from ..ir import Graph, Node, Subgraph
-from ..ir.type_inference import INT4_OPSET, OPSET
+from ..ir.type_inference import OPSET, QUANTIZATION_OPSET, needs_quantization_opset
 
 MIN_OPSET = 18
 """The lowest opset that is tried: its operators have the meaning that the graphs rely on, such as ReduceMax with the
@@ -24,7 +23,7 @@ axes as an input."""
 
 def lowest_opset(graph: Graph) -> int:
     """The lowest opset, from MIN_OPSET to OPSET, whose definitions have all attributes, inputs, outputs and element
-    types of the graph's nodes and of the bodies of its loops and conditionals; INT4_OPSET for integers of 4 bits."""
+    types of the graph's nodes and of the bodies of its loops and conditionals; QUANTIZATION_OPSET if one needs it."""
     return max((_lowest_opset(*signature) for signature in _signatures(graph)), default=MIN_OPSET)
 
 
@@ -60,8 +59,8 @@ def _input_types(node: Node) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4096)
 def _lowest_opset(op: str, attributes: frozenset[str], inputs: tuple[str, ...], outputs: tuple[str, ...]) -> int:
-    if INT4_NAME in (*inputs, *outputs):
-        return INT4_OPSET
+    if needs_quantization_opset(op, attributes, (*inputs, *outputs)):
+        return QUANTIZATION_OPSET
     opsets = range(MIN_OPSET, OPSET)
     return next((opset for opset in opsets if _has_signature(opset, op, attributes, inputs, outputs)), OPSET)
 

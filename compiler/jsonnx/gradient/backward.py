@@ -14,11 +14,12 @@ from .registry import FLOAT_DTYPES, NOT_DIFFERENTIABLE, ON_QUANTIZED, QUANTIZERS
 
 
 class MissingRule(Exception):
-    """An operator between a parameter and the loss has no gradient rule, or its rule does not cover its attributes."""
+    """An operator between a parameter and the loss has no gradient rule, or none in a `case`, such as `with ceil_mode`,
+    or its gradient is not possible for another `reason`."""
 
-    def __init__(self, node: Node, reason: str = "") -> None:
+    def __init__(self, node: Node, case: str = "", reason: str = "") -> None:
         self.node, self.path = node, path_text(node.path)
-        super().__init__(reason or f"no gradient rule for operator {node.op}")
+        super().__init__(reason or f"operator {node.op} has no gradient rule {case}".rstrip())
 
 
 def gradients(
@@ -37,7 +38,7 @@ def gradients(
         if all(dy is None for dy in dys) or not any(output in active for output in node.outputs):
             continue
         if node.op not in ON_QUANTIZED and (x := _quantized_input(node, active)) is not None:
-            raise MissingRule(node, f"no gradient rule for operator {node.op} on quantized integers ({x.dtype})")
+            raise MissingRule(node, f"for quantized integers ({x.dtype})")
         available = regions.available(node, dys)
         with g.inherit(available):
             for x, dx in zip(node.inputs, _input_cotangents(g, available, dys), strict=False):
@@ -131,8 +132,10 @@ def _input_cotangents(g: GradientBuilder, node: Node, dys: list[Value | None]) -
         raise MissingRule(node)
     try:
         dxs = rule(g, node, *dys)
-    except (ShapeError, NotImplementedError) as error:
-        raise MissingRule(node, str(error)) from error
+    except NotImplementedError as error:
+        raise MissingRule(node, case=str(error)) from error
+    except ShapeError as error:
+        raise MissingRule(node, reason=str(error)) from error
     return [dxs] if dxs is None or isinstance(dxs, Value) else list(dxs)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Any
 
@@ -21,8 +21,11 @@ that its own operators need."""
 IR_VERSION = 9
 """The file format of opset 20."""
 
-INT4_OPSET = 21
-"""The first operator set with integers of 4 bits, in which only graphs with such integers are written."""
+QUANTIZATION_OPSET = 21
+"""The first operator set with integers of 4 bits, quantization to 16 bits, and scales of blocks. Only graphs that have
+them are written in it."""
+
+QUANTIZERS = ("DequantizeLinear", "QuantizeLinear")
 
 MAX_CONSTANT_ELEMENTS = 1024
 """Maximum size of a constant whose values are passed to the inference, which may read a shape from them."""
@@ -44,6 +47,13 @@ def schema_of(op: str, domain: str = "", opset: int = OPSET) -> defs.OpSchema:
 def operand_type_names(op: str, domain: str = "") -> tuple[str, ...]:
     """The names of the types of an operator's inputs: inputs with one name have one type."""
     return tuple(formal.type_str for formal in schema_of(op, domain).inputs)
+
+
+def needs_quantization_opset(op: str, attributes: Collection[str], dtypes: Collection[str]) -> bool:
+    """Whether a node with these attributes and element types needs QUANTIZATION_OPSET."""
+    if op not in QUANTIZERS:
+        return INT4_NAME in dtypes
+    return bool({"block_size", "output_dtype"} & {*attributes} or {INT4_NAME, "int16", "uint16"} & {*dtypes})
 
 
 _inferred_types: dict[Any, list[TensorType]] = {}
@@ -84,7 +94,8 @@ class TypeInference:
             for n, v in zip(names, inputs, strict=True)
             if isinstance(v, Constant) and v.array.size <= MAX_CONSTANT_ELEMENTS
         }
-        opset = INT4_OPSET if any(v is not None and v.dtype == INT4_NAME for v in inputs) else OPSET
+        dtypes = {value.dtype for value in inputs if value is not None}
+        opset = QUANTIZATION_OPSET if needs_quantization_opset(op, attributes, dtypes) else OPSET
         opsets = [helper.make_opsetid("", opset)]
         output_types = shape_inference.infer_node_outputs(
             schema_of(op, domain, opset), node, input_types, constants, None, opsets, IR_VERSION

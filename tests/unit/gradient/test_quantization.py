@@ -10,6 +10,7 @@ import pytest
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.gradient import GradientBuilder, MissingRule, gradients
 from jsonnx.ir import Builder, Value
+from ml_dtypes import iinfo, int4
 from support.harness import run
 
 SHAPE = (3, 4, 2)
@@ -39,8 +40,12 @@ class Quantizer(NamedTuple):
     def is_unsaturated(self, x: np.ndarray) -> np.ndarray:
         dtype = np.uint8 if self.zero_point is None else self.zero_point.dtype
         zero_point = np.zeros_like(self.scale) if self.zero_point is None else self.zero_point.astype(np.float32)
-        scale, zero_point = (np.reshape(each, self.broadcast_shape) for each in (self.scale, zero_point))
-        rounded, bounds = np.round(x / scale) + zero_point, np.iinfo(dtype)
+        if "block_size" in self.attributes:
+            axis, size = self.attributes["axis"], self.attributes["block_size"]
+            scale, zero_point = (np.repeat(each, size, axis).take(range(4), axis) for each in (self.scale, zero_point))
+        else:
+            scale, zero_point = (np.reshape(each, self.broadcast_shape) for each in (self.scale, zero_point))
+        rounded, bounds = np.round(x / scale) + zero_point, iinfo(dtype)
         return (rounded >= bounds.min) & (rounded <= bounds.max)
 
 
@@ -53,6 +58,15 @@ QUANTIZERS = [
     Quantizer("one-number-in-a-vector", np.float32([0.01]), np.int8([3]), {"axis": 1}, (1,)),
     Quantizer("per-axis", SCALES, np.int8([0, -5, 7, 100]), {"axis": 1}, CHANNELS),
     Quantizer("per-axis-from-the-end", SCALES, np.uint8([0, 200, 128, 7]), {"axis": -2}, CHANNELS),
+    Quantizer("blocks", SCALES[:2].reshape(1, 2, 1).repeat(3, 0).repeat(2, 2), None, {"axis": 1, "block_size": 2}),
+    Quantizer(
+        "blocks-of-unequal-size",
+        np.float32([[[0.01, 0.02], [0.05, 0.03]]] * 3),
+        np.int8([[[0, 5], [-7, 100]]] * 3),
+        {"axis": 1, "block_size": 3},
+    ),
+    Quantizer("int16", np.float32(4e-5), np.array(100, np.int16)),
+    Quantizer("int4", np.float32(0.2), np.array(-3, int4)),
     Quantizer("per-axis-by-default", SCALES, np.int8([0, 0, 0, 0]), {}, CHANNELS),
 ]
 
@@ -130,5 +144,5 @@ def test_an_operator_that_computes_with_integers_has_no_gradient() -> None:
         q = g.QuantizeLinear(x, 0.1, ZERO)
         return g.Cast(g.MatMulInteger(q, np.ones((2, 2), np.int8)), to=1)
 
-    with pytest.raises(MissingRule, match="no gradient rule for operator MatMulInteger on quantized integers"):
+    with pytest.raises(MissingRule, match="operator MatMulInteger has no gradient rule for quantized integers"):
         slope(product, np.ones((3, 2), np.float32), np.float32(1))

@@ -34,10 +34,11 @@ def recurrent(
 ):
     """A graph of one operator with all its operands as inputs, and what to feed them for a batch of 3."""
     rows, rng = GATES[op] * UNITS, np.random.default_rng(0)
-    shapes = {"x": (time, BATCH, features), "w": (1, rows, features), "r": (1, rows, UNITS)}
-    shapes |= {"b": (1, 2 * rows)} if bias else {}
-    shapes |= {"h": (1, BATCH, UNITS)} if initial else {}
-    shapes |= {"c": (1, BATCH, UNITS)} if initial and op == "LSTM" else {}
+    directions = 2 if attributes.get("direction") == "bidirectional" else 1
+    shapes = {"x": (time, BATCH, features), "w": (directions, rows, features), "r": (directions, rows, UNITS)}
+    shapes |= {"b": (directions, 2 * rows)} if bias else {}
+    shapes |= {"h": (directions, BATCH, UNITS)} if initial else {}
+    shapes |= {"c": (directions, BATCH, UNITS)} if initial and op == "LSTM" else {}
     g = Builder(float_dtype=real)
     values = {name: g.input(name, TensorType(real, shape)) for name, shape in shapes.items()}
     count = 3 if op == "LSTM" else 2
@@ -74,9 +75,21 @@ each_variant = pytest.mark.parametrize(("op", "options"), VARIANTS, ids=["rnn", 
 
 @pytest.mark.costly(2)
 @each_variant
-@pytest.mark.parametrize("direction", ["forward", "reverse"])
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
 def test_gradients_of_all_operands_equal_finite_differences(op, options, direction) -> None:
     assert worst(op, ("y", "y_h", "y_c"), direction=direction, **options) < 1e-6
+
+
+@each_variant
+def test_the_loops_of_two_directions_compute_what_the_operator_does(op, options) -> None:
+    count = {"RNN": 1, "GRU": 2, "LSTM": 3}[op]
+    functions = ["Sigmoid", "Tanh", "Softsign"][:count] + ["Tanh", "Softsign", "Sigmoid"][:count]
+    options = {**options, "direction": "bidirectional", "activations": functions, "real": "float32"}
+    graph, feeds = recurrent(op, ("y", "y_h", "y_c"), **options)
+    expected = run(with_gradients(graph, []), feeds)["loss"]
+    with_loops = with_gradients(graph, list(feeds))
+    assert op not in {node.op for node in with_loops.nodes}
+    np.testing.assert_allclose(run(with_loops, feeds)["loss"], expected, rtol=1e-5)
 
 
 @pytest.mark.costly(2)

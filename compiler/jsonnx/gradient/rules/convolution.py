@@ -43,7 +43,7 @@ class Window(NamedTuple):
         """The same windows, with padding up to the end of the last one."""
         sizes, counts = node.inputs[0].shape[2:], node.outputs[0].shape[2:]
         if not all(isinstance(size, int) for size in (*sizes, *counts)):
-            raise NotImplementedError(f"{node.op} with ceil_mode along symbolic axes")
+            raise NotImplementedError("with ceil_mode along symbolic axes")
         axes = zip(sizes, counts, self.strides, self.dilated_size, self.pads_begin, strict=True)
         needed = [(count - 1) * stride + extent - size - before for size, count, stride, extent, before in axes]
         return self._replace(pads=[*self.pads_begin, *map(max, self.pads_end, needed)])
@@ -109,7 +109,7 @@ def conv_transpose(g: GradientBuilder, node: Node, dy: Value):
     exchanged."""
     x, w = node.inputs[:2]
     if node.attribute("output_shape") or node.attribute("auto_pad", "NOTSET") != "NOTSET":
-        raise NotImplementedError("ConvTranspose with output_shape or auto_pad")
+        raise NotImplementedError("with output_shape or auto_pad")
     window, group = Window.of(node), node.attribute("group", 1)
     g.refine(dy, node.outputs[0].shape)
     dx = g.refine(g.Conv(dy, w, group=group, **window.attributes()), x.shape)

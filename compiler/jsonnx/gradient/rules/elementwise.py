@@ -27,7 +27,7 @@ def dropout(g: Builder, node: Node, dy: Value, _: None = None):
     """dx = dy, since without training the operator changes nothing."""
     is_training, ratio = node.input(2), node.input(1)
     if is_training is not None and not is_zero(is_training) and (ratio is None or not is_zero(ratio)):
-        raise NotImplementedError("Dropout in training mode")
+        raise NotImplementedError("in training mode")
     return dy
 
 

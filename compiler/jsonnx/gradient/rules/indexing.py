@@ -68,7 +68,7 @@ def gather_nd(g: Builder, node: Node, dy: Value):
     x, indices = node.inputs
     depth = indices.shape[-1]
     if node.attribute("batch_dims", 0) or not x.type.is_static(*range(1, depth)):
-        raise NotImplementedError("the gradient of GatherND with batch axes, or along symbolic ones")
+        raise NotImplementedError("with batch axes, or along symbolic ones")
     strides = [prod(x.shape[axis + 1 : depth]) for axis in range(depth)]
     sizes = g.sizes(x.shape[:depth], x)
     flat = g.ReduceSum(g.Mul(g.Mod(indices, sizes), strides), [-1], keepdims=0)
@@ -102,7 +102,7 @@ def scatter_nd(g: Builder, node: Node, dy: Value):
 
 def require_supported_reduction(node: Node, reduction: str) -> None:
     if reduction not in ("none", "add"):
-        raise NotImplementedError(f"the gradient of {node.op} with reduction {reduction}")
+        raise NotImplementedError(f"with reduction {reduction}")
 
 
 @vjp("TopK")

@@ -70,7 +70,7 @@ def local_response_normalization(g: Builder, node: Node, dy: Value):
 def channel_bands(channels: Dim, size: int) -> np.ndarray:
     """A matrix with ones where the channel of a row has that of the column among its `size` neighbours."""
     if not isinstance(channels, int):
-        raise NotImplementedError("LRN along a symbolic number of channels")
+        raise NotImplementedError("along a symbolic number of channels")
     index = np.arange(channels)
     distance = index - index[:, None]
     return ((distance >= -((size - 1) // 2)) & (distance <= size // 2)).astype(float)
@@ -90,7 +90,7 @@ def batch_normalization(g: Builder, node: Node, dy: Value):
     dvar = -dscale * scale * r ** 2 / 2.
     """
     if node.attribute("training_mode", 0):
-        raise NotImplementedError("BatchNormalization in training mode")
+        raise NotImplementedError("in training mode")
     x, scale, _, mean, variance = node.inputs
     axes = [axis for axis in range(x.rank) if axis != 1]
     r = g.Reciprocal(g.Sqrt(g.Add(variance, node.attribute("epsilon", 1e-5))))

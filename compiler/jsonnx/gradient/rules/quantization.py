@@ -39,7 +39,7 @@ def integer_bounds(dtype: str) -> tuple[int, int]:
         return -(1 << (int(bits) - 1)), (1 << (int(bits) - 1)) - 1
     if name == "uint":
         return 0, (1 << int(bits)) - 1
-    raise NotImplementedError(f"QuantizeLinear to {dtype}")
+    raise NotImplementedError(f"to {dtype}")
 
 
 def broadcast_parameter(g: Builder, node: Node, index: int, dtype: str) -> Value:
@@ -51,7 +51,7 @@ def broadcast_parameter(g: Builder, node: Node, index: int, dtype: str) -> Value
     if block_size:
         axis = node.attribute("axis", 1) % x.rank
         if not x.type.is_static(axis):
-            raise NotImplementedError(f"{node.op} in blocks of a symbolic axis")
+            raise NotImplementedError("in blocks of a symbolic axis")
         return g.Gather(value, [i // block_size for i in range(x.shape[axis])], axis=axis)
     if value.rank == 0 or value.type.elements == 1:
         return value

@@ -15,7 +15,7 @@ def reduced_axes(node: Node) -> list[int]:
     if axes is None:
         return list(range(x.rank))
     if not isinstance(axes, Constant):
-        raise NotImplementedError(f"{node.op} along axes that are not constant")
+        raise NotImplementedError("along axes that are not constant")
     return [int(axis) % x.rank for axis in axes.array] or list(range(x.rank))
 
 

@@ -15,10 +15,12 @@ from ..registry import Builder, Cotangents, GradientBuilder, Node, Value, vjp
 from .lstm_small_batch import lstm_small_batch
 from .rnn_activations import RnnActivation, rnn_activations
 from .rnn_common import INITIAL_C, INITIAL_H, Recurrence, StepResult, read_recurrence
+from .rnn_directions import each_direction
 from .stored_kernels import with_stored_kernels
 
 
 @vjp("RNN")
+@each_direction
 def rnn(g: GradientBuilder, node: Node, *dys: Value | None) -> Cotangents:
     """h' = f(x @ w^T + h @ r^T + b)."""
     run = read_recurrence(g, node)
@@ -41,6 +43,7 @@ def rnn(g: GradientBuilder, node: Node, *dys: Value | None) -> Cotangents:
 
 
 @vjp("LSTM")
+@each_direction
 def lstm(g: GradientBuilder, node: Node, *dys: Value | None) -> Cotangents:
     """c' = forget * c + i * new and h' = o * k(c'), with the gates i, o, forget, new in the operator's order."""
     run = read_recurrence(g, node)
@@ -80,6 +83,7 @@ def lstm(g: GradientBuilder, node: Node, *dys: Value | None) -> Cotangents:
 
 
 @vjp("GRU")
+@each_direction
 def gru(g: GradientBuilder, node: Node, *dys: Value | None) -> Cotangents:
     """h' = z * h + (1 - z) * new."""
     rule = gru_reset_after if node.attribute("linear_before_reset", 0) else gru_reset_before

@@ -222,9 +222,8 @@ def concatenates_state(features: Dim, r: Value, tuning: GradientTuning) -> bool:
 def read_recurrence(g: GradientBuilder, node: Node) -> Recurrence:
     """Emits the operands as matrices. Raises NotImplementedError for attributes that no layer emits."""
     unsupported = ("clip", "input_forget", "layout")
-    other_form = node.attribute("direction", "forward") == "bidirectional" or any(map(node.attribute, unsupported))
-    if other_form or node.input(SEQUENCE_LENS) or node.input(PEEPHOLES):
-        raise NotImplementedError(f"a gradient of {node.op} with more than one direction, lengths, peepholes or a clip")
+    if any(map(node.attribute, unsupported)) or node.input(SEQUENCE_LENS) or node.input(PEEPHOLES):
+        raise NotImplementedError("with lengths, peepholes, a clip or samples first")
     first_node = len(g.nodes)
     x, w, r = node.inputs[:3]
     assert x is not None

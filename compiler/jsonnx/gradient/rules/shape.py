@@ -24,7 +24,7 @@ def constant_operand(node: Node, index: int) -> list[int] | None:
     if value is None:
         return None
     if not isinstance(value, Constant):
-        raise NotImplementedError(f"the gradient of {node.op} whose operand {index} is not constant")
+        raise NotImplementedError(f"if its operand {index} is not constant")
     return [int(number) for number in value.array.ravel()]
 
 
@@ -189,13 +189,13 @@ def fold_padding(g: Builder, dy: Value, before: dict[int, int], after: dict[int,
     They are the reflected neighbours of the edge, the repeated edge itself, or for `wrap` those at the other end.
     """
     if min(*before.values(), *after.values()) < 0:
-        raise NotImplementedError(f"Pad in mode {mode} with negative pads")
+        raise NotImplementedError(f"in mode {mode} with negative pads")
     offset = 1 if mode == "reflect" else 0
     for axis in before:
         size = axis_length(g, x, axis)
-        end = -after[axis] if after[axis] else INT64_MAX
+        inner_end = -after[axis] if after[axis] else INT64_MAX
         shape = (*dy.shape[:axis], x.shape[axis], *dy.shape[axis + 1 :])
-        total = g.refine(g.Slice(dy, [before[axis]], [end], [axis]), shape)
+        total = g.refine(g.Slice(dy, [before[axis]], [inner_end], [axis]), shape)
         for is_end, pad in enumerate((before[axis], after[axis])):
             if pad:
                 edge = g.Slice(dy, [-pad], [INT64_MAX], [axis]) if is_end else g.Slice(dy, [0], [pad], [axis])
@@ -204,9 +204,9 @@ def fold_padding(g: Builder, dy: Value, before: dict[int, int], after: dict[int,
                 elif mode == "edge":
                     edge = g.ReduceSum(edge, [axis], keepdims=1)
                 rest = subtract(g, size, offset + (1 if mode == "edge" else pad))
-                near, far = {axis: offset}, {axis: rest}
-                pads = (near, far) if bool(is_end) == (mode == "wrap") else (far, near)
-                total = g.Add(total, pad_to_shape_of(g, edge, *pads, total))
+                is_first = bool(is_end) == (mode == "wrap")
+                begin, end = (offset, rest) if is_first else (rest, offset)
+                total = g.Add(total, pad_to_shape_of(g, edge, {axis: begin}, {axis: end}, total))
         dy = total
     return dy
 
@@ -277,7 +277,7 @@ def resize_transpose(g: Builder, node: Node, dy: Value) -> Value:
     )
     is_stretched = node.attribute("keep_aspect_ratio_policy", "stretch") == "stretch"
     if (has_scales and None in scales) or not is_supported or not is_stretched:
-        raise NotImplementedError("the gradient of a Resize of a part, or of some axes")
+        raise NotImplementedError("for a part of the tensor, or for some axes")
     one = tensor_proto(np.ones(1, x.dtype))
     for axis, scale in enumerate(scales):
         if scale != 1:
