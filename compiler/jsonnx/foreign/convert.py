@@ -3,15 +3,16 @@ weights out of its nodes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import prod
 
 import onnx
 from onnx import inliner, shape_inference, version_converter
 
+from ..core.limits import MAX_ONNX_GRAPH_DEPTH, MAX_OPERATORS
 from ..ir.type_inference import OPSET
 from .tensors import FLOAT_TYPES, constant_tensor, dense_tensor
-from .unreadable_graph import DAMAGED, UnreadableGraph
+from .unreadable_graph import DAMAGED, TOO_LARGE, UnreadableGraph
 
 MIN_OPSET = 7
 """The lowest opset that is converted: before it, operators broadcast by an attribute."""
@@ -41,6 +42,7 @@ def converted(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, onnx.T
     _strip_texts(model.graph)
     _constants_to_initializers(model.graph)
     tensors = _detach(model.graph)
+    _require_bounded_functions(model)
     try:
         if model.functions:
             model = inliner.inline_local_functions(model)
@@ -61,6 +63,29 @@ def _checked_opset(model: onnx.ModelProto) -> int:
         message = f"it has opset {opset}; the opsets {MIN_OPSET} to {MAX_OPSET} are read"
         raise UnreadableGraph(message, help="export the model again, with opset 17 or 18")
     return opset
+
+
+def _require_bounded_functions(model: onnx.ModelProto) -> None:
+    """Raises UnreadableGraph if local functions call themselves, or have too many nodes after they are inlined."""
+    functions = {(function.domain, function.name): function for function in model.functions}
+    counts: dict[tuple[str, str], int] = {}
+
+    def node_count(nodes: Iterable[onnx.NodeProto], callers: frozenset[tuple[str, str]]) -> int:
+        total = 0
+        for node in nodes:
+            key = (node.domain, node.op_type)
+            if key in callers or len(callers) > MAX_ONNX_GRAPH_DEPTH:
+                raise UnreadableGraph(f"its function {node.op_type!r} calls itself, or calls are nested too deep")
+            if key in functions and key not in counts:
+                counts[key] = node_count(functions[key].node, callers | {key})
+            total += counts.get(key, 1)
+            for attribute in node.attribute:
+                total += node_count(attribute.g.node, callers) if attribute.HasField("g") else 0
+            if total > MAX_OPERATORS:
+                raise UnreadableGraph(f"it has more than {MAX_OPERATORS:,} operators", TOO_LARGE)
+        return total
+
+    node_count(model.graph.node, frozenset())
 
 
 def _with_inlined_operators(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -155,7 +155,7 @@ class GraphEmitter:
                 special = None if node.domain else self._special_operators.get(node.op_type)
                 results = special(self, node) if special else self.emit_node(node)
                 self._values |= zip(node.output, results, strict=False)
-        except EmissionError as error:
+        except (EmissionError, LookupError, TypeError, ValueError, ArithmeticError) as error:  # of a malformed node
             reason = str(error).rsplit(": ", 1)[-1]
             message = f"cannot compute {node_text(node.op_type, node.name)} with these inputs: {reason}"
             raise ShapeError(message) from error

@@ -11,9 +11,8 @@ import onnx
 
 from ..ir.type_inference import OPSET
 from .convert import converted
-from .prepared_graph import WEIGHTS_KEY, PreparedGraph
+from .prepared_graph import WEIGHTS_KEY, PreparedGraph, parsed_model
 from .tensors import FLOAT_TYPES, OpenFile, tensor_array
-from .unreadable_graph import DAMAGED, UnreadableGraph
 from .weight_names import weight_names
 
 MAX_MASK_VALUE = -1e4
@@ -50,11 +49,7 @@ class PreparedModel:
 def prepare(data: bytes, open_file: OpenFile) -> PreparedModel:
     """Prepares the model in the bytes of a file, whose syntax has been checked. Raises UnreadableGraph, and what
     `open_file` raises."""
-    try:
-        model = onnx.ModelProto.FromString(data)
-    except Exception as error:  # protobuf's DecodeError, whose class depends on its implementation
-        raise UnreadableGraph(f"it is not an ONNX model: {error}", DAMAGED) from error
-    model, detached = converted(model)
+    model, detached = converted(parsed_model(data))
     graph = model.graph
     initializers = {t.name: t for t in graph.initializer}
     weights = _weights(graph, {**initializers, **detached}, open_file)

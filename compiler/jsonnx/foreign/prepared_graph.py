@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import zlib
 from collections.abc import Mapping, Sequence
@@ -109,13 +108,16 @@ def read_graph_text(text: str) -> PreparedGraph:
     try:
         decoder = zlib.decompressobj()
         data = decoder.decompress(base64.b64decode(text, validate=True), MAX_FOREIGN_GRAPH_BYTES)
-        if decoder.unconsumed_tail or not decoder.eof:
-            raise UnreadableGraph("it is too large or incomplete", DAMAGED)
-        graph = PreparedGraph(onnx.ModelProto.FromString(data))
-    except (binascii.Error, zlib.error) as error:
+    except (ValueError, zlib.error) as error:
         raise UnreadableGraph("it is not compressed ONNX in base64", DAMAGED) from error
-    except UnreadableGraph:
-        raise
+    if decoder.unconsumed_tail or not decoder.eof:
+        raise UnreadableGraph("it is too large or incomplete", DAMAGED)
+    return PreparedGraph(parsed_model(data))
+
+
+def parsed_model(data: bytes) -> onnx.ModelProto:
+    """The model in these bytes. Raises UnreadableGraph."""
+    try:
+        return onnx.ModelProto.FromString(data)
     except Exception as error:  # protobuf's DecodeError, whose class depends on its implementation
-        raise UnreadableGraph(f"it is no ONNX model: {error}", DAMAGED) from error
-    return graph
+        raise UnreadableGraph("it is not an ONNX model", DAMAGED) from error

@@ -94,7 +94,7 @@ def _if(e: GraphEmitter, node: onnx.NodeProto) -> Sequence[Value]:
     condition = e.known(node.input[0])
     if condition is None or condition.size != 1:
         require_supported(node)
-        raise AssertionError
+        raise ValueError("its condition is not one truth value")
     branch: onnx.GraphProto = attributes_of(node)["then_branch" if condition.reshape(-1)[0] else "else_branch"]
     e.add_constants(branch.initializer)
     for inner in branch.node:
@@ -205,8 +205,7 @@ def _recurrent(e: GraphEmitter, node: onnx.NodeProto) -> Sequence[Value]:
     operands = [e.value(name) if name else None for name in node.input]
     attributes = attributes_of(node)
     x = operands[0]
-    assert x is not None
-    if x.shape[1] == BATCH and not attributes.get("layout"):
+    if x is not None and x.shape[1] == BATCH and not attributes.get("layout"):
         operands[5:7] = [None if s is None else _repeated(e.g, s, x, 1) for s in operands[5:7]]
     return e.emit_operator(node.op_type, operands, attributes, len(node.output))
 

@@ -95,7 +95,8 @@ def _graph_text(name: str, path: JsonPath, open_file: OpenNamed, report: Report)
         file = read_onnx_file(name, path, open_file, report)
         return None if file is None else (file.model.graph.to_text(), file.sha256)
     except UnreadableGraph as error:
-        report.add(error.code, path, f"{name!r}: {error.message}", help=error.help)
+        if not report.has_errors(path):  # of a file with weights that cannot be opened
+            report.add(error.code, path, f"{name!r}: {error.message}", help=error.help)
         return None
 
 
