@@ -43,12 +43,12 @@ mcp_server: render hyperparameter_search frontend backend core
 client: core
 pipeline/compare: pipeline/run pipeline/run_folder pipeline/git pipeline/compile pipeline/check diff lowering
     analysis interop frontend core
-pipeline/quantize: pipeline/run pipeline/train pipeline/compile pipeline/check runtime data passes frontend sections
-    backend ir core
+pipeline/quantize: pipeline/run pipeline/train pipeline/compile pipeline/check runtime data lowering passes analysis
+    frontend sections backend ir core
 pipeline/edit: frontend core
 pipeline/first_spec: pipeline/train pipeline/check data frontend sections core
 pipeline/inspect: pipeline/run pipeline/run_folder pipeline/train pipeline/compile pipeline/check runtime
-    collective data lowering passes analysis frontend sections placement backend ir core
+    collective data lowering passes frontend sections placement ir core
 pipeline/keras_export: pipeline/run pipeline/compile pipeline/check runtime interop training core
 pipeline/ort_export: pipeline/train pipeline/compile runtime interop backend core
 pipeline/report: pipeline/baselines pipeline/run pipeline/run_folder pipeline/train pipeline/compile pipeline/check

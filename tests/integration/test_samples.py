@@ -10,6 +10,7 @@ from typing import Any
 
 import jsonnx
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from support.sample_baselines import BASELINES, iou, nuclei_images, nuclei_masks
@@ -22,6 +23,7 @@ BOUNDS = {
     "vowels_lstm": ("accuracy", 0.93),
     "diabetes": ("mae", 46.0),
     "digits_residual": ("accuracy", 0.96),
+    "digits_int8": ("accuracy", 0.96),
     "digits_transfer": ("accuracy", 0.83),
     "digits_contrastive": ("contrast", 3.9),
     "penguins": ("accuracy", 0.96),
@@ -63,7 +65,9 @@ def assert_predicts_raw_input(model: Path, feeds: dict[str, np.ndarray], classes
     assert (predictions.argmax(-1) if predictions.shape[1] > 1 else predictions[:, 0] > 0.5).tolist() == classes
 
 
-SLOW = {"digits_residual", "mnist_cnn", "reviews", "vowels_lstm", *BASELINES}
+QUANTIZED = {"mnist_cnn", "digits_int8"}
+"""Samples with an int8 variant."""
+SLOW = {"digits_int8", "digits_residual", "mnist_cnn", "reviews", "vowels_lstm", *BASELINES}
 """Samples that train for several seconds."""
 
 
@@ -99,10 +103,31 @@ def test_a_sample_reaches_its_bound(name: str, tmp_path: Path) -> None:
     metric, bound = BOUNDS[name]
     metrics = json.loads(done.stdout)
     assert is_at_least_as_good(metrics[metric], bound, metric)
+    if name in QUANTIZED:
+        assert_quantized_model_keeps_its_accuracy(name, tmp_path / "run", tmp_path / "int8.onnx", metrics["accuracy"])
     if name in BASELINES:
         assert not is_at_least_as_good(BASELINES[name](), bound, metric)
     if name == "nuclei":
         assert_metrics_are_those_of_the_deployed_model(tmp_path / "run" / "model.onnx", metrics)
+
+
+def assert_quantized_model_keeps_its_accuracy(name: str, run: Path, model: Path, float_accuracy: float) -> None:
+    """Computes the accuracy of the int8 model, trained or calibrated, by onnxruntime alone."""
+    spec = json.loads((SAMPLES / f"{name}.json").read_text())
+    (variant, section) = next(iter(spec["quantization"].items()))
+    if spec["training"].get("quantize"):
+        model = run / "model.onnx"
+    else:
+        command = [sys.executable, "-m", "jsonnx", "quantize", str(run), "--variant", variant, "-o", str(model)]
+        subprocess.run(command, check=True)
+        assert model.stat().st_size < 0.35 * (run / "model.onnx").stat().st_size
+    samples = np.load(SAMPLES / spec["training"]["data"]["test"])
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    images = samples["image"].astype(np.float32).reshape(-1, *session.get_inputs()[0].shape[1:])
+    (predictions,) = session.run(None, {"image": images})
+    accuracy = (predictions.argmax(-1) == samples["label"]).mean()
+    assert accuracy >= float_accuracy - section["tolerance"]["accuracy"]
+    assert any(weight.data_type == onnx.TensorProto.INT8 for weight in onnx.load(model).graph.initializer)
 
 
 def is_at_least_as_good(reached: float, bound: float, metric: str) -> bool:

@@ -294,21 +294,11 @@ def summary(
 
 
 def _precision_cost(checked: CheckedSpec, precision: Precision | None, variant: str | None) -> PrecisionCost | None:
-    from ..core.diagnostics import quoted_list, suggestion
-    from ..pipeline.inspect.estimate_precision import estimate_precision
-    from ..sections.quantization_section import QuantizationVariant
-
-    if precision is not None:
-        values: dict[str, Any] = {"precision": precision}
-        return estimate_precision(checked, QuantizationVariant(**values))
-    if variant is None:
+    if precision is None and variant is None:
         return None
-    variants = checked.network.variants
-    if variant not in variants:
-        known = f"the spec has {quoted_list(variants)}" if variants else "describe it in the spec's `quantization`"
-        message = f"the spec has no variant {variant!r}"
-        raise UsageError("unknown-name", message, suggestion(variant, variants) or known)
-    return estimate_precision(checked, variants[variant], variant)
+    from ..pipeline.quantize.estimate_precision import estimate_precision
+
+    return estimate_precision(checked, precision, variant)
 
 
 def _training_estimate(checked: CheckedSpec, batch_size: int | None, sizes: Mapping[str, int]) -> TrainingEstimate:

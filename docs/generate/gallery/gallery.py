@@ -46,6 +46,7 @@ GALLERY_SAMPLES = {
     "crashes": Sample("auc", gallery_data.crashes),
     "diabetes": Sample("mae", gallery_data.diabetes),
     "digits_contrastive": Sample(None, gallery_data.digits),
+    "digits_int8": Sample(data=gallery_data.digits),
     "digits_residual": Sample(data=gallery_data.digits),
     "digits_transfer": Sample(data=gallery_data.few_digits),
     "efficientnet_b0": Sample(depth=0),

@@ -41,6 +41,7 @@ from jsonnx.tuning.cpu.matmul import partition_rows
 from jsonnx.tuning.cpu.memory import pack_weights as pack_weights_module
 
 from .compare import MAX_AMPLIFICATION, Evaluation, OracleError, compare, run, session
+from .quantization import quantization
 from .reference import Reference
 from .renaming import rename, shuffled
 from .values import SIZES, Arrays, perturb, randoms_for, targets_for, tensor, weights_for
@@ -412,7 +413,7 @@ def names(case: Case) -> None:
             raise OracleError("names", f"{name} changes with names or the order of keys")
 
 
-ORACLES: tuple[Callable[[Case], None], ...] = (shapes, forward, bytes_, batches, names)
+ORACLES: tuple[Callable[[Case], None], ...] = (shapes, forward, quantization, bytes_, batches, names)
 TRAINING: tuple[Callable[[Case], None], ...] = (gradient, step, trainer, shared, threads)
 
 

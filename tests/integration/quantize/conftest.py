@@ -44,6 +44,14 @@ def digits(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def trained_with_rounding(folder: Path, digits: Path) -> Path:
+    """A run of quantization-aware training."""
+    options = ("--set", "training.epochs=2", "--set", "training.quantize=int8", "--quiet")
+    jsonnx("train", str(folder / "digits.json"), "-o", str(folder / "rounded"), *options)
+    return folder / "rounded"
+
+
+@pytest.fixture(scope="session")
 def penguins(folder: Path) -> Path:
     """A table with texts, missing values and normalization."""
     return train_sample("penguins", folder)

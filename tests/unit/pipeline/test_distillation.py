@@ -183,6 +183,18 @@ def test_several_outputs_are_compared_by_name() -> None:
     assert "'size'" in refused(pair(4, distill=DISTILL), X, y)
 
 
+def test_a_network_that_is_trained_for_integers_has_a_teacher() -> None:
+    spec = changed(quantize="int8", epochs=20)
+    trainer = library.Trainer(spec, threads=1)
+    history = trainer.fit(X, Y, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0]
+    model = trainer.model()
+    operators = {node.op_type for node in model.proto.graph.node}
+    assert "QuantizeLinear" in operators
+    np.testing.assert_allclose(model.session().run(X)["tree"], trainer.predict(X), atol=0.02)
+    assert weights_of(spec) != weights_of(changed(quantize="int8", epochs=20, distill=None))
+
+
 def test_a_small_network_learns_better_from_few_samples_with_a_teacher() -> None:
     folder = Path(__file__).parents[3] / "samples" / "data"
     few, train, test = (np.load(folder / f"digits_{part}.npz") for part in ("few", "train", "test"))

@@ -247,6 +247,22 @@ TRAINING_RULES = (
         (Refused(trained(DENSE, {"type": "BatchNormalization"}, distributed={"shards": 8}), "samples-interact"),),
     ),
     Rule(
+        '`"quantization"',
+        (
+            Shown(trained(DENSE, quantize="phone") | {"quantization": {"phone": {"precision": "int8"}}}),
+            Shown(net(DENSE, quantization={"phone": {"precision": "int8"}})),
+        ),
+        (
+            Refused(trained(DENSE, quantization={"phone": {"precision": "int8"}}), "unknown-key"),
+            Refused(trained(DENSE, quantize="phone"), "unknown-name"),
+        ),
+    ),
+    Rule(
+        '`"distill"',
+        (Shown(trained(DENSE, distill={"teacher": "runs/large"})),),
+        (Refused(trained(DENSE, distill="runs/large"), "wrong-type"),),
+    ),
+    Rule(
         '`"auxiliary_outputs"',
         (
             Shown(trained({**DENSE, "name": "body"}, {**DENSE, "name": "side"}, {**DENSE, "from": "body"},

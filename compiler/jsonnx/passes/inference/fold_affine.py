@@ -39,6 +39,11 @@ class Affine:
         is_add = self.fused_count == 1 and self.source.op == "Add"
         return next((x.name for x in self.source.inputs if isinstance(x, Constant)), "") if is_add else ""
 
+    @property
+    def is_factor(self) -> bool:
+        """Whether it is a product with a single number."""
+        return self.scale.size == 1 and not self.shift.any()
+
     def nodes(self) -> list[Node]:
         """The source if nothing has been composed with it, else Mul, Add or both."""
         if self.fused_count == 1:
@@ -169,10 +174,10 @@ class AffineFolder:
     def hoist_above_affine(self, node: Node) -> bool:
         """Moves a Transpose or Reshape before the affine function that it reads, which may then be folded further.
 
-        Returns whether that is possible.
+        Returns whether that is possible. Biases stay behind their operators if they are not folded into readers.
         """
         index, affine = self.single_use_producer(node.inputs[0]) if node.op in ("Transpose", "Reshape") else (-1, None)
-        if not isinstance(affine, Affine):
+        if not isinstance(affine, Affine) or not (self.into_readers or affine.is_factor):
             return False
         scale, shift = (transformed_operand(array, node) for array in (affine.scale, affine.shift))
         if scale is None or shift is None:

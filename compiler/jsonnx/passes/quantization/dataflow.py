@@ -34,8 +34,9 @@ class LinearChain:
 
 class Dataflow:
     def __init__(self, graph: Graph, *, are_final: bool = False) -> None:
-        """`are_final`: whether the weights have folded all that they will."""
-        self.graph, self._are_final = graph, are_final
+        """`are_final`: whether the weights have folded all that they will, as weights that are constants have."""
+        self.graph = graph
+        self._are_final = are_final or not (graph.parameters or graph.states)
         self.roots = set(graph.roots)
         self.readers: dict[Value, list[Node]] = {}
         self._static: set[Value] = set()
@@ -127,10 +128,13 @@ class Dataflow:
     def _affine_result(self, chain: LinearChain) -> Value | None:
         """The result of the bias, the scale or the batch normalization that reads the result of a chain."""
         x = chain.result
-        scopes = {reader.scope for reader in self.readers.get(x, ())}
-        if len(scopes) == 1 and x not in self.roots and scopes <= self._normalizations:
-            chain.normalization = self.readers[x][0]
-            return self._layer_result(chain.normalization.scope)
+        readers = self.readers.get(x, [])
+        scopes = {reader.scope for reader in readers}
+        is_reshaped = any(reader.op == "Reshape" for reader in readers)
+        if len(scopes) == 1 and x not in self.roots and scopes <= self._normalizations and not is_reshaped:
+            result = self._layer_result(readers[0].scope)
+            chain.normalization = None if result is None else readers[0]
+            return result
         reader = self.only_reader(x)
         if reader is None or not self._acts_on_channels(reader, chain.node):
             return None
@@ -141,12 +145,12 @@ class Dataflow:
     def _acts_on_channels(self, node: Node, linear: Node) -> bool:
         """Whether a node scales or shifts the channels of the result of a linear operator, as weights of its own can.
 
-        An affine function that is left behind a constant weight could not be folded into it, apart from a bias.
+        An affine function that is left behind final weights could not be folded into them, apart from a bias.
         """
         x = linear.outputs[0]
         if not self.is_affine(node) or node.outputs[0].type != x.type:
             return False
-        if (self._are_final or isinstance(linear.inputs[1], Constant)) and (node.op != "Add" or linear.op != "MatMul"):
+        if self._are_final and (node.op != "Add" or linear.op != "MatMul"):
             return False
         if node.op == "BatchNormalization":
             return True

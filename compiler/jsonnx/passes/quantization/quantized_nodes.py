@@ -11,8 +11,8 @@ import numpy as np
 from ...ir import Builder, Constant, Graph, Node, Value
 from ..canonicalize import canonicalize
 from .dataflow import Dataflow
+from .float_results import emit_as_max, emit_unchanged, float_results
 from .integers import quantization_parameters, quantized_bias, scales_for_bias
-from .operators import FUSED_ACTIVATIONS
 from .placement import plan_quantization
 from .quantization_plan import DEFAULT_BITS, BiasQuantizer, QuantizationOptions, QuantizationPlan, WeightQuantizer
 from .stored_weights import StoredWeights, scales_of
@@ -62,9 +62,7 @@ class _Emitter:
         for weight in (*plan.weights, *plan.stored):
             self._weights.setdefault(weight.node, []).append(weight)
         self._biases = {each.node: each for each in plan.biases}
-        self._dataflow = Dataflow(graph)
-        self._cut_off: set[Node] = set()
-        """Activations that are written as Max and Min."""
+        self._float_results = float_results(Dataflow(graph), plan)
         self._merged: set[Node] = set()
         """Nodes that are part of a node before them."""
         self._dequantized: dict[Value, Value] = {}
@@ -100,8 +98,8 @@ class _Emitter:
             return self._emit_with_weights(node, inputs, self._weights[node])
         if node in self._integer_nodes and _is_spatial_mean(node):
             return self._emit_pooling(node, inputs)
-        if node in self._cut_off:
-            self._replacements[node.outputs[0]] = self._emit_cut_off(node, inputs)
+        if node in self._float_results.activations:
+            self._replacements[node.outputs[0]] = emit_as_max(self._g, node, inputs)
             return node.outputs
         self._g.nodes.append(node.with_inputs(inputs))
         return node.outputs
@@ -116,7 +114,9 @@ class _Emitter:
     def _quantize(self, values: Sequence[Value]) -> None:
         for value in values:
             if value in self._groups:
-                self._dequantized[value] = self._rounded(self._replacements.get(value, value), self._groups[value])
+                x = self._replacements.get(value, value)
+                x = emit_unchanged(self._g, x) if value in self._float_results.results else x
+                self._dequantized[value] = self._rounded(x, self._groups[value])
 
     def _rounded(self, x: Value, group: str) -> Value:
         scale, zero_point = self._parameters[group]
@@ -136,20 +136,6 @@ class _Emitter:
             )
         return node.outputs
 
-    def _emit_cut_off(self, node: Node, inputs: Sequence[Value | None]) -> Value:
-        """Emits a Relu or Clip as Max and Min.
-
-        onnxruntime 1.32 does not give the kernel for integer weights to a product whose result a Relu or Clip reads:
-        it converts the weights at every run.
-        """
-        x, low, high = inputs[0], *(*inputs[1:], None, None)[:2]
-        if node.op == "Relu":
-            low = self._g.const(0.0, "float32")
-        for op, bound in (("Max", low), ("Min", high)):
-            x = x if bound is None else self._g.emit(op, x, bound)
-        assert x is not None
-        return self._g.refine(x, node.outputs[0].shape)
-
     # -- weights -----------------------------------------------------------------------------------------------------
 
     def _emit_with_weights(
@@ -165,9 +151,6 @@ class _Emitter:
         for weight in weights:
             is_product = node.op in ("Gemm", "MatMul") and weight.weight.rank == 2 and not node.attribute("transB", 0)
             inputs[weight.operand] = self._stored.dequantized(weight) if is_product else self._stored.multiplied(weight)
-            reader = self._dataflow.only_reader(node.outputs[0])
-            if is_product and reader is not None and reader.op in FUSED_ACTIVATIONS and not reader.domain:
-                self._cut_off.add(reader)
         self._g.nodes.append(node.with_inputs(inputs))
         return node.outputs
 
@@ -180,11 +163,12 @@ class _Emitter:
             array, x_scale = bias.bias.array.reshape(-1), self._parameters[self._groups[x]][0].array  # type: ignore[attr-defined]
             scales = scales_for_bias(scales, float(x_scale), array)
             inputs[2:] = [self._bias(bias, array, scales * x_scale)]
-        inputs[weight.operand] = self._stored.integer_operand(weight, scales)
-        node = node.with_inputs(inputs)
+        op, outputs = node.op, node.outputs
         if bias is not None and bias.add is not None and len(inputs) > 2:
             self._merged.add(bias.add)
-            node = replace(node, op="Gemm", outputs=bias.add.outputs)
+            op, outputs = "Gemm", bias.add.outputs
+        inputs[weight.operand] = self._stored.integer_operand(weight, scales, op)
+        node = replace(node.with_inputs(inputs), op=op, outputs=outputs)
         self._g.nodes.append(node)
         return node.outputs
 
@@ -195,8 +179,7 @@ class _Emitter:
         factors = self._g.const(scales, "float32")
         factors.name = name and f"{name}/scale"
         attributes = {"axis": 0} if scales.ndim else {}
-        zero_points = self._g.const(np.zeros(scales.shape), "int32")
-        bias: Value = self._g.DequantizeLinear(integers, factors, zero_points, **attributes)
+        bias: Value = self._g.DequantizeLinear(integers, factors, **attributes)
         return bias
 
 

@@ -30,14 +30,15 @@ class StoredWeights:
         self._g = g
         self._constants: dict[tuple[object, ...], Constant] = {}
 
-    def integer_operand(self, quantizer: WeightQuantizer, scales: np.ndarray) -> Value:
+    def integer_operand(self, quantizer: WeightQuantizer, scales: np.ndarray, op: str) -> Value:
         """The weight of an operator that runs on integers.
 
-        These operators have none for integers of 4 bits, which are widened to 8; Gemm has one only for weights with
-        zero points.
+        There are no kernels for integers of 4 bits, which are widened to 8; Gemm has one only for weights with zero
+        points.
         """
         integers = self._g.cast(self._integers(quantizer, scales, _storage_dtype(quantizer)), "int8")
-        return self._dequantize(quantizer, scales, integers, self._g.const(np.zeros(scales.shape), "int8"))
+        zero_points = self._g.const(np.zeros(scales.shape), "int8") if op == "Gemm" else None
+        return self._dequantize(quantizer, scales, integers, zero_points)
 
     def dequantized(self, quantizer: WeightQuantizer) -> Value:
         """The weight of a product, by DequantizeLinear."""

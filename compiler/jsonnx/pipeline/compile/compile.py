@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ...analysis.decision import spec_thresholds
-from ...backend import model_metadata, to_model_writer
+from ...backend import QUANTIZATION, model_metadata, to_model_writer
 from ...core.diagnostics import CompileError
 from ...core.files.spec_source import SpecSource
 from ...core.providers.known_providers import PLAIN_TARGET, target_names
@@ -29,7 +29,7 @@ from .graphs import inference_graph, inference_only
 from .initial_weights import Weights, resolve_initial_weights
 from .model import Model
 from .network_part import NetworkPart, network_part
-from .quantized_network import QUANTIZATION_METADATA, quantized_network, trained_variant
+from .quantized_network import quantized_network, trained_variant
 from .target_forms import write_for_target
 from .word_vectors import read_known_vectors
 
@@ -152,7 +152,7 @@ def compile_checked(
     }
     metadata = model_metadata(typed, document, count, onnxruntime_ops(bound), types, thresholds, statistics)
     if is_quantized:
-        metadata[QUANTIZATION_METADATA] = trained_variant(checked)
+        metadata[QUANTIZATION] = trained_variant(checked)
     model = to_model_writer(bound, name=typed.network.name, metadata=metadata)
     after("model", model)
     return Model(model, checked, graph, arrays, report, types, optimized, target, thresholds)

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ...backend import (
+    QUANTIZATION,
     ModelWriter,
     needs_metadata,
     require_one_message,
@@ -93,6 +94,11 @@ class Model:
         """The graph of the model with its weights, in the form that quantizers are placed in."""
         return optimize_for_inference(canonicalize(bind_weights(self._graph, self.weights)), QUANTIZATION_PASSES)
 
+    def in_floating_point(self) -> Model:
+        """The model of the same weights without the rounding that they were trained with."""
+        graph = optimize_for_inference(canonicalize(bind_weights(self._graph, self.weights)))
+        return self.with_graph(graph, {})
+
     @cached_property
     def writer(self) -> ModelWriter:
         """What writes the model, with digests of its contents."""
@@ -112,7 +118,8 @@ class Model:
 
     def _metadata_for(self, ops: Sequence[str], further: Mapping[str, str]) -> dict[str, str]:
         """The metadata of this model and further ones, for another form with operators of onnxruntime."""
-        own = {entry.key: entry.value for entry in self._writer.model.metadata_props if entry.key != NEEDS}
+        of_form = (NEEDS, QUANTIZATION)
+        own = {entry.key: entry.value for entry in self._writer.model.metadata_props if entry.key not in of_form}
         return own | needs_metadata(ops) | dict(further)
 
     def _with_writer(self, writer: ModelWriter, optimized_graph: Graph) -> Model:

@@ -33,8 +33,6 @@ from ...training.weights.initializers import Constant
 from ..check.check import CheckedSpec
 from .graphs import forward_graph, inference_only
 
-QUANTIZATION_METADATA = "jsonnx.quantization"
-"""The key of the metadata of a quantized model."""
 RANGE_MOMENTUM = 0.99
 """The part of a range that a step keeps; the rest is the range of its batch."""
 RECURRENT_MODULES = Layer.__module__.rpartition(".")[0] + ".rnn."

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from ...backend import to_loadable, to_model_proto, to_model_writer
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
@@ -33,13 +34,26 @@ PLANNED_PRECISIONS: tuple[Precision, ...] = (STATIC_PRECISION, "int8-weights", "
 KEEPS_PRECISION = object()
 
 
+@dataclass(frozen=True, eq=False)
+class TrainedVariant:
+    """A variant whose ranges were trained: its model, and the ranges by key."""
+
+    variant: QuantizationVariant
+    model: Model
+    ranges: Mapping[str, Range]
+
+
 class NetworkQuantizer:
     """Quantizes the graph of a model. `calibration` are the samples that ranges are measured on."""
 
     def __init__(
-        self, model: Model, is_normalization: Callable[[Node], bool], calibration: CalibrationSamples | None
+        self,
+        model: Model,
+        is_normalization: Callable[[Node], bool],
+        calibration: CalibrationSamples | None,
+        trained: TrainedVariant | None = None,
     ) -> None:
-        self.float_model = model
+        self.float_model, self._trained = model, trained
         self._is_normalization, self._calibration = is_normalization, calibration
         self._ranges: dict[tuple[str, float], dict[str, Range]] = {}
 
@@ -58,6 +72,8 @@ class NetworkQuantizer:
 
     def quantized(self, variant: QuantizationVariant) -> Model:
         """The model as a variant. Raises CompileError, UsageError."""
+        if self._trained is not None and self.was_trained(variant):
+            return self._trained.model
         metadata = quantization_metadata(variant)
         if variant.precision == "int8-dynamic":
             proto = quantize_dynamic(self.float_model.proto, variant.per_channel, self._float_nodes(variant))
@@ -75,6 +91,10 @@ class NetworkQuantizer:
             proto = quantize_dynamic(to_model_proto(graph), variant.per_channel, self._float_nodes(variant))
             return LoadableModel(proto.SerializeToString())
         return to_loadable(to_model_writer(self._transformed(graph, variant)))
+
+    def was_trained(self, variant: QuantizationVariant) -> bool:
+        """Whether the ranges of a variant were trained, not measured."""
+        return self._trained is not None and variant == self._trained.variant
 
     def _transformed(self, graph: Graph, variant: QuantizationVariant) -> Graph:
         if not self._is_planned(variant):
@@ -101,9 +121,11 @@ class NetworkQuantizer:
         nodes = self.float_model.proto.graph.node if layers else ()
         return [node.name for node in nodes if node.name.removeprefix("/").rpartition("/")[0] in layers]
 
-    def _calibrated(self, plan: QuantizationPlan, variant: QuantizationVariant) -> dict[str, Range]:
+    def _calibrated(self, plan: QuantizationPlan, variant: QuantizationVariant) -> Mapping[str, Range]:
         """The ranges of the values of a plan; those of a method are measured once, for all values that are quantized if
         no layer stays in floating point."""
+        if self._trained is not None and self.was_trained(variant):
+            return self._trained.ranges
         method = variant.calibration.method
         key = method, variant.calibration.percentile if method == "percentile" else 0.0
         known = self._ranges.setdefault(key, {})
@@ -120,7 +142,8 @@ class NetworkQuantizer:
             raise UsageError("no-data", message, NO_CALIBRATION_HELP)
         if not plan.activations:
             return {}
-        session = Session(to_model_proto(observed_graph(self.float_model.quantizable_graph, plan)))
+        observed = observed_graph(self.float_model.quantizable_graph, plan)
+        session = Session(to_loadable(to_model_writer(observed)))
         try:
             return collected_ranges(map(session.run, self._calibration.batches()), method, percentile)
         except NotFiniteError as error:

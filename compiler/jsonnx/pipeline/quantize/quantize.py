@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ...core.diagnostics import CompileError, UsageError
 from ...core.files.user_files import UserFiles
@@ -108,8 +109,15 @@ def _unchecked(subject: Subject, options: QuantizeOptions) -> QuantizedModel:
         raise UsageError("no-data", "there are no data on which the tolerance could be checked", help)
     model = subject.quantizer.quantized(subject.variant)
     float_bytes = subject.quantizer.float_model.size_bytes
-    calibration = subject.calibration.origin if subject.calibration is not None else None
-    return QuantizedModel(model, subject.variant, float_bytes, calibrated_on=calibration, notes=subject.notes)
+    calibrated_on = _calibrated_on(subject, subject.variant)
+    return QuantizedModel(model, subject.variant, float_bytes, calibrated_on=calibrated_on, notes=subject.notes)
+
+
+def _calibrated_on(subject: Subject, variant: QuantizationVariant) -> Mapping[str, Any] | None:
+    """The samples on which ranges were measured; None if they were trained, or there are none."""
+    quantizer = subject.quantizer
+    was_trained = isinstance(quantizer, NetworkQuantizer) and quantizer.was_trained(variant)
+    return None if was_trained or subject.calibration is None else subject.calibration.origin
 
 
 def _sensitive_layers(subject: Subject, comparer: ModelComparer, variant: QuantizationVariant):  # type: ignore[no-untyped-def]
@@ -134,7 +142,7 @@ def _measured(subject: Subject, comparer: ModelComparer, ladder: Ladder, best: A
         quantizer.float_model.size_bytes,
         subject.compared_on,
         subject.compared_text,
-        subject.calibration.origin if subject.calibration is not None else None,
+        _calibrated_on(subject, best.variant),
         best.comparison,
         ladder.tolerance if ladder.tolerance.limits else None,
         ladder.attempts,

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ...core.components import Json
 from ...core.diagnostics import UsageError, quoted_list, suggestion
 from ...core.files.user_files import UserFiles
 from ...core.providers.known_providers import PLAIN_TARGET
 from ...frontend.network import Network
 from ...frontend.networks.layer_patterns import quantized_layers
-from ...sections.quantization_section import QUANTIZATION_KEY, STATIC_PRECISION, Precision, QuantizationVariant
-
-NO_KEYS: dict[str, Json] = {}
-DEFAULT_VARIANT = QuantizationVariant(**NO_KEYS)
+from ...sections.quantization_section import (
+    DEFAULT_VARIANT,
+    QUANTIZATION_KEY,
+    STATIC_PRECISION,
+    Precision,
+    QuantizationVariant,
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ DEFAULT_OPTIONS = QuantizeOptions()
 def variant_of(network: Network | None, options: QuantizeOptions) -> QuantizationVariant:
     """The variant, with layers by their names in place of patterns. Raises UsageError `unknown-name`."""
     variant = DEFAULT_VARIANT.replaced(precision=options.precision or STATIC_PRECISION)
+    if options.variant is None and options.precision is None and network is not None:
+        variant = network.training_variant or variant
     if options.variant is not None:
         variants = network.variants if network is not None else {}
         if options.variant not in variants:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ...backend import QUANTIZATION, thresholds_from
+from ...backend import thresholds_from
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
 from ...core.files.spec_folders import existing_folders
 from ...core.files.spec_source import SpecSource
@@ -19,7 +20,9 @@ from ...data.files.data_locations import items_of_user
 from ...data.files.dataset_files import inputs_from
 from ...data.samples.data_spec import DataSpec
 from ...data.samples.dataset import Dataset
+from ...frontend.network import Network
 from ...runtime.fit.early_stopping import is_maximized
+from ...runtime.quantization.calibration import Range
 from ...runtime.quantization.onnxruntime_tools import CalibrationCaches
 from ...runtime.session.session import Session
 from ...runtime.training_plan import TrainingPlan
@@ -27,6 +30,8 @@ from ...sections.quantization_section import STATIC_PRECISION, QuantizationVaria
 from ..check.data_spec import input_spec
 from ..compile.compile import compile_checked
 from ..compile.labels_file import labels_json
+from ..compile.model import Model
+from ..compile.quantized_network import quantized_network
 from ..run.run_warnings import Warn
 from ..run.trained_model import BATCH_SIZE, TrainedModel, evaluation_batch_size, tell_left_out
 from ..train.evaluated_part import EvaluatedPart
@@ -34,8 +39,8 @@ from ..train.model_spec import checked_spec_of
 from ..train.plan_training import in_normalization
 from .calibration_samples import CALIBRATION_BATCH, CalibrationSamples, drawn_samples
 from .comparison import ModelComparer, Scoring
-from .file_quantizer import FileQuantizer, not_quantizable, read_proto
-from .network_quantizer import NetworkQuantizer
+from .file_quantizer import FileQuantizer, read_proto
+from .network_quantizer import NetworkQuantizer, TrainedVariant
 from .quantize_options import QuantizeOptions, variant_of
 from .quantizer import Quantizer
 from .tolerance import Tolerance
@@ -112,22 +117,38 @@ def open_subject(path: Path, options: QuantizeOptions, resources: ExitStack, war
 
 def _run_subject(trained: TrainedModel, options: QuantizeOptions, warn: Warn) -> Subject:
     assert trained.folder is not None
-    if QUANTIZATION in trained.session.metadata:
-        raise not_quantizable(str(trained.folder), "it is quantized already: it was trained with `quantize`")
     typed = trained.checked.require()
     variant = variant_of(typed.network, options)
-    thresholds = thresholds_from(trained.session.metadata)
     model = compile_checked(
         trained.checked_without_thresholds,
         str(trained.folder),
         verify=options.verify,
         target=options.target,
-        thresholds=thresholds,
+        thresholds=thresholds_from(trained.session.metadata),
     )
     calibration = _calibration(trained, variant, options)
-    subject = Subject(NetworkQuantizer(model, in_normalization(typed.network), calibration), variant, calibration)
+    ranges = _trained_ranges(model)
+    learned = None
+    if ranges is not None:
+        if _asks_for_training(typed.network, options):
+            learned = TrainedVariant(variant, model, ranges)
+        model = model.in_floating_point()
+    quantizer = NetworkQuantizer(model, in_normalization(typed.network), calibration, learned)
+    subject = Subject(quantizer, variant, calibration)
     _add_comparer(subject, trained, Session(model.to_loadable()), options, warn)
     return subject
+
+
+def _trained_ranges(model: Model) -> Mapping[str, Range] | None:
+    """The ranges by key that a model was trained with; None if it computes in floating point."""
+    quantized = quantized_network(model.checked)
+    return quantized.ranges(model.weights) if quantized is not None and quantized.has_ranges(model.weights) else None
+
+
+def _asks_for_training(network: Network, options: QuantizeOptions) -> bool:
+    """Whether the user asks for the variant that the network was trained with."""
+    trained = None if network.training is None else network.training.quantize
+    return options.variant == trained or (options.variant is None and options.precision in (None, STATIC_PRECISION))
 
 
 def _file_subject(trained: TrainedModel, options: QuantizeOptions, caches: CalibrationCaches, warn: Warn) -> Subject:

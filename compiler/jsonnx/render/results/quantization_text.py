@@ -46,6 +46,8 @@ def _head(report: Report, compared_on: str) -> Iterator[str]:
     if calibration is not None:
         named = ", ".join(map(escape_invisible, calibration["files"]))
         yield f"calibrated on {calibration['samples']:,} samples of {named}"
+    elif variant["precision"] == "int8":
+        yield "with the ranges of activations that were trained"
     yield f"compared on {escape_invisible(compared_on)}" if report["checked"] else UNCHECKED
 
 

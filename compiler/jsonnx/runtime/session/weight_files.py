@@ -133,8 +133,8 @@ class WeightsReport:
     """Lists which weights of a file or dict a network takes, and why it does not take the others.
 
     `taken` are the names of weights that fit, `missing` of weights that were not given, `unfit` of weights that do not
-    fit, with the reason as the end of a sentence; `extra` are names that the network does not have. Ranges of
-    quantizers may be missing or extra: the weights may be of the same network in another precision.
+    fit, with the reason as the end of a sentence; `extra` are names that the network does not have. All
+    ranges of quantizers may be missing or extra: the weights may be of the same network in another precision.
     """
 
     taken: tuple[str, ...]
@@ -196,11 +196,13 @@ def match_weights(
         except ValueError as error:
             unfit[name] = str(error)
     arrays = {name: arrays[name] for name in expected if name in arrays}
+    ranges = ({*filter(is_range_name, expected)}, {*filter(is_range_name, weights)})
+    other_precision = set[str]() if all(ranges) else set[str]().union(*ranges)
     return arrays, WeightsReport(
         taken=tuple(arrays),
-        missing=tuple(name for name in expected if name not in weights and not is_range_name(name)),
+        missing=tuple(name for name in expected if name not in weights and name not in other_precision),
         unfit={name: unfit[name] for name in expected if name in unfit},
-        extra=tuple(name for name in weights if name not in expected and not is_range_name(name)),
+        extra=tuple(name for name in weights if name not in expected and name not in other_precision),
         wanted=expected,
         given={name: _shape(value) for name, value in weights.items()},
     )

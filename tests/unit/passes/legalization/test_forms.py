@@ -48,6 +48,10 @@ OPERATORS: dict[str, tuple[Emit, np.ndarray]] = {
     "Shrink": (chain("Shrink", bias=0.25, lambd=1.5), REALS),
     "Mish": (chain("Mish"), REALS),
     "Gelu": (chain("Gelu", approximate="tanh"), REALS),
+    "DequantizeLinear": (
+        lambda g, x: g.Add(x, g.DequantizeLinear(g.const(INTEGERS[:9], "int32"), g.const(UNIT[30:39]), axis=0)),
+        REALS,
+    ),
     "Tan": (chain("Tan"), UNIT),
     "Sinh": (chain("Sinh"), REALS),
     "Cosh": (chain("Cosh"), REALS),

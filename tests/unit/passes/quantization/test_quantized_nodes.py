@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.types import BATCH, TensorType
@@ -292,3 +293,29 @@ def test_nodes_have_the_layer_and_the_path_of_what_they_quantize() -> None:
 )
 def test_layers_between_convolutions(layers: list[dict[str, Any]]) -> None:
     check_reference(bound_graph(spec(*layers)))
+
+
+# -- layers in floating point ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kept", ["a", "b", "c", "hidden", "label"])
+def test_layers_that_are_kept_run_in_floating_point(kept: str, tmp_path: Path) -> None:
+    graph = bound_graph(NETWORKS["cnn"])
+    feeds = feeds_of(graph)
+    result = quantized(graph, feeds, bits_by_layer={kept: None})
+    executed = executed_ops(result, tmp_path)
+    assert sum(executed[op] for op in ("QLinearConv", "QGemm", "QLinearMatMul", "MatMulIntegerToFloat")) == 4
+    assert sum(executed[op] for op in ("Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul")) == 1
+    model = onnx.load(tmp_path / "optimized.onnx").graph
+    weights = {tensor.name for tensor in model.initializer}
+    assert not [node for node in model.node if node.op_type == "DequantizeLinear" and node.input[0] in weights]
+    assert signal_to_noise(run(result, feeds)["label"], run(result, feeds, optimize=False)["label"]) > 40
+
+
+def test_weights_of_convolutions_without_an_integer_kernel_are_not_rounded_again(tmp_path: Path) -> None:
+    graph = bound_graph(NETWORKS["unet"])
+    executed = executed_ops(quantized(graph, feeds_of(graph)), tmp_path)
+    model = onnx.load(tmp_path / "optimized.onnx").graph
+    weights = {tensor.name for tensor in model.initializer}
+    assert executed["ConvTranspose"] == 1
+    assert not [node for node in model.node if node.op_type == "DequantizeLinear" and node.input[0] in weights]
