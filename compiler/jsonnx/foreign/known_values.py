@@ -163,6 +163,7 @@ _EVALUATORS: dict[str, Callable[..., Any]] = {
     "Reshape": _reshape,
     "Slice": _slice,
     "Squeeze": lambda attributes, x, axes=None: np.squeeze(x, None if axes is None else _axes(axes)),
+    "Transpose": lambda attributes, x: np.transpose(x, attributes.get("perm")),
     "Unsqueeze": lambda attributes, x, axes: np.expand_dims(x, _axes(axes)),
     "Where": _where,
 }

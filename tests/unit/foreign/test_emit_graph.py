@@ -68,6 +68,30 @@ def test_shapes_that_nodes_compute(tmp_path) -> None:
     assert [each.op_type for each in kept.graph.node] == ["Reshape", "MatMul"]
 
 
+def test_pads_that_nodes_compute(tmp_path) -> None:
+    """Pads of all axes from those of the last one, as PyTorch exports `F.pad`."""
+    nodes = [
+        node("ConstantOfShape", ["missing"], ["zeros"], value=numpy_helper.from_array(np.int64([0]))),
+        node("Concat", ["pads", "zeros"], ["all"], axis=0),
+        node("Reshape", ["all", "pairs"], ["by_axis"]),
+        node("Slice", ["by_axis", "last", "first", "zero", "last"], ["reversed"]),
+        node("Transpose", ["reversed"], ["ends"], perm=[1, 0]),
+        node("Reshape", ["ends", "last"], ["vector"]),
+        node("Pad", ["x", "vector"], ["padded"]),
+        node("MatMul", ["padded", "w"], ["y"]),
+    ]
+    numbers_of_nodes = {
+        "missing": [2],
+        "pads": [1, 2],
+        "pairs": [-1, 2],
+        "last": [-1],
+        "first": [-(2**63) + 1],
+        "zero": [0],
+    }
+    constants = {name: np.int64(values) for name, values in numbers_of_nodes.items()} | {"w": numbers(7, 2)}
+    assert_computes(model(nodes, {"x": ["N", 4]}, {"y": ["N", 2]}, constants), tmp_path, (4,))
+
+
 def test_a_condition_that_is_known_selects_its_branch(tmp_path) -> None:
     """A squeeze of an axis that has one element, as PyTorch exports it."""
     results = [helper.make_tensor_value_info("b", TensorProto.FLOAT, None)]
