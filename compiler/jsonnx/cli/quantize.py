@@ -48,6 +48,11 @@ _print_notes = partial(print_diagnostics, format_="text")
     "--variant", metavar="NAME", help="A variant of the spec's section `quantization`, instead of --precision."
 )
 @click.option(
+    "--spec",
+    metavar="SPEC",
+    help="The spec with the variant, such as one that was edited since; that of the run if omitted.",
+)
+@click.option(
     "--tolerance",
     "tolerances",
     multiple=True,
@@ -81,6 +86,7 @@ def quantize(
     output: str,
     precision: Precision | None,
     variant: str | None,
+    spec: str | None,
     tolerances: tuple[str, ...],
     data: UserFiles | None,
     validation_data: UserFiles | None,
@@ -106,9 +112,12 @@ def quantize(
 
     if precision is not None and variant is not None:
         raise UsageError("bad-option", "--precision and --variant exclude each other", "a variant has its precision")
+    if spec is not None and variant is None:
+        raise UsageError("bad-option", "--spec has no effect without --variant", "name a variant of the spec")
     options = QuantizeOptions(
         precision,
         variant,
+        spec,
         parse_tolerances(tolerances),
         data,
         validation_data,

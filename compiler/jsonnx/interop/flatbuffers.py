@@ -44,6 +44,7 @@ class _Reader:
         self._data, self._view, self._schema = data, memoryview(data), schema
         self._parts_left = len(data)  # parts may be shared, and then expand without end
         self._strings: dict[int, str] = {}
+        self._vtables: dict[tuple[str, int], list[tuple[str, str, int]]] = {}
 
     def _numbers(self, format: str, position: int) -> tuple[Any, ...]:
         if not 0 <= position <= len(self._data) - struct.calcsize("<" + format):
@@ -66,19 +67,27 @@ class _Reader:
         self._count(1)
         start = self._target(position)
         vtable = start - self._numbers("i", start)[0]
-        vtable_bytes = self._numbers("H", vtable)[0]
-        slots = self._numbers(f"{max(0, vtable_bytes - 4) // 2}H", vtable + 4)
-        fields = [*self._schema[name].items()]
         values: Table = {}
-        for index, offset in enumerate(slots):
-            field, type = fields[index] if index < len(fields) else ("", None)
-            if offset and type is None:
-                raise UnknownField(f"{name} has the unknown field {index}")
-            if offset and type is not None:
-                if type in UNIONS:
-                    type = _union_table(type, values)
-                values[field] = self._value(type, start + offset, depth)
+        for field, type, offset in self._fields(name, vtable):
+            type = _union_table(type, values) if type in UNIONS else type
+            values[field] = self._value(type, start + offset, depth)
         return values
+
+    def _fields(self, name: str, vtable: int) -> list[tuple[str, str, int]]:
+        """The fields of a vtable, with their types and offsets. Tables share vtables, each of which is read once."""
+        if (name, vtable) not in self._vtables:
+            vtable_bytes = self._numbers("H", vtable)[0]
+            slots = self._numbers(f"{max(0, vtable_bytes - 4) // 2}H", vtable + 4)
+            self._count(len(slots))
+            known, fields = [*self._schema[name].items()], []
+            for index, offset in enumerate(slots):
+                field, type = known[index] if index < len(known) else ("", None)
+                if offset and type is None:
+                    raise UnknownField(f"{name} has the unknown field {index}")
+                if offset and type is not None:
+                    fields.append((field, type, offset))
+            self._vtables[name, vtable] = fields
+        return self._vtables[name, vtable]
 
     def _value(self, type: str, position: int, depth: int) -> Any:
         if type in SCALARS:

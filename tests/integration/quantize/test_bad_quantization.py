@@ -41,8 +41,10 @@ def test_an_input_is_not_overwritten(digits: Path, tmp_path: Path) -> None:
     assert (digits / "model.onnx").read_bytes() == before
 
 
-def test_a_quantized_model_is_not_quantized_again(digits: Path, tmp_path: Path) -> None:
-    jsonnx("quantize", str(digits), "-o", str(tmp_path / "q.onnx"), "--tolerance", "accuracy=0.1")
+@pytest.mark.parametrize("precision", ["int8", "float16"])
+def test_a_quantized_model_is_not_quantized_again(digits: Path, tmp_path: Path, precision: str) -> None:
+    options = ("--precision", precision, "--tolerance", "accuracy=0.1")
+    jsonnx("quantize", str(digits), "-o", str(tmp_path / "q.onnx"), *options)
     error = jsonnx("quantize", str(tmp_path / "q.onnx"), "-o", str(tmp_path / "r.onnx"), status=1)
     assert "error[not-quantizable]: the model cannot be quantized: it is quantized already" in error.stderr
 

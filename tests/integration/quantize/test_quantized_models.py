@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from jsonnx.interop.model_digests import model_digest_errors
+from jsonnx.runtime.quantization.integer_weights import with_integer_weights
 from support.commands import jsonnx
 
 DATA = Path(__file__).parents[3] / "samples" / "data"
@@ -125,6 +126,48 @@ def test_a_foreign_model_of_a_fixed_batch(tmp_path: Path) -> None:
     assert "error[data-shape]: the model takes 4 samples at a time, the data have 3" in error.stderr
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_foreign_model_of_an_old_format(tmp_path: Path, precision: str) -> None:
+    """Weights are inputs, and one has the name that scales of another would have."""
+    rng = np.random.default_rng(0)
+    weights = {"w": rng.normal(size=(32, 64)), "w_scales": np.full(64, 3.0), "v": rng.normal(size=(64, 8)) / 64}
+    types = {"x": ["n", 32], **{name: [*weight.shape] for name, weight in weights.items()}, "y": ["n", 8]}
+    *inputs, y = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, type) for name, type in types.items()
+    ]
+    graph = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node("MatMul", ["x", "w"], ["a"]),
+            onnx.helper.make_node("Mul", ["a", "w_scales"], ["b"]),
+            onnx.helper.make_node("MatMul", ["b", "v"], ["y"]),
+        ],
+        "old",
+        inputs,
+        [y],
+        [onnx.numpy_helper.from_array(weight.astype(np.float32), name) for name, weight in weights.items()],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 11)], ir_version=3)
+    onnx.save(model, tmp_path / "old.onnx")
+    np.savez(tmp_path / "x.npz", x=rng.normal(size=(64, 32)).astype(np.float32))
+    options = ("--data", str(tmp_path / "x.npz"), "--precision", precision, "--format", "json")
+    report = json.loads(jsonnx("quantize", str(tmp_path / "old.onnx"), "-o", str(tmp_path / "q.onnx"), *options).stdout)
+    assert report["outputs"]["y"]["mean_difference"] < (0.5 if precision == "int4-weights" else 0.05)
+
+
+def test_weights_that_are_not_finite_stay_as_they_are() -> None:
+    weight = np.ones((32, 64), np.float32)
+    weight[3, 4] = np.nan
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "g",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", 32])],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["n", 64])],
+        [onnx.numpy_helper.from_array(weight, "w")],
+    )
+    quantized = with_integer_weights(onnx.helper.make_model(graph), 8)
+    np.testing.assert_array_equal(onnx.numpy_helper.to_array(quantized.graph.initializer[0]), weight)
+
+
 def test_without_data(foreign: Path, tmp_path: Path) -> None:
     output = ("-o", str(tmp_path / "q.onnx"))
     error = jsonnx("quantize", str(foreign), *output, status=2)
@@ -148,6 +191,26 @@ def test_a_variant_of_the_spec(digits: Path, tmp_path: Path) -> None:
     error = jsonnx("quantize", str(digits), "-o", str(tmp_path / "r.onnx"), "--variant", "phon", status=2)
     assert "error[unknown-name]: the spec has no variant 'phon'" in error.stderr
     assert "phone" in error.stderr
+
+
+def test_a_variant_of_an_edited_spec(digits: Path, tmp_path: Path) -> None:
+    spec = json.loads((digits.parent / "digits.json").read_text())
+    spec["quantization"] = {"new": {"layers": {"stem": None}, "calibration": {"samples": 32}}}
+    edited, output = tmp_path / "edited.json", ("-o", str(tmp_path / "q.onnx"), "--tolerance", "accuracy=0.1")
+    edited.write_text(json.dumps(spec))
+    options = ("--variant", "new", "--spec", str(edited), *output)
+    report = json.loads(jsonnx("quantize", str(digits), *options, "--format", "json").stdout)
+    assert report["variant"]["layers"] == {"stem": None}
+    assert report["calibration"]["samples"] == 32
+    error = jsonnx("quantize", str(digits), "--variant", "phone", "--spec", str(edited), *output, status=2)
+    assert "its variants are 'new'" in error.stderr
+    error = jsonnx("quantize", str(digits), "--spec", str(edited), *output, status=2)
+    assert "error[bad-option]: --spec has no effect without --variant" in error.stderr
+    next(layer for layer in spec["layers"] if layer.get("name") == "stem")["name"] = "root"
+    spec["quantization"]["new"]["layers"] = {"root": None}
+    edited.write_text(json.dumps(spec))
+    error = jsonnx("quantize", str(digits), *options, status=2)
+    assert "error[unknown-name]: 'root' of the variant 'new' matches the name of no layer of the model" in error.stderr
 
 
 @pytest.mark.parametrize("target", ["webgpu", "cuda", "directml"])

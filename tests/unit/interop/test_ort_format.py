@@ -6,11 +6,13 @@ import random
 import struct
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 import pytest
 from jsonnx import compile
 from jsonnx.core.files.file_kinds import ORT_FORMAT_IDENTIFIER
+from jsonnx.interop import flatbuffers
 from jsonnx.interop.flatbuffers import BYTES_ALIGNMENT, UnknownField, read_flatbuffer, write_flatbuffer
 from jsonnx.interop.ort_format import in_fixed_order, read_ort_format
 from jsonnx.interop.ort_schema import ROOT, SCHEMA
@@ -105,6 +107,27 @@ def test_shared_parts_do_not_expand_without_end() -> None:
     out += struct.pack("<iI", len(out) - 8, 4) + struct.pack("<I", 0)
     with pytest.raises(DecodeError, match="its parts are more than its bytes"):
         read_flatbuffer(bytes(out), schema, "T")
+
+
+def test_a_long_vtable_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables that share a vtable of many empty slots cost no more than they have bytes."""
+    slots, tables, read = 1000, 5000, []
+    out = bytearray(struct.pack("<HHH", 6, 8, 4) + struct.pack(f"<HH{slots}H", 4 + 2 * slots, 4, *[0] * slots))
+    start = 12 + len(out)
+    out += struct.pack("<iII", start - 12, 4, tables)
+    empty = start + 12 + 4 * tables
+    out += b"".join(struct.pack("<I", empty - position) for position in range(start + 12, empty, 4))
+    out += struct.pack("<i", empty - 18)
+    data = struct.pack("<I", start) + b"TEST" + bytes(4) + out
+    numbers = flatbuffers._Reader._numbers
+
+    def counted(self: Any, format: str, position: int) -> tuple[Any, ...]:
+        read.extend(found := numbers(self, format, position))
+        return found
+
+    monkeypatch.setattr(flatbuffers._Reader, "_numbers", counted)
+    assert read_flatbuffer(data, {"T": {"items": "[T]"}}, "T") == {"items": [{}] * tables}
+    assert len(read) < len(data)
 
 
 def test_inspect_refuses_a_damaged_file(data: bytes, tmp_path: Path) -> None:

@@ -159,6 +159,15 @@ NETWORKS: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
             HEAD,
         ],
     ),
+    "each_step": (
+        {"shape": [2, 8, 8, 3]},
+        [
+            {"type": "TimeDistributed", "layer": conv()},
+            {"type": "TimeDistributed", "layer": NORMALIZATION},
+            FLATTEN,
+            HEAD,
+        ],
+    ),
     "recurrent": (STEPS, [{"type": "LSTM", "units": 5}, HEAD]),
 }
 
@@ -402,6 +411,12 @@ def test_some_ranges_without_the_others_are_an_error() -> None:
         jsonnx.compile(spec_of(), weights=weights)
 
 
+def test_ranges_that_are_not_usable_are_an_error() -> None:
+    weights = trained().weights() | {"x/quantizer/low": np.array(100, np.float32)}
+    with pytest.raises(jsonnx.CompileError, match=r"'x' cannot be quantized: .* is not a finite range"):
+        jsonnx.compile(spec_of(), weights=weights)
+
+
 def test_an_untrained_model_is_one_in_floating_point() -> None:
     model = jsonnx.compile(spec_of())
     assert "QuantizeLinear" not in {node.op_type for node in model.proto.graph.node}
@@ -461,6 +476,14 @@ def test_a_resumed_run_has_the_same_variant() -> None:
     assert fixed["quantization.layers"] == {"head": None}
     spec["quantization"]["float_head"] |= {"tolerance": {"loss": 0.1}, "calibration": {"samples": 8}}
     assert fixed_parts(spec) == fixed
+
+
+def test_a_spec_without_variants_trains() -> None:
+    spec = spec_of() | {"quantization": None}
+    assert fixed_parts(spec) == fixed_parts(spec_of())
+    trainer = jsonnx.Trainer(spec)
+    trainer.fit(*samples())
+    assert trainer.weights()["dense/quantizer/high"] > 0
 
 
 def test_a_quantizer_without_counterpart_in_training_is_an_error() -> None:

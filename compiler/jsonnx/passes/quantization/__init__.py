@@ -16,7 +16,7 @@ from .quantization_plan import (
     QuantizationPlan,
     WeightQuantizer,
 )
-from .quantized_nodes import group_ranges, with_quantized_nodes, with_quantized_weights
+from .quantized_nodes import UnusableRange, group_ranges, with_quantized_nodes, with_quantized_weights
 
 __all__ = [
     "ActivationQuantizer",
@@ -24,6 +24,7 @@ __all__ = [
     "MovedValue",
     "QuantizationOptions",
     "QuantizationPlan",
+    "UnusableRange",
     "WeightQuantizer",
     "group_ranges",
     "observed_graph",

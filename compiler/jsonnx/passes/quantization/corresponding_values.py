@@ -93,7 +93,8 @@ class Correspondence:
         if counterpart is not None:
             return counterpart
         for reader in self._from.graph.nodes:  # the same elements, where they leave the layer
-            if reader.op in MOVING_OPS and reader.inputs[0] is x and reader.scope == node.scope:
+            moves = reader.op in MOVING_OPS and reader.op not in TRANSPARENT_OPS and reader.scope == node.scope
+            if moves and reader.inputs[0] is not None and self._from.origin(reader.inputs[0]) is x:
                 return self.value(reader.outputs[0])
         raise NoCounterpart(node.scope, node.op)
 

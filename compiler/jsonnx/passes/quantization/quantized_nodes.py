@@ -20,10 +20,14 @@ from .stored_weights import StoredWeights, scales_of
 Range = tuple[float, float]
 
 
+class UnusableRange(ValueError):
+    """A range has ends in the wrong order, ends that are not finite, or too distant ones."""
+
+
 def with_quantized_nodes(graph: Graph, plan: QuantizationPlan, ranges: Mapping[str, Range]) -> Graph:
     """The graph with the quantizers of its plan, whose ranges are given by key; the weights are constants.
 
-    A group has the union of the ranges of its quantizers. Raises ValueError for a range that is missing or not finite.
+    A group has the union of the ranges of its quantizers. Raises UnusableRange, and ValueError for one that is missing.
     """
     return canonicalize(_Emitter(graph, plan, ranges).emitted())
 
@@ -76,7 +80,7 @@ class _Emitter:
             try:
                 scale, zero_point = quantization_parameters(*range, plan.options.activation_dtype)
             except ValueError as error:
-                raise ValueError(f"{group!r} cannot be quantized: {error}") from error
+                raise UnusableRange(f"{group!r} cannot be quantized: {error}") from error
             dtype = plan.options.activation_dtype
             parameters[group] = self._g.const(scale, "float32"), self._g.const(zero_point, dtype)
         return parameters

@@ -9,7 +9,7 @@ from functools import reduce
 
 import numpy as np
 
-from ...core.diagnostics import CompileError
+from ...core.diagnostics import CompileError, Diagnostic
 from ...core.reserved_names import FROZEN_RANGES, range_name
 from ...core.types import TensorType
 from ...frontend.network import Call
@@ -19,7 +19,13 @@ from ...layers import Layer
 from ...passes.canonicalize import canonicalize, merge_common_subexpressions
 from ...passes.constant_folding import bind_weights
 from ...passes.inference import STRUCTURAL_PASSES
-from ...passes.quantization import QuantizationOptions, QuantizationPlan, plan_quantization, with_quantized_nodes
+from ...passes.quantization import (
+    QuantizationOptions,
+    QuantizationPlan,
+    UnusableRange,
+    plan_quantization,
+    with_quantized_nodes,
+)
 from ...passes.quantization.corresponding_values import training_quantizers
 from ...passes.quantization.fake_quantizers import (
     FakeActivation,
@@ -75,12 +81,13 @@ class QuantizedNetwork:
         return with_fake_quantizers(folded, quantizers, self._updated_range, self.dtype, training=True)
 
     def bound(self, arrays: Mapping[str, np.ndarray]) -> Graph:
-        """The graph of the compiled model, with QuantizeLinear and DequantizeLinear."""
+        """The graph of the compiled model, with QuantizeLinear and DequantizeLinear. Raises CompileError
+        `not-quantizable`."""
         graph = canonicalize(bind_weights(self.inference, arrays))
         plan = trained_plan(graph, self.plan.options)
         if [each.key for each in plan.activations] != [each.key for each in self.plan.activations]:
             raise ValueError("the plans of a graph with and without its weights differ")
-        return with_quantized_nodes(graph, plan, self.ranges(arrays))
+        return quantized_graph(graph, plan, self.ranges(arrays), "train again from the weights without ranges")
 
     def ranges(self, arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[float, float]]:
         """The trained ranges by key, among the weights of the network."""
@@ -115,6 +122,16 @@ class QuantizedNetwork:
                 for bounds, state in zip((lows, highs), range_states(g, each.key), strict=True):
                     bounds.append(state)
         return (lows[0], highs[0]) if len(lows) == 1 else (g.Min(*lows), g.Max(*highs))
+
+
+def quantized_graph(
+    graph: Graph, plan: QuantizationPlan, ranges: Mapping[str, tuple[float, float]], help: str
+) -> Graph:
+    """`with_quantized_nodes` with ranges of the user. Raises CompileError `not-quantizable`."""
+    try:
+        return with_quantized_nodes(graph, plan, ranges)
+    except UnusableRange as error:
+        raise CompileError([Diagnostic("not-quantizable", str(error), help=help)]) from error
 
 
 def range_states(g: Builder, key: str) -> tuple[State, State]:

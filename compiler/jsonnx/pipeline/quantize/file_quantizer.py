@@ -9,13 +9,13 @@ from functools import cached_property
 
 import onnx
 
-from ...backend import ModelWriter, needs_metadata, to_loadable, write_model, writer_of_proto
+from ...backend import QUANTIZATION, ModelWriter, needs_metadata, to_loadable, write_model, writer_of_proto
 from ...backend.metadata import NEEDS
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
 from ...core.files.digests import DIGEST_KEYS
 from ...core.files.loadable_model import MAX_MODEL_BYTES, LoadableModel
 from ...ir.cost import MICROSOFT_DOMAIN
-from ...runtime.quantization.integer_weights import with_integer_weights
+from ...runtime.quantization.integer_weights import MIN_OPSETS, with_integer_weights, with_opset
 from ...runtime.quantization.onnxruntime_tools import (
     CalibrationCaches,
     StaticOptions,
@@ -24,6 +24,7 @@ from ...runtime.quantization.onnxruntime_tools import (
     quantizable_nodes,
     quantize_dynamic,
     quantize_static,
+    with_constant_weights,
     with_node_names,
 )
 from ...sections.quantization_section import STATIC_PRECISION, QuantizationVariant
@@ -113,7 +114,8 @@ class FileQuantizer:
             raise UsageError("no-data", message, NO_CALIBRATION_HELP)
         method, percentile = variant.calibration.method, variant.calibration.percentile
         options = StaticOptions(variant.activations, variant.per_channel, method, percentile, excluded)
-        return quantize_static(self._proto, self._calibration.batches(), options, self._caches.file(method, percentile))
+        proto = with_opset(self._proto, MIN_OPSETS[8])
+        return quantize_static(proto, self._calibration.batches(), options, self._caches.file(method, percentile))
 
     def _float_nodes(self, variant: QuantizationVariant) -> list[str]:
         """The nodes that stay in floating point: those that the variant names, and those of layers that it names."""
@@ -133,9 +135,10 @@ def read_proto(path: str) -> onnx.ModelProto:
         raise not_quantizable(path, f"onnx cannot read it: {error!s:.200}") from error
     if proto.ByteSize() > MAX_MODEL_BYTES:
         raise not_quantizable(path, "with its weights it has more than 2 GiB")
-    if any(node.op_type in INTEGER_OPS for node in proto.graph.node):
+    is_variant = any(entry.key == QUANTIZATION for entry in proto.metadata_props)
+    if is_variant or any(node.op_type in INTEGER_OPS for node in proto.graph.node):
         raise not_quantizable(path, "it is quantized already", "quantize the float model or its RUN folder")
-    return proto
+    return with_constant_weights(proto)
 
 
 def not_quantizable(path: str, reason: str, help: str | None = None) -> CompileError:

@@ -14,7 +14,6 @@ from ...passes.quantization import (
     QuantizationPlan,
     observed_graph,
     plan_quantization,
-    with_quantized_nodes,
 )
 from ...passes.quantization.half_precision import with_half_precision
 from ...runtime.quantization.calibration import NotFiniteError, Range, collected_ranges
@@ -22,13 +21,14 @@ from ...runtime.quantization.onnxruntime_tools import quantize_dynamic
 from ...runtime.session.session import Session
 from ...sections.quantization_section import STATIC_PRECISION, Precision, QuantizationVariant
 from ..compile.model import Model
+from ..compile.quantized_network import quantized_graph
 from .calibration_samples import CalibrationSamples
 from .quantizer import bits_by_layer, quantization_metadata
 
 NO_CALIBRATION_HELP = (
     "name samples with --data FILE, or take a precision that needs none: int8-dynamic, float16, int8-weights"
 )
-
+UNUSABLE_RANGE_HELP = "find the samples with numbers that are so large, or leave the layer in floating point"
 
 PLANNED_PRECISIONS: tuple[Precision, ...] = (STATIC_PRECISION, "int8-weights", "int4-weights")
 KEEPS_PRECISION = object()
@@ -101,7 +101,8 @@ class NetworkQuantizer:
             float_layers = [name for name, section in variant.layers.items() if section is None]
             return with_half_precision(graph, self._is_normalization, float_layers)
         plan = self._plan(variant)
-        return with_quantized_nodes(graph, plan, self._calibrated(plan, variant) if plan.options.activations else {})
+        ranges = self._calibrated(plan, variant) if plan.options.activations else {}
+        return quantized_graph(graph, plan, ranges, UNUSABLE_RANGE_HELP)
 
     def _is_planned(self, variant: QuantizationVariant) -> bool:
         """Whether quantizers are placed in the graph."""

@@ -15,6 +15,7 @@ from ...core.providers.known_providers import PLAIN_TARGET, target_names
 from ...runtime.quantization.latency import interleaved_latencies
 from ...runtime.session.session import Session
 from ...sections.quantization_section import PRECISIONS, Precision, QuantizationVariant
+from ..check.check import Spec
 from ..run.run_warnings import Warn, no_warning
 from .comparison import ModelComparer
 from .failure import nothing_to_quantize, quantization_loss
@@ -49,22 +50,23 @@ def quantize(
     validation_data: UserFiles | None = None,
     target: str = PLAIN_TARGET,
     verify: bool = True,
+    spec: Spec | None = None,
 ) -> QuantizedModel:
     """Quantizes the model of a RUN folder, or an ONNX file, and compares it with the float model.
 
     `precision` is `int8` (by default), `int8-dynamic`, `float16`, `int8-weights` or `int4-weights`; `variant` names a
-    variant of the spec's section `quantization` instead. Ranges of activations are measured on samples of the spec's
-    training data, or of the file `data`; both models are evaluated on its test data, or else its validation data, or on
-    the file `validation_data`. `tolerance` says how much worse the quantized model may be, by metric, or
-    `max_difference` and `mean_difference` of the outputs. If the model is worse, other ways to quantize it are tried.
-    Raises CompileError `quantization-loss` if none suffices, UsageError for files that cannot be read, ValueError for
-    another precision or target.
+    variant of the section `quantization` instead: in `spec` or, without it, in the spec of the model. Ranges of
+    activations are measured on samples of the spec's training data, or of the file `data`; both models are evaluated on
+    its test data, or else its validation data, or on the file `validation_data`. `tolerance` says how much worse the
+    quantized model may be, by metric, or `max_difference` and `mean_difference` of the outputs. If the model is worse,
+    other ways to quantize it are tried. Raises CompileError `quantization-loss` if none suffices, UsageError for files
+    that cannot be read, ValueError for another precision or target.
     """
     if precision is not None and precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
     if target not in target_names():
         raise ValueError(f"target must be one of {target_names()}, got {target!r}")
-    options = QuantizeOptions(precision, variant, tolerance, data, validation_data, target, verify=verify)
+    options = QuantizeOptions(precision, variant, spec, tolerance, data, validation_data, target, verify=verify)
     return quantize_model(Path(run), options)
 
 

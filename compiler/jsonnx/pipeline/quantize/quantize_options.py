@@ -9,7 +9,8 @@ from ...core.diagnostics import UsageError, quoted_list, suggestion
 from ...core.files.user_files import UserFiles
 from ...core.providers.known_providers import PLAIN_TARGET
 from ...frontend.network import Network
-from ...frontend.networks.layer_patterns import quantized_layers
+from ...frontend.networks.layer_patterns import matching_names, quantized_layers
+from ...frontend.schema.phrases import name_list
 from ...sections.quantization_section import (
     DEFAULT_VARIANT,
     QUANTIZATION_KEY,
@@ -17,6 +18,7 @@ from ...sections.quantization_section import (
     Precision,
     QuantizationVariant,
 )
+from ..check.check import Spec, check_spec
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class QuantizeOptions:
     """None: that of the variant, or else int8."""
     variant: str | None = None
     """The name of a variant in the spec."""
+    spec: Spec | None = None
+    """The spec with the variant; None: the spec in the model."""
     tolerance: Mapping[str, float] = field(default_factory=dict)
     """Limits that replace those of the variant, by name."""
     data: UserFiles | None = None
@@ -48,7 +52,7 @@ def variant_of(network: Network | None, options: QuantizeOptions) -> Quantizatio
     if options.variant is None and options.precision is None and network is not None:
         variant = network.training_variant or variant
     if options.variant is not None:
-        variants = network.variants if network is not None else {}
+        variants = _variants(network, options)
         if options.variant not in variants:
             message = f"the spec has no variant {options.variant!r}"
             known = suggestion(options.variant, variants) or f"its variants are {quoted_list(variants)}"
@@ -58,4 +62,16 @@ def variant_of(network: Network | None, options: QuantizeOptions) -> Quantizatio
     if network is None:
         return variant
     layers = [call.owner for call in network.inference_calls]
+    unmatched = [pattern for pattern in variant.layers if not matching_names(pattern, layers)]
+    if unmatched and options.spec is not None:  # patterns of the network's own spec are checked with it
+        message = f"{unmatched[0]!r} of the variant {options.variant!r} matches the name of no layer of the model"
+        raise UsageError(
+            "unknown-name", message, suggestion(unmatched[0], layers) or f"known names: {name_list(layers)}"
+        )
     return variant.replaced(layers=quantized_layers(variant, layers))
+
+
+def _variants(network: Network | None, options: QuantizeOptions) -> Mapping[str, QuantizationVariant]:
+    if options.spec is not None:
+        return check_spec(options.spec).require().network.variants
+    return network.variants if network is not None else {}

@@ -184,7 +184,7 @@ def fixed_parts(document: Any) -> dict[str, Any]:
     inputs = {name: _without_description(input) for name, input in document["inputs"].items()}
     layers = [_without_description(entry) for entry in document["layers"]]
     outputs = {"outputs": document["outputs"]} if "outputs" in document else {}
-    variant = document.get(QUANTIZATION_KEY, {}).get(training.get("quantize"))
+    variant = (document.get(QUANTIZATION_KEY) or {}).get(training.get("quantize"))
     if variant is not None:
         fixed |= {f"quantization.{key}": value for key, value in variant.items() if key not in UNTRAINED_KEYS}
     return {"inputs": inputs, "layers": layers, **outputs, **fixed}

@@ -84,5 +84,10 @@ class _Histograms:
             found = self._collector.compute_collection_result() if self._collector.histogram_dict else {}
         for key, (low, high, *_) in found.items():
             least, largest = ranges[key]
-            ranges[key] = max(float(low), least), min(float(high), largest)
+            ranges[key] = _limited(low, least, largest), _limited(high, least, largest)
         return ranges
+
+
+def _limited(bound: Any, least: float, largest: float) -> float:
+    """A bound within least and largest values; those of a histogram of equal values are beyond them."""
+    return min(max(float(bound), least), largest)

@@ -28,16 +28,16 @@ def with_integer_weights(model: onnx.ModelProto, bits: int, excluded_nodes: Coll
 
     Raises CompileError `not-quantizable` if the model cannot have the opset that this takes.
     """
-    model = _with_opset(model, MIN_OPSETS[bits])
+    model = with_opset(model, MIN_OPSETS[bits])
     readers: dict[str, list[onnx.NodeProto]] = {}
     for node in model.graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(node)
-    nodes = []
-    for tensor in model.graph.initializer:
+    nodes, names = [], _names(model.graph)
+    for tensor in [*model.graph.initializer]:
         axis = _channel_axis(tensor, readers.get(tensor.name, []), excluded_nodes)
         if axis is not None:
-            nodes.append(_dequantized(model, tensor, axis, bits))
+            nodes.append(_dequantized(model, tensor, axis, bits, names))
     found = [*nodes, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(found)
@@ -61,22 +61,44 @@ def _channel_axis(tensor: onnx.TensorProto, readers: list[onnx.NodeProto], exclu
         is_transposed = any(each.name == "transB" and each.i for each in node.attribute)
         axis = (0 if is_transposed else 1) if node.op_type == "Gemm" else CHANNEL_AXES[node.op_type]
         axes.add(axis % len(tensor.dims))
-    return axes.pop() if len(axes) == 1 else None
+    return axes.pop() if len(axes) == 1 and np.isfinite(numpy_helper.to_array(tensor)).all() else None
 
 
-def _dequantized(model: onnx.ModelProto, tensor: onnx.TensorProto, axis: int, bits: int) -> onnx.NodeProto:
-    """Turns a tensor into integers, and returns the node that computes it from them."""
+def _names(graph: onnx.GraphProto) -> set[str]:
+    """The names of the values of a graph and of its subgraphs."""
+    names = {value.name for value in (*graph.input, *graph.initializer)}
+    for node in graph.node:
+        names.update(node.output)
+        for attribute in node.attribute:
+            for subgraph in (attribute.g, *attribute.graphs):
+                names |= _names(subgraph)
+    return names
+
+
+def _dequantized(
+    model: onnx.ModelProto, tensor: onnx.TensorProto, axis: int, bits: int, names: set[str]
+) -> onnx.NodeProto:
+    """Turns a tensor into integers, and returns the node that computes it from them. `names` are those of all
+    values."""
     weight = numpy_helper.to_array(tensor)
     name = tensor.name
+    operands = [_free_name(f"{name}_{suffix}", names) for suffix in ("integers", "scales")]
     scales = weight_scales(weight, axis, bits)
     integers = quantized_weight(weight, scales, axis, bits).astype(ml_dtypes.int4 if bits == 4 else np.int8)
-    tensor.CopyFrom(numpy_helper.from_array(integers, f"{name}_integers"))
-    model.graph.initializer.append(numpy_helper.from_array(scales, f"{name}_scales"))
-    operands = [f"{name}_integers", f"{name}_scales"]
+    tensor.CopyFrom(numpy_helper.from_array(integers, operands[0]))
+    model.graph.initializer.append(numpy_helper.from_array(scales, operands[1]))
     return helper.make_node("DequantizeLinear", operands, [name], name=f"{name}_dequantized", axis=axis)
 
 
-def _with_opset(model: onnx.ModelProto, minimum: int) -> onnx.ModelProto:
+def _free_name(name: str, names: set[str]) -> str:
+    """The name, with underscores behind it if it is taken; it is taken then."""
+    while name in names:
+        name += "_"
+    names.add(name)
+    return name
+
+
+def with_opset(model: onnx.ModelProto, minimum: int) -> onnx.ModelProto:
     """A copy of the model, in this opset or a later one."""
     opset = next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), minimum)
     if opset < minimum:

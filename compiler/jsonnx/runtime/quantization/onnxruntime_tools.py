@@ -19,6 +19,9 @@ from ...core.diagnostics import CompileError, Diagnostic
 
 Feeds = Mapping[str, np.ndarray]
 
+IR_VERSION_OF_CONSTANTS = 4
+"""The first version of ONNX' format with weights that are not inputs."""
+
 CALIBRATION_METHODS = {"minmax": "MinMax", "percentile": "Percentile", "entropy": "Entropy"}
 """Their names in onnxruntime, by the names in a spec."""
 
@@ -162,6 +165,17 @@ def quantizable_nodes(model: onnx.ModelProto) -> list[str]:
     """The names of the nodes with a constant operand of two axes or more, which have most of the work."""
     large = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) > 1}
     return [node.name for node in model.graph.node if node.name and not large.isdisjoint(node.input)]
+
+
+def with_constant_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model, changed so that its weights are not inputs, as those of the first versions of ONNX are: they could be
+    fed, but not with other element types."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in weights]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
+    model.ir_version = max(model.ir_version, IR_VERSION_OF_CONSTANTS)
+    return model
 
 
 def with_node_names(model: onnx.ModelProto) -> onnx.ModelProto:

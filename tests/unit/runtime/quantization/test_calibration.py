@@ -48,6 +48,13 @@ def test_values_of_no_elements(method: str) -> None:
     assert collected_ranges([], method, 99.9) == {}
 
 
+@pytest.mark.parametrize("method", ["minmax", "percentile", "entropy"])
+@pytest.mark.parametrize("value", [-2.0, 1.0])
+def test_equal_values(method: str, value: float) -> None:
+    batches = [{"x": np.full((4, 3), value, np.float32)}] * 2
+    assert collected_ranges(batches, method, 99.9) == {"x": (value, value)}
+
+
 def test_nothing_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     collected_ranges(BATCHES[:2], "percentile", 99.9)
     assert capsys.readouterr().out == ""
