@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import prod
 from typing import TYPE_CHECKING, Annotated
 
 from ..core.components import DictCodec, NullableCodec, ScalarCodec, attr
@@ -50,6 +51,10 @@ class OnnxModel(Layer):
 
     def max_operators(self) -> int:
         return 4 * len(self._prepared().nodes)
+
+    def weight_elements(self) -> int:
+        """The number of elements of the weights of the file."""
+        return sum(prod(weight.shape) for weight in self._prepared().weights.values())
 
     def result_names(self) -> dict[str, str]:
         """The values of the file by the names of the results. Raises ShapeError."""
