@@ -102,6 +102,16 @@ def needs_metadata(onnxruntime_ops: Sequence[str]) -> dict[str, str]:
     return {NEEDS: f"onnxruntime, for its operators {', '.join(onnxruntime_ops)}"} if onnxruntime_ops else {}
 
 
+def precision_from(metadata: Mapping[str, str]) -> str | None:
+    """The precision of a quantized model in its metadata; None if they name none."""
+    try:
+        value: Any = json.loads(metadata.get(QUANTIZATION, "null"))
+    except (ValueError, RecursionError):
+        return None
+    precision = value.get("precision") if isinstance(value, dict) else None
+    return precision if isinstance(precision, str) else None
+
+
 def thresholds_from(metadata: Mapping[str, str]) -> dict[str, Threshold]:
     """The thresholds in a model's metadata; none if it has no valid ones."""
     try:

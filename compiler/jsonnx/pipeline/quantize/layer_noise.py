@@ -20,6 +20,8 @@ Arrays = Mapping[str, np.ndarray]
 
 MAX_DECIBELS = 200.0
 """The ratio of values that do not differ, as it is shown."""
+MAX_MEASUREMENTS = 64
+"""Maximum number of quantized models that the sensitivity of layers is measured on."""
 
 
 class LayerNoise(NamedTuple):
@@ -74,14 +76,20 @@ def with_layer_outputs(graph: Graph) -> Graph:
 def sensitive_layers(
     quantizer: Quantizer, variant: QuantizationVariant, reference: Session, feeds: Arrays
 ) -> list[LayerNoise]:
-    """The noise of the outputs if a layer alone is quantized, the most sensitive layers first."""
+    """The noise of the outputs if a layer alone is quantized, the most sensitive layers first.
+
+    Each measurement takes as long as the network has layers. So those of a network with many layers are of groups of
+    consecutive ones.
+    """
     expected = reference.run_prepared(feeds)
     noise = []
     layers = quantizer.layers(variant)
-    for layer in layers:
-        alone = with_float_layers(variant, (other for other in layers if other != layer))
+    group_size = -(-len(layers) // MAX_MEASUREMENTS)
+    for start in range(0, len(layers), max(1, group_size)):
+        group = layers[start : start + group_size]
+        alone = with_float_layers(variant, (*layers[:start], *layers[start + group_size :]))
         session = Session(quantizer.quantized(alone).to_loadable())
         outputs = session.run_prepared(feeds)
         ratios = [signal_to_noise(array, outputs[name]) for name, array in expected.items() if array.dtype.kind == "f"]
-        noise.append(LayerNoise(layer, min(ratios, default=MAX_DECIBELS)))
+        noise += [LayerNoise(layer, min(ratios, default=MAX_DECIBELS)) for layer in group]
     return sorted(noise, key=lambda each: each.decibels)

@@ -17,6 +17,7 @@ from .row_rounding import row_rounding
 
 SEPARATE = "no row of a batch affects another, by the compiler's analysis of the network"
 UNPROVEN = "the file does not say how it was made, so that its rows may affect one another"
+DYNAMIC_RANGES = "int8-dynamic rounds a row by the range of all rows of its batch"
 ASKED_FOR = "although nothing is proven, --batch-unproven asks for it"
 
 
@@ -29,8 +30,10 @@ def batching_of(
     is_cpu: bool = True,
     threads: int = 1,
     is_asked_for: bool = False,
+    precision: str | None = None,
 ) -> Batching:
-    """Whether the requests to a model may share a run. `checked` is its spec, if it has one.
+    """Whether the requests to a model may share a run. `checked` is its spec, if it has one, and `precision` that of a
+    quantized model.
 
     Models that cannot be batched are not, even if the user asks for it.
     """
@@ -38,6 +41,8 @@ def batching_of(
         return Batching(False, obstacle)
     if checked is None:
         return Batching(True, ASKED_FOR) if is_asked_for else Batching(False, UNPROVEN)
+    if precision == "int8-dynamic":
+        return Batching(True, f"{ASKED_FOR}: {DYNAMIC_RANGES}") if is_asked_for else Batching(False, DYNAMIC_RANGES)
     is_exact = is_cpu and threads == 1
     separation = network_batching(checked.require(), inference_graph(checked), is_exact)
     if separation.is_allowed and not is_cpu:

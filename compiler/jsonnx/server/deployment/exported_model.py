@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...backend import thresholds_from
+from ...backend import precision_from, thresholds_from
 from ...core.diagnostics import UsageError
 from ...core.files.run_layout import RunPaths
 from ...pipeline.compile.output_classes import OutputClasses, output_classes
@@ -52,8 +52,14 @@ class ExportedModel:
             session = Session(file, verify=verify)
         checked = checked_spec_of(session, str(file))
         classes = output_classes(checked, model_thresholds=thresholds_from(session.metadata)) if checked else {}
-        randoms, threads = session.random_inputs, SEVERAL_THREADS
-        batching = batching_of(checked, session.inputs, session.outputs, randoms, threads=threads)
+        batching = batching_of(
+            checked,
+            session.inputs,
+            session.outputs,
+            session.random_inputs,
+            threads=SEVERAL_THREADS,
+            precision=precision_from(session.metadata),
+        )
         files = tuple(own_weight_files(file))
         name = model_name(path, name)
         return ExportedModel(name, path, file, files, session, classes, batching)

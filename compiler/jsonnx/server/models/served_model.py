@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ...backend import thresholds_from
+from ...backend import precision_from, thresholds_from
 from ...core.files.run_layout import RunPaths
 from ...core.types import TensorType
 from ...pipeline.compile.output_classes import OutputClasses, output_classes
@@ -55,6 +55,7 @@ class ServedModel:
             is_cpu=session.provider.is_cpu,
             threads=options.threads,
             is_asked_for=name in options.batch_unproven,
+            precision=precision_from(session.metadata),
         )
         if checked is None:
             return ServedModel(name, version, path, session, None, {}, batching)

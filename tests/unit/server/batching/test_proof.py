@@ -113,3 +113,12 @@ def test_a_model_that_cannot_take_more_rows_is_not_batched_even_if_asked(
     found = batching_of(None, inputs, outputs, randoms, is_asked_for=True)
     assert not found.is_allowed
     assert found.reason.startswith(reason)
+
+
+def test_rows_that_are_rounded_by_the_range_of_their_batch_are_not_batched() -> None:
+    dense = {"type": "Dense", "units": 2}
+    found = batching(dense, precision="int8-dynamic")
+    assert not found.is_allowed
+    assert found.reason == "int8-dynamic rounds a row by the range of all rows of its batch"
+    assert batching(dense, precision="int8-dynamic", is_asked_for=True).is_allowed
+    assert batching(dense, precision="int8").is_allowed
