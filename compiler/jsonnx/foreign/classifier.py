@@ -16,14 +16,15 @@ _LINEAR = frozenset(("Conv", "Gemm", "MatMul"))
 
 def features_of(graph: PreparedGraph) -> str:
     """The value that the last linear layer before the first output reads; the output itself if other operators with
-    weights follow."""
+    weights follow, or if the layer reads an input."""
     output = graph.output_names[0]
     producers = {name: node for node in graph.nodes for name in node.output}
     value = output
     while (node := producers.get(value)) is not None:
         operands = [name for name in node.input if _is_computed(graph, name)]
         if node.op_type in _LINEAR and len(operands) == 1:
-            return _without_copies(operands[0], producers)
+            features = _without_copies(operands[0], producers)
+            return features if features in producers else output
         if node.op_type not in _BEHIND_CLASSIFIERS or len(operands) != 1:
             break
         value = operands[0]

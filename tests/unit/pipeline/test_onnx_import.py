@@ -40,6 +40,12 @@ def test_a_head_takes_the_place_of_the_last_layer() -> None:
     assert trainer.weights()["net/fc1.weight"].tobytes() == numbers(6, 4).tobytes()
 
 
+def test_a_head_on_a_single_layer_reads_its_result() -> None:
+    proto = model([helper.make_node("MatMul", ["x", "w"], ["y"])], {"x": ["N", 4]}, {"y": None}, {"w": numbers(4, 2)})
+    onnx.save(proto, "model.onnx")
+    assert jsonnx.from_onnx("model.onnx", {"kind": 3})[0]["layers"][0]["outputs"] == {"features": "y"}
+
+
 @pytest.mark.parametrize(
     ("shape", "pooling"), [([2, 4, 4], "GlobalAveragePooling2D"), ([2, 4], "GlobalAveragePooling1D")]
 )

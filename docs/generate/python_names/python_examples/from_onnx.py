@@ -6,10 +6,14 @@ import onnx
 from onnx import helper, numpy_helper
 
 # A file that another program wrote:
-nodes = [helper.make_node("MatMul", ["x", "fc.weight"], ["y"])]
+nodes = [
+    helper.make_node("MatMul", ["x", "fc1.weight"], ["product"]),
+    helper.make_node("Tanh", ["product"], ["hidden"]),
+    helper.make_node("MatMul", ["hidden", "fc2.weight"], ["y"]),
+]
 types = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", 4]) for name in ("x", "y")]
-weight = numpy_helper.from_array(np.eye(4, dtype="float32"), "fc.weight")
-graph = helper.make_graph(nodes, "graph", types[:1], types[1:], [weight])
+weights = [numpy_helper.from_array(np.eye(4, dtype="float32"), f"{name}.weight") for name in ("fc1", "fc2")]
+graph = helper.make_graph(nodes, "graph", types[:1], types[1:], weights)
 model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
 Path("other.onnx").write_bytes(model.SerializeToString())
 
