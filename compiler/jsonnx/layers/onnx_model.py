@@ -22,7 +22,7 @@ VARIANCE_NAMES = ("var", "variance")
 
 @layer
 class OnnxModel(Layer):
-    """The network of an ONNX file that another program wrote, with its weights, which training changes as any other.
+    """The network and the weights of an ONNX file.
 
     Its inputs are those of the file, in the order of the file. Batch normalizations compute with their moving averages,
     and Dropout does nothing.
@@ -101,7 +101,7 @@ class OnnxModel(Layer):
         assert self.graph is not None
         try:
             graph = read_graph_text(self.graph)
-            _ = graph.weights
+            _ = graph.weights, graph.inputs
         except UnreadableGraph as error:
             raise ShapeError(f"has an unreadable graph: {error.message}", error.help, error.code) from error
         return graph

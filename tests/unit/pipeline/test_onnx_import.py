@@ -98,7 +98,7 @@ def test_operators_without_a_gradient_are_named_with_their_nodes() -> None:
     nodes += [helper.make_node("Det", ["x"], ["unused"])]
     onnx.save(model(nodes, {"x": ["N", 4, 4]}, {"y": ["N"]}, {"w": numbers(4, 4)}), "model.onnx")
     warning = command("import", "model.onnx").stderr
-    assert "warning[no-gradient]: the operator Det has no gradient" in warning
+    assert "warning[untrained-layers]: the operator Det has no gradient" in warning
     assert "'/volume/Det'" in warning
 
 

@@ -181,4 +181,4 @@ def _without_gradient(spec: dict[str, Any], graph: PreparedGraph, file: str) -> 
         places = f", at {quoted_list(nodes, MAX_NODES_SHOWN)}" if nodes else ""
         message = f"the operator {op} has no gradient: weights before it cannot be trained{places}"
         help = "freeze the layer, or the weights before the operator: `freeze` takes patterns such as net/layer1.*"
-        yield Diagnostic("no-gradient", message, file=file, help=help, severity="warning")
+        yield Diagnostic("untrained-layers", message, file=file, help=help, severity="warning")
