@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ..pipeline.compile.model import Model
 
 MAX_COMPRESSED_BYTES = 100 * 1000**2
-"""Maximum size of a model that is compressed to tell the size of its download, in bytes: a few seconds."""
+"""Maximum size of a model whose download size is computed, in bytes: compression takes a few seconds."""
 
 _print_notes = partial(print_diagnostics, format_="text")
 
@@ -142,7 +142,7 @@ def compile(
 
 
 def _size_text(model: Model, target: str) -> str:
-    """The size of a model, and for browsers that of the download, unless it takes long to compress."""
+    """The size of a model and, for browsers, the size of its download, unless compression takes long."""
     from ..core.limits import bytes_text
     from ..core.providers.known_providers import PROVIDERS
 

@@ -63,7 +63,7 @@ MAX_BATCH_SIZE = 100_000
     type=click.IntRange(1, 10_000),
     default=20,
     show_default=True,
-    help="Steps or runs to measure; with --batch-sizes, the least number of runs.",
+    help="Steps or runs to measure; with --batch-sizes, the minimum number of runs.",
 )
 @click.option(
     "--by",
@@ -76,7 +76,7 @@ MAX_BATCH_SIZE = 100_000
 @click.option(
     "--batch-sizes",
     metavar="N,N...",
-    help="Measure latency percentiles, throughput and memory of the model with these numbers of samples in a run.",
+    help="Measure latency percentiles, throughput and memory of the model with batches of these numbers of samples.",
 )
 @click.option(
     "--require",
@@ -200,7 +200,7 @@ def profile(
 
 
 def _refuse_options(options: Mapping[str, object], mode: str) -> None:
-    """Raises UsageError for the first of the options that is given, although it has no effect with another one."""
+    """Raises UsageError for the first of the given options, which have no effect with the option `mode`."""
     for option, value in options.items():
         if value:
             raise UsageError("bad-option", f"{option} has no effect with {mode}", "leave one of them out")

@@ -29,20 +29,20 @@ from .options import FILES_SETTINGS, data_option
 
 if TYPE_CHECKING:
     from ..core.diagnostics import Diagnostic
-    from ..pipeline.quantize.ladder import Attempt
     from ..pipeline.quantize.quantization import QuantizedModel
+    from ..pipeline.quantize.variant_search import Attempt
 
 _print_notes = partial(print_diagnostics, format_="text")
 
 
-@click.command(short_help="Write a model with smaller element types, if it is good enough.")
+@click.command(short_help="Quantize a model, and compare it with the float model.")
 @click.argument("run", metavar="RUN_OR_MODEL")
 @click.option("-o", "--output", required=True, metavar="MODEL.onnx", help="File to write.")
 @click.option(
     "--precision",
     type=click.Choice(PRECISIONS),
-    help="Element types: 8-bit weights and activations, with ranges that are measured on samples (int8) or found at "
-    "each run (int8-dynamic), 16-bit floats, or only weights of 8 or 4 bits; int8 if omitted.",
+    help="Element types: 8-bit weights and activations, with ranges that are measured on samples (int8) or in each run "
+    "(int8-dynamic), 16-bit floats, or only weights of 8 or 4 bits; int8 if omitted.",
 )
 @click.option(
     "--variant", metavar="NAME", help="A variant of the spec's section `quantization`, instead of --precision."
@@ -50,21 +50,21 @@ _print_notes = partial(print_diagnostics, format_="text")
 @click.option(
     "--spec",
     metavar="SPEC",
-    help="The spec with the variant, such as one that was edited since; that of the run if omitted.",
+    help="The spec with the variant, if it was added or changed after training; that of the run if omitted.",
 )
 @click.option(
     "--tolerance",
     "tolerances",
     multiple=True,
     metavar="METRIC=NUMBER",
-    help="How much worse than the float model the quantized one may be: in a metric, or max_difference or "
+    help="How much worse than the float model the quantized one may be, by a metric, or by max_difference or "
     "mean_difference of the outputs. May be repeated; by default that of the variant, or 1 % of the first metric.",
 )
-@data_option("Samples to measure ranges on, for int8; if omitted, training data of the run's spec.")
+@data_option("Samples for measuring ranges, for int8; if omitted, training data of the run's spec.")
 @click.option(
     "--validation-data",
     metavar="FILE",
-    help="Samples to compare both models on; if omitted, the test data of the run's spec, or else its validation data.",
+    help="Samples for comparing the models; if omitted, the test data of the run's spec, or else its validation data.",
     **FILES_SETTINGS,
 )
 @click.option(
@@ -96,11 +96,11 @@ def quantize(
     unverified: bool,
     format_: str,
 ) -> None:
-    """Write a model with smaller element types, and compare it with the float model.
+    """Convert a model to smaller element types, and compare it with the float model.
 
-    Both models are evaluated on the same data. If the quantized one is worse than the tolerance allows, other ways are
-    tried: a scale for each channel, other types of activations and methods of calibration, and then more and more of
-    the most sensitive layers in floating point. If none suffices, nothing is written.
+    Both models are evaluated on the same data. If the quantized one exceeds the tolerance, the command tries a scale
+    for each channel, another element type of activations, other methods of calibration, and then more and more of the
+    most sensitive layers in floating point. If no attempt is within the tolerance, nothing is written.
     """
     import json
 
@@ -111,9 +111,10 @@ def quantize(
     from ..pipeline.quantize.tolerance import parse_tolerances
 
     if precision is not None and variant is not None:
-        raise UsageError("bad-option", "--precision and --variant exclude each other", "a variant has its precision")
+        help = "leave out --precision: a variant has one"
+        raise UsageError("bad-option", "--precision and --variant exclude each other", help)
     if spec is not None and variant is None:
-        raise UsageError("bad-option", "--spec has no effect without --variant", "name a variant of the spec")
+        raise UsageError("bad-option", "--spec has no effect without --variant", "add --variant or leave out --spec")
     options = QuantizeOptions(
         precision,
         variant,
@@ -149,8 +150,8 @@ def _read_files(run: str, *data: UserFiles | None) -> list[Path]:
 
 
 def _over_budget(result: QuantizedModel, limits: Mapping[str, Any]) -> list[Diagnostic]:
-    """The limits of the spec and of the options that the model exceeds. Raises UsageError for limits of a model without
-    a RUN folder, of which not enough is known."""
+    """Errors for the limits of the spec and of the options that the model exceeds. Raises UsageError for limits on a
+    model without a RUN folder."""
     from ..pipeline.compile.model import Model
     from ..pipeline.validate.check_model_budget import check_model_budget
 

@@ -238,9 +238,11 @@ def _print_validation(diagnostics: list[Diagnostic], format_: str, files: list[s
 @click.option(
     "--precision",
     type=click.Choice(PRECISIONS),
-    help="Show the estimated bytes, multiply-adds by element type and memory of the model at this precision.",
+    help="Show the estimated size, multiply-adds by element type and memory of the model at this precision.",
 )
-@click.option("--variant", metavar="NAME", help="Show them for this variant of the spec's `quantization`.")
+@click.option(
+    "--variant", metavar="NAME", help="Show this estimate for a variant of the spec's section `quantization`."
+)
 @budget_options(model=False)
 @SCALE_OPTION
 @SET_OPTION

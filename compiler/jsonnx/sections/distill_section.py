@@ -1,4 +1,4 @@
-"""The section `distill` of a training: a trained model whose outputs the network learns from."""
+"""The section `distill` of a training."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ class DistillSection(Section):
     """Knowledge distillation: the network also learns from the outputs of a trained model, its teacher."""
 
     teacher: str = attr(
-        doc="Teacher: a RUN folder or an ONNX model, whose inputs are inputs of the network, and which has an output "
-        "for each of its outputs with a loss. The path is relative to the spec."
+        doc="Path of the teacher, relative to the spec: a RUN folder or an ONNX model. Its inputs are inputs of the "
+        "network, and it has an output for each output of the network with a loss."
     )
     temperature: float = attr(
         3.0,
-        doc="Number by which the logits of classes and labels are divided before teacher and network are compared. "
-        "Their divergence is multiplied by its square. It has no effect on other outputs.",
+        doc="Number by which logits are divided before those of teacher and network are compared. The divergence is "
+        "multiplied by its square. It has no effect on outputs that are neither classes nor labels.",
         above=0,
         maximum=1e6,
     )

@@ -13,28 +13,29 @@ QUANTIZATION_KEY = "quantization"
 Precision = Literal["int8", "int8-dynamic", "float16", "int8-weights", "int4-weights"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 STATIC_PRECISION: Precision = "int8"
-"""The precision whose activations have fixed ranges, which calibration or training finds."""
+"""The precision with fixed ranges of activations, from calibration or training."""
 
 ActivationType = Literal["int8", "uint8"]
 CalibrationMethod = Literal["minmax", "percentile", "entropy"]
 
 MAX_DIFFERENCE, MEAN_DIFFERENCE = "max_difference", "mean_difference"
 DIFFERENCES = (MAX_DIFFERENCE, MEAN_DIFFERENCE)
-"""The keys of a tolerance that are no metrics."""
+"""The keys of a tolerance that limit differences of the outputs."""
 
 MAX_CALIBRATION_SAMPLES = 1_000_000
 
 
 class CalibrationSection(Section):
-    """How the ranges of activations are found, from training data."""
+    """Measurement of the ranges of activations on training data."""
 
-    samples: int = attr(512, doc="Number of training samples that are run.", minimum=1, maximum=MAX_CALIBRATION_SAMPLES)
+    samples: int = attr(512, doc="Number of training samples.", minimum=1, maximum=MAX_CALIBRATION_SAMPLES)
     method: CalibrationMethod = attr(
         "minmax",
-        doc="Range of an activation: from its least to its largest value (`minmax`), the range that holds the "
-        "`percentile` of its values, or the one whose quantized histogram has the least relative entropy (`entropy`).",
+        doc="Range of an activation: from its smallest to its largest value (`minmax`), the range that contains "
+        "`percentile` percent of its values, or the one whose quantized histogram has the lowest relative entropy "
+        "(`entropy`).",
     )
-    percentile: float = attr(99.99, doc="Percent of the values in the range of `percentile`.", above=50, maximum=100)
+    percentile: float = attr(99.99, doc="Percent of the values in the range, for `percentile`.", above=50, maximum=100)
 
 
 BITS_CODEC = ScalarCodec(type="integer", enum=[4, 8])
@@ -44,7 +45,7 @@ DEFAULT_CALIBRATION = CalibrationSection(**NO_KEYS)
 
 
 class LayerQuantizationSection(Section):
-    """How the weights of a layer are quantized."""
+    """Settings of a layer."""
 
     bits: Annotated[int, BITS_CODEC] = attr(8, doc="Bits of a weight.")
 
@@ -54,17 +55,19 @@ class QuantizationVariant(Section):
 
     precision: Precision = attr(
         STATIC_PRECISION,
-        doc="Element types: 8-bit weights and activations with fixed ranges (`int8`) or with ranges found at each run "
-        "(`int8-dynamic`), 16-bit floats (`float16`), or only weights of 8 or 4 bits.",
+        doc="Element types: 8-bit weights and activations with fixed ranges (`int8`) or with ranges measured in each "
+        "run (`int8-dynamic`), 16-bit floats (`float16`), or only weights of 8 or 4 bits.",
     )
-    calibration: CalibrationSection = attr(DEFAULT_CALIBRATION, doc="How ranges of activations are found, for `int8`.")
+    calibration: CalibrationSection = attr(
+        DEFAULT_CALIBRATION, doc="Measurement of the ranges of activations, for `int8`."
+    )
     activations: ActivationType = attr("uint8", doc="Element type of quantized activations, for `int8`.")
-    per_channel: bool = attr(True, doc="Whether each output channel of a weight has a scale of its own.")
+    per_channel: bool = attr(True, doc="Whether each output channel of a weight has its own scale.")
     layers: Annotated[
         dict[str, LayerQuantizationSection | None], DictCodec(NullableCodec(SectionCodec(LayerQuantizationSection)))
     ] = attr(
         {},
-        doc="How single layers are quantized, by patterns for their names: the bits of their weights, or null for "
+        doc="Settings of single layers, by patterns for their names: the bits of their weights, or null for "
         "layers that stay in floating point. The first pattern that matches a name applies.",
     )
     tolerance: Annotated[dict[str, float], DictCodec(NumberCodec())] = attr(
@@ -76,7 +79,7 @@ class QuantizationVariant(Section):
 
 
 UNTRAINED_KEYS = ("calibration", "tolerance")
-"""The keys of a variant that do not change what a training computes."""
+"""The keys of a variant that have no effect on training."""
 DEFAULT_VARIANT = QuantizationVariant(**NO_KEYS)
 """The variant `int8` of a spec that defines none of that name."""
 

@@ -38,7 +38,7 @@ OPTIONS_OF_TARGETS = {
 @click.option(
     "--ort",
     is_flag=True,
-    help="Write the model in ORT format, for phones and small devices, with the operators that it needs beside it.",
+    help="Write the model in ORT format, for phones and small devices, and a list of the operators that it needs.",
 )
 @click.option("--triton", is_flag=True, help="Write the model to a model repository of the Triton Inference Server.")
 @click.option("--kserve", is_flag=True, help="Write the YAML of a KServe service that runs what --triton wrote.")

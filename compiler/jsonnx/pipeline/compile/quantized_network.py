@@ -39,8 +39,9 @@ from ...training.weights.initializers import Constant
 from ..check.check import CheckedSpec
 from .graphs import forward_graph, inference_only
 
-RANGE_MOMENTUM = 0.99
-"""The part of a range that a step keeps; the rest is the range of its batch."""
+RANGE_MOMENTUM = 0.9
+"""The part of a range that a step keeps; the rest is the range of its batch. With more, ranges lag behind the values of
+a network that begins to learn, and no gradient passes the values beyond them."""
 RECURRENT_MODULES = Layer.__module__.rpartition(".")[0] + ".rnn."
 """The modules of recurrent layers."""
 ZERO = Constant(value=0)

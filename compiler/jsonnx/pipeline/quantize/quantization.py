@@ -11,21 +11,21 @@ from ...core.files.loadable_model import LoadableModel
 from ...core.metric_values import finite
 from ...sections.quantization_section import QuantizationVariant
 from .comparison import Comparison
-from .ladder import Attempt
 from .layer_noise import LayerNoise
 from .quantizer import QuantizedFile, variant_json
 from .tolerance import Tolerance
+from .variant_search import Attempt
 
 if TYPE_CHECKING:
     from ...runtime.session.session import Session
 
 MAX_LAYERS = 10
-"""Layers that a report lists."""
+"""Maximum number of layers in a report."""
 
 
 @dataclass(frozen=True)
 class LatencyPair:
-    """Medians of the times of a run, in milliseconds."""
+    """Median times of a run."""
 
     float_ms: float
     quantized_ms: float
@@ -35,7 +35,7 @@ class LatencyPair:
 class QuantizedModel:
     """A quantized model, and how it compares with the float model.
 
-    Without `comparison` nothing was checked: there were no samples to compare the models on.
+    `comparison` is None if there were no samples to compare the models on.
     """
 
     model: QuantizedFile
@@ -51,7 +51,7 @@ class QuantizedModel:
     latencies: Mapping[int, LatencyPair] = field(default_factory=dict)
     """By the number of samples in a batch."""
     layers: Sequence[LayerNoise] = ()
-    """The layers with the least ratios of signal to noise."""
+    """The layers with the lowest signal-to-noise ratios."""
     notes: Sequence[str] = ()
     """What could not be compared, and why."""
 
@@ -75,7 +75,7 @@ class QuantizedModel:
 
     @property
     def report(self) -> dict[str, Any]:
-        """All figures as a JSON document, as `jsonnx quantize --format json` prints it."""
+        """The report as JSON, as `jsonnx quantize --format json` prints it."""
         comparison = self.comparison
         return {
             "variant": variant_json(self.variant),
@@ -103,7 +103,7 @@ def _tolerance_json(tolerance: Tolerance) -> dict[str, Any]:
 
 
 def attempt_json(attempt: Attempt) -> dict[str, Any]:
-    """A rung of the ladder."""
+    """The attempt as JSON."""
     comparison = attempt.comparison
     return {
         "change": attempt.change or None,
@@ -116,7 +116,7 @@ def attempt_json(attempt: Attempt) -> dict[str, Any]:
 
 
 def metrics_json(comparison: Comparison) -> dict[str, Any]:
-    """Loss and metrics of both models, and of numbers the difference."""
+    """Loss and metrics of both models; the difference is null for lists."""
     return {
         name: {
             "float": finite(value),

@@ -19,14 +19,14 @@ from ..check.check import Spec
 from ..run.run_warnings import Warn, no_warning
 from .comparison import ModelComparer
 from .failure import nothing_to_quantize, quantization_loss
-from .ladder import Attempt, Ladder
 from .layer_noise import layer_noise, sensitive_layers
 from .network_quantizer import NetworkQuantizer
 from .quantization import LatencyPair, QuantizedModel
+from .quantization_task import QuantizationTask, open_task
 from .quantize_options import DEFAULT_OPTIONS, QuantizeOptions
-from .quantizer import QuantizedFile
-from .subject import Subject, open_subject
+from .quantizer import QuantizedFile, has_integer_weights
 from .tolerance import Tolerance, default_tolerance
+from .variant_search import Attempt, VariantSearch
 
 LATENCY_BATCHES = (1, 32)
 """Samples in a batch whose latency is measured."""
@@ -34,7 +34,7 @@ NOISE_SAMPLES = 128
 """Samples on which the noise of layers is measured."""
 
 LARGER_NOTE = (
-    "the file is not smaller than the float model: scales and further operators take more than its few weights save"
+    "the file is not smaller than the float model: scales and added operators take more bytes than its weights save"
 )
 
 OnAttempt = Callable[[Attempt], None]
@@ -58,9 +58,9 @@ def quantize(
     variant of the section `quantization` instead: in `spec` or, without it, in the spec of the model. Ranges of
     activations are measured on samples of the spec's training data, or of the file `data`; both models are evaluated on
     its test data, or else its validation data, or on the file `validation_data`. `tolerance` says how much worse the
-    quantized model may be, by metric, or `max_difference` and `mean_difference` of the outputs. If the model is worse,
-    other ways to quantize it are tried. Raises CompileError `quantization-loss` if none suffices, UsageError for files
-    that cannot be read, ValueError for another precision or target.
+    quantized model may be, by metric, or by `max_difference` and `mean_difference` of the outputs. If it is exceeded,
+    other settings are tried. Raises CompileError `quantization-loss` if none is within the tolerance, UsageError for
+    files that cannot be read, ValueError for an unknown precision or target.
     """
     if precision is not None and precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
@@ -79,61 +79,69 @@ def quantize_model(
     """`quantize` with its arguments as a value. `on_attempt` is called with each variant that was compared, `warn` with
     notes about samples that are left out."""
     with ExitStack() as resources:
-        subject = open_subject(path, options, resources, warn)
-        if not subject.quantizer.layers(subject.variant):
-            raise CompileError([nothing_to_quantize(str(path), subject.variant)])
-        comparer = subject.comparer
+        task = open_task(path, options, resources, warn)
+        if not task.quantizer.layers(task.variant):
+            raise CompileError([nothing_to_quantize(str(path), task.variant)])
+        comparer = task.comparer
         if comparer is None:
-            return _unchecked(subject, options)
-        tolerance = subject.tolerance(options)
-        first = subject.quantizer.quantized(subject.variant)
+            return _unchecked(path, task, options)
+        tolerance = task.tolerance(options)
+        first = _quantized(path, task)
         comparison = comparer.compare(Session(first.to_loadable()))
-        if tolerance is None and subject.has_metrics:
-            tolerance = default_tolerance(comparison, subject.maximized)
-        limits = tolerance or Tolerance({}, subject.maximized)
-        ladder = Ladder(
-            subject.quantizer,
+        if tolerance is None and task.has_metrics:
+            tolerance = default_tolerance(comparison, task.maximized)
+        limits = tolerance or Tolerance({}, task.maximized)
+        search = VariantSearch(
+            task.quantizer,
             lambda model: comparer.compare(Session(model.to_loadable())),
             limits,
-            partial(_sensitive_layers, subject, comparer),
+            partial(_sensitive_layers, task, comparer),
             on_attempt if limits.limits else lambda attempt: None,
         )
-        best = ladder.climb(ladder.judged(subject.variant, first, comparison))
+        best = search.run(search.judged(task.variant, first, comparison))
         if not best.passes:
-            raise CompileError([quantization_loss(str(path), ladder.attempts, best, limits)])
-        return _measured(subject, comparer, ladder, best)
+            raise CompileError([quantization_loss(str(path), search.attempts, best, limits)])
+        return _measured(task, comparer, search, best)
 
 
-def _unchecked(subject: Subject, options: QuantizeOptions) -> QuantizedModel:
+def _quantized(path: Path, task: QuantizationTask) -> QuantizedFile:
+    """The variant that is asked for. Raises CompileError `not-quantizable` if it changes nothing."""
+    model = task.quantizer.quantized(task.variant)
+    if task.variant.precision != "float16" and not has_integer_weights(model):
+        raise CompileError([nothing_to_quantize(str(path), task.variant)])
+    return model
+
+
+def _unchecked(path: Path, task: QuantizationTask, options: QuantizeOptions) -> QuantizedModel:
     """The quantized model without data to compare it on. Raises UsageError for a tolerance that is asked for."""
-    if options.tolerance or subject.variant.tolerance:
+    if options.tolerance or task.variant.tolerance:
         help = "name samples with --validation-data FILE"
-        raise UsageError("no-data", "there are no data on which the tolerance could be checked", help)
-    model = subject.quantizer.quantized(subject.variant)
-    float_bytes = subject.quantizer.float_model.size_bytes
-    calibrated_on = _calibrated_on(subject, subject.variant)
-    return QuantizedModel(model, subject.variant, float_bytes, calibrated_on=calibrated_on, notes=subject.notes)
+        raise UsageError("no-data", "there are no data to check the tolerance on", help)
+    model = _quantized(path, task)
+    float_bytes = task.quantizer.float_model.size_bytes
+    calibrated_on = _calibrated_on(task, task.variant)
+    return QuantizedModel(model, task.variant, float_bytes, calibrated_on=calibrated_on, notes=task.notes)
 
 
-def _calibrated_on(subject: Subject, variant: QuantizationVariant) -> Mapping[str, Any] | None:
+def _calibrated_on(task: QuantizationTask, variant: QuantizationVariant) -> Mapping[str, Any] | None:
     """The samples on which ranges were measured; None if they were trained, or there are none."""
-    quantizer = subject.quantizer
+    quantizer = task.quantizer
     was_trained = isinstance(quantizer, NetworkQuantizer) and quantizer.was_trained(variant)
-    return None if was_trained or subject.calibration is None else subject.calibration.origin
+    return None if was_trained or task.calibration is None else task.calibration.origin
 
 
-def _sensitive_layers(subject: Subject, comparer: ModelComparer, variant: QuantizationVariant):  # type: ignore[no-untyped-def]
-    feeds = comparer.first_feeds(subject.fixed_batch or NOISE_SAMPLES)
-    return sensitive_layers(subject.quantizer, variant, comparer.float_session, feeds)
+def _sensitive_layers(task: QuantizationTask, comparer: ModelComparer, variant: QuantizationVariant):  # type: ignore[no-untyped-def]
+    feeds = comparer.first_feeds(task.fixed_batch or NOISE_SAMPLES)
+    return sensitive_layers(task.quantizer, variant, comparer.float_session, feeds)
 
 
-def _measured(subject: Subject, comparer: ModelComparer, ladder: Ladder, best: Attempt) -> QuantizedModel:
+def _measured(task: QuantizationTask, comparer: ModelComparer, search: VariantSearch, best: Attempt) -> QuantizedModel:
     """The result, with the latencies and the noise of the layers of the variant that was chosen."""
-    model, quantizer = best.model, subject.quantizer
+    model, quantizer = best.model, task.quantizer
     assert model is not None
     sessions = [comparer.float_session, Session(model.to_loadable())]
     latencies = {}
-    for batch in LATENCY_BATCHES if subject.fixed_batch is None else (subject.fixed_batch,):
+    for batch in LATENCY_BATCHES if task.fixed_batch is None else (task.fixed_batch,):
         latencies[batch] = LatencyPair(*interleaved_latencies(sessions, comparer.first_feeds(batch)))
     noise = []
     if isinstance(quantizer, NetworkQuantizer):
@@ -142,15 +150,15 @@ def _measured(subject: Subject, comparer: ModelComparer, ladder: Ladder, best: A
         model,
         best.variant,
         quantizer.float_model.size_bytes,
-        subject.compared_on,
-        subject.compared_text,
-        _calibrated_on(subject, best.variant),
+        task.compared_on,
+        task.compared_text,
+        _calibrated_on(task, best.variant),
         best.comparison,
-        ladder.tolerance if ladder.tolerance.limits else None,
-        ladder.attempts,
+        search.tolerance if search.tolerance.limits else None,
+        search.attempts,
         latencies,
         noise,
-        [*subject.notes, *_size_notes(quantizer.float_model, model)],
+        [*task.notes, *_size_notes(quantizer.float_model, model)],
     )
 
 

@@ -13,7 +13,7 @@ from ...sections.quantization_section import DIFFERENCES, MAX_DIFFERENCE, MEAN_D
 from .comparison import Comparison
 
 DEFAULT_RELATIVE_TOLERANCE = 0.01
-"""How much worse the first metric may become, relative to that of the float model, if nobody says how much."""
+"""Default tolerance of the first metric, relative to that of the float model."""
 
 OPTION_HELP = "write a metric, =, and a number that is not negative: --tolerance accuracy=0.01"
 
@@ -28,14 +28,14 @@ def parse_tolerances(texts: Sequence[str]) -> dict[str, float]:
         except ValueError:
             limit = -1.0
         if not name.strip() or not 0 <= limit < inf:
-            raise UsageError("bad-option", f"--tolerance {text}: that is no tolerance", OPTION_HELP)
+            raise UsageError("bad-option", f"--tolerance {text}: this is no tolerance", OPTION_HELP)
         limits[name.strip()] = limit
     return limits
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """The limits by name: of metrics, and of differences of outputs."""
+    """Limits on how much worse metrics, and how large differences of outputs, may be."""
 
     limits: Mapping[str, float]
     maximized: Callable[[str], bool]

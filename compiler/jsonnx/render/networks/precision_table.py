@@ -1,4 +1,4 @@
-"""What a model costs at a precision, beside the float model, as text and JSON."""
+"""The estimated cost of a quantized model, and that of the float model, as text and JSON."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def precision_text(cost: PrecisionCost, color: bool = False, width: int | None =
 
 
 def _sizes(cost: PrecisionCost) -> list[tuple[str, int | None, int | None]]:
-    """What is measured in bytes, of the float model and of the variant."""
+    """Sizes in bytes, of the float model and of the variant."""
     float_peak, peak = (each.total if each is not None else None for each in (cost.float_peak, cost.peak))
     return [
         ("weights", cost.float_cost.weight_bytes, cost.cost.weight_bytes),

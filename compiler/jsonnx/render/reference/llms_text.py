@@ -173,8 +173,8 @@ training.
 - `"distributed": {"shards": 8}`, then `jsonnx train spec.json --distributed ray --workers 2`: the number of workers
   never stands in a spec and changes no bit. BatchNormalization needs `"batch_norm": "local"` in it.
 - `"quantization": {"phone": {"precision": "int8"}}` beside `training`, then `jsonnx quantize runs/name --variant phone
-  -o phone.onnx`. `"quantize": "phone"` in `training` trains with its rounding.
-- `"distill": {"teacher": "runs/large"}`: learns from the outputs of a trained model, too.
+  -o phone.onnx`. `"quantize": "phone"` in `training`: quantization-aware training.
+- `"distill": {"teacher": "runs/large"}`: also learns from the outputs of a trained model.
 - `"auxiliary_outputs": ["side"]`: layers that are outputs in training, with losses; the compiled model lacks them.
 - A loss computed by layers: end them with AddLoss; `loss` may then be absent. The compiled model lacks AddLoss and what
   only it reads, and they need not be outputs.

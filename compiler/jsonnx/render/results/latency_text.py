@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def latency_text(profile: LatencyProfile, color: bool = False, width: int | None = None) -> str:
-    """A row for each batch size, between what was measured and the time and the memory of the model."""
+    """A title, a table with a row for each batch size, then the load time and the peak memory."""
     percents = [f"p{percent}" for percent in profile.batches[0].percentiles]
     times = (f"{name} ms" for name in ("first", "mean", *percents))
     titles = ("batch size", "runs", *times, "per second", "added MB")
@@ -47,7 +47,7 @@ def _mb(size: int | None) -> str:
 
 
 def latency_json(profile: LatencyProfile) -> str:
-    """What was measured, for programs; times in seconds, and null for a percentile that needs more runs."""
+    """The measurements as JSON; times are in seconds, and a percentile that needs more runs is null."""
     document = {
         "subject": profile.subject,
         "provider": profile.provider,

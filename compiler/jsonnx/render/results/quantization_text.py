@@ -1,4 +1,4 @@
-"""A quantized model beside its float model, as text."""
+"""The report on a quantized model as text."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from typing import Any
 from ...core.invisible_characters import escape_invisible
 from ..text.text_table import TextTable
 
-SHOWN_LAYERS = 5
-"""Layers that the text names."""
-UNCHECKED = "nothing was checked: there are no data to compare the models on; name some with --validation-data FILE"
-UNGATED = "no tolerance was asked for: --tolerance max_difference=NUMBER refuses a model that differs by more"
+MAX_LISTED_LAYERS = 5
+NOT_COMPARED_TEXT = "the models were not compared: there are no data for it; give some with --validation-data FILE"
+NO_TOLERANCE_TEXT = "no tolerance was given; --tolerance max_difference=NUMBER limits the differences of the outputs"
 
 Report = Mapping[str, Any]
 
 
 def attempt_text(attempt: Report) -> str:
-    """A rung of the ladder in a line, such as `int8, calibration by entropy: accuracy 0.91 (-0.007) passes`."""
+    """An attempt in a line, such as `int8, calibration by entropy: accuracy 0.91 (-0.007)  within the tolerance`."""
     change = f", {attempt['change']}" if attempt["change"] else ""
     figures = [_figure(attempt, name, loss) for name, loss in attempt["losses"].items()]
     outcome = "within the tolerance" if attempt["passes"] else "beyond the tolerance"
@@ -33,7 +32,7 @@ def _figure(attempt: Report, name: str, loss: float | None) -> str:
 
 
 def quantization_text(report: Report, compared_on: str, color: bool = False, width: int | None = None) -> str:
-    """A table of both models, then what was asked, and the layers with the most noise."""
+    """A table of both models, then the tolerance, and the layers with the lowest signal-to-noise ratios."""
     table = TextTable(["", "float", "quantized", "difference"], right=(1, 2, 3))
     for row in _rows(report):
         table.add_row(*row)
@@ -47,8 +46,8 @@ def _head(report: Report, compared_on: str) -> Iterator[str]:
         named = ", ".join(map(escape_invisible, calibration["files"]))
         yield f"calibrated on {calibration['samples']:,} samples of {named}"
     elif variant["precision"] == "int8":
-        yield "with the ranges of activations that were trained"
-    yield f"compared on {escape_invisible(compared_on)}" if report["checked"] else UNCHECKED
+        yield "with the trained ranges of activations"
+    yield f"compared on {escape_invisible(compared_on)}" if report["checked"] else NOT_COMPARED_TEXT
 
 
 def _settings_text(variant: Report) -> str:
@@ -87,14 +86,14 @@ def _rows(report: Report) -> Iterator[list[str]]:
 def _notes(report: Report) -> Iterator[str]:
     tolerance = report["tolerance"]
     if tolerance is not None:
-        limits = ", ".join(f"{escape_invisible(name)} {limit:.4g}" for name, limit in tolerance["limits"].items())
-        default = " (1 % of the float model's, since none was named)" if tolerance["is_default"] else ""
-        yield f"tolerance: {limits} worse{default}"
+        limits = ", ".join(f"{escape_invisible(name)}={limit:.4g}" for name, limit in tolerance["limits"].items())
+        default = " (1 % of the float model's, the default)" if tolerance["is_default"] else ""
+        yield f"tolerance: {limits}{default}"
     elif report["checked"]:
-        yield UNGATED
-    if layers := report["layers"][:SHOWN_LAYERS]:
+        yield NO_TOLERANCE_TEXT
+    if layers := report["layers"][:MAX_LISTED_LAYERS]:
         shown = ", ".join(f"{escape_invisible(each['layer'])} {_decibels(each)}" for each in layers)
-        yield f"least signal-to-noise ratios: {shown}"
+        yield f"lowest signal-to-noise ratios: {shown}"
     yield from map(escape_invisible, report["notes"])
 
 

@@ -28,7 +28,7 @@ OUTPUTS = _by_name(
     "Absolute differences of the elements, by output",
 )
 VARIANT: Schema = described(
-    "The variant as a spec describes it",
+    "The variant, as in a spec",
     {"type": "object", "properties": {"precision": TEXT}, "required": ["precision"]},
 )
 DATA: Schema = {
@@ -42,7 +42,7 @@ TOLERANCE: Schema = {
         closed_object(
             {
                 "limits": _by_name({"type": "number", "minimum": 0}, "How much worse the model may be, by name"),
-                "is_default": described("Whether nobody has named a tolerance", FLAG),
+                "is_default": described("Whether the limits are the default: 1 % of the first metric", FLAG),
             }
         ),
         {"type": "null"},
@@ -53,7 +53,7 @@ LATENCY = closed_object({"float": {"type": "number"}, "quantized": {"type": "num
 LAYER = closed_object({"layer": TEXT, "signal_to_noise_db": NULLABLE_NUMBER})
 ATTEMPT = closed_object(
     {
-        "change": described("What differs from the best attempt before; null for the first", NULLABLE_TEXT),
+        "change": described("The difference from the best attempt before; null for the first", NULLABLE_TEXT),
         "variant": VARIANT,
         "passes": described("Whether it is within the tolerance", FLAG),
         "losses": _by_name(NULLABLE_NUMBER, "How much worse it is, by the names of the limits"),
@@ -70,16 +70,14 @@ def quantize_schema() -> Schema:
             "file": described("The file that was written", TEXT),
             "variant": VARIANT,
             "checked": described("Whether the model was compared with the float model", FLAG),
-            "data": described("What both models were run on", DATA),
-            "calibration": described("What the ranges of activations were measured on", DATA),
-            "tolerance": described("Null if none was asked for", TOLERANCE),
+            "data": described("The data on which the models were compared", DATA),
+            "calibration": described("The data on which the ranges of activations were measured", DATA),
+            "tolerance": described("Null without a tolerance", TOLERANCE),
             "metrics": METRICS,
             "outputs": OUTPUTS,
             "bytes": BYTES,
             "latency_ms": _by_name(LATENCY, "Median milliseconds of a run, by the number of samples"),
-            "layers": described(
-                "The layers with the least ratios of signal to noise", {"type": "array", "items": LAYER}
-            ),
+            "layers": described("The layers with the lowest signal-to-noise ratios", {"type": "array", "items": LAYER}),
             "attempts": {"type": "array", "items": ATTEMPT},
             "notes": {"type": "array", "items": TEXT},
         }

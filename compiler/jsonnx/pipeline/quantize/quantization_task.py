@@ -1,4 +1,4 @@
-"""The model to quantize, with its spec and the data that it is calibrated and compared on."""
+"""A model to quantize, with its spec and the data for calibration and comparison."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ from .quantize_options import QuantizeOptions, variant_of
 from .quantizer import Quantizer
 from .tolerance import Tolerance
 
-NO_TARGETS_NOTE = "the data have no targets: outputs are compared, and no metrics"
+NO_TARGETS_NOTE = "the data have no targets: only outputs are compared, without metrics"
 TRAINING_DATA_NOTE = "there are neither test nor validation data: the models are compared on the training data"
 
 
 @dataclass
-class Subject:
-    """A model to quantize, and what is known about it. Without `comparer` there are no data to compare models on."""
+class QuantizationTask:
+    """A model to quantize. `comparer` is None if there are no data to compare models on."""
 
     quantizer: Quantizer
     variant: QuantizationVariant
@@ -95,27 +95,25 @@ class Subject:
         return tolerance
 
 
-def open_subject(path: Path, options: QuantizeOptions, resources: ExitStack, warn: Warn) -> Subject:
-    """Opens a RUN folder, or an ONNX file. `resources` is what is closed afterwards. Raises CompileError,
+def open_task(path: Path, options: QuantizeOptions, resources: ExitStack, warn: Warn) -> QuantizationTask:
+    """Opens a RUN folder, or an ONNX file. `resources` closes what it opens. Raises CompileError,
     UsageError."""
     if os.path.isdir(path):
-        return _run_subject(
-            TrainedModel.open(path, verify=options.verify, data_roots=options.data_roots), options, warn
-        )
+        return _run_task(TrainedModel.open(path, verify=options.verify, data_roots=options.data_roots), options, warn)
     if options.target != PLAIN_TARGET:
-        help = "quantize the RUN folder, which has the weights of the spec"
-        raise UsageError("bad-option", "--for writes a model anew, and a file has not all that it needs", help)
+        help = "quantize the RUN folder, which contains the weights"
+        raise UsageError("bad-option", "--for compiles the model again, for which a model file is not enough", help)
     session = Session(path, verify=options.verify)
     checked = checked_spec_of(session, str(path))
     caches = resources.enter_context(CalibrationCaches())
     if checked is None:
-        return _foreign_subject(path, session, options, caches)
+        return _foreign_task(path, session, options, caches)
     roots = existing_folders(options.data_roots)
     trained = TrainedModel(session, checked, verify=options.verify, data_roots=roots, path=path)
-    return _file_subject(trained, options, caches, warn)
+    return _file_task(trained, options, caches, warn)
 
 
-def _run_subject(trained: TrainedModel, options: QuantizeOptions, warn: Warn) -> Subject:
+def _run_task(trained: TrainedModel, options: QuantizeOptions, warn: Warn) -> QuantizationTask:
     assert trained.folder is not None
     typed = trained.checked.require()
     variant = variant_of(typed.network, options)
@@ -134,9 +132,9 @@ def _run_subject(trained: TrainedModel, options: QuantizeOptions, warn: Warn) ->
             learned = TrainedVariant(variant, model, ranges)
         model = model.in_floating_point()
     quantizer = NetworkQuantizer(model, in_normalization(typed.network), calibration, learned)
-    subject = Subject(quantizer, variant, calibration)
-    _add_comparer(subject, trained, Session(model.to_loadable()), options, warn)
-    return subject
+    task = QuantizationTask(quantizer, variant, calibration)
+    _add_comparer(task, trained, Session(model.to_loadable()), options, warn)
+    return task
 
 
 def _trained_ranges(model: Model) -> Mapping[str, Range] | None:
@@ -151,14 +149,16 @@ def _asks_for_training(network: Network, options: QuantizeOptions) -> bool:
     return options.variant == trained or (options.variant is None and options.precision in (None, STATIC_PRECISION))
 
 
-def _file_subject(trained: TrainedModel, options: QuantizeOptions, caches: CalibrationCaches, warn: Warn) -> Subject:
+def _file_task(
+    trained: TrainedModel, options: QuantizeOptions, caches: CalibrationCaches, warn: Warn
+) -> QuantizationTask:
     variant = variant_of(trained.checked.network, options)
     calibration = _calibration(trained, variant, options)
     labels = labels_json(trained.checked, thresholds_from(trained.session.metadata))
     quantizer = FileQuantizer(read_proto(str(trained.path)), calibration, caches, True, labels)
-    subject = Subject(quantizer, variant, calibration)
-    _add_comparer(subject, trained, trained.session, options, warn)
-    return subject
+    task = QuantizationTask(quantizer, variant, calibration)
+    _add_comparer(task, trained, trained.session, options, warn)
+    return task
 
 
 def _calibration(
@@ -204,34 +204,34 @@ def _part_of_spec(trained: TrainedModel, part: str | None) -> EvaluatedPart | No
 
 
 def _add_comparer(
-    subject: Subject, trained: TrainedModel, float_session: Session, options: QuantizeOptions, warn: Warn
+    task: QuantizationTask, trained: TrainedModel, float_session: Session, options: QuantizeOptions, warn: Warn
 ) -> None:
-    part = _compared_part(subject, trained, options)
+    part = _compared_part(task, trained, options)
     if part is None:
         return
     tell_left_out(part.samples, warn)
     scoring, batch_size = None, BATCH_SIZE
     if trained.checked.objective is not None and part.samples.targets:
         plan = trained.plan_for(options.validation_data)
-        scoring, batch_size = _scoring(subject, trained, plan), evaluation_batch_size(plan)
-    subject.compared = part
-    subject.comparer = ModelComparer(float_session, part.samples, batch_size, scoring)
+        scoring, batch_size = _scoring(task, trained, plan), evaluation_batch_size(plan)
+    task.compared = part
+    task.comparer = ModelComparer(float_session, part.samples, batch_size, scoring)
 
 
-def _compared_part(subject: Subject, trained: TrainedModel, options: QuantizeOptions) -> EvaluatedPart | None:
-    """The samples that models are compared on: those that the user names, test data, validation data, training data, or
-    else those of calibration."""
+def _compared_part(task: QuantizationTask, trained: TrainedModel, options: QuantizeOptions) -> EvaluatedPart | None:
+    """The samples that models are compared on: those of the option, test data, validation data, training data, or else
+    those for calibration."""
     if options.validation_data is not None:
-        return _named_part(subject, trained, options.validation_data)
+        return _named_part(task, trained, options.validation_data)
     part = _part_of_spec(trained, None)
     if part is None and (part := _part_of_spec(trained, "train")) is not None:
-        subject.notes.append(TRAINING_DATA_NOTE)
+        task.notes.append(TRAINING_DATA_NOTE)
     if part is None and options.data is not None:
-        part = _named_part(subject, trained, options.data)
+        part = _named_part(task, trained, options.data)
     return part
 
 
-def _named_part(subject: Subject, trained: TrainedModel, data: UserFiles) -> EvaluatedPart:
+def _named_part(task: QuantizationTask, trained: TrainedModel, data: UserFiles) -> EvaluatedPart:
     """The samples of a file, with targets if it has them."""
     names = tuple(file_names(data))
     if trained.checked.objective is None:
@@ -243,11 +243,11 @@ def _named_part(subject: Subject, trained: TrainedModel, data: UserFiles) -> Eva
             samples = _inputs(trained, data)
         except CompileError:
             raise error from None
-        subject.notes.append(NO_TARGETS_NOTE)
+        task.notes.append(NO_TARGETS_NOTE)
         return EvaluatedPart(samples, None, names)
 
 
-def _scoring(subject: Subject, trained: TrainedModel, plan: TrainingPlan) -> Scoring | None:
+def _scoring(task: QuantizationTask, trained: TrainedModel, plan: TrainingPlan) -> Scoring | None:
     """What computes metrics from outputs; None, with a note, if they need more than the outputs."""
     objective = trained.checked.objective
     assert objective is not None
@@ -256,12 +256,14 @@ def _scoring(subject: Subject, trained: TrainedModel, plan: TrainingPlan) -> Sco
     except CompileError as error:
         if error.diagnostics[0].code != "needs-weights":
             raise
-        subject.notes.append(f"no metrics are compared: {error.diagnostics[0].message}")
+        task.notes.append(f"no metrics are compared: {error.diagnostics[0].message}")
         return None
     return Scoring(scorer, plan, frozenset(objective.missing_functions()))
 
 
-def _foreign_subject(path: Path, session: Session, options: QuantizeOptions, caches: CalibrationCaches) -> Subject:
+def _foreign_task(
+    path: Path, session: Session, options: QuantizeOptions, caches: CalibrationCaches
+) -> QuantizationTask:
     """A model without a spec."""
     variant = variant_of(None, options)
     proto = read_proto(str(path))
@@ -278,12 +280,14 @@ def _foreign_subject(path: Path, session: Session, options: QuantizeOptions, cac
         if fixed_batch is not None:
             rows = slice(len(calibration.samples) // fixed_batch * fixed_batch)
             calibration = replace(calibration, samples=calibration.samples.subset(rows), batch_size=fixed_batch)
-    subject = Subject(FileQuantizer(proto, calibration, caches, False), variant, calibration, fixed_batch=fixed_batch)
+    task = QuantizationTask(
+        FileQuantizer(proto, calibration, caches, False), variant, calibration, fixed_batch=fixed_batch
+    )
     compared = options.validation_data if options.validation_data is not None else options.data
     if compared is not None:
-        subject.compared = parts[compared]
-        subject.comparer = ModelComparer(session, parts[compared].samples, fixed_batch or BATCH_SIZE)
-    return subject
+        task.compared = parts[compared]
+        task.comparer = ModelComparer(session, parts[compared].samples, fixed_batch or BATCH_SIZE)
+    return task
 
 
 def _foreign_part(

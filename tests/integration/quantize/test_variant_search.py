@@ -40,8 +40,8 @@ def test_a_tolerance_that_nothing_meets(digits: Path, tmp_path: Path, options: t
     error = jsonnx("quantize", str(digits), "-o", str(tmp_path / "q.onnx"), *options, status=1)
     assert "error[quantization-loss]: int8 exceeds the tolerance in the best of" in error.stderr
     assert "max_difference is" in error.stderr
-    for rung in ("activations of int8", "calibration by", "1 layer in floating point"):
-        assert rung in error.stderr
+    for change in ("activations of int8", "calibration by", "1 layer in floating point"):
+        assert change in error.stderr
     assert not [*tmp_path.iterdir()]
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from jsonnx.core.diagnostics import UsageError
 from jsonnx.pipeline.quantize.comparison import Comparison, OutputDifference
-from jsonnx.pipeline.quantize.ladder import Attempt, Ladder
 from jsonnx.pipeline.quantize.layer_noise import LayerNoise
 from jsonnx.pipeline.quantize.tolerance import Tolerance, default_tolerance, parse_tolerances
+from jsonnx.pipeline.quantize.variant_search import Attempt, VariantSearch
 from jsonnx.sections.quantization_section import DEFAULT_VARIANT, QuantizationVariant
 
 LAYERS = [f"layer_{number}" for number in range(10)]
@@ -30,20 +30,20 @@ def comparison(difference: float, accuracy: float = 0.9) -> Comparison:
     return Comparison({"accuracy": 0.9}, {"accuracy": accuracy}, {"y": OutputDifference(difference, difference / 2)})
 
 
-def climbed(
+def search_result(
     variant: QuantizationVariant, difference: Callable[[QuantizationVariant], float], limit: float = 1.0
 ) -> tuple[Attempt, list[str]]:
     """The last attempt, and the changes of all."""
     changes: list[str] = []
-    ladder = Ladder(
+    search = VariantSearch(
         FakeQuantizer(),  # type: ignore[arg-type]
         lambda model: comparison(difference(model)),  # type: ignore[arg-type]
         Tolerance({"max_difference": limit}, lambda name: True),
         lambda variant: [LayerNoise(name, 0.0) for name in reversed(LAYERS)],
         lambda attempt: changes.append(attempt.change),
     )
-    first = ladder.judged(variant, variant, comparison(difference(variant)))  # type: ignore[arg-type]
-    return ladder.climb(first), changes
+    first = search.judged(variant, variant, comparison(difference(variant)))  # type: ignore[arg-type]
+    return search.run(first), changes
 
 
 def float_count(variant: QuantizationVariant) -> int:
@@ -51,12 +51,12 @@ def float_count(variant: QuantizationVariant) -> int:
 
 
 def test_a_model_within_the_tolerance_is_taken_at_once() -> None:
-    best, changes = climbed(DEFAULT_VARIANT, lambda variant: 1.0)
+    best, changes = search_result(DEFAULT_VARIANT, lambda variant: 1.0)
     assert (best.variant, changes) == (DEFAULT_VARIANT, [""])
 
 
-def test_rungs_in_their_order() -> None:
-    best, changes = climbed(DEFAULT_VARIANT.replaced(per_channel=False), lambda variant: 2.0)
+def test_changes_in_their_order() -> None:
+    best, changes = search_result(DEFAULT_VARIANT.replaced(per_channel=False), lambda variant: 2.0)
     assert changes[:5] == [
         "",
         "a scale for each channel of a weight",
@@ -75,16 +75,18 @@ def test_rungs_in_their_order() -> None:
     assert not best.passes
 
 
-def test_rungs_that_are_already_the_case_are_skipped() -> None:
+def test_changes_that_the_variant_has_are_skipped() -> None:
     calibration = DEFAULT_VARIANT.calibration.replaced(method="entropy")
-    _, changes = climbed(DEFAULT_VARIANT.replaced(calibration=calibration, activations="int8"), lambda variant: 2.0)
+    _, changes = search_result(
+        DEFAULT_VARIANT.replaced(calibration=calibration, activations="int8"), lambda variant: 2.0
+    )
     assert changes[:4] == ["", "activations of uint8", "calibration by percentile", changes[3]]
     assert "floating point" in changes[3]
 
 
 @pytest.mark.parametrize("precision", ["float16", "int8-dynamic", "int8-weights"])
 def test_other_precisions_have_no_ranges(precision: str) -> None:
-    _, changes = climbed(DEFAULT_VARIANT.replaced(precision=precision), lambda variant: 2.0)
+    _, changes = search_result(DEFAULT_VARIANT.replaced(precision=precision), lambda variant: 2.0)
     assert all("floating point" in change for change in changes[1:])
 
 
@@ -92,7 +94,7 @@ def test_a_change_that_makes_it_worse_is_undone() -> None:
     def difference(variant: QuantizationVariant) -> float:
         return 5.0 if variant.activations == "int8" else (3.0 if variant.calibration.method == "minmax" else 0.5)
 
-    best, changes = climbed(DEFAULT_VARIANT, difference)
+    best, changes = search_result(DEFAULT_VARIANT, difference)
     assert changes == ["", "activations of int8", "calibration by percentile"]
     assert best.variant.activations == "uint8"
     assert best.passes
@@ -103,7 +105,7 @@ def test_layers_in_float_are_tried_with_the_first_and_with_the_best_settings() -
         is_minmax = variant.calibration.method == "minmax"
         return (3.0 if is_minmax else 2.0) if float_count(variant) < 2 else (0.5 if is_minmax else 1.5)
 
-    best, changes = climbed(DEFAULT_VARIANT, difference)
+    best, changes = search_result(DEFAULT_VARIANT, difference)
     assert changes[-3:] == [
         "1 layer in floating point: layer_9",
         "1 layer in floating point: layer_9; calibration by percentile",
@@ -116,7 +118,7 @@ def test_layers_with_weights_of_4_bits_get_8_bits_first() -> None:
     def difference(variant: QuantizationVariant) -> float:
         return 0.5 if len(variant.layers) >= 8 else 2.0
 
-    best, changes = climbed(DEFAULT_VARIANT.replaced(precision="int4-weights"), difference)
+    best, changes = search_result(DEFAULT_VARIANT.replaced(precision="int4-weights"), difference)
     assert [change.partition(":")[0] for change in changes[1:]] == [
         f"{count} layer{'s' if count > 1 else ''} with weights of 8 bits" for count in (1, 2, 4, 8)
     ]
@@ -124,18 +126,18 @@ def test_layers_with_weights_of_4_bits_get_8_bits_first() -> None:
 
 
 def test_only_the_best_model_is_kept() -> None:
-    ladder_attempts: list[Attempt] = []
+    reported: list[Attempt] = []
     quantizer: Any = FakeQuantizer()
-    ladder = Ladder(
+    search = VariantSearch(
         quantizer,
         lambda model: comparison(2.0),
         Tolerance({"max_difference": 1.0}, lambda name: True),
         lambda variant: [],
-        ladder_attempts.append,
+        reported.append,
     )
-    ladder.climb(ladder.judged(DEFAULT_VARIANT, quantizer.quantized(DEFAULT_VARIANT), comparison(2.0)))
-    assert len(ladder.attempts) == len(ladder_attempts) > 3
-    assert all(attempt.model is None for attempt in ladder.attempts)
+    search.run(search.judged(DEFAULT_VARIANT, quantizer.quantized(DEFAULT_VARIANT), comparison(2.0)))
+    assert len(search.attempts) == len(reported) > 3
+    assert all(attempt.model is None for attempt in search.attempts)
 
 
 def excess(limits: dict[str, float], found: Comparison, maximized: bool = True) -> float:

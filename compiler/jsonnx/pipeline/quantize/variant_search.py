@@ -1,4 +1,4 @@
-"""Changes of a variant, one by one, until the model is within the tolerance."""
+"""Search for a variant of the model that is within the tolerance."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from .quantizer import QuantizedFile, Quantizer
 from .tolerance import Tolerance
 
 MAX_FLOAT_SHARE = 0.5
-"""Largest share of the layers that the ladder keeps in floating point: beyond it, little is gained."""
+"""Maximum share of the layers that the search leaves in floating point: with more, the model is hardly smaller."""
 MAX_NAMED_LAYERS = 4
 
 
-KEPT_AS = (
+SENSITIVE_LAYER_SETTINGS = (
     (LayerQuantizationSection(bits=8), "with weights of 8 bits"),
     (None, "in floating point"),
 )
-"""How sensitive layers are quantized, and what to call it."""
+"""Settings that the search tries for sensitive layers, and their descriptions."""
 
 Changes = Iterator[tuple[str, QuantizationVariant]]
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A variant of the model, and how it compares with the float model."""
+    """A quantized model, compared with the float model."""
 
     change: str
-    """What differs from the best attempt before, as a phrase; empty for the first."""
+    """The difference from the best attempt before, as a phrase; empty for the first."""
     variant: QuantizationVariant
     model: QuantizedFile | None = None
     comparison: Comparison | None = None
@@ -52,24 +52,24 @@ class Attempt:
 
 
 @dataclass
-class Ladder:
-    """Climbs from a variant to others, until one is within the tolerance."""
+class VariantSearch:
+    """Tries changes of a variant until the model is within the tolerance."""
 
     quantizer: Quantizer
     compare: Callable[[QuantizedFile], Comparison]
     tolerance: Tolerance
     sensitive_layers: Callable[[QuantizationVariant], Sequence[LayerNoise]]
-    """The layers, the most sensitive first; asked for when no other change suffices."""
+    """Returns the layers, the most sensitive first. Called only if no other change suffices."""
     on_attempt: Callable[[Attempt], None]
     attempts: list[Attempt] = field(default_factory=list)
 
-    def climb(self, first: Attempt) -> Attempt:
-        """The first attempt within the tolerance, or else the best one. `first` has been judged."""
+    def run(self, first: Attempt) -> Attempt:
+        """The first attempt within the tolerance, or else the best one."""
         best = self._note(first)
-        for rung in RUNGS:
+        for changes_of in CHANGES:
             if best.passes:
                 return best
-            for change, variant in rung(best.variant):
+            for change, variant in changes_of(best.variant):
                 best = min(best, self._note(self.attempt(variant, change)), key=lambda each: each.excess)
         if not best.passes:
             for change, variant in self._with_kept_layers(first.variant, best.variant):
@@ -86,7 +86,7 @@ class Ladder:
     def judged(
         self, variant: QuantizationVariant, model: QuantizedFile, comparison: Comparison, change: str = ""
     ) -> Attempt:
-        """A model that has been compared, as an attempt."""
+        """The attempt of a model that has been compared."""
         losses = self.tolerance.losses(comparison)
         return Attempt(change, variant, model, comparison, losses, self.tolerance.excess(losses))
 
@@ -96,22 +96,24 @@ class Ladder:
         return attempt
 
     def _with_kept_layers(self, first: QuantizationVariant, best: QuantizationVariant) -> Changes:
-        """Variants with 1, 2, 4... of the most sensitive layers in floating point, at most half of all; with weights of
-        4 bits, first with those of more and more layers in 8 bits.
+        """Variants with 1, 2, 4... of the most sensitive layers in floating point, at most half of all; for weights of
+        4 bits, first variants with 8 bits for these layers.
 
-        Settings that were best while all layers were integers need not be best now, so the first ones are tried, too.
+        The settings that were best with all layers quantized need not be best here, so both they and the first ones
+        are tried.
         """
         first = first.replaced(per_channel=best.per_channel)
         layers = self.quantizer.layers(first)
         if len(layers) < 2:
             return
         worst = [each.layer for each in self.sensitive_layers(first)]
-        for section, kept_as in KEPT_AS if first.precision == "int4-weights" else KEPT_AS[1:]:
+        settings = SENSITIVE_LAYER_SETTINGS if first.precision == "int4-weights" else SENSITIVE_LAYER_SETTINGS[1:]
+        for section, description in settings:
             most = int(len(layers) * MAX_FLOAT_SHARE) if section is None else len(layers) - 1
             for count in _growing_counts(most):
                 names = worst[:count]
                 more = f" and {count - MAX_NAMED_LAYERS} more" if count > MAX_NAMED_LAYERS else ""
-                change = f"{count_text(count, 'layer')} {kept_as}: {', '.join(names[:MAX_NAMED_LAYERS])}{more}"
+                change = f"{count_text(count, 'layer')} {description}: {', '.join(names[:MAX_NAMED_LAYERS])}{more}"
                 kept = {**first.layers, **dict.fromkeys(names, section)}
                 yield change, first.replaced(layers=kept)
                 if further := _further_settings(first, best):
@@ -119,7 +121,7 @@ class Ladder:
 
 
 def _further_settings(first: QuantizationVariant, best: QuantizationVariant) -> str:
-    """How the settings of a variant for all layers differ from those of the first; empty if they do not."""
+    """The settings of the best variant that differ from those of the first, as a phrase; empty if none does."""
     parts = []
     if best.activations != first.activations:
         parts.append(f"activations of {best.activations}")
@@ -129,7 +131,7 @@ def _further_settings(first: QuantizationVariant, best: QuantizationVariant) -> 
 
 
 def _growing_counts(most: int) -> list[int]:
-    """1, 2, 4... and, at last, the largest number."""
+    """Powers of two below `most`, then `most`."""
     powers = (1 << power for power in range(most))
     return [*takewhile(lambda count: count < most, powers), most]
 
@@ -158,5 +160,10 @@ def _calibrated_by(variant: QuantizationVariant, method: CalibrationMethod) -> C
         yield f"calibration by {method}", variant.replaced(calibration=variant.calibration.replaced(method=method))
 
 
-RUNGS: tuple[Callable[[QuantizationVariant], Changes], ...] = (_per_channel, _other_activations, _percentile, _entropy)
+CHANGES: tuple[Callable[[QuantizationVariant], Changes], ...] = (
+    _per_channel,
+    _other_activations,
+    _percentile,
+    _entropy,
+)
 """Functions that yield a change and the changed variant, or nothing if the variant has it."""
