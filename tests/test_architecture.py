@@ -69,8 +69,8 @@ pipeline/train: pipeline/compile pipeline/check render runtime collective data t
     analysis interop frontend layers sections training backend ir core
 pipeline/git: core
 pipeline/compile: pipeline/check render runtime data lowering gradient passes analysis interop frontend layers
-    sections training placement backend ir core
-pipeline/check: data lowering analysis frontend hyperparameter_search layers sections training ir core
+    foreign sections training placement backend ir core
+pipeline/check: data lowering analysis interop frontend hyperparameter_search layers foreign sections training ir core
 render/reference: render/diagnostics render/explanations render/schemas render/text lint lowering analysis frontend
     layers ir library core
 render/results: render/networks render/diagnostics render/text runtime data diff frontend hyperparameter_search
@@ -147,7 +147,7 @@ layers/preprocessing: layers/convolution layers training ir core
 layers/rnn: layers/normalization layers/convolution layers training ir core
 layers/normalization: layers/convolution layers training ir core
 layers/convolution: layers training ir core
-layers: training ir core
+layers: foreign training ir core
 sections: training ir core
 training/metrics: training/losses training ir core
 training/losses: training ir core
@@ -155,6 +155,7 @@ training/optimizers: training/weights training ir core
 training/weights: training ir core
 training: ir core
 collective: core
+foreign: ir core
 placement: ir core
 backend: ir core
 ir: core
@@ -189,7 +190,7 @@ FOR_TYPES_ONLY = {
 operators with."""
 
 OWNERS = {
-    "onnx": {"ir", "backend", "placement", "runtime", "pipeline"},
+    "onnx": {"ir", "foreign", "backend", "placement", "runtime", "pipeline"},
     "h5py": {"interop"},
     "onnxruntime": {"runtime"},
     "jsonschema": {"frontend"},

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .pipeline.compile.compile import compile
     from .pipeline.compile.keras_import import from_keras
     from .pipeline.compile.model import Model
+    from .pipeline.compile.onnx_import import from_onnx
     from .pipeline.keras_export import to_keras
     from .pipeline.predict.session import Session
     from .pipeline.quantize.quantize import quantize
@@ -44,6 +45,7 @@ _LAZY = {
     "UsageError": "core.diagnostics",
     "compile": "pipeline.compile.compile",
     "from_keras": "pipeline.compile.keras_import",
+    "from_onnx": "pipeline.compile.onnx_import",
     "loss": "functions.python_function",
     "metric": "functions.python_function",
     "quantize": "pipeline.quantize.quantize",
@@ -89,6 +91,7 @@ __all__ = [
     "UsageError",
     "compile",
     "from_keras",
+    "from_onnx",
     "loss",
     "metric",
     "quantize",

@@ -147,7 +147,7 @@ COMMAND_MODULES = {
     "predict": "models",
     "drift": "data",
     "inspect": "models",
-    "import": "keras",
+    "import": "import_model",
     "export": "servers.export",
     "lsp": "servers.standard_streams",
     "mcp": "servers.standard_streams",

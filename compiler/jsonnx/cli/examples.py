@@ -74,7 +74,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "jsonnx drift runs/digits --data new.csv --threshold 0.1",
     ),
     "inspect": ("jsonnx inspect model.onnx", "jsonnx inspect model.onnx --spec -"),
-    "import": ("jsonnx import model.keras -o spec.json --weights weights.safetensors",),
+    "import": (
+        "jsonnx import model.keras -o spec.json --weights weights.safetensors",
+        "jsonnx import resnet18.onnx -o spec.json --head kind=5",
+    ),
     "export": (
         "jsonnx export --keras runs/digits -o digits.keras",
         "jsonnx export --ort runs/digits -o digits.ort",

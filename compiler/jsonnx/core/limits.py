@@ -112,6 +112,7 @@ MAX_ONNX_FIELDS = Limit(FOREIGN, 2_000_000, "fields", "Protocol Buffers fields o
 MAX_ONNX_GRAPH_DEPTH = Limit(FOREIGN, 16, "levels", "ONNX graphs inside one another.")
 MAX_ONNX_TEXT_BYTES = Limit(FOREIGN, 64 * MIB, "bytes", "One string of an ONNX file, such as its metadata.")
 MAX_ONNX_AXES = Limit(FOREIGN, 64, "axes", "Axes of a tensor in an ONNX file.")
+MAX_FOREIGN_GRAPH_BYTES = Limit(FOREIGN, 64 * MIB, "bytes", "The graph of an `OnnxModel` without its weights.")
 
 # -- Keras models ----------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from ..sections.quantization_section import DEFAULT_VARIANT, QuantizationVariant
 from ..sections.training_section import Training
 from ..training.losses.regression_losses import Quantile
 from ..training.target_form import TargetForm
+from .weight_patterns import FrozenWeights
 
 
 class BlockLayer(NamedTuple):
@@ -133,6 +134,8 @@ class Network:
     training: Training | None = None
     learning_rate_factors: Mapping[str, float] = field(default_factory=dict)
     """Factors on the learning rate, by layer; layers without a factor are missing."""
+    frozen_weights: FrozenWeights | None = None
+    """The single weights that are not trained; None if patterns for layers alone tell."""
     paths: Mapping[str, JsonPath] = field(default_factory=dict)
     """The path of the definition of each value."""
     descriptions: Mapping[str, str] = field(default_factory=dict)

@@ -41,6 +41,11 @@ MAX_CONSTANT_ZEROS = 1024
 """Elements of the largest tensor of zeros that is stored in the file instead of being filled at run time."""
 
 
+def _none_is_frozen(weight: str) -> bool:
+    """No single weight is frozen."""
+    return False
+
+
 class EmissionError(Exception):
     """ONNX rejects an emitted node. The error is in this package; the message names the layer."""
 
@@ -60,6 +65,8 @@ class Builder(ScopedDraft):
         self.training = training
         self.float_dtype = float_dtype
         self.trainable = True
+        self.is_frozen: Callable[[str], bool] = _none_is_frozen
+        """Whether the weight of a name is not trained, though its layer is."""
         self.operators_left: int | None = None
         """The number of operators that may be emitted; None for no limit."""
         self.constant_bytes_left: int | None = None
@@ -82,7 +89,8 @@ class Builder(ScopedDraft):
     def subgraph_builder(self) -> Self:
         """A builder for the body of a loop or for a branch. Its weights belong to the whole graph."""
         g = type(self)(training=self.training, float_dtype=self.float_dtype, inference=self._infer)
-        g.parameters, g.states, g.trainable = self.parameters, self.states, self.trainable
+        g.parameters, g.states = self.parameters, self.states
+        g.trainable, g.is_frozen = self.trainable, self.is_frozen
         g._origin, g.expected_sizes = self._origin._replace(detached=False, region=None), self.expected_sizes
         return g
 
@@ -141,7 +149,8 @@ class Builder(ScopedDraft):
         full_name = f"{self._origin.scope}/{name}"
         type = TensorType(self.float_dtype, tuple(shape))
         require_weight_size(name, type)
-        parameter = Parameter(full_name, type, initializer, regularizer, constraint, self.trainable)
+        trainable = self.trainable and not self.is_frozen(full_name)
+        parameter = Parameter(full_name, type, initializer, regularizer, constraint, trainable)
         weight = require_same_shape(name, self.parameters.setdefault(full_name, parameter), parameter)
         return self._weight_transforms[name](weight) if name in self._weight_transforms else weight
 

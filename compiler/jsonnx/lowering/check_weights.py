@@ -11,6 +11,8 @@ from ..core.diagnostics import Report
 from ..core.types import ShapeError
 from ..frontend.network import Call
 from ..frontend.schema.phrases import known_names_help, short_name
+from ..frontend.weight_patterns import WEIGHT_SEPARATOR, matching_names
+from ..sections.columns import EXCLUSION
 from ..training.optimizers.multi_optimizer import MultiOptimizer
 from ..training.optimizers.optimizer import matches_weight
 
@@ -55,6 +57,26 @@ def check_optimizer_patterns(typed: TypedNetwork, graph: Graph | None, report: R
             report.add("unknown-name", (*OPTIMIZER_PATH, *path), message, help=help, at_key=at_key)
     if isinstance(training.optimizer, MultiOptimizer) and not report.has_errors():
         _report_shadowed_patterns(training.optimizer, names, report)
+
+
+def check_frozen_weights(typed: TypedNetwork, graph: Graph | None, report: Report) -> None:
+    """Reports patterns of `freeze` for single weights that match none; `graph` as in `check_optimizer_patterns`."""
+    training = typed.network.training
+    if training is None or typed.network.frozen_weights is None or report.has_errors():
+        return
+    from .lower import lower
+
+    parameters = (graph or lower(typed)).parameters
+    names = list(parameters)
+    for index, pattern in enumerate(training.freeze):
+        if WEIGHT_SEPARATOR in pattern and not matching_names(pattern.removeprefix(EXCLUSION), names):
+            help = report.suggestion(pattern.removeprefix(EXCLUSION), names) or known_names_help(names)
+            message = f"{short_name(pattern)} matches the name of no weight"
+            report.add("unknown-name", ("training", "freeze", index), message, help=help)
+    if names and not report.has_errors() and not any(parameter.trainable for parameter in parameters.values()):
+        help = "leave out the weights that training should change"
+        message = "nothing trains: all weights are frozen"
+        report.add("nothing-trains", ("training", "freeze"), message, help=help, severity="warning")
 
 
 def _report_shadowed_patterns(optimizer: MultiOptimizer, names: list[str], report: Report) -> None:

@@ -54,6 +54,8 @@ def lower(
     g = Builder(training=training, float_dtype=float_dtype)
     g.operators_left, g.constant_bytes_left = MAX_OPERATORS, MAX_CONSTANTS_BYTES
     g.expected_sizes = expected_sizes
+    if typed.network.frozen_weights is not None:
+        g.is_frozen = typed.network.frozen_weights.contains
     values: dict[str, Value] = {
         name: g.input(name, _with_float_dtype(type, float_dtype)) for name, type in typed.network.inputs.items()
     }

@@ -14,6 +14,7 @@ from ..frontend.network import Call
 from ..layers import Layer
 from ..layers.activations import ActivationFunction
 from ..layers.attention.position_embeddings import PositionEmbedding
+from ..layers.onnx_model import OnnxModel
 from ..layers.rnn.rnn import MAX_UNROLLED_STEPS, Recurrent
 from ..layers.rnn.time_distributed import TimeDistributed
 from ..training.weights.regularizers import Regularizer
@@ -83,6 +84,8 @@ def weight_bound(typed: TypedNetwork, call: Call) -> int:
     """A number of elements that the weights of a layer do not exceed."""
     layer, numbers = call.layer, list(_attribute_sizes(call.layer))
     axes = [size for source in call.sources for size in typed.types[source].shape if isinstance(size, int)]
+    if isinstance(layer, OnnxModel):
+        return layer.weight_elements()
     if isinstance(layer, PositionEmbedding):
         return layer.sequence_length * max(axes)
     if any(hasattr(layer, name) for name in EMBEDDING_ATTRIBUTES):

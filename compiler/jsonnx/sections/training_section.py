@@ -259,8 +259,8 @@ class Training(Section):
     )
     freeze: tuple[str, ...] = attr(
         (),
-        doc="Patterns for the names of layers that are not trained, as with `trainable: false`; `!` before one leaves "
-        "layers out.",
+        doc="Patterns for the names of layers that are not trained, as with `trainable: false`, or of single weights, "
+        "such as `net/layer4.*`; `!` before one leaves layers or weights out.",
     )
     frozen_dtype: Literal["float32", "float16", "bfloat16"] = attr(
         "float32",

@@ -19,7 +19,7 @@ SUBJECTS = {
     "Check and compile": ("validate", "compile", "Model"),
     "Train": ("Trainer", "loss", "metric", "ops", "Callback", "callbacks", "sweep", "ray"),
     "Use models": ("Session", "quantize", "Run", "Client"),
-    "Keras": ("from_keras", "to_keras"),
+    "Models of other programs": ("from_keras", "to_keras", "from_onnx"),
     "Errors": ("Diagnostic", "Note", "CompileError", "FeedError", "UsageError", "ServerError"),
     "Types of tensors": ("TensorType", "Size"),
 }

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-SECTIONS = {"A": 20, "B": 33, "C": 14, "D": 19, "J": 10}
-"""Numbers of rows: the text of a spec, its meaning, resources, paths and outputs, the environment."""
+SECTIONS = {"A": 20, "B": 33, "C": 14, "D": 19, "E": 6, "J": 10}
+"""Numbers of rows: the text of a spec, its meaning, resources, paths and outputs, ONNX files, the environment."""
 
 
 class Row(NamedTuple):
@@ -174,6 +174,13 @@ ROWS = {
                 f"{SERVER}::test_a_run_folder_does_not_lead_out_either",
                 f"{SERVER}::test_a_training_writes_nothing_through_links",
                 f"{SERVER}::test_specs_lead_to_no_file_outside", f"{SERVER}::test_fmt_writes_specs_only")),
+    # -- E: ONNX files of layers -----------------------------------------------------------------------------------
+    "E1": Row("a file of another format", "damaged-file, with the kind of the file"),
+    "E2": Row("a damaged model, nodes without their inputs or attributes", "damaged-file, or an error with the node"),
+    "E3": Row("functions that call functions", "too-large before they are inlined"),
+    "E4": Row("weights in files outside of the folder", "unsafe-path or unreadable-file"),
+    "E5": Row("constants of huge shapes", "an error before they are computed"),
+    "E6": Row("a graph in the spec that is none", "damaged-file"),
     # -- J: environment --------------------------------------------------------------------------------------------
     "J1": Row("a provider that is not there", "an error with the command that installs it",
               ("unit/runtime/test_providers.py::test_a_missing_provider_is_an_error_with_the_command_that_installs_it",

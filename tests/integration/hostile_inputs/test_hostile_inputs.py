@@ -14,9 +14,12 @@ import pytest
 from jsonnx.cli import main
 from support.commands import IN_PROCESS, jsonnx
 
-from .cases import CASES, Case
+from .cases import CASES as SPEC_CASES
+from .cases import Case
+from .onnx_cases import ONNX
 from .rows import ROWS, SECTIONS
 
+CASES = (*SPEC_CASES, *ONNX)
 FOLDER = Path(__file__).parent
 TESTS = FOLDER.parents[1]
 EXPECTED = FOLDER / "expected"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from jsonnx.core.diagnostics import Diagnostic
+from jsonnx.lowering.lower import lower
 from jsonnx.pipeline.check.check import CheckedSpec, check_spec
 
 NAMES = ("stem", "body_1", "body_2", "head")
@@ -98,3 +99,29 @@ def test_each_pattern_costs_a_comparison_with_all_names_so_their_number_is_limit
     (diagnostic,) = diagnostics(**training)
     assert (diagnostic.code, diagnostic.path) == ("too-large", path)
     assert diagnostic.message == "there are 1,001 patterns, the limit is 1,000"
+
+
+@pytest.mark.parametrize(
+    ("patterns", "trained"),
+    [
+        (["*/kernel"], ["stem/bias", "body_1/bias", "body_2/bias", "head/bias"]),
+        (["*", "!head/*"], ["head/kernel", "head/bias"]),
+        (["*", "!head/bias"], ["head/bias"]),
+        (["stem", "body_*", "head/*", "!*/bias"], ["stem/bias", "body_1/bias", "body_2/bias", "head/bias"]),
+        (["*/*", "!stem"], ["stem/kernel", "stem/bias"]),
+    ],
+)
+def test_single_weights_are_frozen_and_left_out(patterns: list[str], trained: list[str]) -> None:
+    parameters = lower(checked(freeze=patterns).require()).parameters
+    assert [name for name, parameter in parameters.items() if parameter.trainable] == trained
+
+
+def test_a_pattern_that_matches_no_weight_is_an_error() -> None:
+    (diagnostic,) = diagnostics(freeze=["*", "!head/kernell"])
+    found = diagnostic.code, diagnostic.path, diagnostic.help
+    assert found == ("unknown-name", "$.training.freeze[1]", "did you mean 'head/kernel'?")
+
+
+def test_a_warning_says_that_patterns_freeze_all_weights() -> None:
+    (diagnostic,) = diagnostics(freeze=["*/kernel", "*/bias"])
+    assert (diagnostic.code, diagnostic.severity) == ("nothing-trains", "warning")

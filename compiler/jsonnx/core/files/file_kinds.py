@@ -17,8 +17,8 @@ ORT_FORMAT_IDENTIFIER = b"ORTM"
 
 ONNX = FileKind(
     "an ONNX model",
-    "`jsonnx inspect` shows it, and `jsonnx.Session` in Python runs it; `jsonnx predict` and `evaluate` run one that "
-    "jsonnx compiled",
+    "`jsonnx inspect` shows it, `jsonnx import` makes a spec of it, and `jsonnx.Session` in Python runs it; `jsonnx "
+    "predict` and `evaluate` run one that jsonnx compiled",
 )
 ORT_FORMAT = FileKind(
     "a model in ORT format",

@@ -15,6 +15,7 @@ from ...core.diagnostics import JsonPath
 from ..default_names import default_name, free_name
 from ..expansion.expressions import has_expressions
 from ..expansion.output_keys import FILE_PATHS, OUTPUT_LIST_PATH, objects_by_output, value_below
+from ..weight_patterns import WEIGHT_SEPARATOR
 
 NETWORK: JsonPath = ()
 """The scope of the network; the scope of a block is its path."""
@@ -163,7 +164,11 @@ def _training_references(training: Json) -> Iterator[NameReference]:
     yield from _at(training, ("auxiliary_outputs",), path, "source")
     yield from _at(training, OUTPUT_LIST_PATH[1:], path, "output")
     yield from _keys(value_below(training, ("data", "x")), (*path, "data", "x"), "input")
-    yield from _at(training, ("freeze",), path, "pattern")
+    freeze = training.get("freeze")
+    for index, pattern in enumerate(freeze if isinstance(freeze, list) else ()):
+        if isinstance(pattern, str):
+            kind: ReferenceKind = "weight-pattern" if WEIGHT_SEPARATOR in pattern else "pattern"
+            yield NameReference(pattern, (*path, "freeze", index), NETWORK, kind)
     yield from _keys(training.get("learning_rates"), (*path, "learning_rates"), "pattern")
     yield from _at(training, ("weights", "layers"), path, "pattern")
     yield from _at(training, ("optimizer", "exclude_from_weight_decay"), path, "weight-pattern")

@@ -104,17 +104,17 @@ def write_back_tokens(raw: Json, document: Json, indexes: Iterable[int], source_
             message = "this expression names several files, but a model can store only one list of tokens in its place"
             report.add("unsupported-argument", path, message, help="pass the file's name as an argument of each use")
             continue
-        raw = _replaced_at(raw, source_path, escape_expressions(tokens))
+        raw = replaced_at(raw, source_path, escape_expressions(tokens))
     return raw
 
 
-def _replaced_at(container: Any, path: JsonPath, value: Json) -> Json:
+def replaced_at(container: Any, path: JsonPath, value: Json) -> Json:
     """A copy of a container with the value at a path, which must exist, replaced."""
     if not path:
         return value
     step, rest = path[0], path[1:]
     copy = container.copy()
-    copy[step] = _replaced_at(container[step], rest, value)
+    copy[step] = replaced_at(container[step], rest, value)
     return copy
 
 

@@ -21,6 +21,7 @@ from ..schema.error_messages import report_unknown_layer_type
 from ..schema.errors import check_against_schema
 from ..schema.phrases import known_names_help, short_name, short_repr
 from ..schema.schema import ENTRY_KEYS, LANGUAGE_VERSION
+from ..weight_patterns import FrozenWeights
 from .input_counts import has_valid_input_count
 from .layer_patterns import (
     check_lint_patterns,
@@ -102,9 +103,10 @@ class _NetworkBuilder:
         dropped = tuple(call for call in ordered if call.name in usage.idle_names)
         ordered = [call for call in ordered if call.name not in usage.idle_names]
         training = valid_training(self._training_section(), self.report)
+        frozen_weights: FrozenWeights | None = None
         variants, rate_factors = self._variants(ordered), dict[str, float]()
         if training is not None:
-            ordered = with_frozen_layers(ordered, training, self.report)
+            ordered, frozen_weights = with_frozen_layers(ordered, training, self.report)
             rate_factors = learning_rate_factors(ordered, training, self.report)
             check_weight_patterns(ordered, training, self.report)
             check_training_variant(training, variants, self.report)
@@ -117,6 +119,7 @@ class _NetworkBuilder:
             labels=self._labels(outputs) if set(outputs) == named_outputs else {},
             training=training,
             learning_rate_factors=rate_factors,
+            frozen_weights=frozen_weights,
             paths={name: path for name, path in self.paths.items() if name not in usage.idle_results},
             descriptions=self._descriptions(calls),
             dropped=dropped,

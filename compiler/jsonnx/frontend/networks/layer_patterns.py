@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from fnmatch import translate
 from functools import cached_property
 
 from ...core.diagnostics import JsonPath, Report
@@ -16,16 +14,7 @@ from ...sections.quantization_section import QUANTIZATION_KEY, LayerQuantization
 from ...sections.training_section import Training
 from ..network import Call
 from ..schema.phrases import known_names_help, name_list, short_name
-
-_WILDCARD = re.compile(r"[*?\[]")
-
-
-def matching_names(pattern: str, names: Collection[str]) -> list[str]:
-    """The names that a pattern matches: `*` is any text, `?` any character, `[12]` 1 or 2, `[!12]` neither."""
-    if not _WILDCARD.search(pattern):
-        return [pattern] if pattern in names else []
-    matches = re.compile(translate(pattern)).match
-    return [name for name in names if matches(name)]
+from ..weight_patterns import WEIGHT_SEPARATOR, FrozenWeights, matching_names
 
 
 def selected_names(patterns: Collection[str], names: Collection[str]) -> set[str]:
@@ -41,13 +30,31 @@ def _selected(patterns: Collection[str], matches: Sequence[Collection[str]]) -> 
     return included - excluded
 
 
-def with_frozen_layers(calls: Sequence[Call], training: Training, report: Report) -> list[Call]:
-    """The calls, with `trainable: false` in the layers that a pattern of `freeze` matches."""
-    frozen = _LayerNames(calls, report).selected(training.freeze, ("training", "freeze"))
-    return [
-        replace(call, layer=call.layer.replace(trainable=False)) if call.layer and call.owner in frozen else call
+def with_frozen_layers(
+    calls: Sequence[Call], training: Training, report: Report
+) -> tuple[list[Call], FrozenWeights | None]:
+    """The calls, with `trainable: false` in the layers that a pattern of `freeze` matches as a whole; and the frozen
+    weights if there are patterns for weights."""
+    weight_patterns = tuple(pattern for pattern in training.freeze if WEIGHT_SEPARATOR in pattern)
+    frozen = _LayerNames(calls, report).selected(training.freeze, ("training", "freeze"), skipped=weight_patterns)
+    weights = _frozen_weights(training.freeze, weight_patterns, frozen, {call.owner for call in calls})
+    whole = frozen - weights.layers
+    changed = [
+        replace(call, layer=call.layer.replace(trainable=False)) if call.layer and call.owner in whole else call
         for call in calls
     ]
+    return changed, weights if weight_patterns else None
+
+
+def _frozen_weights(
+    patterns: Sequence[str], weight_patterns: tuple[str, ...], frozen: Collection[str], layers: Collection[str]
+) -> FrozenWeights:
+    """The weights of layers that patterns for weights may match, of which others freeze the whole layer."""
+    beginnings = [pattern.removeprefix(EXCLUSION).partition(WEIGHT_SEPARATOR)[0] for pattern in weight_patterns]
+    partly = {name for pattern in beginnings for name in matching_names(pattern, layers)}
+    exclusions = [p[1:] for p in patterns if p.startswith(EXCLUSION) and p not in weight_patterns]
+    kept = {name for pattern in exclusions for name in matching_names(pattern, layers)}
+    return FrozenWeights(frozenset(partly.intersection(frozen)), frozenset(kept), weight_patterns)
 
 
 def learning_rate_factors(calls: Sequence[Call], training: Training, report: Report) -> dict[str, float]:
@@ -110,11 +117,12 @@ class _LayerNames:
     def _owner_by_use(self) -> dict[str, str]:
         return {call.name: call.owner for call in self._calls if call.name not in self._owners}
 
-    def selected(self, patterns: Sequence[str], path: JsonPath) -> set[str]:
+    def selected(self, patterns: Sequence[str], path: JsonPath, skipped: Collection[str] = ()) -> set[str]:
         """The names of the layers that a list of patterns selects; reports patterns without a match, and a list that
-        only leaves out layers."""
+        only leaves out layers. Patterns in `skipped` match no layer as a whole."""
         matches = [
-            self.matching(pattern.removeprefix(EXCLUSION), (*path, index)) for index, pattern in enumerate(patterns)
+            [] if pattern in skipped else self.matching(pattern.removeprefix(EXCLUSION), (*path, index))
+            for index, pattern in enumerate(patterns)
         ]
         if patterns and all(pattern.startswith(EXCLUSION) for pattern in patterns):
             message = f"{name_list(patterns)} leaves out layers, and no pattern names any"

@@ -208,7 +208,7 @@ def _new_texts(renaming: _Rename, reference: NameReference) -> list[str]:
     separator = {"source": ".", "weight-pattern": "/"}.get(reference.kind, "")
     head, dot, rest = text.partition(separator) if separator else (text, "", "")
     names, candidates = _names_for(renaming, reference)
-    mark = EXCLUSION if reference.kind == "pattern" and head.startswith(EXCLUSION) else ""
+    mark = EXCLUSION if reference.kind in ("pattern", "weight-pattern") and head.startswith(EXCLUSION) else ""
     head = head.removeprefix(mark)
     heads = _new_patterns(head, names, candidates) if reference.kind != "output" else [names.get(head, head)]
     if dot and separator == ".":

@@ -54,11 +54,12 @@ from ...frontend.networks.python_functions import PythonFunctions
 from ...frontend.networks.silences import Silences
 from ...frontend.text.fix_writer import FixWriter
 from ...lowering.check_augmentation import check_augmentation
-from ...lowering.check_weights import check_optimizer_patterns, check_shared_weights
+from ...lowering.check_weights import check_frozen_weights, check_optimizer_patterns, check_shared_weights
 from ...lowering.size_limit import check_sizes
 from ...sections.data_section import DATA_PARTS
 from ...training.metrics.objective import Objective
 from .name_fixes import with_certain_name_fixes
+from .onnx_files import files_without_graph, inline_graphs, onnx_files
 
 if TYPE_CHECKING:
     from ...ir import Graph
@@ -163,7 +164,7 @@ class CheckedSpec(NamedTuple):
         """The spec's file and the files that it names."""
         training = self.typed_network.network.training if self.typed_network else None
         weight_files = [training.weights.file] if training and training.weights else []
-        names = [*dict.fromkeys(self.vocabulary_files.values()), *weight_files]
+        names = [*dict.fromkeys(self.vocabulary_files.values()), *onnx_files(self.flat), *weight_files]
         spec_file = [Path(self.source.file)] if self.source.file not in (None, STDIN_NAME) else []
         data = training.data if training else None
         folders = SpecFolders.of(self.folder, ())
@@ -225,6 +226,7 @@ def check_source(
         return CheckedSpec(source, _with_override_notes(source_report, overrides))
     report = source_report.child(flat.document, flat.source_map, flat.invalid_paths)
     source, flat, vocabularies = _inline_vocabularies(source, flat, report, buffers, open_named)
+    source, flat = _inline_onnx_graphs(source, flat, report, open_named)
     after("flat", flat)
     functions = PythonFunctions(source.functions, accepts_missing_functions)
     network = build_network(flat.document, report, flat.origins, flat.copies, flat.left_out, functions)
@@ -245,6 +247,7 @@ def check_source(
     check_shared_weights(typed, report)
     lowered = check_sizes(typed, report)
     check_optimizer_patterns(typed, lowered, report)
+    check_frozen_weights(typed, lowered, report)
     objective = resolve_objective(typed, report)
     if objective is not None:
         check_activations(typed, objective, report)
@@ -281,6 +284,16 @@ def _inline_vocabularies(
     document = inline_vocabularies(flat.document, _opener(source, report, buffers, open_named), report)
     value = write_back_tokens(source.value, document, names_by_layer, flat.source_map, report)
     return replace(source, value=value), replace(flat, document=document), names_by_layer
+
+
+def _inline_onnx_graphs(
+    source: Source, flat: FlatDocument, report: Report, open_named: NamedFileOpener | None
+) -> tuple[Source, FlatDocument]:
+    """Both documents with the graphs of the ONNX files that OnnxModel layers name."""
+    if not files_without_graph(flat.document):
+        return source, flat
+    value, document = inline_graphs(source.value, flat, _opener(source, report, no_buffers, open_named), report)
+    return replace(source, value=value), replace(flat, document=document)
 
 
 def _opener(

@@ -29,6 +29,7 @@ from ...runtime.session.weight_files import (
 )
 from ...sections.training_section import ALL_LAYERS, InitialWeightsSection
 from ..check.check import CheckedSpec
+from .onnx_weights import onnx_weights
 
 Weights = Mapping[str, np.ndarray] | str | os.PathLike[str] | None
 """Arrays by Keras' weight names, or a file (.safetensors, .npz, .keras or .h5).
@@ -46,12 +47,24 @@ def resolve_initial_weights(
     partial: bool = False,
     verify: bool = True,
 ) -> tuple[dict[str, np.ndarray], WeightsReport | None]:
-    """The weights that are not drawn at random, and a report on them (None if all are drawn).
+    """The weights that are not drawn at random, and a report on those that were given (None if none were).
 
-    With `partial`, weights that do not fit are left out. Otherwise raises CompileError for a file whose weights do not
-    fit, FeedError for arrays. With `verify`, raises CompileError for a file that differs from the digests that it
-    records. Raises UsageError for a file that cannot be read.
+    Those of an OnnxModel that are not given are in its file. With `partial`, weights that do not fit are left out.
+    Otherwise raises CompileError for a file whose weights do not fit, FeedError for arrays. With `verify`, raises
+    CompileError for a file that differs from the digests that it records. Raises UsageError for a file that cannot be
+    read.
     """
+    arrays, report = _given_weights(checked, weight_types, weights, partial, verify)
+    missing = weight_types.keys() - arrays.keys()
+    if missing and (weights is None or weights):
+        arrays = {**onnx_weights(checked, missing), **arrays}
+    return arrays, report
+
+
+def _given_weights(
+    checked: CheckedSpec, weight_types: Mapping[str, TensorType], weights: Weights, partial: bool, verify: bool
+) -> tuple[dict[str, np.ndarray], WeightsReport | None]:
+    """The weights that the caller passes or the spec names. Raises as `resolve_initial_weights`."""
     training = checked.require().network.training
     if weights is None and training is not None and training.weights is not None:
         return weights_from_spec(checked, weight_types, partial, verify)

@@ -9,8 +9,9 @@ from ...core.diagnostics import UsageError, quoted_list, suggestion
 from ...core.files.user_files import UserFiles
 from ...core.providers.known_providers import PLAIN_TARGET
 from ...frontend.network import Network
-from ...frontend.networks.layer_patterns import matching_names, quantized_layers
+from ...frontend.networks.layer_patterns import quantized_layers
 from ...frontend.schema.phrases import name_list
+from ...frontend.weight_patterns import matching_names
 from ...sections.quantization_section import (
     DEFAULT_VARIANT,
     QUANTIZATION_KEY,

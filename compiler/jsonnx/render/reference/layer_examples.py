@@ -72,6 +72,7 @@ INPUTS_BY_LAYER: dict[str, tuple[TensorTypes, ...]] = {
     "ops.inner": ((_float_input(32), TensorType("float32", (8, 32))),),
     "ops.batch_normalization": ((_float_input(TIME, 32), *(TensorType("float32", (32,)),) * 2),),
     "ops.dot_product_attention": ((_float_input(TIME, 4, 8), _float_input(10, 4, 8), _float_input(10, 4, 16)),),
+    "OnnxModel": ((_float_input(32),),),
     "Dot": ((_float_input(32), _float_input(32)), (_float_input(TIME, 32), _float_input(5, 32))),
 }
 """Inputs for layers whose purpose the first accepted candidate does not show."""

@@ -19,6 +19,9 @@ EXAMPLE_ARGUMENTS: dict[str, Any] = {
     "Discretization.num_bins": 4,
     "IntegerLookup.vocabulary": [10, 20, 30],
     "LayerScale.projection_dim": 32,
+    "OnnxModel.file": "model.onnx",
+    "OnnxModel.graph": "eNrj4LRy5RLgYqwQYqxUYglJzMswYrBiEGJNL0osyIgSAUnwc/FyMApxcjELMfpxMXEoJAFFKzFEnVi4GAREini52MtT"
+    "M9MzSoqFmKprAauVDvI=",
     "PositionEmbedding.sequence_length": 512,
     "SpectralNormalization.layer": {"type": "Dense", "units": 16},
     "StringLookup.vocabulary": ["red", "green", "blue"],

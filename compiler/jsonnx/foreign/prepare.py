@@ -1,0 +1,119 @@
+"""Prepares an ONNX model of another program: a graph of our operator set, and its weights by readable names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from math import prod
+
+import numpy as np
+import onnx
+
+from ..ir.type_inference import OPSET
+from .convert import converted
+from .prepared_graph import WEIGHTS_KEY, PreparedGraph, parsed_model
+from .tensors import FLOAT_TYPES, OpenFile, tensor_array
+from .weight_names import weight_names
+
+MAX_MASK_VALUE = -1e4
+"""The largest number that stands for "minus infinity" in a mask, which is added to scores and never trained."""
+NOT_OPERANDS: Mapping[str, frozenset[int]] = {
+    "Clip": frozenset((1, 2)),
+    "Dropout": frozenset((1, 2)),
+    "Pad": frozenset((1, 2, 3)),
+    "Range": frozenset((0, 1, 2)),
+    "Resize": frozenset((1, 2, 3)),
+    "QuantizeLinear": frozenset((1, 2)),
+    "DequantizeLinear": frozenset((1, 2)),
+    "LSTM": frozenset((5, 6)),
+    "GRU": frozenset((5,)),
+    "RNN": frozenset((5,)),
+}
+"""Inputs of operators that are options or initial states, by their index."""
+_STATE_INPUTS: Mapping[str, frozenset[int]] = {"BatchNormalization": frozenset((3, 4))}
+
+
+class PreparedModel:
+    """A prepared graph, and the tensors of its weights."""
+
+    def __init__(self, graph: PreparedGraph, tensors: Mapping[str, onnx.TensorProto], open_file: OpenFile) -> None:
+        self.graph, self._tensors, self._open_file = graph, tensors, open_file
+
+    def arrays(self) -> Iterator[tuple[str, np.ndarray]]:
+        """The weights by name, floating-point ones as float32. Raises UnreadableGraph, UsageError, UnsafePath."""
+        for tensor, weight in self.graph.weights.items():
+            array = tensor_array(self._tensors[tensor], self._open_file)
+            yield weight.name, array.astype(np.float32, copy=False) if _is_float(self._tensors[tensor]) else array
+
+
+def prepare(data: bytes, open_file: OpenFile) -> PreparedModel:
+    """Prepares the model in the bytes of a file, whose syntax has been checked. Raises UnreadableGraph, and what
+    `open_file` raises."""
+    model, detached = converted(parsed_model(data))
+    graph = model.graph
+    initializers = {t.name: t for t in graph.initializer}
+    weights = _weights(graph, {**initializers, **detached}, open_file)
+    for name in detached.keys() - weights.keys():  # a large constant, such as a mask
+        initializers[name] = onnx.numpy_helper.from_array(tensor_array(detached[name], open_file), name)
+    names = weight_names(graph, list(weights))
+    return PreparedModel(
+        PreparedGraph(_prepared(graph, initializers, weights, names)),
+        {name: detached.get(name, initializers.get(name)) for name in weights},  # type: ignore[misc]
+        open_file,
+    )
+
+
+def _prepared(
+    graph: onnx.GraphProto,
+    initializers: Mapping[str, onnx.TensorProto],
+    weights: Mapping[str, tuple[onnx.TensorProto, bool]],
+    names: Mapping[str, str],
+) -> onnx.ModelProto:
+    """A model with inputs in place of its weights."""
+    inputs = [value for value in graph.input if value.name not in initializers and value.name not in weights]
+    inputs += [onnx.helper.make_tensor_value_info(name, t.data_type, t.dims) for name, (t, _) in weights.items()]
+    read = {name for node in graph.node for name in _read_names(node)} | {value.name for value in graph.output}
+    constants = [t for name, t in initializers.items() if name not in weights and name in read]
+    result = onnx.helper.make_graph(graph.node, "graph", inputs, graph.output, constants)
+    model = onnx.helper.make_model(result, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=9)
+    listed = {name: [names[name], is_state] for name, (_, is_state) in weights.items()}
+    onnx.helper.set_model_props(model, {WEIGHTS_KEY: json.dumps(listed)})
+    return model
+
+
+def _read_names(node: onnx.NodeProto) -> Iterator[str]:
+    """The names that a node reads, also those that its inner graphs may read."""
+    yield from node.input
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield from (value.name for value in attribute.g.output)
+            for inner in attribute.g.node:
+                yield from _read_names(inner)
+
+
+def _weights(
+    graph: onnx.GraphProto, tensors: Mapping[str, onnx.TensorProto], open_file: OpenFile
+) -> dict[str, tuple[onnx.TensorProto, bool]]:
+    """The tensors that are weights, in the order in which nodes read them, and whether they are states."""
+    found: dict[str, tuple[onnx.TensorProto, bool]] = {}
+    for node in graph.node:
+        excluded, states = NOT_OPERANDS.get(node.op_type, ()), _STATE_INPUTS.get(node.op_type, ())
+        for index, name in enumerate(node.input):
+            tensor = tensors.get(name)
+            if tensor is None or name in found or index in excluded or not _is_float(tensor):
+                continue
+            is_normalization = node.op_type == "BatchNormalization"  # also of a single channel
+            if (prod(tensor.dims) > 1 or is_normalization) and not _is_mask(node, tensor, open_file):
+                found[name] = tensor, index in states
+    return found
+
+
+def _is_float(tensor: onnx.TensorProto) -> bool:
+    return tensor.data_type in FLOAT_TYPES
+
+
+def _is_mask(node: onnx.NodeProto, tensor: onnx.TensorProto, open_file: OpenFile) -> bool:
+    """Whether a tensor is added to scores or selected from, and holds numbers that stand for minus infinity."""
+    if node.op_type not in ("Add", "Where", "Mul", "Sub"):
+        return False
+    return bool((tensor_array(tensor, open_file) <= MAX_MASK_VALUE).any())

@@ -1,0 +1,184 @@
+"""Imports ONNX files as specs with an OnnxModel, and perhaps another head."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from ...core.diagnostics import CompileError, Diagnostic, JsonPath, Report, UsageError, quoted_list
+from ...core.files.files import UnsafePath, open_beneath, open_file
+from ...core.types import TensorType
+from ...foreign.classifier import features_of
+from ...foreign.prepared_graph import ForeignInput, PreparedGraph
+from ...foreign.unreadable_graph import UnreadableGraph
+from ...frontend.json.json_reader import from_value
+from ...frontend.text.formatter import format_source
+from ...gradient import NOT_DIFFERENTIABLE, RULES
+from ...gradient.registry import FLOAT_DTYPES
+from ...interop.external_weights import weights_folder
+from ...interop.model_info import inspect_model
+from ...lowering.lower import lower
+from ..check.check import check_spec
+from ..check.onnx_files import DIGEST_KEY, FILE_KEY, GRAPH_KEY, ONNX_MODEL, OnnxFile, read_onnx_file
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ...ir import Value
+
+LAYER_NAME = "net"
+MAX_NODES_SHOWN = 3
+HEAD_HELP = "write --head NAME=CLASSES, such as --head kind=5"
+
+
+@dataclass(frozen=True)
+class ImportedOnnx:
+    """An ONNX file as a spec."""
+
+    spec: dict[str, Any]
+    """The spec, with the graph of the file unless it is one of jsonnx' own."""
+    file: OnnxFile | None
+    """The prepared file; None for a model that jsonnx wrote."""
+    notices: tuple[Diagnostic, ...] = ()
+    """Warnings: operators without a gradient."""
+
+    def text(self, file: str) -> str:
+        """The spec in its canonical form, with the name of the file in place of its graph."""
+        layers = [
+            {**{k: v for k, v in entry.items() if k not in (GRAPH_KEY, DIGEST_KEY)}, FILE_KEY: file}
+            if entry.get("type") == ONNX_MODEL and self.file is not None
+            else entry
+            for entry in self.spec["layers"]
+        ]
+        return format_source(from_value({**self.spec, "layers": layers}))
+
+    def weights(self) -> dict[str, np.ndarray] | None:
+        """The weights of the file by name; None for a model that jsonnx wrote."""
+        return None if self.file is None else {f"{LAYER_NAME}/{n}": array for n, array in self.file.model.arrays()}
+
+
+def from_onnx(
+    path: str | os.PathLike[str], head: Mapping[str, int] | None = None
+) -> tuple[dict[str, Any], dict[str, np.ndarray] | None]:
+    """Imports an ONNX file of any program: its network is the layer `net`.
+
+    Returns the spec, which has the graph of the file and needs no file, and the weights by name. With `head`, such as
+    `{"kind": 5}`, a new layer of this name and number of classes takes the place of the last layer with weights, and
+    the spec trains it alone. Of a model that jsonnx compiled, the spec is its own, and the weights are None. Raises
+    CompileError for a file that cannot be read or has operators that a network cannot have, UsageError for a missing
+    file.
+    """
+    imported = import_onnx(path, head)
+    return imported.spec, imported.weights()
+
+
+def import_onnx(path: str | os.PathLike[str], head: Mapping[str, int] | None = None) -> ImportedOnnx:
+    """As `from_onnx`, with the prepared file and warnings."""
+    info = inspect_model(path, verify=False)
+    if info.has_spec:
+        if head is not None:
+            help = "import it without, and write the layer into the spec"
+            raise UsageError("bad-option", f"{os.fspath(path)!r} is a model of jsonnx, which has its own spec", help)
+        own_spec: Any = info.spec.value
+        return ImportedOnnx(own_spec, None)
+    file = _read(os.fspath(path))
+    graph = file.model.graph
+    spec = _spec(graph, Path(path).name, file.sha256)
+    notices = tuple(_without_gradient(spec, graph, os.fspath(path)))
+    return ImportedOnnx(spec if head is None else _with_head(spec, graph, head), file, notices)
+
+
+def _read(path: str) -> OnnxFile:
+    """The prepared file. Raises CompileError, UsageError."""
+    folder = weights_folder(path)
+
+    def open_named(name: str, at: JsonPath) -> IO[bytes]:
+        return open_file(path) if name == path else open_beneath(folder, os.path.relpath(name, os.path.dirname(path)))
+
+    try:
+        file = read_onnx_file(path, (), open_named, Report())
+    except UnreadableGraph as error:
+        raise CompileError([Diagnostic(error.code, error.message, file=path, help=error.help)]) from error
+    except UnsafePath as error:
+        raise CompileError([Diagnostic("unsafe-path", f"its weights: {error}", file=path)]) from error
+    assert file is not None
+    return file
+
+
+def _spec(graph: PreparedGraph, file: str, digest: str) -> dict[str, Any]:
+    """A spec whose only layer is the model."""
+    names = _input_names(graph)
+    inputs = {name: _input_json(declared) for name, declared in zip(names, graph.inputs, strict=True)}
+    source = {"from": names} if len(names) > 1 else {}
+    recorded = {FILE_KEY: file, GRAPH_KEY: graph.to_text(), DIGEST_KEY: digest}
+    return {"inputs": inputs, "layers": [{"type": ONNX_MODEL, "name": LAYER_NAME, **source, **recorded}]}
+
+
+def _input_names(graph: PreparedGraph) -> list[str]:
+    names: list[str] = []
+    for declared in graph.inputs:
+        base = name = re.sub(r"\W+", "_", declared.name, flags=re.ASCII).strip("_") or "x"
+        base = name = base if base[0].isalpha() and base != LAYER_NAME else f"input_{base}"
+        while name in names:
+            name = f"{base}_{len(names)}"
+        names.append(name)
+    return names
+
+
+def _input_json(declared: ForeignInput) -> dict[str, Any]:
+    sizes = [
+        re.sub(r"\W+", "_", size, flags=re.ASCII).strip("_") or None if isinstance(size, str) else size
+        for size in declared.shape[1:]
+    ]
+    shape = [None if isinstance(size, str) and not size[0].isalpha() else size for size in sizes]
+    dtype = declared.dtype if declared.dtype in ("bool", "uint8", "int32", "int64") else "int64"
+    return {"shape": shape, **({} if "float" in declared.dtype else {"dtype": dtype})}
+
+
+def _with_head(spec: dict[str, Any], graph: PreparedGraph, head: Mapping[str, int]) -> dict[str, Any]:
+    """The spec with new layers in place of the last one with weights. Raises CompileError, UsageError."""
+    ((name, classes),) = head.items()
+    if classes < 2:
+        raise UsageError("bad-option", f"a head needs at least 2 classes, got {classes}", HEAD_HELP)
+    model = {**spec["layers"][0], "outputs": {"features": features_of(graph)}}
+    features = check_spec({**spec, "layers": [model]}).require().types[LAYER_NAME]
+    dense = {"type": "Dense", "name": name, "units": classes, "activation": "softmax"}
+    training = {
+        "loss": "sparse_categorical_crossentropy",
+        "optimizer": {"type": "adam", "learning_rate": 0.001},
+        "metrics": ["accuracy"],
+        "freeze": [LAYER_NAME],
+    }
+    return {**spec, "layers": [model, *_pooling(features), dense], "training": training}
+
+
+def _pooling(features: TensorType) -> list[dict[str, Any]]:
+    """The layers between features and a head: ONNX' images have their channels first, its sequences last."""
+    if features.rank == 2:
+        return []
+    if features.rank in (4, 5):
+        return [{"type": f"GlobalAveragePooling{features.rank - 2}D", "data_format": "channels_first"}]
+    return [{"type": "GlobalAveragePooling1D"} if features.rank == 3 else {"type": "Flatten"}]
+
+
+def _without_gradient(spec: dict[str, Any], graph: PreparedGraph, file: str) -> Iterator[Diagnostic]:
+    """Warnings about operators behind weights that no gradient passes. Raises CompileError for an invalid spec."""
+    lowered = lower(check_spec(spec).require())
+    active: set[Value | None] = set(lowered.parameters.values())
+    counts: Counter[str] = Counter()
+    for node in lowered.nodes:
+        if node.op in NOT_DIFFERENTIABLE or active.isdisjoint(node.inputs):
+            continue
+        active.update(y for y in node.outputs if y.dtype in FLOAT_DTYPES)
+        counts[node.op] += node.op not in RULES
+    for op in sorted(op for op, count in counts.items() if count):
+        nodes = [node.name or node.output[0] for node in graph.nodes if node.op_type == op]
+        places = f", at {quoted_list(nodes, MAX_NODES_SHOWN)}" if nodes else ""
+        message = f"the operator {op} has no gradient: weights before it cannot be trained{places}"
+        help = "freeze the layer, or the weights before the operator: `freeze` takes patterns such as net/layer1.*"
+        yield Diagnostic("untrained-layers", message, file=file, help=help, severity="warning")
