@@ -25,7 +25,7 @@ QUANTIZATION_OPSET = 21
 """The first operator set with integers of 4 bits, quantization to 16 bits, and scales of blocks. Only graphs that have
 them are written in it."""
 
-QUANTIZERS = ("DequantizeLinear", "QuantizeLinear")
+QUANTIZATION_OPS = ("DequantizeLinear", "QuantizeLinear")
 
 MAX_CONSTANT_ELEMENTS = 1024
 """Maximum size of a constant whose values are passed to the inference, which may read a shape from them."""
@@ -51,7 +51,7 @@ def operand_type_names(op: str, domain: str = "") -> tuple[str, ...]:
 
 def needs_quantization_opset(op: str, attributes: Collection[str], dtypes: Collection[str]) -> bool:
     """Whether a node with these attributes and element types needs QUANTIZATION_OPSET."""
-    if op not in QUANTIZERS:
+    if op not in QUANTIZATION_OPS:
         return INT4_NAME in dtypes
     return bool({"block_size", "output_dtype"} & {*attributes} or {INT4_NAME, "int16", "uint16"} & {*dtypes})
 

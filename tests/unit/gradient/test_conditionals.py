@@ -10,7 +10,8 @@ from jsonnx.core.types import BATCH, TensorType
 from jsonnx.gradient import GradientBuilder, MissingRule, gradients
 from jsonnx.ir import Builder, Value
 from jsonnx.ir.conditionals import emit_if
-from support.harness import check_gradients, run
+from jsonnx.layers.core import Identity
+from support.harness import assert_same_run, check_gradients, run
 from unit.gradient.test_shape import Rule
 
 
@@ -90,3 +91,21 @@ def test_a_branch_with_an_operator_without_a_rule_is_an_error_only_if_something_
     assert set(gradients(g, graph, {loss: g.const(1.0)}, [other])) == {other}
     with pytest.raises(MissingRule, match="operator Det has no gradient rule"):
         gradients(g, graph, {loss: g.const(1.0)}, [x])
+
+
+def test_training_steps_with_a_condition_are_the_same_with_and_without_rewrites(monkeypatch) -> None:
+    """A layer that squares batches with a positive mean, and halves others."""
+
+    def lower(self: object, g: Builder, x: Value) -> Value:
+        is_positive = g.Greater(g.ReduceMean(x, keepdims=0), 0.0)
+        return g.cond(is_positive, lambda g: g.Mul(x, x), lambda g: g.Mul(x, 0.5))
+
+    monkeypatch.setattr(Identity, "lower", lower)
+    spec = {
+        "inputs": {"x": {"shape": [4]}},
+        "layers": [{"type": "Dense", "units": 3}, {"type": "Identity"}, {"type": "Dense", "units": 1}],
+        "training": {"loss": "mse", "optimizer": "adam"},
+    }
+    rng = np.random.default_rng(0)
+    batches = [(rng.normal(size=(8, 4)).astype("float32"), np.ones((8, 1), np.float32)) for _ in range(4)]
+    assert_same_run(spec, batches)

@@ -11,7 +11,8 @@ from ..registry import FLOAT_DTYPES, NOT_DIFFERENTIABLE, Builder, Node, Value, v
 
 NOT_DIFFERENTIABLE.update(("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "IsNaN", "IsInf"))
 NOT_DIFFERENTIABLE.update(("Not", "And", "Or", "Xor", "Shape", "Size", "ConstantOfShape", "Range", "OneHot"))
-NOT_DIFFERENTIABLE.update(("Sign", "Floor", "Ceil", "Round", "ArgMax", "ArgMin"))
+NOT_DIFFERENTIABLE.update(("Sign", "Floor", "Ceil", "Round", "ArgMax", "ArgMin", "Hardmax"))
+NOT_DIFFERENTIABLE.update(("EyeLike", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial"))
 
 SIXTEEN_BIT_DTYPES = ("float16", "bfloat16")
 

@@ -18,6 +18,8 @@ from ..tuning import GradientTuning
 
 SEQUENCE_LENS, INITIAL_H, INITIAL_C, PEEPHOLES = 4, 5, 6, 7
 
+STATE_COUNTS = {"GRU": 1, "LSTM": 2, "RNN": 1}
+
 StepResult = tuple[Sequence[Value], Sequence[Value]]
 """The next states, and further results of the step."""
 GateFn = Callable[[Builder, Value, Value], tuple[Value, Value]]
@@ -152,6 +154,7 @@ class Recurrence:
         Returns the cotangents of the initial states, and the results of the steps as matrices.
         """
         g, (dy, *last) = self.g, dys
+        last += [None] * (STATE_COUNTS[self.node.op] - len(last))  # a node need not have all outputs
         hidden_cotangents = [] if dy is None else [g.Squeeze(dy, [1])]
 
         def back(g: Builder, carry: Sequence[Value], slices: Sequence[Value]) -> StepResult:

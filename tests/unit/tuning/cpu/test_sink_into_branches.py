@@ -7,6 +7,7 @@ import pytest
 from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.types import TensorType
 from jsonnx.ir import Builder, Graph, Value
+from jsonnx.ir.conditionals import emit_if
 from jsonnx.runtime.providers.providers import create_session, resolve_provider
 from jsonnx.tuning.cpu.sink_into_branches import sink_into_branches
 
@@ -48,6 +49,20 @@ def test_nodes_behind_a_value_that_one_branch_reads_are_moved_with_it() -> None:
     branches = graph.nodes[-1].attributes
     assert operators(branches["then_branch"]) == ["Neg", "Exp", "Add"]
     assert operators(branches["else_branch"]) == ["Mul"]
+
+
+def test_branches_with_two_results() -> None:
+    g = Builder()
+    x = g.input("x", VECTOR)
+    sums, products = [g.Add(x, 1.0), g.Add(x, 2.0)], [g.Mul(x, 3.0), x]
+    condition = g.Greater(g.ReduceSum(x, keepdims=0), 0.0)
+    a, b = emit_if(g, condition, {"then_branch": ([], sums), "else_branch": ([], products)})
+    graph = g.graph({"a": a, "b": b})
+    sunk = sink_into_branches(graph)
+    assert operators(sunk) == ["ReduceSum", "Greater", "If"]
+    for first, expected in ((2.0, [3.0, 4.0]), (-2.0, [-6.0, -2.0])):
+        results = run(sunk, [first, 0.0, 0.0])
+        assert [results["a"][0], results["b"][0]] == expected
 
 
 def test_a_node_with_readers_outside_the_branch_is_not_moved() -> None:
