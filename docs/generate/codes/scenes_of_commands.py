@@ -42,7 +42,7 @@ SCENES_OF_OPTIONS = {
     "unwritable-file": Scene("jsonnx compile spec.json -o absent/model.onnx", spec=_NET),
     "file-exists": Scene("jsonnx init people.csv --target height", {**_FILES, "people.json": json.dumps(_SPEC)}),
     "bad-target": Scene("jsonnx init people.csv --target hieght", _FILES),
-    "other-format": Scene("jsonnx import model.onnx -o imported.json", spec=_NET, setup=(_COMPILE,)),
+    "other-format": Scene("jsonnx inspect spec.json", spec=_NET),
     "damaged-file": Scene("jsonnx compile spec.json --weights weights.npz -o model.onnx", {"weights.npz": "{}"}, _NET),
     "bad-revision": Scene("jsonnx diff spec.json --against git:", spec=_NET),
     "no-repository": Scene("jsonnx diff spec.json --against git:main", spec=_NET),
