@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from math import prod
 
 import onnx
-from onnx import inliner, shape_inference, version_converter
+from onnx import defs, inliner, shape_inference, version_converter
 
 from ..core.limits import MAX_ONNX_GRAPH_DEPTH, MAX_OPERATORS
 from ..ir.type_inference import OPSET
@@ -94,8 +94,20 @@ def _with_inlined_operators(model: onnx.ModelProto) -> onnx.ModelProto:
     if not names:
         return model
     typed = shape_inference.infer_shapes(_with_initializer_types(model), data_prop=True)
+    for node in _all_nodes(typed.graph):
+        if node.op_type in names and not node.domain:
+            _write_defaults(node, model)
     ids = [("", name) for name in names]
     return inliner.inline_selected_functions(typed, ids, exclude=False, inline_schema_functions=True)
+
+
+def _write_defaults(node: onnx.NodeProto, model: onnx.ModelProto) -> None:
+    """Gives a node the attributes that it leaves out, since the inliner does not know their defaults."""
+    opset = max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    present = {attribute.name for attribute in node.attribute}
+    for name, attribute in defs.get_schema(node.op_type, opset).attributes.items():
+        if name not in present and attribute.default_value.name:
+            node.attribute.append(attribute.default_value)
 
 
 def _with_initializer_types(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,6 +64,13 @@ class GraphEmitter:
         for node in needed_nodes(self.graph.nodes, names):
             self.emit(node)
         return [self.value(name) for name in names]
+
+    def in_branch(self) -> GraphEmitter:
+        """An emitter for a branch of a conditional, which reads the values from outside."""
+        inner = copy(self)
+        inner.g = self.g.subgraph_builder()
+        inner._values, inner._known, inner._constants = dict(self._values), dict(self._known), dict(self._constants)
+        return inner
 
     # -- values ------------------------------------------------------------------------------------------------------
 
@@ -244,8 +252,8 @@ def require_supported(node: onnx.NodeProto) -> None:
     reason = ""
     if node.domain:
         reason = f"it is of the domain {node.domain!r}, which is not ONNX's own"
-    elif node.op_type in ("If", "Loop", "Scan"):
-        reason = "a condition or loop that depends on the data"
+    elif node.op_type in ("Loop", "Scan"):
+        reason = "it is a loop"
     elif node.op_type.startswith(("Sequence", "Optional", "ConcatFromSequence", "SplitToSequence", "String", "Regex")):
         reason = "its values are not tensors of numbers"
     elif node.op_type.startswith(("Random", "Bernoulli", "Multinomial")):

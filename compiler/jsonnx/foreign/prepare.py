@@ -103,13 +103,22 @@ def _weights(
             if tensor is None or name in found or index in excluded or not _is_float(tensor):
                 continue
             is_normalization = node.op_type == "BatchNormalization"  # also of a single channel
-            if (prod(tensor.dims) > 1 or is_normalization) and not _is_mask(node, tensor, open_file):
+            is_constant = _is_mask(node, tensor, open_file) or _is_neutral(node, index, tensor, open_file)
+            if (prod(tensor.dims) > 1 or is_normalization) and not is_constant:
                 found[name] = tensor, index in states
     return found
 
 
 def _is_float(tensor: onnx.TensorProto) -> bool:
     return tensor.data_type in FLOAT_TYPES
+
+
+def _is_neutral(node: onnx.NodeProto, index: int, tensor: onnx.TensorProto, open_file: OpenFile) -> bool:
+    """Whether a tensor is the scale of ones or the bias of zeros of an InstanceNormalization, in which PyTorch writes a
+    group normalization before its weights."""
+    if node.op_type != "InstanceNormalization":
+        return False
+    return bool((tensor_array(tensor, open_file) == (1 if index == 1 else 0)).all())
 
 
 def _is_mask(node: onnx.NodeProto, tensor: onnx.TensorProto, open_file: OpenFile) -> bool:

@@ -3,17 +3,19 @@ element type of the file, and those that training and inference treat differentl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import onnx
 
-from ..core.types import BATCH, Dim, Size, product
+from ..core.types import BATCH, Dim, ShapeError, Size, product
 from ..ir import Builder, Value
+from ..ir.conditionals import emit_if
 from ..ir.dtypes import dtype_name
 from .batch_axis import batched_target
-from .graph_emitter import EmitOperator, GraphEmitter, KnownValue, require_supported
+from .graph_emitter import EmitOperator, GraphEmitter, KnownValue
 from .known_values import known_array
 from .tensors import FLOAT_TYPES, attributes_of, constant_tensor
+from .unreadable_graph import UNSUPPORTED, node_text
 
 MAX_AXIS_END = 1 << 31
 """Ends of slices from here on mean the end of the axis."""
@@ -90,18 +92,36 @@ def _cast(e: GraphEmitter, node: onnx.NodeProto) -> Sequence[Value]:
 
 @_special("If")
 def _if(e: GraphEmitter, node: onnx.NodeProto) -> Sequence[Value]:
-    """The branch that a known condition selects."""
-    condition = e.known(node.input[0])
+    """The branch that a known condition selects; for another condition, a conditional with both branches."""
+    condition, branches = e.known(node.input[0]), attributes_of(node)
     if condition is None or condition.size != 1:
-        require_supported(node)
-        raise ValueError("its condition is not one truth value")
-    branch: onnx.GraphProto = attributes_of(node)["then_branch" if condition.reshape(-1)[0] else "else_branch"]
-    e.add_constants(branch.initializer)
-    for inner in branch.node:
-        e.emit(inner)
+        return _conditional(e, node, branches)
+    branch = branches["then_branch" if condition.reshape(-1)[0] else "else_branch"]
+    _emit_branch(e, branch)
     for outer, inner_value in zip(node.output, branch.output, strict=True):
         e.rename(inner_value.name, outer)
     return ()
+
+
+def _emit_branch(e: GraphEmitter, branch: onnx.GraphProto) -> None:
+    e.add_constants(branch.initializer)
+    for node in branch.node:
+        e.emit(node)
+
+
+def _conditional(e: GraphEmitter, node: onnx.NodeProto, branches: Mapping[str, onnx.GraphProto]) -> Sequence[Value]:
+    """A conditional whose branches return values of the same types. Raises ShapeError for others."""
+    emitted = {}
+    for name in ("then_branch", "else_branch"):
+        inner = e.in_branch()
+        _emit_branch(inner, branches[name])
+        emitted[name] = inner.g.nodes, [inner.value(output.name) for output in branches[name].output]
+    then, otherwise = ([value.type for value in results] for _, results in emitted.values())
+    if then != otherwise:
+        texts = (", ".join(map(str, types)) for types in (then, otherwise))
+        message = f"cannot have {node_text(node.op_type, node.name)}: its branches return {' and '.join(texts)}"
+        raise ShapeError(message, "export the model without the condition", code=UNSUPPORTED)
+    return emit_if(e.g, e.value(node.input[0]), emitted)
 
 
 @_special("Reshape")

@@ -206,17 +206,36 @@ def test_operators_that_networks_cannot_have(inner: onnx.NodeProto, message: str
     assert error.value.diagnostics[0].code == "unsupported-operator"
 
 
-def test_branches_that_depend_on_the_data_are_errors(tmp_path) -> None:
-    branch = helper.make_graph(
-        [node("Identity", ["x"], ["b"])], "b", [], [helper.make_tensor_value_info("b", TensorProto.FLOAT, None)]
-    )
+def conditional(then: onnx.NodeProto, otherwise: onnx.NodeProto) -> onnx.ModelProto:
+    """y by one of two nodes with the result `b`, depending on the sum of x * w."""
+    branches = {
+        f"{name}_branch": helper.make_graph(
+            [branch], name, [], [helper.make_tensor_value_info("b", TensorProto.FLOAT, None)]
+        )
+        for name, branch in (("then", then), ("else", otherwise))
+    }
     nodes = [
-        node("ReduceSum", ["x"], ["sum"], keepdims=0),
-        node("Cast", ["sum"], ["c"], to=TensorProto.BOOL),
-        node("If", ["c"], ["y"], name="/if", then_branch=branch, else_branch=branch),
+        node("Mul", ["x", "w"], ["h"]),
+        node("ReduceSum", ["h"], ["sum"], keepdims=0),
+        node("Greater", ["sum", "zero"], ["is_positive"]),
+        node("If", ["is_positive"], ["y"], name="/if", **branches),
     ]
-    with pytest.raises(jsonnx.CompileError, match="the operator If of the node '/if': a condition or loop"):
-        compiled(model(nodes, {"x": ["N", 4]}, {"y": None}), tmp_path, {"x": (4,)})
+    return model(nodes, {"x": ["N", 4]}, {"y": None}, {"w": numbers(4), "zero": np.float32(0)})
+
+
+def test_a_condition_that_depends_on_the_data(tmp_path) -> None:
+    proto = conditional(node("Tanh", ["h"], ["b"]), node("Neg", ["h"], ["b"]))
+    ours, file = compiled(proto, tmp_path, {"x": (4,)}), onnxruntime.InferenceSession(proto.SerializeToString())
+    for sign in (-1, 1):
+        x = sign * numbers(3, 4)
+        np.testing.assert_allclose(ours.run(None, {"x": x})[0], file.run(None, {"x": x})[0], rtol=1e-6)
+
+
+def test_branches_with_results_of_other_shapes_are_errors(tmp_path) -> None:
+    proto = conditional(node("Identity", ["h"], ["b"]), node("ReduceSum", ["h"], ["b"], keepdims=0))
+    with pytest.raises(jsonnx.CompileError, match="operator If of the node '/if': its branches return") as error:
+        compiled(proto, tmp_path, {"x": (4,)})
+    assert error.value.diagnostics[0].code == "unsupported-operator"
 
 
 def test_attributes_that_inputs_contradict_are_errors_with_the_node(tmp_path) -> None:

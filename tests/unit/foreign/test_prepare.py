@@ -171,3 +171,20 @@ def test_a_text_gives_the_graph_back() -> None:
 def test_other_texts_are_no_graph(text: str) -> None:
     with pytest.raises(UnreadableGraph, match=r"it is (not|too)"):
         read_graph_text(text)
+
+
+def test_operators_are_inlined_with_the_defaults_of_their_attributes() -> None:
+    proto = one_node("Swish", [], {}, opset=24)
+    assert ops(proto)[-2:] == ["Sigmoid", "Mul"]
+
+
+def test_the_neutral_factors_of_an_instance_normalization_are_no_weights() -> None:
+    """PyTorch writes a group normalization as one of them, a product and a sum."""
+
+    def weights_of(scale: list[float], bias: list[float]) -> list[str]:
+        tensors = {"scale": np.float32(scale), "bias": np.float32(bias)}
+        node = helper.make_node("InstanceNormalization", ["x", "scale", "bias"], ["y"])
+        return list(weights(model([node], {"x": ["N", 2, 4]}, {"y": None}, tensors)))
+
+    assert weights_of([1, 1], [0, 0]) == []
+    assert weights_of([1, 2], [0, 1]) == ["scale", "bias"]
