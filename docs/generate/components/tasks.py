@@ -77,6 +77,17 @@ TASKS = (
         samples="digits_transfer",
     ),
     Task(
+        "Small and fast models",
+        "A model for phones, browsers and CPUs, in 8-bit integers.",
+        layers="Conv2D DepthwiseConv2D SeparableConv2D BatchNormalization ReLU GlobalAveragePooling2D Dense",
+        blocks="std.InvertedResidual",
+        losses="sparse_categorical_crossentropy",
+        metrics="accuracy",
+        pages="guides/deploy/smaller-models guides/training/quantization-aware-training guides/training/distillation "
+        "guides/deploy/small-devices",
+        samples="digits_int8 mnist_cnn mobilenet_v2",
+    ),
+    Task(
         "Segmentation",
         "The class of each pixel.",
         layers="Conv2D Conv2DTranspose UpSampling2D MaxPooling2D Concatenate BatchNormalization",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import jsonnx as jsonnx_package
 import numpy as np
+import onnx
 import pytest
 from jsonnx.pipeline.quantize import quantize as quantize_module
 from support.commands import jsonnx
@@ -121,3 +123,26 @@ def test_a_file_has_no_target_form(digits: Path, tmp_path: Path) -> None:
     error = jsonnx("quantize", model, *options, "--target", "cuda", status=2)
     assert "need the RUN folder" in error.stderr
     assert not [*tmp_path.iterdir()]
+
+
+def test_precisions_that_change_no_weight_of_a_file(tmp_path: Path) -> None:
+    """The LSTM of another program, which weight-only precisions leave as it is."""
+    layers = [{"type": "LSTM", "units": 64, "return_sequences": True}, {"type": "GlobalMaxPooling1D"}]
+    model = onnx.load_from_string(
+        jsonnx_package.compile({"inputs": {"x": {"shape": [9, 32]}}, "layers": layers}).to_bytes()
+    )
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "lstm.onnx")
+    options = ("-o", str(tmp_path / "q.onnx"), "--precision", "int4-weights")
+    error = jsonnx("quantize", str(tmp_path / "lstm.onnx"), *options, status=1)
+    assert "error[not-quantizable]: int4-weights changes nothing" in error.stderr
+    assert not (tmp_path / "q.onnx").exists()
+
+
+def test_convolutions_are_not_quantized_dynamically(tmp_path: Path) -> None:
+    convolution = {"type": "Conv2D", "filters": 16, "kernel_size": 3}
+    model = jsonnx_package.compile({"inputs": {"x": {"shape": [8, 8, 8]}}, "layers": [convolution, convolution]})
+    model.save(tmp_path / "c.onnx")
+    options = ("-o", str(tmp_path / "q.onnx"), "--precision", "int8-dynamic")
+    error = jsonnx("quantize", str(tmp_path / "c.onnx"), *options, status=1)
+    assert "error[not-quantizable]: int8-dynamic changes nothing" in error.stderr

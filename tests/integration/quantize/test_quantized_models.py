@@ -11,6 +11,12 @@ import onnx
 import pytest
 from jsonnx.interop.model_digests import model_digest_errors
 from jsonnx.runtime.quantization.integer_weights import with_integer_weights
+from jsonnx.runtime.quantization.onnxruntime_tools import (
+    CalibrationCaches,
+    StaticOptions,
+    quantize_static,
+    with_node_names,
+)
 from support.commands import jsonnx
 
 DATA = Path(__file__).parents[3] / "samples" / "data"
@@ -49,6 +55,7 @@ def test_a_quantized_model_is_accepted_everywhere(digits: Path, tmp_path: Path, 
     assert json.loads(own.pop("jsonnx.quantization")) == report["variant"]
     own.pop("jsonnx.needs", None)
     assert own == float_model
+    assert onnx.load(path).producer_name == "jsonnx"
     with path.open("rb") as file:
         assert not model_digest_errors(file, str(path))
     assert (tmp_path / "q.labels.json").read_bytes() == (digits / "model.labels.json").read_bytes()
@@ -99,6 +106,17 @@ def test_a_foreign_model_within_a_tolerance_and_beyond_it(foreign: Path, tmp_pat
     assert not path.exists()
     jsonnx(*options, "--tolerance", "max_difference=0.1")
     assert path.exists()
+
+
+@pytest.mark.parametrize("method", ["percentile", "entropy"])
+def test_histograms_of_samples_that_fill_no_last_batch(foreign: Path, method: str) -> None:
+    with np.load(TRAIN) as file:
+        images = file["image"][:40].astype(np.float32).reshape(-1, 8, 8, 1)
+    batches = [{"image": images[:32]}, {"image": images[32:]}]
+    with CalibrationCaches() as caches:
+        options, named = StaticOptions("uint8", True, method, 99.9), with_node_names(onnx.load(foreign))
+        model = quantize_static(named, batches, options, caches.file(method, 99.9))
+    assert any(node.op_type == "QuantizeLinear" for node in model.graph.node)
 
 
 def test_a_foreign_model_of_a_fixed_batch(tmp_path: Path) -> None:

@@ -524,6 +524,19 @@ def test_files_are_checked(home: Path) -> None:
     jsonnx("train", "spec.json", "-o", "run", "--data-root", str(home.parent / "outside"))
 
 
+def test_outputs_that_are_not_finite_are_refused() -> None:
+    teacher = onnx.load("teacher/model.onnx")
+    (name,) = {output.name for output in teacher.graph.output}
+    for node in teacher.graph.node:
+        node.output[:] = ["finite" if output == name else output for output in node.output]
+    teacher.graph.node.append(onnx.helper.make_node("Div", ["finite", "zero"], [name]))
+    teacher.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(0), "zero"))
+    del teacher.metadata_props[:]
+    onnx.save(teacher, "infinite.onnx")
+    message = refused(changed(distill=DISTILL | {"teacher": "infinite.onnx"}))
+    assert message == f"the teacher's output {name!r} is not finite for some samples"
+
+
 def test_a_damaged_teacher_is_refused() -> None:
     content = bytearray(Path("teacher/model.onnx").read_bytes())
     content[len(content) // 2] ^= 1

@@ -113,6 +113,7 @@ class Model:
     def with_proto(self, proto: onnx.ModelProto, metadata: Mapping[str, str]) -> Model:
         """The model in the form that another program has given it, with further metadata."""
         ops = sorted({node.op_type for node in proto.graph.node if node.domain == MICROSOFT_DOMAIN})
+        proto.producer_name = self._writer.model.producer_name
         writer = writer_of_proto(proto, self._metadata_for(ops, metadata))
         return self._with_writer(writer, self.optimized_graph)
 

@@ -39,8 +39,9 @@ from ...training.weights.initializers import Constant
 from ..check.check import CheckedSpec
 from .graphs import forward_graph, inference_only
 
-RANGE_MOMENTUM = 0.99
-"""Momentum of the moving averages of ranges."""
+RANGE_MOMENTUM = 0.9
+"""Momentum of the moving averages of ranges. With a larger one, ranges lag behind the values in the first epochs, and
+clipped values have no gradient."""
 RECURRENT_MODULES = Layer.__module__.rpartition(".")[0] + ".rnn."
 """The modules of recurrent layers."""
 ZERO = Constant(value=0)

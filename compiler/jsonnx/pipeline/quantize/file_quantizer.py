@@ -30,10 +30,7 @@ from ...runtime.quantization.onnxruntime_tools import (
 from ...sections.quantization_section import STATIC_PRECISION, QuantizationVariant
 from .calibration_samples import CalibrationSamples
 from .network_quantizer import NO_CALIBRATION_HELP
-from .quantizer import quantization_metadata
-
-INTEGER_OPS = frozenset(["QuantizeLinear", "DequantizeLinear", "MatMulInteger", "ConvInteger", "QLinearConv"])
-"""Operators that only quantized models have."""
+from .quantizer import INTEGER_OPS, quantization_metadata
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +93,7 @@ class FileQuantizer:
     def quantized(self, variant: QuantizationVariant) -> ModelFile:
         """The model as a variant. Raises CompileError `not-quantizable`, UsageError `no-data`."""
         proto = self._converted(variant)
+        proto.producer_name, proto.producer_version = self._original.producer_name, self._original.producer_version
         ops = sorted({node.op_type for node in proto.graph.node if node.domain == MICROSOFT_DOMAIN})
         needs = needs_metadata(ops) if self._records_digests else {}
         writer = writer_of_proto(proto, {**self._metadata, **needs, **quantization_metadata(variant)})

@@ -24,7 +24,7 @@ from .network_quantizer import NetworkQuantizer
 from .quantization import LatencyPair, QuantizedModel
 from .quantization_task import QuantizationTask, open_task
 from .quantize_options import DEFAULT_OPTIONS, QuantizeOptions
-from .quantizer import QuantizedFile
+from .quantizer import QuantizedFile, has_integer_weights
 from .tolerance import Tolerance, default_tolerance
 from .variant_search import Attempt, VariantSearch
 
@@ -84,9 +84,9 @@ def quantize_model(
             raise CompileError([nothing_to_quantize(str(path), task.variant)])
         comparer = task.comparer
         if comparer is None:
-            return _unchecked(task, options)
+            return _unchecked(path, task, options)
         tolerance = task.tolerance(options)
-        first = task.quantizer.quantized(task.variant)
+        first = _quantized(path, task)
         comparison = comparer.compare(Session(first.to_loadable()))
         if tolerance is None and task.has_metrics:
             tolerance = default_tolerance(comparison, task.maximized)
@@ -104,12 +104,20 @@ def quantize_model(
         return _measured(task, comparer, search, best)
 
 
-def _unchecked(task: QuantizationTask, options: QuantizeOptions) -> QuantizedModel:
+def _quantized(path: Path, task: QuantizationTask) -> QuantizedFile:
+    """The variant that is asked for. Raises CompileError `not-quantizable` if it changes nothing."""
+    model = task.quantizer.quantized(task.variant)
+    if task.variant.precision != "float16" and not has_integer_weights(model):
+        raise CompileError([nothing_to_quantize(str(path), task.variant)])
+    return model
+
+
+def _unchecked(path: Path, task: QuantizationTask, options: QuantizeOptions) -> QuantizedModel:
     """The quantized model without data to compare it on. Raises UsageError for a tolerance that is asked for."""
     if options.tolerance or task.variant.tolerance:
         help = "name samples with --validation-data FILE"
         raise UsageError("no-data", "there are no data to check the tolerance on", help)
-    model = task.quantizer.quantized(task.variant)
+    model = _quantized(path, task)
     float_bytes = task.quantizer.float_model.size_bytes
     calibrated_on = _calibrated_on(task, task.variant)
     return QuantizedModel(model, task.variant, float_bytes, calibrated_on=calibrated_on, notes=task.notes)

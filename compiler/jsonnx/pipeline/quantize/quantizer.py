@@ -7,9 +7,22 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from ...backend import QUANTIZATION
+import onnx
+
+from ...backend import QUANTIZATION, ModelWriter
 from ...core.files.loadable_model import LoadableModel
 from ...sections.quantization_section import QuantizationVariant
+
+INTEGER_OPS = frozenset(
+    [
+        *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "DynamicQuantizeLSTM"),
+        *("MatMulInteger", "ConvInteger", "QLinearConv"),
+    ]
+)
+"""Operators that only quantized models have."""
+SMALL_INTEGERS = frozenset(
+    [onnx.TensorProto.INT8, onnx.TensorProto.UINT8, onnx.TensorProto.INT4, onnx.TensorProto.UINT4]
+)
 
 FLOAT_LAYER: None = None
 """The entry of a layer that stays in floating point, among the layers of a variant."""
@@ -18,6 +31,8 @@ FLOAT_LAYER: None = None
 class QuantizedFile(Protocol):
     """A quantized model, which can be run and written."""
 
+    @property
+    def writer(self) -> ModelWriter: ...
     @property
     def size_bytes(self) -> int: ...
     def to_bytes(self) -> bytes: ...
@@ -35,6 +50,14 @@ class Quantizer(Protocol):
 
     def quantized(self, variant: QuantizationVariant) -> QuantizedFile:
         """The model as a variant. Raises CompileError."""
+
+
+def has_integer_weights(file: QuantizedFile) -> bool:
+    """Whether a model has weights of 8 or 4 bits, or operators that make integers of its values."""
+    graph = file.writer.model.graph
+    if any(node.op_type in INTEGER_OPS for node in graph.node):
+        return True
+    return any(tensor.data_type in SMALL_INTEGERS and tensor.dims for tensor in graph.initializer)
 
 
 def with_float_layers(variant: QuantizationVariant, layers: Iterable[str]) -> QuantizationVariant:

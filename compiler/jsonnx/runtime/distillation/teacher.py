@@ -81,7 +81,8 @@ class TeacherModel:
         return feeds | {names[output]: array for output, array in self.run(feeds).items()}
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The outputs of the teacher for the samples of a batch, by output of the network."""
+        """The outputs of the teacher for the samples of a batch, by output of the network. Raises CompileError
+        `teacher-mismatch` for outputs that are not finite."""
         arrays = {
             name: feeds[self.feed_names[name]].astype(numpy_dtype(type.dtype), copy=False)
             for name, type in self.session.inputs.items()
@@ -97,7 +98,13 @@ class TeacherModel:
         is_full = count == self.rows
         rows = slice(start, start + count) if is_full else start + np.minimum(np.arange(self.rows), count - 1)
         results = self.session.run_prepared({name: array[rows] for name, array in arrays.items()})
-        return {output: own.convert(results[own.name][:count]) for output, own in self.outputs.items()}
+        outputs = {output: own.convert(results[own.name][:count]) for output, own in self.outputs.items()}
+        for output, array in outputs.items():
+            if not np.isfinite(array).all():
+                message = f"the teacher's output {self.outputs[output].name!r} is not finite for some samples"
+                help = "take another teacher, or find the layer or the samples: `jsonnx trace`"
+                raise CompileError([teacher_mismatch(self.source, message, help)])
+        return outputs
 
     def require_labels(self, labels: Mapping[str, Sequence[str]]) -> None:
         """Raises CompileError `teacher-mismatch` if the network has other classes, or has them in another order."""

@@ -88,7 +88,7 @@ def quantize_static(
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
-            self._batches = iter(batches)
+            self._batches = iter(batches if options.method == "minmax" else _of_one_size(batches))
 
         def get_next(self) -> dict[str, np.ndarray] | None:
             batch = next(self._batches, None)
@@ -116,6 +116,16 @@ def quantize_static(
         )
 
     return _with_float_outputs(_written(write))
+
+
+def _of_one_size(batches: Iterable[Feeds]) -> Iterator[Feeds]:
+    """The batches without a smaller last one: onnxruntime's histograms need values of one shape."""
+    size = None
+    for batch in batches:
+        rows = {len(array) for array in batch.values() if array.ndim}
+        size = size or rows
+        if rows == size:
+            yield batch
 
 
 def _with_float_outputs(model: onnx.ModelProto) -> onnx.ModelProto:
