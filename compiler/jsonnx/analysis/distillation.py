@@ -25,7 +25,7 @@ def resolve_distillation(
         return None
     compared = {name: loss for name, loss in losses.items() if name not in typed.network.auxiliary_outputs}
     if not compared and not report.has_errors():
-        message = "there is no output with a loss, which would be compared with the teacher's"
+        message = "the network has no output with a loss, so no output is compared with the teacher's"
         report.add("loss-mismatch", DISTILL_PATH, message, help="give a loss, or leave `distill` out")
     for name, loss in compared.items():
         if loss.aligns_steps:

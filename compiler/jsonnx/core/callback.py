@@ -52,7 +52,7 @@ class Callback:
         self.params = params
 
     def _on_preparation(self, text: str) -> None:
-        """Called before `on_train_begin` with what a fit does that takes long, without a subject."""
+        """Called before `on_train_begin` with a phrase for a slow preparation, such as `computes the outputs`."""
 
     def stops_on_nan(self, error: Exception) -> bool:
         """Whether a loss that is not finite ends the fit without an error; called with that error."""

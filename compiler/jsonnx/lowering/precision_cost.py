@@ -42,7 +42,7 @@ class LayerPrecision:
 
 @dataclass(frozen=True)
 class PrecisionCost:
-    """What a model costs as it is and as a variant. The bytes of models are those of their files, the peaks are those
+    """The cost of the float model and of a variant. The bytes of models are those of their files, the peaks are those
     of one sample, and None if they depend on symbolic sizes."""
 
     variant: QuantizationVariant
@@ -66,7 +66,7 @@ class PrecisionCost:
 def layer_precisions(
     typed: TypedNetwork, float_elements: ElementTypes, elements: ElementTypes
 ) -> Iterator[LayerPrecision]:
-    """What each layer costs in the float model and in a variant."""
+    """The cost of each layer in the float model and in a variant."""
     result_types = _result_types(typed, elements)
     costs = [(own.weight_bytes(), own.macs()) for own in (float_elements, elements)]
     for call in typed.network.inference_calls:

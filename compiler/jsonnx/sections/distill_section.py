@@ -10,8 +10,8 @@ class DistillSection(Section):
     """Knowledge distillation: the network also learns from the outputs of a trained model, its teacher."""
 
     teacher: str = attr(
-        doc="Path of the teacher, relative to the spec: a RUN folder or an ONNX model. Its inputs are inputs of the "
-        "network, and it has an output for each output of the network with a loss."
+        doc="Path of the teacher, relative to the spec: a RUN folder, or an ONNX model with an output for each output "
+        "of the network with a loss."
     )
     temperature: float = attr(
         3.0,

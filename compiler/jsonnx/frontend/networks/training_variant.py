@@ -1,4 +1,4 @@
-"""The quantized variant that a training computes."""
+"""Checks the key `quantize` of a training."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from ..schema.phrases import known_names_help, short_name
 
 
 def check_training_variant(training: Training, variants: Mapping[str, QuantizationVariant], report: Report) -> None:
-    """Reports a `quantize` that names no variant, or one that training cannot compute, and other keys that exclude
-    it."""
+    """Reports a `quantize` that names no variant or one of another precision, and keys that exclude `quantize`."""
     name, path = training.quantize, ("training", "quantize")
     if name is None or report.has_errors((QUANTIZATION_KEY,)):
         return
@@ -21,12 +20,14 @@ def check_training_variant(training: Training, variants: Mapping[str, Quantizati
         help = report.suggestion(name, known) or known_names_help(known)
         report.add("unknown-name", path, f"{short_name(name)} is no variant in {QUANTIZATION_KEY!r}", help=help)
     elif name in variants and variants[name].precision != STATIC_PRECISION:
-        message = f"the variant {short_name(name)} has the precision {variants[name].precision!r}, which is not trained"
-        help = f"training learns the ranges of {STATIC_PRECISION!r}; `jsonnx quantize` makes the others afterwards"
+        message = (
+            f"the variant {short_name(name)} has the precision {variants[name].precision!r}, which needs no training"
+        )
+        help = f"name a variant with the precision {STATIC_PRECISION!r}; `jsonnx quantize` makes the others"
         report.add("invalid-value", path, message, help=help)
     if training.precision != "float32":
-        message = f"'quantize' rounds numbers of float32, and the training has the precision {training.precision!r}"
+        message = f"'quantize' needs float32, and the training has the precision {training.precision!r}"
         report.add("invalid-value", path, message, help="leave one of them out")
     if training.distributed is not None:
-        message = "'quantize' takes ranges over whole batches, which a distributed training divides among workers"
+        message = "'quantize' measures ranges over whole batches, which distributed training divides among workers"
         report.add("samples-interact", path, message, help="leave one of them out")

@@ -1,11 +1,11 @@
-"""Results in floating point that onnxruntime 1.32 would compute in another way than a graph says.
+"""Protects layers in floating point from rewrites of onnxruntime 1.32 that change or slow them.
 
 - It rounds the weights of a Conv, ConvTranspose or Gemm in floating point that reads a DequantizeLinear, if only a
-  QuantizeLinear reads the result, or a ReLU in front of that. A layer that is to stay in floating point would not.
+  QuantizeLinear reads the result, or a ReLU in front of that. Such a layer would not stay in floating point.
 - It has a kernel for a product with integer weights whose result is in floating point, but not if a ReLU reads the
   result: it converts the weights at every run.
 
-It does neither for a Max, which computes the same as a ReLU.
+It does neither if a Max reads the result, so ReLUs are written as Max.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .quantization_plan import QuantizationPlan
 
 ROUNDED_OPS = frozenset({"Conv", "ConvTranspose", "Gemm"})
 """Operators in floating point whose weights onnxruntime may round."""
-LEAST = float(np.finfo(np.float32).min)
+MIN_FLOAT32 = float(np.finfo(np.float32).min)
 
 
 class FloatResults(NamedTuple):
@@ -88,5 +88,5 @@ def emit_as_max(g: Builder, activation: Node, inputs: Sequence[Value | None]) ->
 
 def emit_unchanged(g: Builder, x: Value) -> Value:
     """Emits a Max that returns its operand."""
-    unchanged: Value = g.Max(x, g.const(LEAST, "float32"))
+    unchanged: Value = g.Max(x, g.const(MIN_FLOAT32, "float32"))
     return g.refine(unchanged, x.shape)

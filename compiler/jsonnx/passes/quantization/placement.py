@@ -1,8 +1,8 @@
 """Chooses the values of a graph that are quantized.
 
-Values that linear operators read are asked for in integers. A value that is asked for gets a quantizer at the end of
+Values that linear operators read are required as integers. A required value gets a quantizer at the end of
 the operators that are fused (a linear operator, its bias, the batch normalization and the ReLU behind it). If it is
-computed by an operator that has a kernel for integers, such as Add, Concat or a pooling, the operands are asked for in
+computed by an operator that has a kernel for integers, such as Add, Concat or a pooling, its operands are required in
 turn, so that a network of convolutions stays in integers from end to end.
 """
 
@@ -60,7 +60,7 @@ def observed_graph(graph: Graph, plan: QuantizationPlan) -> Graph:
 class _Placement:
     """The values of a graph that are quantized with given options.
 
-    `integers` are the values that are computed on integers if they are asked for, `quantized` those with a quantizer
+    `integers` are the values that are computed on integers if they are required, `quantized` those with a quantizer
     of their own, `moved` maps results of operators that move elements to their operands.
     """
 
@@ -70,12 +70,12 @@ class _Placement:
         self.moved: dict[Value, Value] = {}
         self._parents: dict[Value, Value] = {}
         """By value: another one of its group, up to one that stands for the group."""
-        asked: set[Value] = set()
+        required: set[Value] = set()
         if options.activations:
-            self._ask(self._read_by_linear_operators(), asked)
+            self._require(self._read_by_linear_operators(), required)
         nodes = dataflow.graph.nodes
         order = [*dataflow.graph.inputs.values(), *(y for node in nodes for y in node.outputs)]
-        self.quantized = [value for value in order if value in asked]
+        self.quantized = [value for value in order if value in required]
         self.moved = {value: self.moved[value] for value in order if value in self.moved}
 
     @cached_property
@@ -134,14 +134,14 @@ class _Placement:
         operands = [x for chain in chains if (x := chain.node.inputs[0]) is not None]
         return operands + [chain.result for chain in chains if chain.node.op == "Conv"]
 
-    # -- values that are asked for -----------------------------------------------------------------------------------
+    # -- required values ---------------------------------------------------------------------------------------------
 
-    def _ask(self, values: list[Value], asked: set[Value]) -> None:
-        """Adds the values, and the operands that they are computed from on integers, to those that are asked for."""
+    def _require(self, values: list[Value], required: set[Value]) -> None:
+        """Adds the values, and the operands from which integer operators compute them, to those that are required."""
         pending = values[::-1]
         while pending:
             x = pending.pop()
-            if x in asked or x in self.moved or x.dtype != "float32" or self._dataflow.is_static(x):
+            if x in required or x in self.moved or x.dtype != "float32" or self._dataflow.is_static(x):
                 continue
             node = self._dataflow.graph.producers.get(x)
             operand = None if node is None else self._dataflow.moved_operand(node)
@@ -150,7 +150,7 @@ class _Placement:
                 self._join(x, operand)
                 pending.append(operand)
                 continue
-            asked.add(x)
+            required.add(x)
             if x in self.integers and x not in self._dataflow.chains:
                 pending += self._operands(x)
 

@@ -40,20 +40,20 @@ from ..check.check import CheckedSpec
 from .graphs import forward_graph, inference_only
 
 RANGE_MOMENTUM = 0.9
-"""The part of a range that a step keeps; the rest is the range of its batch. With more, ranges lag behind the values of
-a network that begins to learn, and no gradient passes the values beyond them."""
+"""Momentum of the moving averages of ranges. With a larger one, ranges lag behind the values in the first epochs, and
+clipped values have no gradient."""
 RECURRENT_MODULES = Layer.__module__.rpartition(".")[0] + ".rnn."
 """The modules of recurrent layers."""
 ZERO = Constant(value=0)
 NOTHING_QUANTIZED_HELP = (
-    "integers are for products with matrices and convolutions, where `layers` of the variant does not leave them in "
-    "floating point; without `quantize` the network trains as it is"
+    "convolutions and matrix products can be quantized, unless `layers` of the variant leaves them in floating point; "
+    "leave `quantize` out to train without rounding"
 )
 
 
 @dataclass(frozen=True, eq=False)
 class QuantizedNetwork:
-    """A network that rounds as its compiled model does.
+    """A network with the rounding of its compiled model.
 
     `graph` is `original` in the form of an inference model, with batch normalizations folded; `inference` is the part
     of it that a compiled model has.
@@ -187,7 +187,7 @@ def trained_plan(graph: Graph, options: QuantizationOptions) -> QuantizationPlan
 
 
 def trained_variant(checked: CheckedSpec) -> str:
-    """What the metadata of a model say whose ranges were trained."""
+    """The metadata of a model whose ranges were trained."""
     training, variant = checked.network.training, checked.network.training_variant
     assert training is not None
     assert variant is not None

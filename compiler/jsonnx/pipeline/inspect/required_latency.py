@@ -23,12 +23,12 @@ def _parse_number(text: str) -> float:
     return float(text)
 
 
-FIGURES: dict[str, Callable[[str], float]] = {
+AMOUNT_PARSERS: dict[str, Callable[[str], float]] = {
     **dict.fromkeys((*TIMES, LOAD), parse_seconds),
     THROUGHPUT: _parse_number,
     MEMORY: parse_bytes,
 }
-"""What reads the amount of a bound, by figure."""
+"""Parsers of the amount of a bound, by figure."""
 
 _BOUND = re.compile(r"\s*([^<>=!@\s]+)(?:@([0-9]{1,9}))?\s*(<=|>=|<|>)\s*(\S.*?)\s*")
 _BOUND_HELP = "write a figure, one of <= >= < >, and an amount, in quotes: --require 'p95<5ms' or 'p95@32<20ms'"
@@ -50,11 +50,11 @@ class LatencyBound(NamedTuple):
         if match is None:
             raise UsageError("bad-option", f"--require {text}: that is no bound", _BOUND_HELP)
         figure, batch_size, operator, amount = match.groups()
-        if figure not in FIGURES:
-            help = suggestion(figure, FIGURES) or f"the figures are {quoted_list(FIGURES)}"
+        if figure not in AMOUNT_PARSERS:
+            help = suggestion(figure, AMOUNT_PARSERS) or f"the figures are {quoted_list(AMOUNT_PARSERS)}"
             raise UsageError("bad-option", f"--require {text}: there is no figure {figure!r}", help)
         try:
-            value = FIGURES[figure](amount)
+            value = AMOUNT_PARSERS[figure](amount)
         except ValueError as error:
             raise UsageError("bad-option", f"--require {text}: {error}", _BOUND_HELP) from None
         return LatencyBound(figure, int(batch_size) if batch_size else None, operator, value, text.strip())

@@ -43,7 +43,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Scoring:
-    """What computes losses and metrics of outputs."""
+    """A session that computes the loss and the metrics of outputs."""
 
     scorer: Session
     plan: TrainingPlan

@@ -108,7 +108,7 @@ class FileQuantizer:
         if variant.precision != STATIC_PRECISION:
             return with_integer_weights(self._proto, 4 if variant.precision == "int4-weights" else 8, excluded)
         if self._calibration is None:
-            message = "int8 needs samples, from which it learns the ranges of activations, and there are none"
+            message = "int8 needs samples to measure the ranges of activations, and there are none"
             raise UsageError("no-data", message, NO_CALIBRATION_HELP)
         method, percentile = variant.calibration.method, variant.calibration.percentile
         options = StaticOptions(variant.activations, variant.per_channel, method, percentile, excluded)

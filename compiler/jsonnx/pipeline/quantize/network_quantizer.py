@@ -26,12 +26,13 @@ from .calibration_samples import CalibrationSamples
 from .quantizer import bits_by_layer, quantization_metadata
 
 NO_CALIBRATION_HELP = (
-    "name samples with --data FILE, or take a precision that needs none: int8-dynamic, float16, int8-weights"
+    "name samples with --data FILE, or use a precision that needs none: int8-dynamic, float16, int8-weights"
 )
 UNUSABLE_RANGE_HELP = "find the samples with numbers that are so large, or leave the layer in floating point"
 
 PLANNED_PRECISIONS: tuple[Precision, ...] = (STATIC_PRECISION, "int8-weights", "int4-weights")
-KEEPS_PRECISION = object()
+UNNAMED_LAYER = object()
+"""Stands for the settings of a layer that a variant does not name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +69,7 @@ class NetworkQuantizer:
             for x in node.inputs
             if isinstance(x, Constant) and x.dtype == "float32" and x.rank > 1 and x.name
         }
-        return [name for name in weighted if variant.layers.get(name, KEEPS_PRECISION) is not None]
+        return [name for name in weighted if variant.layers.get(name, UNNAMED_LAYER) is not None]
 
     def quantized(self, variant: QuantizationVariant) -> Model:
         """The model as a variant. Raises CompileError, UsageError."""
@@ -139,7 +140,7 @@ class NetworkQuantizer:
 
     def _measured(self, plan: QuantizationPlan, method: str, percentile: float) -> dict[str, Range]:
         if self._calibration is None:
-            message = "int8 needs samples, from which it learns the ranges of activations, and there are none"
+            message = "int8 needs samples to measure the ranges of activations, and there are none"
             raise UsageError("no-data", message, NO_CALIBRATION_HELP)
         if not plan.activations:
             return {}

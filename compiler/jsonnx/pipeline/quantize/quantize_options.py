@@ -1,4 +1,4 @@
-"""What the user of `quantize` asks for, and the variant that follows from it."""
+"""Options of `quantize`, and the variant that they select."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What makes the variants of one model."""
+"""Interface of the quantizers of a model."""
 
 from __future__ import annotations
 

@@ -240,8 +240,8 @@ def _with_rounding(checked: CheckedSpec, quantized: QuantizedNetwork, network: G
         return quantized.training_graph(network)
     except NoCounterpart as error:
         report, layer = checked.new_report(), error.layer.partition("/")[0]
-        message = f"{layer!r} computes by other operators in training than in the model, so it cannot learn to round"
-        help = f'leave it in floating point: `"layers": {{"{layer}": null}}` in a variant in `quantization`'
+        message = f"{layer!r} has other operators in training than in the model, so its rounding cannot be trained"
+        help = f'leave this layer in floating point: `"layers": {{"{layer}": null}}` in a variant in `quantization`'
         report.add("invalid-value", ("training", "quantize"), message, help=help)
         raise CompileError(report) from error
 

@@ -35,14 +35,14 @@ from .model_spec import checked_spec_of
 
 Convert = Callable[[np.ndarray], np.ndarray]
 BY_ACTIVATION: Mapping[str, Convert] = {"softmax": class_logits, "sigmoid": label_logits}
-"""What makes logits of an output, by its activation."""
+"""Conversions of outputs to logits, by activation."""
 BY_FORM: Mapping[OutputForm, Convert] = {
     OutputForm.LOGITS: as_numbers,
     OutputForm.CLASS_WEIGHTS: class_logits,
     OutputForm.CLASS_PROBABILITIES: class_logits,
     OutputForm.INDEPENDENT_PROBABILITIES: label_logits,
 }
-"""What makes logits of an output, by the form that its loss takes."""
+"""Conversions of outputs to logits, by the form that the loss takes."""
 
 
 def open_teacher(checked: CheckedSpec, plan: TrainingPlan, provider: Provider, threads: int | None) -> TeacherModel:
@@ -147,7 +147,7 @@ def _teacher_output(
 
 
 def _logits_of(spec: CheckedSpec | None, path: str, output: str) -> Convert:
-    """What makes logits of a teacher's output, by its loss or else by its activation."""
+    """The conversion of a teacher's output to logits, by its loss or else by its activation."""
     if spec is None:
         return BY_ACTIVATION.get(_last_operator(path, output).lower(), as_numbers)
     training = spec.network.training

@@ -27,12 +27,12 @@ def as_numbers(values: np.ndarray) -> np.ndarray:
 
 
 def class_logits(probabilities: np.ndarray) -> np.ndarray:
-    """Logits whose softmax are these probabilities."""
+    """Logits whose softmax is equal to these probabilities."""
     return np.log(np.maximum(as_numbers(probabilities), np.float32(MIN_PROBABILITY)))
 
 
 def label_logits(probabilities: np.ndarray) -> np.ndarray:
-    """Logits whose sigmoid are these probabilities."""
+    """Logits whose sigmoid is equal to these probabilities."""
     clipped = np.clip(probabilities.astype(np.float64), LABEL_EPSILON, 1.0 - LABEL_EPSILON)
     return as_numbers(np.log(clipped) - np.log1p(-clipped))
 
@@ -42,7 +42,7 @@ class TeacherOutput(NamedTuple):
 
     name: str
     convert: Callable[[np.ndarray], np.ndarray]
-    """Makes the numbers that the training graph takes."""
+    """Converts the output to the form that the training graph takes."""
     labels: tuple[str, ...] = ()
     """The names of the classes, if the model has them."""
 
@@ -74,14 +74,14 @@ class TeacherModel:
         return all(isinstance(size, int) for shape in shapes for size in shape)
 
     def with_outputs(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The feeds of a step with what the teacher computes for them, unless they have it."""
+        """The feeds of a step with the outputs of the teacher, which are computed if they are missing."""
         names = {output: teacher_output_name(output) for output in self.outputs}
         if all(name in feeds for name in names.values()):
             return feeds
         return feeds | {names[output]: array for output, array in self.run(feeds).items()}
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """What the teacher computes for the samples of a batch, by output of the network. Raises CompileError
+        """The outputs of the teacher for the samples of a batch, by output of the network. Raises CompileError
         `teacher-mismatch` for outputs that are not finite."""
         arrays = {
             name: feeds[self.feed_names[name]].astype(numpy_dtype(type.dtype), copy=False)

@@ -11,8 +11,8 @@ from ...core.reserved_names import FROZEN_RANGES
 if TYPE_CHECKING:
     from ..execution.engine import Engine
 
-ADAPTING_FRACTION = 0.75
-"""The part of the epochs whose steps update the ranges. The weights then adapt to ranges that stay."""
+RANGE_UPDATE_FRACTION = 0.75
+"""Fraction of the epochs whose steps update the ranges. The weights then adapt to frozen ranges."""
 
 
 def freeze_ranges(engine: Engine, epoch: int, epochs: int) -> None:
@@ -20,7 +20,7 @@ def freeze_ranges(engine: Engine, epoch: int, epochs: int) -> None:
     several."""
     if FROZEN_RANGES not in engine.plan.train.states:
         return
-    first_frozen = max(1, min(epochs - 1, int(np.ceil(epochs * ADAPTING_FRACTION))))
+    first_frozen = max(1, min(epochs - 1, int(np.ceil(epochs * RANGE_UPDATE_FRACTION))))
     frozen = np.array(epoch >= first_frozen, np.float32)
     if engine.current_variables()[FROZEN_RANGES] != frozen:
         engine.write({FROZEN_RANGES: frozen})

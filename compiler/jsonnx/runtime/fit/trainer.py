@@ -205,7 +205,7 @@ class PlanTrainer:
         progress.callbacks = CallbackStates(callbacks, progress.callbacks.current())
         self._fit = Fit(
             self.engine,
-            self._taught(samples, callbacks),
+            self._with_teacher(samples, callbacks),
             validation,
             settings,
             monitor,
@@ -240,7 +240,7 @@ class PlanTrainer:
         self.engine.teacher.require_labels(self.plan.labels)
         return self.engine.teacher
 
-    def _taught(self, samples: Dataset | BatchStream, callbacks: Iterable[Callback]) -> Dataset | BatchStream:
+    def _with_teacher(self, samples: Dataset | BatchStream, callbacks: Iterable[Callback]) -> Dataset | BatchStream:
         """The samples of a fit with the outputs of the teacher, if these are the same in every epoch."""
         teacher = self.engine.teacher
         if teacher is None or isinstance(samples, BatchStream) or not self._keeps_teacher_outputs(samples):

@@ -1,1 +1,1 @@
-"""What quantization measures, the ranges of values and latencies, and onnxruntime's tools for it."""
+"""Calibration and latencies of quantized models, and onnxruntime's quantization tools."""
