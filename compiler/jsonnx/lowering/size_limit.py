@@ -35,6 +35,9 @@ MATRICES_PER_LAYER, MATRICES_PER_ATTENTION, MATRICES_PER_RECURRENT_LAYER, VECTOR
 """At most: a separable convolution has two kernels, attention four matrices, a bidirectional LSTM sixteen, and batch
 normalization with renormalization seven vectors."""
 
+TABLES_PER_ATTENTION = 2
+"""At most: the vectors of relative positions that are added to keys, and to values."""
+
 RECURRENT_ATTRIBUTES = ("recurrent_initializer", "return_sequences", "cells", "layer", "layers")
 """Attributes of recurrent layers, and of layers that may have one inside."""
 
@@ -98,7 +101,14 @@ def weight_bound(typed: TypedNetwork, call: Call) -> int:
     matrices = MATRICES_PER_ATTENTION if hasattr(layer, "num_heads") else MATRICES_PER_LAYER
     if any(hasattr(layer, name) for name in RECURRENT_ATTRIBUTES):
         matrices = MATRICES_PER_RECURRENT_LAYER
-    return matrices * prod(numbers) * largest + VECTORS_PER_LAYER * largest
+    matrices_bound = matrices * prod(numbers) * largest
+    return matrices_bound + VECTORS_PER_LAYER * largest + TABLES_PER_ATTENTION * _distances(layer) * prod(numbers)
+
+
+def _distances(layer: Layer | None) -> int:
+    """The rows of a table of relative positions; 0 for a layer without one."""
+    position = getattr(layer, "relative_position", None)
+    return max(2 * getattr(position, "max_distance", 0) + 1, getattr(position, "num_buckets", 0)) if position else 0
 
 
 def operator_bound(typed: TypedNetwork, call: Call) -> int:
