@@ -72,7 +72,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_file_of_another_kind_is_named(folder: Path, command: str, file: str) -> None:
     write, name = WRITERS[file]
     write(Path(file))
-    if file == "model.onnx" and command in ("inspect", "predict", "evaluate"):
+    if file == "model.onnx" and command in ("import", "inspect", "predict", "evaluate"):
         pytest.skip("these commands take ONNX models")
     result = jsonnx(*(file if part == "FILE" else part for part in COMMANDS[command]), status=1)
     assert "error[other-format]: this is " in result.stderr

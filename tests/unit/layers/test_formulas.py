@@ -35,6 +35,7 @@ WITHOUT_FORMULA = {
     "runs other layers": (
         *("Bidirectional", "Pipeline", "RNN", "SpectralNormalization", "StackedRNNCells", "TimeDistributed"),
     ),
+    "runs the operators of a file": ("OnnxModel",),
     "interpolates between pixels": ("CenterCrop", "Resizing", "ops.image.resize"),
     "computes histograms": ("ContrastLimitedAdaptiveHistogramEqualization", "Equalization"),
     "draws random numbers": ("random.normal", "random.uniform"),

@@ -1,4 +1,4 @@
-"""Weights of an ONNX model as integers, which DequantizeLinear turns into floats where they are read."""
+"""Weights of an ONNX model as integers, which are turned into floats where they are read."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ IR_VERSION_OF_INT4 = 10
 
 CHANNEL_AXES = {"MatMul": -1, "Conv": 0, "ConvTranspose": 1, "Gather": 0}
 """The axis of a weight whose indices have a scale each, by operator; for a Gather the rows of its table."""
+FOLDED_READERS = frozenset({"Conv", "ConvTranspose"})
+"""Operators for whose weights onnxruntime has no kernel that reads integers. It would compute a DequantizeLinear at
+every run, but computes a Cast and a Mul of constants once, when it loads the model."""
 WEIGHT_OPERANDS = {"MatMul": 1, "Gemm": 1, "Conv": 1, "ConvTranspose": 1, "Gather": 0}
 
 
@@ -37,7 +40,8 @@ def with_integer_weights(model: onnx.ModelProto, bits: int, excluded_nodes: Coll
     for tensor in [*model.graph.initializer]:
         axis = _channel_axis(tensor, readers.get(tensor.name, []), excluded_nodes)
         if axis is not None:
-            nodes.append(_dequantized(model, tensor, axis, bits, names))
+            is_folded = any(node.op_type in FOLDED_READERS for node in readers[tensor.name])
+            nodes += _dequantized(model, tensor, axis, bits, names, is_folded)
     found = [*nodes, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(found)
@@ -76,18 +80,24 @@ def _names(graph: onnx.GraphProto) -> set[str]:
 
 
 def _dequantized(
-    model: onnx.ModelProto, tensor: onnx.TensorProto, axis: int, bits: int, names: set[str]
-) -> onnx.NodeProto:
-    """Turns a tensor into integers, and returns the node that computes it from them. `names` are those of all
-    values."""
+    model: onnx.ModelProto, tensor: onnx.TensorProto, axis: int, bits: int, names: set[str], is_folded: bool
+) -> list[onnx.NodeProto]:
+    """Turns a tensor into integers, and returns the nodes that compute it from them: operators that onnxruntime folds
+    with `is_folded`, else a DequantizeLinear. `names` are those of all values."""
     weight = numpy_helper.to_array(tensor)
     name = tensor.name
     operands = [_free_name(f"{name}_{suffix}", names) for suffix in ("integers", "scales")]
     scales = weight_scales(weight, axis, bits)
     integers = quantized_weight(weight, scales, axis, bits).astype(ml_dtypes.int4 if bits == 4 else np.int8)
     tensor.CopyFrom(numpy_helper.from_array(integers, operands[0]))
-    model.graph.initializer.append(numpy_helper.from_array(scales, operands[1]))
-    return helper.make_node("DequantizeLinear", operands, [name], name=f"{name}_dequantized", axis=axis)
+    shape = [-1 if index == axis else 1 for index in range(weight.ndim)]
+    own_scales = scales.reshape(shape) if is_folded else scales
+    model.graph.initializer.append(numpy_helper.from_array(own_scales, operands[1]))
+    if not is_folded:
+        return [helper.make_node("DequantizeLinear", operands, [name], name=f"{name}_dequantized", axis=axis)]
+    floats = _free_name(f"{name}_floats", names)
+    cast = helper.make_node("Cast", operands[:1], [floats], name=f"{name}_cast", to=onnx.TensorProto.FLOAT)
+    return [cast, helper.make_node("Mul", [floats, operands[1]], [name], name=f"{name}_scaled")]
 
 
 def _free_name(name: str, names: set[str]) -> str:

@@ -25,6 +25,7 @@ KINDS = {
     "crashes": {"speed_change": "category", "role": "category", "age": "number"},
     "diabetes": {"age": "number", "s6": "number"},
     "digits_contrastive": {"image": "image"},
+    "digits_int8": {"image": "image"},
     "digits_residual": {"image": "image"},
     "digits_transfer": {"image": "image"},
     "efficientnet_b0": {"image": "image"},
