@@ -115,9 +115,9 @@ def test_operators_without_a_gradient_are_named_with_their_nodes() -> None:
 )
 def test_commands_that_cannot_import(arguments: tuple[str, ...], message: str) -> None:
     Path("other").mkdir()
-    assert message in command("import", *arguments, status=2).output
+    assert message in command("import", *arguments, status=2).stderr
 
 
 def test_a_file_that_is_no_model_is_an_error() -> None:
     Path("model.onnx").write_bytes(b"text")
-    assert "error[damaged-file]" in command("import", "model.onnx", status=1).output
+    assert "error[damaged-file]" in command("import", "model.onnx", status=1).stderr

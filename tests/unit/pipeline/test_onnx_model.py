@@ -82,7 +82,7 @@ def test_a_run_is_resumed_without_the_file_and_not_with_another_one() -> None:
     command("train", "spec.json", "-o", "run", "--set", "training.epochs=1")
     onnx.save(perceptron(batch=1), "model.onnx")
     error = command("train", "spec.json", "-o", "run", "--resume", status=1)
-    assert "layers" in error.output
+    assert "layers" in error.stderr
 
 
 def test_given_weights_take_the_place_of_the_file() -> None:
@@ -107,8 +107,8 @@ def test_a_file_that_changed_after_its_graph_was_recorded_is_an_error() -> None:
 def test_files_that_are_no_models_are_errors(content: bytes) -> None:
     Path("model.onnx").write_bytes(content)
     error = command("validate", "spec.json", status=1)
-    assert "error[damaged-file]: 'model.onnx': " in error.output
-    assert "spec.json:1:" in error.output
+    assert "error[damaged-file]: 'model.onnx': " in error.stderr
+    assert "spec.json:1:" in error.stderr
 
 
 def test_weights_in_another_file_lie_in_the_folder() -> None:
@@ -119,7 +119,7 @@ def test_weights_in_another_file_lie_in_the_folder() -> None:
         for entry in tensor.external_data:
             entry.value = "../w.data" if entry.key == "location" else entry.value
     Path("model.onnx").write_bytes(outside.SerializeToString())
-    assert "error[unsafe-path]" in command("validate", "spec.json", status=1).output
+    assert "error[unsafe-path]" in command("validate", "spec.json", status=1).stderr
 
 
 def test_a_file_in_a_block_is_recorded_in_the_block() -> None:
