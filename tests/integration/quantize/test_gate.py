@@ -108,7 +108,7 @@ def test_two_outputs_on_validation_data(two_outputs: Path, tmp_path: Path) -> No
 @pytest.mark.slow
 def test_mnist(mnist: Path, tmp_path: Path) -> None:
     report = quantized(mnist, tmp_path / "q.onnx", "--tolerance", "accuracy=0.005")
-    assert report["bytes"]["quantized"] < 0.3 * report["bytes"]["float"]
+    assert report["bytes"]["quantized"] < 0.32 * report["bytes"]["float"]  # 35,000 weights, and 9 kB that stay
     assert report["metrics"]["accuracy"]["difference"] >= -0.005
 
 
