@@ -19,7 +19,7 @@ from ..check.check import Spec
 from ..run.run_warnings import Warn, no_warning
 from .comparison import ModelComparer
 from .failure import nothing_to_quantize, quantization_loss
-from .layer_noise import layer_noise, sensitive_layers
+from .layer_noise import LayerNoise, layer_noise, sensitive_layers
 from .network_quantizer import NetworkQuantizer
 from .quantization import LatencyPair, QuantizedModel
 from .quantization_task import QuantizationTask, open_task
@@ -130,7 +130,9 @@ def _calibrated_on(task: QuantizationTask, variant: QuantizationVariant) -> Mapp
     return None if was_trained or task.calibration is None else task.calibration.origin
 
 
-def _sensitive_layers(task: QuantizationTask, comparer: ModelComparer, variant: QuantizationVariant):  # type: ignore[no-untyped-def]
+def _sensitive_layers(
+    task: QuantizationTask, comparer: ModelComparer, variant: QuantizationVariant
+) -> list[LayerNoise]:
     feeds = comparer.first_feeds(task.fixed_batch or NOISE_SAMPLES)
     return sensitive_layers(task.quantizer, variant, comparer.float_session, feeds)
 

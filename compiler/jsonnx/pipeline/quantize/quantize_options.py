@@ -41,7 +41,6 @@ class QuantizeOptions:
     target: str = PLAIN_TARGET
     data_roots: tuple[str, ...] = ()
     verify: bool = True
-    measures_latency: bool = True
 
 
 DEFAULT_OPTIONS = QuantizeOptions()
