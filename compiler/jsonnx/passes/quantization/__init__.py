@@ -1,13 +1,12 @@
 """Quantization: where values are rounded to integers, and the integers themselves.
 
 `plan_quantization` chooses the quantizers of a graph; a plan is written as QuantizeLinear and DequantizeLinear nodes
-for onnxruntime, and as rounding in floating point for training. `value_of_key` finds the value of a quantizer in
-another graph of the same network, such as the training graph, where batch normalization and dropout have other
-operators. Inference graphs are in the form of `Model.quantizable_graph`.
+for onnxruntime, and as rounding in floating point for training. Inference graphs are in the form of
+`Model.quantizable_graph`.
 """
 
 from .integers import quantization_parameters, quantized_weight, weight_bound, weight_scales
-from .placement import observed_graph, plan_quantization, value_of_key
+from .placement import observed_graph, plan_quantization
 from .quantization_plan import (
     ActivationQuantizer,
     BiasQuantizer,
@@ -31,7 +30,6 @@ __all__ = [
     "plan_quantization",
     "quantization_parameters",
     "quantized_weight",
-    "value_of_key",
     "weight_bound",
     "weight_scales",
     "with_quantized_nodes",

@@ -45,12 +45,6 @@ def plan_quantization(graph: Graph, options: QuantizationOptions = DEFAULT_OPTIO
     )
 
 
-def value_of_key(graph: Graph, key: str) -> Value:
-    """The value that the quantizer of a key rounds in this graph of the same network. Raises KeyError."""
-    placement = _Placement(Dataflow(graph), DEFAULT_OPTIONS)
-    return {key: value for value, key in placement.keys.items()}[key]
-
-
 def observed_graph(graph: Graph, plan: QuantizationPlan) -> Graph:
     """The graph whose outputs are the values of the quantizers before they are rounded, by key."""
     outputs = {quantizer.key: quantizer.value for quantizer in plan.activations}
