@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
-from ..backend import spec_hash, thresholds_from
+from ..backend import QUANTIZATION, spec_hash, thresholds_from
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.files.digests import records_digests
 from ..core.files.file_kinds import ONNX, ORT_FORMAT, other_kind_error
@@ -22,9 +22,6 @@ from .model_digests import model_digest_errors
 from .onnx_reader import OnnxFile, read_onnx
 from .ort_format import is_ort_format, read_ort_format
 from .protobuf_reader import DecodeError
-
-QUANTIZATION_KEY = "jsonnx.quantization"
-"""The key of the metadata with what is known of a model's quantization, as JSON."""
 
 NO_SPEC_HELP = "only models compiled by jsonnx contain their spec"
 
@@ -103,7 +100,7 @@ class ModelInfo:
     def quantization(self) -> Any:
         """What the metadata say of the quantization of the model; None if they say nothing, or no JSON."""
         try:
-            return json.loads(self.onnx_file.metadata.get(QUANTIZATION_KEY, "null"))
+            return json.loads(self.onnx_file.metadata.get(QUANTIZATION, "null"))
         except (ValueError, RecursionError):
             return None
 

@@ -10,9 +10,7 @@ from ...ir import Constant, Graph, Node, Value
 from ..canonicalize import canonicalize
 from ..rewrite import Match, RuleSet
 from ..training_steps.mixed_precision import MAX_FLOAT16, with_mixed_precision
-
-MIN_STORED_ELEMENTS = 1 << 10
-"""Minimum size of a weight of an operator in float32, in elements, that is stored in float16."""
+from .weight_placement import MIN_STORED_ELEMENTS
 
 casting = RuleSet()
 storage = RuleSet()

@@ -7,7 +7,7 @@ from .dataflow import Dataflow, LinearChain
 from .quantization_plan import DEFAULT_BITS, BiasQuantizer, QuantizationOptions, WeightQuantizer
 
 MIN_STORED_ELEMENTS = 1024
-"""Minimum size of a weight of an operator in floating point, in elements, that is stored as integers."""
+"""Minimum size of a weight of an operator in floating point, in elements, that is stored as integers or float16."""
 
 BLOCK_BITS = 4
 BLOCK_SIZE = 32

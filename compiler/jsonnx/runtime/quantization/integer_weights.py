@@ -11,9 +11,8 @@ from onnx import helper, numpy_helper
 
 from ...core.diagnostics import CompileError, Diagnostic
 from ...passes.quantization.integers import quantized_weight, weight_scales
+from ...passes.quantization.weight_placement import MIN_STORED_ELEMENTS
 
-MIN_WEIGHT_ELEMENTS = 1 << 10
-"""Minimum size of a weight, in elements, that becomes integers."""
 MIN_OPSETS = {8: 13, 4: 21}
 """The first opset whose DequantizeLinear has scales by channel, and the first with 4-bit integers; by bits."""
 IR_VERSION_OF_INT4 = 10
@@ -52,7 +51,7 @@ def with_integer_weights(model: onnx.ModelProto, bits: int, excluded_nodes: Coll
 
 def _channel_axis(tensor: onnx.TensorProto, readers: list[onnx.NodeProto], excluded: Collection[str]) -> int | None:
     """The axis of the channels of a weight that becomes integers; None for another tensor."""
-    is_large = len(tensor.dims) > 1 and int(np.prod(tensor.dims)) >= MIN_WEIGHT_ELEMENTS
+    is_large = len(tensor.dims) > 1 and int(np.prod(tensor.dims)) >= MIN_STORED_ELEMENTS
     if tensor.data_type != onnx.TensorProto.FLOAT or not is_large or not readers:
         return None
     axes = set()
