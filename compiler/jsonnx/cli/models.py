@@ -11,7 +11,6 @@ import click
 
 from ..core.diagnostics import UsageError
 from ..core.files.user_files import UserFiles
-from ..core.providers.known_providers import PLAIN_TARGET, target_names
 from .budget import budget_options
 from .common import (
     ALL_OPTION,
@@ -33,7 +32,7 @@ from .common import (
     print_status,
     print_weights_report,
 )
-from .options import MAX_WORKERS, address_option, data_option, require_distributed
+from .options import MAX_WORKERS, TARGET_OPTION, address_option, data_option, require_distributed
 
 if TYPE_CHECKING:
     from ..pipeline.compile.model import Model
@@ -56,14 +55,7 @@ _print_notes = partial(print_diagnostics, format_="text")
 @PARTIAL_OPTION
 @UNVERIFIED_OPTION
 @click.option("--seed", type=SEED_TYPE, help="Seed of the initial weights; the spec's seed if omitted.")
-@click.option(
-    "--for",
-    "target",
-    type=click.Choice(target_names()),
-    default=PLAIN_TARGET,
-    show_default=True,
-    help="Use only operators and element types that this execution provider has kernels for, as far as possible.",
-)
+@TARGET_OPTION
 @budget_options()
 @click.option(
     "--inputs",

@@ -9,6 +9,7 @@ import click
 
 from ..core.diagnostics import UsageError
 from ..core.files.user_files import UserFiles, parse_user_files
+from ..core.providers.known_providers import PLAIN_TARGET, target_names
 from ..core.training_options import TRAINING_OPTIONS, TrainingOption, TrainingOptions
 
 if TYPE_CHECKING:
@@ -53,6 +54,16 @@ FILES_SETTINGS: dict[str, Any] = {"multiple": True, "callback": _files_of}
 def data_option(help: str, metavar: str = "FILE", *, required: bool = False) -> Callable[[Command], Command]:
     """The option `--data` of a command that reads other data than the spec's."""
     return click.option("--data", metavar=metavar, required=required, help=help, **FILES_SETTINGS)
+
+
+TARGET_OPTION = click.option(
+    "--for",
+    "target",
+    type=click.Choice(target_names()),
+    default=PLAIN_TARGET,
+    show_default=True,
+    help="Use only operators and element types that this execution provider has kernels for, as far as possible.",
+)
 
 
 def value_type(option: TrainingOption) -> click.ParamType[Any] | None:

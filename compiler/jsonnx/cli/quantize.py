@@ -12,7 +12,6 @@ import click
 
 from ..core.diagnostics import CompileError, UsageError
 from ..core.files.user_files import UserFiles
-from ..core.providers.known_providers import PLAIN_TARGET, target_names
 from ..sections.quantization_section import PRECISIONS, Precision
 from .budget import budget_options
 from .common import (
@@ -25,7 +24,7 @@ from .common import (
     print_result,
     print_status,
 )
-from .options import FILES_SETTINGS, data_option
+from .options import FILES_SETTINGS, TARGET_OPTION, data_option
 
 if TYPE_CHECKING:
     from ..core.diagnostics import Diagnostic
@@ -67,14 +66,7 @@ _print_notes = partial(print_diagnostics, format_="text")
     help="Samples for comparing the models; if omitted, the test data of the run's spec, or else its validation data.",
     **FILES_SETTINGS,
 )
-@click.option(
-    "--for",
-    "target",
-    type=click.Choice(target_names()),
-    default=PLAIN_TARGET,
-    show_default=True,
-    help="Use only operators and element types that this execution provider has kernels for, as far as possible.",
-)
+@TARGET_OPTION
 @budget_options(network=False)
 @DATA_ROOT_OPTION
 @UNVERIFIED_OPTION
