@@ -96,7 +96,7 @@ def quantize(
     """
     import json
 
-    from ..core.files.files import refuse_overwrite
+    from ..core.files.files import refuse_overwrite, require_writable_folder
     from ..core.files.run_layout import labels_path
     from ..pipeline.quantize.quantize import quantize_model
     from ..pipeline.quantize.quantize_options import QuantizeOptions
@@ -119,6 +119,7 @@ def quantize(
         not unverified,
     )
     refuse_overwrite(_read_files(run, data, validation_data), [Path(output), labels_path(Path(output))])
+    require_writable_folder(Path(output))
     result = quantize_model(Path(run), options, _print_attempt, _print_notes)
     over_budget = _over_budget(result, limits)
     if over_budget:

@@ -43,6 +43,13 @@ def test_an_input_is_not_overwritten(digits: Path, tmp_path: Path) -> None:
     assert (digits / "model.onnx").read_bytes() == before
 
 
+def test_a_missing_folder_is_reported_before_the_model_is_read(tmp_path: Path) -> None:
+    error = jsonnx("quantize", str(tmp_path / "absent"), "-o", str(tmp_path / "new" / "q.onnx"), status=2)
+    assert "error[unwritable-file]" in error.stderr
+    assert "create the folder" in error.stderr
+    assert not [*tmp_path.iterdir()]
+
+
 @pytest.mark.parametrize("precision", ["int8", "float16"])
 def test_a_quantized_model_is_not_quantized_again(digits: Path, tmp_path: Path, precision: str) -> None:
     options = ("--precision", precision, "--tolerance", "accuracy=0.1")

@@ -83,6 +83,21 @@ def refuse_special_files(paths: Iterable[Path]) -> None:
             raise UsageError("unwritable-file", f"cannot write {str(path)!r}: it is {kind}", SPECIAL_FILE_HELP)
 
 
+def require_writable_folder(path: Path) -> None:
+    """Raises UsageError `unwritable-file` if no file can be created at a path, before a long computation for it.
+
+    A file that exists is left to the write itself: it may be a device or a pipe, whose folder need not be writable.
+    """
+    folder, error = path.parent, f"cannot write {str(path)!r}"
+    if os.path.exists(path):
+        return
+    if not os.path.isdir(folder):
+        help = f"create the folder {str(folder)!r}, or choose another file"
+        raise UsageError("unwritable-file", f"{error}: its folder does not exist", help)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError("unwritable-file", f"{error}: its folder is not writable")
+
+
 def open_without_links(path: str, flags: int) -> int:
     """An opener for `open` that follows no symbolic link and waits for no pipe. Raises OSError, also for what is no
     regular file."""
