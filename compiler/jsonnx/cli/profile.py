@@ -210,12 +210,13 @@ def _measure_latency(
     model: str, options: ProfileOptions, batch_sizes: str, requirements: tuple[str, ...], format_: str
 ) -> None:
     from ..pipeline.inspect.measure_latency import measure_latency
-    from ..pipeline.inspect.required_latency import LatencyBound, check_latency
+    from ..pipeline.inspect.required_latency import LatencyBound, check_latency, require_batch_sizes
     from ..render.results.latency_text import latency_json, latency_text
     from ..render.text.terminal import line_width, shows_color
 
     sizes = _option("--batch-sizes", partial(_numbers, MAX_BATCH_SIZE), batch_sizes)
     bounds = [LatencyBound.parse(text) for text in requirements]
+    require_batch_sizes(bounds, sizes)
     measured = measure_latency(model, sizes, options)
     if format_ == "json":
         print_result(latency_json(measured))

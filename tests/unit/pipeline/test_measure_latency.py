@@ -223,7 +223,6 @@ def test_bounds(bound: str, holds: bool) -> None:
         ("p51<5ms", "there is no figure 'p51'"),
         ("memory<5ms", "expected 500000, 5 MB or 4 MiB"),
         ("throughput>fast", "expected a number, got 'fast'"),
-        ("p50@2<5ms", "the batch size 2 was not measured"),
         ("p99<5ms", "p99@1 was not measured"),
     ],
 )
@@ -232,6 +231,12 @@ def test_bounds_that_cannot_be_checked(bound: str, message: str) -> None:
         check_latency(profile_of(0.002, 0.002), [LatencyBound.parse(bound)])
     assert caught.value.diagnostic.code == "bad-option"
     assert message in caught.value.diagnostic.message
+
+
+def test_a_bound_on_another_batch_size_is_refused_before_the_model_is_read() -> None:
+    found = jsonnx("profile", "absent.onnx", "--batch-sizes", "1,8", "--require", "p50@2<5ms", status=2)
+    assert "error[bad-option]: --require p50@2<5ms: the batch size 2 is not measured" in found.stderr
+    assert "add it to --batch-sizes" in found.stderr
 
 
 def test_memory_that_the_system_does_not_tell_cannot_be_bounded() -> None:

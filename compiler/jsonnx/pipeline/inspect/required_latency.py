@@ -60,6 +60,14 @@ class LatencyBound(NamedTuple):
         return LatencyBound(figure, int(batch_size) if batch_size else None, operator, value, text.strip())
 
 
+def require_batch_sizes(bounds: Sequence[LatencyBound], batch_sizes: Sequence[int]) -> None:
+    """Raises UsageError for a bound on a batch size that is not among those that are measured."""
+    for bound in bounds:
+        if bound.batch_size is not None and bound.batch_size not in batch_sizes:
+            message = f"--require {bound.text}: the batch size {bound.batch_size} is not measured"
+            raise UsageError("bad-option", message, "add it to --batch-sizes")
+
+
 def check_latency(profile: LatencyProfile, bounds: Sequence[LatencyBound]) -> list[Diagnostic]:
     """The bounds that a profile does not keep. Raises UsageError for a figure that was not measured."""
     diagnostics = []
@@ -81,12 +89,9 @@ def _measured(profile: LatencyProfile, bound: LatencyBound) -> Iterator[tuple[st
     if bound.figure in (MEMORY, LOAD):
         yield bound.figure, profile.peak_bytes if bound.figure == MEMORY else profile.load_seconds
         return
-    batches = [batch for batch in profile.batches if bound.batch_size in (None, batch.batch_size)]
-    if not batches:
-        message = f"--require {bound.text}: the batch size {bound.batch_size} was not measured"
-        raise UsageError("bad-option", message, "add it to --batch-sizes")
-    for batch in batches:
-        yield f"{bound.figure}@{batch.batch_size}", _figure_of(batch, bound.figure)
+    for batch in profile.batches:
+        if bound.batch_size in (None, batch.batch_size):
+            yield f"{bound.figure}@{batch.batch_size}", _figure_of(batch, bound.figure)
 
 
 def _figure_of(batch: BatchLatency, figure: str) -> float | None:
