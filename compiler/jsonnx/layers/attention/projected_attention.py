@@ -316,7 +316,9 @@ class ProjectedAttention(Layer):
         def scores_of(block: int, products: Value) -> Value:
             if biases is not None:
                 products = g.Add(products, blocks.read_keys(blocks.split_keys(biases[block], -1), block, -1))
-            return self.masked_softmax(g, self.capped(g, products), operands, Masks(blocks.masks(block, masks), never_empty))
+            return self.masked_softmax(
+                g, self.capped(g, products), operands, Masks(blocks.masks(block, masks), never_empty)
+            )
 
         dropout = dropout_mask(g, (*q.shape[:-1], k.shape[-1]), self.dropout, self.seed)
         return blocks.attend(v, dropout, scores_of, grouped_matmul)

@@ -122,7 +122,9 @@ class RotaryAngles(Component):
         require(fits, "needs a low_freq_factor less than its high_freq_factor", code="out-of-range")
         if self.rope_type == "longrope":
             fits = self.original_max_position_embeddings > 1
-            require(fits, "needs original_max_position_embeddings of 2 or more, for their logarithm", code="out-of-range")
+            require(
+                fits, "needs original_max_position_embeddings of 2 or more, for their logarithm", code="out-of-range"
+            )
             for name in ("short_factor", "long_factor"):
                 count = len(getattr(self, name) or ())
                 message = f"needs a {name} of {features // 2} numbers, one for each pair of features, got {count}"
@@ -158,9 +160,7 @@ class RotaryAngles(Component):
         first_half, second_half = g.Split(x, axis=feature_axis, num_outputs=2, outputs=2)
         return g.Add(g.Mul(x, cosines), g.Mul(g.Concat(second_half, first_half, axis=feature_axis), sines))
 
-    def _is_long(
-        self, g: Builder, x: Value, sequence_axis: int, first: int, positions: Value | None
-    ) -> Value | bool:
+    def _is_long(self, g: Builder, x: Value, sequence_axis: int, first: int, positions: Value | None) -> Value | bool:
         """Whether the last position is beyond the length that the unscaled angles are meant for."""
         size, length = x.shape[sequence_axis], self.original_max_position_embeddings
         if self.rope_type != "longrope":
