@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .data.samples.data_errors import FeedError
     from .functions.python_function import loss, metric
     from .pipeline.compile.compile import compile
+    from .pipeline.compile.hugging_face_import import from_hugging_face
     from .pipeline.compile.keras_import import from_keras
     from .pipeline.compile.model import Model
     from .pipeline.compile.onnx_import import from_onnx
@@ -44,6 +45,7 @@ _LAZY = {
     "Trainer": "pipeline.run.public_trainer",
     "UsageError": "core.diagnostics",
     "compile": "pipeline.compile.compile",
+    "from_hugging_face": "pipeline.compile.hugging_face_import",
     "from_keras": "pipeline.compile.keras_import",
     "from_onnx": "pipeline.compile.onnx_import",
     "loss": "functions.python_function",
@@ -90,6 +92,7 @@ __all__ = [
     "Trainer",
     "UsageError",
     "compile",
+    "from_hugging_face",
     "from_keras",
     "from_onnx",
     "loss",

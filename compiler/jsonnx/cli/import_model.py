@@ -17,14 +17,15 @@ from .common import ALL_OPTION, handles_errors, print_diagnostics, print_documen
 @click.option("-o", "--output", metavar="SPEC.json", help="Spec to write; standard output if omitted.")
 @click.option("--weights", metavar="OUT.safetensors", help="Also write the model's weights to this file.")
 @click.option("--flat", is_flag=True, help="Write every layer separately, without blocks and repetitions.")
-@click.option("--head", metavar="NAME=CLASSES", help="Of an ONNX model: replace its last layer by a new classifier.")
+@click.option("--head", metavar="NAME=CLASSES", help="Of an ONNX or Hugging Face model: a new classifier at its end.")
 @ALL_OPTION
 @handles_errors
 def import_(
     file: str, weights_file: str | None, output: str | None, weights: str | None, flat: bool, head: str | None
 ) -> None:
-    """Convert a Keras or ONNX model to a spec. FILE is a .keras, .h5 or .onnx file, or the JSON of to_json().
+    """Convert a Keras, ONNX or Hugging Face model to a spec.
 
+    FILE is a .keras, .h5 or .onnx file, the JSON of to_json(), or a folder with config.json and model.safetensors.
     WEIGHTS is a .weights.h5 file with the weights of a JSON model. The spec of an ONNX model has it as one layer.
     """
     from ..core.files.files import refuse_overwrite
@@ -35,8 +36,13 @@ def import_(
         if weights_file is not None or flat:
             raise UsageError("bad-option", "an ONNX model is imported without WEIGHTS and --flat", "leave them out")
         _import_onnx(file, output, weights, head)
+    elif _is_hugging_face_folder(file):
+        if weights_file is not None or flat:
+            raise UsageError("bad-option", "a folder is imported without WEIGHTS and --flat", "leave them out")
+        _import_folder(file, output, weights, head)
     elif head is not None:
-        raise UsageError("bad-option", "--head is for ONNX models", "leave it out, and change the spec's last layer")
+        help = "leave it out, and change the spec's last layer"
+        raise UsageError("bad-option", "--head is for ONNX and Hugging Face models", help)
     else:
         _import_keras(file, weights_file, output, weights, flat)
 
@@ -80,6 +86,31 @@ def _import_onnx(file: str, output: str | None, weights: str | None, head: str |
         write_atomically(weights, weights_parts(arrays))
         print_status(f"wrote {weights}: {len(arrays)} arrays")
     _write_spec(imported.text(name), output, "its own spec" if imported.file is None else "an ONNX model")
+
+
+def _is_hugging_face_folder(name: str) -> bool:
+    """Whether a path is a folder that is neither an unpacked `.keras` archive nor a SavedModel."""
+    from ..core.files.file_kinds import is_saved_model
+
+    folder = Path(name)
+    keras_files = ("metadata.json", "model.weights.h5", "model.weights.json")
+    return folder.is_dir() and not is_saved_model(name) and not any((folder / file).exists() for file in keras_files)
+
+
+def _import_folder(folder: str, output: str | None, weights: str | None, head: str | None) -> None:
+    from ..core.files.files import write_atomically
+    from ..interop.safetensors_file import weights_parts
+    from ..pipeline.compile.hugging_face_import import import_folder
+
+    imported = import_folder(folder, None if head is None else _head(head))
+    if imported.notices:
+        print_diagnostics(imported.notices, "text")
+    if weights:
+        arrays = imported.weights()
+        write_atomically(weights, weights_parts(arrays))
+        print_status(f"wrote {weights}: {len(arrays)} arrays")
+    name = None if weights is None else os.path.relpath(weights, os.path.dirname(output or "") or ".")
+    _write_spec(imported.text(name), output, f"a Hugging Face model of type {imported.model.model_type}")
 
 
 def _head(text: str) -> dict[str, int]:

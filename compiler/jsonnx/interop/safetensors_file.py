@@ -64,6 +64,10 @@ class SafetensorsFile:
         _check_offsets(entries, self._size - self._start)
         self._entries, self.names = entries, tuple(entries)
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of an array."""
+        return self._entries[name].shape
+
     def read(self, name: str) -> np.ndarray:
         """One array, in memory of its own."""
         entry = self._entries[name]

@@ -25,6 +25,7 @@ from ...interop.model_info import inspect_model
 from ...lowering.lower import lower
 from ..check.check import check_spec
 from ..check.onnx_files import DIGEST_KEY, FILE_KEY, GRAPH_KEY, ONNX_MODEL, OnnxFile, read_onnx_file
+from .classifier_head import with_classifier
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 LAYER_NAME = "net"
 MAX_NODES_SHOWN = 3
-HEAD_HELP = "write --head NAME=CLASSES, such as --head kind=5"
 
 
 @dataclass(frozen=True)
@@ -142,19 +142,9 @@ def _input_json(declared: ForeignInput) -> dict[str, Any]:
 
 def _with_head(spec: dict[str, Any], graph: PreparedGraph, head: Mapping[str, int]) -> dict[str, Any]:
     """The spec with new layers in place of the last one with weights. Raises CompileError, UsageError."""
-    ((name, classes),) = head.items()
-    if classes < 2:
-        raise UsageError("bad-option", f"a head needs at least 2 classes, got {classes}", HEAD_HELP)
     model = {**spec["layers"][0], "outputs": {"features": features_of(graph)}}
     features = check_spec({**spec, "layers": [model]}).require().types[LAYER_NAME]
-    dense = {"type": "Dense", "name": name, "units": classes, "activation": "softmax"}
-    training = {
-        "loss": "sparse_categorical_crossentropy",
-        "optimizer": {"type": "adam", "learning_rate": 0.001},
-        "metrics": ["accuracy"],
-        "freeze": [LAYER_NAME],
-    }
-    return {**spec, "layers": [model, *_pooling(features), dense], "training": training}
+    return with_classifier({**spec, "layers": [model, *_pooling(features)]}, head, [LAYER_NAME])
 
 
 def _pooling(features: TensorType) -> list[dict[str, Any]]:

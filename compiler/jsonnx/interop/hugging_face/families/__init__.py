@@ -1,0 +1,1 @@
+"""Families of architectures: configuration -> spec and table of weights."""

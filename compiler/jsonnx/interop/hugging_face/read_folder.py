@@ -1,0 +1,109 @@
+"""Reads a folder of a Hugging Face model: the architecture by its `model_type`, its translation, its weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from ...core.diagnostics import CompileError, Diagnostic, suggestion
+from ...core.files.files import MissingFile
+from ...core.types import shape_text
+from ...frontend.schema.phrases import known_names_help, short_name
+from .checkpoint import Checkpoint, open_checkpoint
+from .config import Config
+from .families.bert import translate_bert, translate_distilbert, translate_roberta
+from .families.modernbert import translate_modernbert
+from .families.vision_transformer import translate_dinov2, translate_vit
+from .folder import ModelFolder, no_model_error, unsupported
+from .translation import Shape, Translation
+
+CONFIG_FILE = "config.json"
+
+Translator = Callable[[Config, Mapping[str, Shape]], Translation]
+
+ARCHITECTURES: dict[str, Translator] = {
+    "bert": translate_bert,
+    "camembert": translate_roberta,
+    "dinov2": translate_dinov2,
+    "distilbert": translate_distilbert,
+    "modernbert": translate_modernbert,
+    "roberta": translate_roberta,
+    "vit": translate_vit,
+    "xlm-roberta": translate_roberta,
+}
+"""The function that translates an architecture, by the `model_type` of its configuration."""
+
+BUFFERS = ("*position_ids", "*rotary_emb.inv_freq", "*.attn.bias", "*.attn.masked_bias")
+"""Patterns of tensors that are computed from the configuration: older versions of transformers stored them."""
+
+
+@dataclass(frozen=True)
+class HuggingFaceModel:
+    """A folder as a spec."""
+
+    folder: ModelFolder
+    translation: Translation
+    model_type: str
+
+    def arrays(self) -> Iterator[tuple[str, np.ndarray]]:
+        """The weights by our names, one after the other. Raises CompileError, UsageError."""
+        with open_checkpoint(self.folder) as checkpoint:
+            _check_tensors(self.translation, checkpoint)
+            _check_copies(self.translation, checkpoint)
+            for name, source in self.translation.weights.items():
+                yield name, checkpoint.weight(source)
+
+
+def read_folder(path: str | os.PathLike[str]) -> HuggingFaceModel:
+    """Translates a folder, and checks names and shapes of its tensors without reading them.
+
+    Raises CompileError for a model that a spec cannot express and for damaged files, UsageError for missing ones.
+    """
+    folder = ModelFolder(path)
+    try:
+        source = folder.read_json(CONFIG_FILE)
+    except MissingFile as error:
+        raise no_model_error(folder, error) from error
+    config = Config.from_source(source)
+    model_type = config.text("model_type")
+    if model_type not in ARCHITECTURES:
+        known = sorted(ARCHITECTURES)
+        help = suggestion(model_type, known) or known_names_help(known, len(known))
+        config.fail("model_type", "unsupported-model", f"there is no import of {short_name(model_type)}", help)
+    with open_checkpoint(folder) as checkpoint:
+        translation = ARCHITECTURES[model_type](config, checkpoint.shapes)
+        config.check_all_read()
+        _check_tensors(translation, checkpoint)
+    return HuggingFaceModel(folder, translation, model_type)
+
+
+def _check_tensors(translation: Translation, checkpoint: Checkpoint) -> None:
+    """Raises CompileError for each tensor that is missing, superfluous or has another shape."""
+    needed = {name: shape for source in translation.weights.values() for name, shape in source.parts}
+    stored, folder = checkpoint.shapes, checkpoint.folder_name
+    errors = []
+    for name, shape in needed.items():
+        if name not in stored:
+            errors.append(Diagnostic("weights-mismatch", f"the tensor {name!r} is missing", file=folder))
+        elif stored[name] != shape:
+            message = f"the tensor {name!r} has the shape {shape_text(stored[name])}, {CONFIG_FILE} leads to "
+            errors.append(Diagnostic("weights-mismatch", message + shape_text(shape), file=checkpoint.file_of(name)))
+    unused = (*BUFFERS, *translation.unused, *translation.copies)
+    for name in stored.keys() - needed.keys():
+        if not any(fnmatchcase(name, pattern) for pattern in unused):
+            message = f"the tensor {short_name(name)} belongs to no weight of the network"
+            errors.append(Diagnostic("weights-mismatch", message, file=checkpoint.file_of(name)))
+    if errors:
+        raise CompileError(sorted(errors, key=lambda error: error.message))
+
+
+def _check_copies(translation: Translation, checkpoint: Checkpoint) -> None:
+    """Raises CompileError if a tensor that is stored twice has two values."""
+    for copy, original in translation.copies.items():
+        if copy in checkpoint.shapes and not np.array_equal(checkpoint.read(copy), checkpoint.read(original)):
+            message = f"the tensors {copy!r} and {original!r} differ, though the configuration ties them"
+            raise unsupported(checkpoint.file_of(copy), message)
