@@ -113,9 +113,9 @@ class GroupQueryAttention(ProjectedAttention):
 
     Takes the same inputs and masks as MultiHeadAttention (Ainslie et al., 2023), and has the same options that Keras
     lacks: `rotary`, `relative_position`, `score_scale`, `score_soft_cap`, `use_query_key_norm` and its
-    `layer_norm_epsilon`, and separate biases of query, key, value and output. With `"use_causal_mask": true`, the attention of Llama is `"rotary": true, "use_bias":
-    false`, that of Qwen2 `"rotary": true, "use_output_bias": false`, and that of Qwen3 is Llama's with
-    `"use_query_key_norm": true`.
+    `layer_norm_epsilon`, and separate biases of query, key, value and output. With `"use_causal_mask": true`, the
+    attention of Llama is `"rotary": true, "use_bias": false`, that of Qwen2 `"rotary": true, "use_output_bias": false`,
+    and that of Qwen3 is Llama's with `"use_query_key_norm": true`.
     """
 
     formula = f"""
