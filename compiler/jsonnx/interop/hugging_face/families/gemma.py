@@ -62,7 +62,7 @@ def gemma_activation(config: Config, key: str) -> Any:
 
 def _read(config: Config, **options: Any) -> Decoder:
     config.expect("use_bidirectional_attention", None, False)
-    config.skip("hidden_act")
+    config.skip("hidden_act", "sliding_window_size")  # not read by transformers
     bias = config.flag("attention_bias", False)
     return read_decoder(config, 256, use_qkv_bias=bias, use_output_bias=bias, **GEMMA_OPTIONS, **options)
 

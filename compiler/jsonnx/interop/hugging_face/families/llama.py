@@ -18,6 +18,8 @@ NORMS = {"self_attention_layernorm": "input_layernorm", "feedforward_layernorm":
 
 def translate_llama(config: Config, tensors: Mapping[str, Shape]) -> Translation:
     """Llama 1 to 3, and SmolLM 1 and 2."""
+    config.expect("rope_interleaved", False)
+    config.skip("is_llama_config")
     return _translate(config, tensors, read_decoder(config, **_biases(config)), config.flag("tie_word_embeddings", False))
 
 
@@ -30,6 +32,7 @@ def translate_mistral(config: Config, tensors: Mapping[str, Shape]) -> Translati
 
 def translate_qwen2(config: Config, tensors: Mapping[str, Shape]) -> Translation:
     """Qwen 2 and 2.5: biases of query, key and value."""
+    config.expect("use_mrope", False)
     decoder = read_decoder(config, use_qkv_bias=True)
     return _translate(config, tensors, decoder, config.flag("tie_word_embeddings", False), **_later_windows(config, decoder))
 
@@ -42,6 +45,7 @@ def translate_qwen3(config: Config, tensors: Mapping[str, Shape]) -> Translation
 
 def translate_smollm3(config: Config, tensors: Mapping[str, Shape]) -> Translation:
     """SmolLM3: some layers have no rotary positions."""
+    config.skip("max_window_layers")
     decoder = read_decoder(config, **_biases(config))
     count, interval = decoder.layers, config.integer("no_rope_layer_interval", 4)
     rotated = config.list_of("no_rope_layers", int, [int((index + 1) % interval != 0) for index in range(count)])
