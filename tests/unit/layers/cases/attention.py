@@ -8,7 +8,6 @@ GROUPS = {"type": "GroupQueryAttention", "head_dim": 2, "num_query_heads": 4, "n
 DOT, ADD = {"type": "Attention"}, {"type": "AdditiveAttention"}
 SCORES, CAUSAL = {"return_attention_scores": True}, {"use_causal_mask": True}
 MASKED = {"arguments": ["query", "value", "attention_mask"]}
-VALUE_MASK = {"arguments": ["query", "value", "value_mask"]}
 ALL_MASKS = {"arguments": ["query", "value", "key", "query_mask", "value_mask", "key_mask", "attention_mask"]}
 LIST_MASKS = {"arguments": ["query", "value", "query_mask", "value_mask"]}
 
@@ -29,8 +28,6 @@ CASES = [
     Case("heads-window-short", {**HEADS, "sliding_window": 1}, [(5, 3), (2, 3)]),
     Case("heads-window-short-scores", {**HEADS, "sliding_window": 1, **SCORES}, [(5, 3), (2, 3)]),
     Case("heads-window-causal", {**HEADS, "sliding_window": 2, **CAUSAL, **SCORES}, [(5, 3)]),
-    Case("heads-score-scale", {**HEADS, "score_scale": 2.0}, [X, Y]),
-    Case("heads-score-cap", {**HEADS, "score_soft_cap": 0.7, **CAUSAL, **SCORES}, [X, Y]),
     Case("heads-mask", {**HEADS, **MASKED}, [X, Y, MASK], masks=(2,)),
     Case("heads-mask-heads", {**HEADS, **MASKED, **CAUSAL}, [X, Y, (2, 1, 5)], masks=(2,)),
     Case("heads-masks", {**HEADS, **ALL_MASKS, **SCORES}, [X, Y, Y, (4,), (5,), (5,), MASK], masks=(3, 4, 5, 6)),
@@ -47,7 +44,6 @@ CASES = [
     Case("groups-scores", {**GROUPS, **SCORES, **CAUSAL}, [X, Y]),
     Case("groups-window", {**GROUPS, "sliding_window": 2}, [(5, 3)]),
     Case("groups-mask", {**GROUPS, **MASKED}, [X, Y, MASK], masks=(2,)),
-    Case("groups-value-mask", {**GROUPS, **CAUSAL, **VALUE_MASK, "score_soft_cap": 0.7}, [X, X, (4,)], masks=(2,)),
     Case("groups-dropout", {**GROUPS, "dropout": 0.5}, [X]),
     Case("dot-attention", DOT, [X, Y]),
     Case("dot-attention-self", {**DOT, "use_scale": True, **CAUSAL}, [X]),
