@@ -81,13 +81,7 @@ def _without_head(translation: Translation, folder: str) -> Translation:
     if translation.features is None:
         help = "import it without --head, and write the layers into the spec"
         raise UsageError("bad-option", f"the import of the model in {folder!r} knows no place of a head", help)
-    spec = {key: value for key, value in translation.spec.items() if key != "outputs"}
-    end = [entry.get("name") for entry in spec["layers"]].index(translation.features) + 1
-    spec["layers"] = [*spec["layers"][:end], *translation.pooling]
-    types = _weight_types(spec, folder)
-    kept = {name: source for name, source in translation.weights.items() if name in types}
-    unused = {name for source in translation.weights.values() for name, _ in source.parts}
-    return replace(translation, spec=spec, weights=kept, unused=(*translation.unused, *unused))
+    return translation.up_to(translation.features, *translation.pooling)
 
 
 def _weight_types(spec: dict[str, Any], folder: str) -> dict[str, TensorType]:
