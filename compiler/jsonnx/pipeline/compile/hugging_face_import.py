@@ -13,6 +13,7 @@ from ...frontend.json.json_reader import from_value
 from ...frontend.text.formatter import format_source
 from ...interop.hugging_face.read_folder import HuggingFaceModel, read_folder
 from ...interop.hugging_face.translation import Translation
+from ...runtime.session.weight_files import check_finite
 from ..check.check import check_spec
 from .classifier_head import with_classifier
 from .graphs import forward_graph
@@ -46,7 +47,9 @@ class ImportedFolder:
 
     def weights(self) -> dict[str, np.ndarray]:
         """The weights by name, without those of a new head. Raises CompileError, UsageError."""
-        return dict(self.model.arrays())
+        arrays = dict(self.model.arrays())
+        check_finite(arrays, os.fspath(self.model.folder.path))
+        return arrays
 
 
 def from_hugging_face(
