@@ -8,7 +8,6 @@ from typing import Any
 
 from ..config import Config
 from ..translation import (
-    Shape,
     TensorSource,
     Translation,
     Weights,
@@ -17,9 +16,10 @@ from ..translation import (
     head_projection,
     tensor,
 )
-from .common import LAST_HIDDEN_STATE, TOKEN_INPUTS, class_count, entry, task_of
+from .common import TOKEN_INPUTS, class_count, entry, task_of
 
 WORDS = "word_embeddings"
+TANH_GELU = "gelu_pytorch_tanh"
 HEADS = ("lm_head.*", "score.*", "qa_outputs.*", "classifier.*", "multiple_choice_head.*")
 """Tensors of heads, which another head replaces."""
 
@@ -100,6 +100,12 @@ def read_decoder(config: Config, head_dim: int | None = None, **options: Any) ->
     layers, intermediate = config.layer_count("num_hidden_layers"), config.integer("intermediate_size")
     config.skip("max_position_embeddings")
     return Decoder(layers, hidden, intermediate, heads, shared, features, **options)
+
+
+def scaled_embeddings(hidden: int) -> dict[str, Any]:
+    """The entry of Gemma that multiplies the vectors of tokens by the root of their size, in float32. A model that is
+    run in bfloat16 elsewhere rounds the root to it."""
+    return entry("Rescaling", "embeddings", WORDS, scale=hidden**0.5)
 
 
 @dataclass(frozen=True)

@@ -56,9 +56,8 @@ def rotary_by_layer(options: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _factor(rope: Config, default: float | None = None) -> float:
-    arguments = () if default is None else (default,)
-    factor: float = rope.number("factor", *arguments, minimum=1e-6, maximum=MAX_FACTOR)
-    return factor
+    factor: float | None = rope.number("factor", default, minimum=1e-6, maximum=MAX_FACTOR)
+    return rope.number("factor") if factor is None else factor  # an error: the key is missing
 
 
 def _pair_factors(rope: Config, name: str, count: int) -> list[float]:
