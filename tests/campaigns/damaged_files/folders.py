@@ -108,4 +108,5 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=0, help="seed of the mutations")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no folder after this time")
     args = parser.parse_args()
-    print(dict(run(args.count, args.seed, args.seconds)))
+    results = run(args.count, args.seed, args.seconds)
+    print(f"{results.total()} imported or rejected: {dict(results)}")
