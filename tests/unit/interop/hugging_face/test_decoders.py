@@ -9,6 +9,7 @@ import jsonnx
 import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError
+from jsonnx.interop.hugging_face.families.layer_values import value_by_layer
 from support.hugging_face_folders import fixture, random_tensors, write_fixture, write_folder
 
 TOLERANCE = 2e-5
@@ -60,7 +61,7 @@ def of_type(name: str) -> dict[str, Any]:
             "gemma3",
             {
                 **version_4({"rope_theta": 1000.0, "rope_type": "linear", "factor": 8.0}),
-                **{"rope_local_base_freq": 50.0, "layer_types": None, "cache_implementation": "hybrid"},
+                **{"rope_local_base_freq": 50.0, "layer_types": None, "sliding_window_pattern": 2, "cache_implementation": "hybrid"},
             },
         ),
         ("gpt2", {"n_ctx": 1024, "hidden_size": None}),
@@ -72,6 +73,12 @@ def test_configurations_of_other_versions_lead_to_the_same_results(
 ) -> None:
     folder = write_fixture(tmp_path, name, **changes)
     np.testing.assert_allclose(results(folder, name), recorded_results(name), atol=TOLERANCE)
+
+
+def rope_of_layers(kind: str, **changes: Any) -> dict[str, Any]:
+    """The rotary parameters of the recorded Gemma 3, with changes for one kind of layers."""
+    stored = fixture("gemma3")["config"]["rope_parameters"]
+    return {**stored, kind: {**stored[kind], **changes}}
 
 
 @pytest.mark.parametrize(
@@ -86,7 +93,9 @@ def test_configurations_of_other_versions_lead_to_the_same_results(
         ("gemma2", {"final_logit_softcapping": 3.0}),
         ("gemma2", {"query_pre_attn_scalar": 10}),
         ("gemma2", {"sliding_window": 2}),
-        ("gemma3", {"layer_types": ["sliding_attention"] * 2 + ["full_attention"]}),
+        ("gemma3", {"layer_types": ["sliding_attention"] * 3}),
+        ("gemma3", {"rope_parameters": rope_of_layers("full_attention", rope_theta=2000.0)}),
+        ("gemma3", {"rope_parameters": rope_of_layers("sliding_attention", rope_theta=200.0)}),
         ("llama_llama3", {"rope_parameters": {**fixture("llama_llama3")["config"]["rope_parameters"], "factor": 5.0}}),
         ("qwen3", {"rope_parameters": {**fixture("qwen3")["config"]["rope_parameters"], "mscale": 1.2}}),
         ("gpt2", {"activation_function": "gelu"}),
@@ -96,6 +105,20 @@ def test_configurations_of_other_versions_lead_to_the_same_results(
 def test_each_option_changes_the_results(name: str, changes: dict[str, Any], tmp_path: Path) -> None:
     difference = np.abs(results(write_fixture(tmp_path, name, **changes), name) - recorded_results(name))
     assert difference.max() > 5 * TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([8, 8, 8], 8),
+        ([None, None, 8], "${null if index < 2 else 8}"),
+        ([8, None, 8, None], "${[8, null][index % 2]}"),
+        ([8, 8, None, 8, 8, None, 8], "${[8, 8, null][index % 3]}"),
+        ([True, False, True, False, False], "${[true, false, true, false, false][index]}"),
+    ],
+)
+def test_values_of_layers_are_one_expression(values: list[Any], expected: Any) -> None:
+    assert value_by_layer(values) == expected
 
 
 def rope(name: str, **changes: Any) -> dict[str, Any]:
