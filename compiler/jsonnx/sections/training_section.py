@@ -23,6 +23,7 @@ from ..training.losses.losses import LOSSES, Loss
 from ..training.metrics.metrics import Metric, MetricCodec
 from ..training.optimizers.optimizer import Optimizer
 from ..training.target_form import TargetForm, TransformName
+from ..training.weights.lora import LoraSection
 from .class_weights import BALANCED, has_weights_by_output
 from .data_section import DataSection
 from .distill_section import DistillSection
@@ -261,6 +262,10 @@ class Training(Section):
         (),
         doc="Patterns for the names of layers that are not trained, as with `trainable: false`, or of single weights, "
         "such as `net/layer4.*`; `!` before one leaves layers or weights out.",
+    )
+    lora: LoraSection | None = attr(
+        None,
+        doc="Low-rank adaptation: small matrices are trained in place of some weights. The model has the merged weights.",
     )
     frozen_dtype: Literal["float32", "float16", "bfloat16"] = attr(
         "float32",

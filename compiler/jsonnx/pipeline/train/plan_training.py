@@ -212,7 +212,7 @@ def forward_loss_graph(
     """Forward pass in training, loss and metrics. `expected_sizes` are the sizes of symbols in most batches, and
     `quantized` is the network's `quantized_network`, if it is known."""
     typed = checked.require()
-    network = forward_graph(checked, training=True, expected_sizes=expected_sizes)
+    network = forward_graph(checked, training=True, has_adapters=True, expected_sizes=expected_sizes)
     quantized = quantized or quantized_network(checked)
     network = network if quantized is None else _with_rounding(checked, quantized, network)
     is_distributed = typed.network.training is not None and typed.network.training.distributed is not None
@@ -249,7 +249,7 @@ def _with_rounding(checked: CheckedSpec, quantized: QuantizedNetwork, network: G
 def _network_graph(checked: CheckedSpec, quantized: QuantizedNetwork | None) -> Graph:
     """The network as evaluation computes it during a training."""
     training = checked.network.training
-    graph = forward_graph(checked) if quantized is None else quantized.evaluation_graph()
+    graph = forward_graph(checked, has_adapters=True) if quantized is None else quantized.evaluation_graph()
     return graph if training is None else with_stored_weights(training, graph)
 
 
