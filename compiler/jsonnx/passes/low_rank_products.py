@@ -195,7 +195,7 @@ def _einsum(g: Builder, node: Node, view: View) -> Value | None:
     adapter, x = view.adapter, node.inputs[0]
     operands, _, result = node.attribute("equation").replace(" ", "").partition("->")
     x_letters, _, letters = operands.partition(",")
-    if "." in operands or any(len(group) != 1 for group in view.axes) or adapter.magnitude is not None:
+    if "." in operands or any(len(group) != 1 for group in view.axes):
         return None
     letter_of = {axis: letter for (axis,), letter in zip(view.axes, letters, strict=True)}
     inputs = "".join(letter_of[axis] for axis in adapter.input_axes)
@@ -209,6 +209,10 @@ def _einsum(g: Builder, node: Node, view: View) -> Value | None:
     kept = "".join(letter for letter in x_letters if letter not in inputs) + new
     low = _scaled(g, g.Einsum(x, a, equation=f"{x_letters},{inputs}{new}->{kept}"), adapter)
     change = g.Einsum(low, b, equation=f"{kept},{new}{outputs}->{result}")
-    return g.Add(g.Einsum(x, view.weight, **node.attributes), change)
+    y = g.Add(g.Einsum(x, view.weight, **node.attributes), change)
+    if adapter.magnitude is None:
+        return y
+    factors = g.reshape(column_factors(g, adapter), tuple(sizes[axis] for axis in adapter.output_axes))
+    return g.Einsum(y, factors, equation=f"{result},{outputs}->{result}")
 
 

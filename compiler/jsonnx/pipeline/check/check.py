@@ -54,7 +54,7 @@ from ...frontend.networks.python_functions import PythonFunctions
 from ...frontend.networks.silences import Silences
 from ...frontend.text.fix_writer import FixWriter
 from ...lowering.check_augmentation import check_augmentation
-from ...lowering.check_weights import check_frozen_weights, check_optimizer_patterns, check_shared_weights
+from ...lowering.check_weights import check_adapted_weights, check_frozen_weights, check_optimizer_patterns, check_shared_weights
 from ...lowering.size_limit import check_sizes
 from ...sections.data_section import DATA_PARTS
 from ...training.metrics.objective import Objective
@@ -248,6 +248,7 @@ def check_source(
     lowered = check_sizes(typed, report)
     check_optimizer_patterns(typed, lowered, report)
     check_frozen_weights(typed, lowered, report)
+    check_adapted_weights(typed, lowered, report)
     objective = resolve_objective(typed, report)
     if objective is not None:
         check_activations(typed, objective, report)
