@@ -40,6 +40,7 @@ from ...core.diagnostics import (
     path_text,
 )
 from ...core.files.files import UnsafePath, open_beneath
+from ...core.files.run_layout import ADAPTER_FILES
 from ...core.files.spec_folders import OWN_FOLDER_HELP, SpecFolders
 from ...core.system.gc_pause import gc_paused
 from ...frontend.expansion.expand import expand
@@ -164,6 +165,8 @@ class CheckedSpec(NamedTuple):
         """The spec's file and the files that it names."""
         training = self.typed_network.network.training if self.typed_network else None
         weight_files = [training.weights.file] if training and training.weights else []
+        adapter = training.lora.adapter if training and training.lora else None
+        weight_files += [f"{adapter}/{name}" for name in ADAPTER_FILES] if adapter else []
         names = [*dict.fromkeys(self.vocabulary_files.values()), *onnx_files(self.flat), *weight_files]
         spec_file = [Path(self.source.file)] if self.source.file not in (None, STDIN_NAME) else []
         data = training.data if training else None

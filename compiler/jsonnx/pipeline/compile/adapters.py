@@ -8,7 +8,7 @@ import numpy as np
 
 from ...core.components import components_of
 from ...frontend.network import Network
-from ...ir import Adapter
+from ...ir import Adapter, Graph
 from ...ir.adapter_arrays import merged_weight, unique_adapters
 from ...lowering.lower import lower
 from ..check.check import CheckedSpec
@@ -23,10 +23,12 @@ def has_adapters(network: Network) -> bool:
 
 def network_adapters(checked: CheckedSpec) -> tuple[Adapter, ...]:
     """The adapters of a network, one for each adapted weight."""
-    typed = checked.require()
-    if not has_adapters(typed.network):
-        return ()
-    return unique_adapters(lower(typed) if checked.lowered is None else checked.lowered)
+    return unique_adapters(adapted_graph(checked)) if has_adapters(checked.network) else ()
+
+
+def adapted_graph(checked: CheckedSpec) -> Graph:
+    """The network as it is lowered, with its adapters."""
+    return lower(checked.require()) if checked.lowered is None else checked.lowered
 
 
 def merge_adapters(

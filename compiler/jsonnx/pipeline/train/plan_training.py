@@ -176,6 +176,8 @@ def fixed_parts(document: Any) -> dict[str, Any]:
         *("threshold", "calibration"),
     )
     fixed = {f"training.{key}": value for key, value in training.items() if key not in changeable}
+    if isinstance(lora := training.get("lora"), dict):
+        fixed["training.lora"] = {key: value for key, value in lora.items() if key != "adapter"}
     if isinstance(distill := training.get("distill"), dict):
         fixed["training.distill"] = {key: value for key, value in distill.items() if key != "teacher"}
     data = training.get("data") or {}
