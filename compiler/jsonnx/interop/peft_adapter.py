@@ -24,7 +24,16 @@ PREFIX = "base_model.model."
 """What the names of all arrays begin with."""
 JSON_LIMITS = Limits(max_bytes=1 << 20, max_depth=16, max_containers=10_000, max_keys=20_000)
 
-_READ_KEYS = ("peft_type", "r", "lora_alpha", "use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "init_lora_weights")
+_READ_KEYS = (
+    "peft_type",
+    "r",
+    "lora_alpha",
+    "use_rslora",
+    "use_dora",
+    "rank_pattern",
+    "alpha_pattern",
+    "init_lora_weights",
+)
 _KEYS_WITHOUT_EFFECT = (
     *("auto_mapping", "base_model_name_or_path", "inference_mode", "lora_dropout", "megatron_core", "modules_to_save"),
     *("peft_version", "qalora_group_size", "revision", "target_modules", "task_type", "exclude_modules"),

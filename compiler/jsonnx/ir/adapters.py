@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from ..core.reserved_names import LORA_A, LORA_B, LORA_MAGNITUDE
 from ..core.types import TensorType
+from .emitter import Emitter
 from .graph import Adapter, Parameter, Value
 from .weight_shapes import require_same_shape, require_weight_size
-
-if TYPE_CHECKING:
-    from .builder import Builder
 
 
 class AdapterSettings(Protocol):
@@ -34,7 +32,7 @@ class AdapterSettings(Protocol):
     def magnitude_initializer(self) -> Any: ...
 
 
-def adapted_weight(g: Builder, weight: Parameter, settings: AdapterSettings) -> Value:
+def adapted_weight(g: Emitter, weight: Parameter, settings: AdapterSettings) -> Value:
     """Emits the weight with its adapter, which is declared if this is the first call of the layer."""
     inputs, outputs = matrix_shape(weight)
     a = _declare(g, weight, LORA_A, (inputs, settings.rank), settings.a_initializer)
@@ -52,7 +50,7 @@ def adapted_weight(g: Builder, weight: Parameter, settings: AdapterSettings) -> 
     return adapted
 
 
-def _declare(g: Builder, weight: Parameter, suffix: str, shape: tuple[int, ...], initializer: Any) -> Parameter:
+def _declare(g: Emitter, weight: Parameter, suffix: str, shape: tuple[int, ...], initializer: Any) -> Parameter:
     """A trained weight of an adapter."""
     name, type = weight.name + suffix, TensorType(weight.dtype, shape)
     require_weight_size(name, type)
@@ -66,7 +64,7 @@ def matrix_shape(weight: Parameter) -> tuple[int, int]:
     return inputs, prod(weight.shape) // inputs
 
 
-def column_factors(g: Builder, adapter: Adapter) -> Value:
+def column_factors(g: Emitter, adapter: Adapter) -> Value:
     """The factors m / |V| of an adapter with a magnitude, [outputs]. The norm counts as constant in the gradient.
 
     The norms are computed without a value of the size of V = W + s A B:
@@ -86,13 +84,13 @@ def column_factors(g: Builder, adapter: Adapter) -> Value:
     return g.Div(adapter.magnitude, norms)
 
 
-def to_matrix(g: Builder, weight: Value, adapter: Adapter) -> Value:
+def to_matrix(g: Emitter, weight: Value, adapter: Adapter) -> Value:
     """A value in the shape of the weight as a matrix [inputs, outputs]."""
     ordered = g.transpose(weight, [*adapter.input_axes, *adapter.output_axes])
     return g.reshape(ordered, matrix_shape(adapter.weight))
 
 
-def from_matrix(g: Builder, matrix: Value, adapter: Adapter) -> Value:
+def from_matrix(g: Emitter, matrix: Value, adapter: Adapter) -> Value:
     """A matrix [inputs, outputs] in the shape of the weight."""
     order = [*adapter.input_axes, *adapter.output_axes]
     ordered = g.reshape(matrix, tuple(adapter.weight.shape[axis] for axis in order))

@@ -117,9 +117,9 @@ def _check_lora_pattern(
     unfit = next((other for other in others if WEIGHT_SEPARATOR in name and matches(name, other)), None)
     if unfit is not None and not pattern.startswith(EXCLUSION):
         kinds = "kernels of Dense, EinsumDense, Conv and attention layers, embeddings, and matrices of OnnxModel"
-        help = f"{kinds} can be; {known_names_help(matrices)}" if matrices else f"{kinds} can be"
+        advice = f"{kinds} can be; {known_names_help(matrices)}" if matrices else f"{kinds} can be"
         message = f"{short_name(pattern)} matches {short_name(unfit)}, which is no matrix and cannot be adapted"
-        report.add("invalid-value", (*LORA_PATH, *path), message, help=help)
+        report.add("invalid-value", (*LORA_PATH, *path), message, help=advice)
     elif unfit is None and not any(matches(name, matrix) for matrix in matrices):
         help = report.suggestion(name, matrices) or (known_names_help(matrices) if matrices else None)
         message = f"{short_name(pattern)} matches the name of no weight that can be adapted"

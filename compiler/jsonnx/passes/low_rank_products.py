@@ -214,5 +214,3 @@ def _einsum(g: Builder, node: Node, view: View) -> Value | None:
         return y
     factors = g.reshape(column_factors(g, adapter), tuple(sizes[axis] for axis in adapter.output_axes))
     return g.Einsum(y, factors, equation=f"{result},{outputs}->{result}")
-
-

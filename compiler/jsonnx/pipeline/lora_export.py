@@ -109,7 +109,9 @@ def adaptable_model(checked: CheckedSpec, weights: Weights, verify: bool = True)
         adapter_arrays[adapter.a.name] = arrays[adapter.a.name]
         adapter_arrays[adapter.b.name] = arrays[adapter.b.name] * np.float32(scales[adapter.weight.name])
     labels = labels_json(checked, {})
-    return AdaptableModel(_with_empty_adapters(writer, adapters, ranks).with_digests(), adapter_file(adapter_arrays), labels)
+    return AdaptableModel(
+        _with_empty_adapters(writer, adapters, ranks).with_digests(), adapter_file(adapter_arrays), labels
+    )
 
 
 def _require_inputs(checked: CheckedSpec, graph: Graph, adapters: dict[Value, Adapter]) -> None:
@@ -122,7 +124,9 @@ def _require_inputs(checked: CheckedSpec, graph: Graph, adapters: dict[Value, Ad
     read = {x for node in graph.nodes for x in node.inputs} | {*graph.outputs.values()}
     for value, adapter in adapters.items():
         if value in read:
-            message = f"the adapter of {adapter.weight.name!r} cannot be an input: its weight is read by more than products"
+            message = (
+                f"the adapter of {adapter.weight.name!r} cannot be an input: its weight is read by more than products"
+            )
             _refuse(checked, message, "leave the weight out of `lora`, or export the merged model")
 
 

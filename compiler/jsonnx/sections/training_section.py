@@ -265,7 +265,8 @@ class Training(Section):
     )
     lora: LoraSection | None = attr(
         None,
-        doc="Low-rank adaptation: small matrices are trained in place of some weights. The model has the merged weights.",
+        doc="Low-rank adaptation: small matrices are trained in place of some weights, into which the model has them "
+        "merged.",
     )
     frozen_dtype: Literal["float32", "float16", "bfloat16"] = attr(
         "float32",

@@ -55,7 +55,12 @@ from ...frontend.networks.python_functions import PythonFunctions
 from ...frontend.networks.silences import Silences
 from ...frontend.text.fix_writer import FixWriter
 from ...lowering.check_augmentation import check_augmentation
-from ...lowering.check_weights import check_adapted_weights, check_frozen_weights, check_optimizer_patterns, check_shared_weights
+from ...lowering.check_weights import (
+    check_adapted_weights,
+    check_frozen_weights,
+    check_optimizer_patterns,
+    check_shared_weights,
+)
 from ...lowering.size_limit import check_sizes
 from ...sections.data_section import DATA_PARTS
 from ...training.metrics.objective import Objective

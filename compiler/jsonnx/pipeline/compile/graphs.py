@@ -18,8 +18,8 @@ from ...lowering.lower import LoweringError, lower
 from ...lowering.size_limit import report_oversized_weights
 from ...passes.canonicalize import canonicalize
 from ...passes.constant_folding import bind_states
-from ...passes.low_rank_products import distribute_adapters
 from ...passes.layout import propagate_transposes
+from ...passes.low_rank_products import distribute_adapters
 from ...sections.target_scaling import TargetScaling
 from ...training.metrics.objective import Objective
 from ..check.check import CheckedSpec

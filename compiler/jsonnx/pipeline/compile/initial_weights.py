@@ -33,8 +33,8 @@ from .onnx_weights import onnx_weights
 from .peft_adapter import is_peft_folder, read_peft_folder
 
 Weights = Mapping[str, np.ndarray] | str | os.PathLike[str] | None
-"""Arrays by Keras' weight names, a file (.safetensors, .npz, .keras or .h5), or a folder with an adapter of PEFT, for the
-weights that there are without it.
+"""Arrays by Keras' weight names, a file (.safetensors, .npz, .keras or .h5), or a folder with an adapter of PEFT for the
+weights that the network has without it.
 
 None: the file that the spec names, or else random weights.
 """
@@ -56,11 +56,15 @@ def resolve_initial_weights(
     CompileError for a file that differs from the digests that it records. Raises UsageError for a file that cannot be
     read.
     """
-    named = isinstance(weights, (str, os.PathLike)) and is_peft_folder(Path(weights))
-    adapter, weights = (weights, None) if named else (_spec_adapter(checked, weights), weights)
+    named = os.fspath(weights) if isinstance(weights, (str, os.PathLike)) else ""
+    adapter: str | None = None
+    if named and is_peft_folder(Path(named)):
+        adapter, weights, is_from_spec, partial = named, None, False, False
+    else:
+        adapter, is_from_spec = _spec_adapter(checked, weights), True
     arrays, report = _given_weights(checked, weight_types, weights, partial, verify)
     if adapter is not None:
-        arrays = {**arrays, **_adapter_arrays(checked, os.fspath(adapter), is_from_spec=not named)}
+        arrays = {**arrays, **_adapter_arrays(checked, adapter, is_from_spec)}
     missing = weight_types.keys() - arrays.keys()
     if missing and (weights is None or weights):
         arrays = {**onnx_weights(checked, missing), **arrays}

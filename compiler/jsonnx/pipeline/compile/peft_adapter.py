@@ -42,7 +42,7 @@ class PeftLayout:
     """The arrays of PEFT for the adapters of a network, and for the other weights that training changes."""
 
     def __init__(self, checked: CheckedSpec) -> None:
-        self._checked = checked
+        self.network = checked.network
         self.graph: Graph = adapted_graph(checked)
         self.adapters = unique_adapters(self.graph)
 
@@ -66,8 +66,7 @@ class PeftLayout:
 
     @cached_property
     def onnx_layers(self) -> frozenset[str]:
-        calls = self._checked.require().network.calls
-        return frozenset(call.owner for call in calls if isinstance(call.layer, OnnxModel))
+        return frozenset(call.owner for call in self.network.calls if isinstance(call.layer, OnnxModel))
 
     def split(self, weight: str) -> tuple[str, str]:
         """The module of a weight, and PyTorch's name of the weight in it."""
@@ -111,8 +110,8 @@ class PeftLayout:
     def names(self, module: str, adapter: Adapter) -> dict[str, Parameter]:
         """The weights of an adapter by their names in a file of PEFT."""
         is_embedding = self.readers.get(adapter.weight.name) == "Gather"
-        ends = ("lora_embedding_A", "lora_embedding_B") if is_embedding else ("lora_A.weight", "lora_B.weight")
-        ends = (*ends, "lora_magnitude_vector")
+        matrices = ("lora_embedding_A", "lora_embedding_B") if is_embedding else ("lora_A.weight", "lora_B.weight")
+        ends = (*matrices, "lora_magnitude_vector")
         return {f"{module}.{end}": weight for end, weight in zip(ends, adapter.variables, strict=False)}
 
     def to_pytorch(self, weight: Parameter, array: np.ndarray, adapter: Adapter | None = None) -> np.ndarray:
@@ -185,23 +184,29 @@ def peft_files(checked: CheckedSpec, weights: Mapping[str, np.ndarray]) -> dict[
 
 def _settings(layout: PeftLayout) -> PeftAdapter:
     """The settings of a config: the most frequent rank and alpha, and those of other modules."""
-    section = layout.graph and layout._checked.require().network.adapted_weights
+    section = layout.network.adapted_weights
     is_rslora = section is not None and section.lora.use_rslora
     ranks = {module: adapter.a.shape[1] for module, adapter in layout.modules.items()}
     alphas = {
-        module: round(adapter.scale * (sqrt(ranks[module]) if is_rslora else ranks[module]), 6)
+        module: _plain(adapter.scale * (sqrt(ranks[module]) if is_rslora else ranks[module]))
         for module, adapter in layout.modules.items()
     }
     rank, alpha = (Counter(values.values()).most_common(1)[0][0] for values in (ranks, alphas))
     return PeftAdapter(
         {},
         rank,
-        int(alpha) if alpha == int(alpha) else alpha,
+        alpha,
         is_rslora,
         any(adapter.magnitude is not None for adapter in layout.adapters),
         {module: value for module, value in ranks.items() if value != rank},
         {module: value for module, value in alphas.items() if value != alpha},
     )
+
+
+def _plain(alpha: float) -> float:
+    """The number without what divisions have added, as an integer if it is one."""
+    rounded = round(alpha, 6)
+    return int(rounded) if rounded == int(rounded) else rounded
 
 
 def write_peft_folder(checked: CheckedSpec, weights: Mapping[str, np.ndarray], folder: Path) -> None:
@@ -237,8 +242,10 @@ def read_peft_folder(
             continue
         array = widened(adapter.arrays[name])
         try:
-            arrays[weight.name] = array if owner is None and not isinstance(weight, Parameter) else layout.from_pytorch(
-                weight, array, owner
+            arrays[weight.name] = (
+                array
+                if owner is None and not isinstance(weight, Parameter)
+                else layout.from_pytorch(weight, array, owner)
             )
         except ValueError as error:
             errors.append(f"the array {name!r} {error}")

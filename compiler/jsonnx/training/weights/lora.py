@@ -9,9 +9,10 @@ from ...core.components import Component, DictCodec, NumberCodec, ScalarCodec, a
 from .initializers import HeUniform, Initializer, Ones, Zeros
 
 MAX_LORA_RANK = 1 << 14
+Ranks = Annotated[dict[str, int], DictCodec(ScalarCodec(type="integer", minimum=1, maximum=MAX_LORA_RANK))]
 LORA_RANK = (
-    "Rank of a low-rank adaptation: the kernel is frozen, and the product of two matrices of this rank that is added to "
-    "it is trained."
+    "Rank of a low-rank adaptation: the kernel is frozen, and the product of two matrices of this rank that is added "
+    "to it is trained."
 )
 LORA_ALPHA = "Factor of a low-rank adaptation, which is divided by its rank. Null: the rank."
 
@@ -25,7 +26,7 @@ class LowRank(NamedTuple):
 
     @property
     def a_initializer(self) -> Initializer:
-        return HeUniform()
+        return HeUniform()  # type: ignore[call-arg]
 
     @property
     def b_initializer(self) -> Initializer:
@@ -53,9 +54,11 @@ class LoraSection(Component):
     )
     rank: int = attr(8, doc="Rank of the two matrices.", minimum=1, maximum=MAX_LORA_RANK)
     alpha: float | None = attr(
-        None, doc="Factor of the product of both matrices, which is divided by the rank. Null: the rank, as in Keras.", above=0
+        None,
+        doc="Factor of the product of both matrices, which is divided by the rank. Null: the rank, as in Keras.",
+        above=0,
     )
-    rank_pattern: Annotated[dict[str, int], DictCodec(ScalarCodec(type="integer", minimum=1, maximum=MAX_LORA_RANK))] = attr(
+    rank_pattern: Ranks = attr(
         {}, doc="Other ranks, by patterns for the names of weights. The first pattern that matches applies."
     )
     alpha_pattern: Annotated[dict[str, float], DictCodec(NumberCodec())] = attr(
@@ -66,10 +69,12 @@ class LoraSection(Component):
     )
     use_dora: bool = attr(
         False,
-        doc="Whether the norms of the adapted weight's columns are trained on their own (weight-decomposed LoRA, DoRA).",
+        doc="Whether the norms of the adapted weight's columns are trained on their own (weight-decomposed LoRA, "
+        "DoRA).",
     )
     adapter: str | None = attr(
-        None, doc="Folder with an adapter as PEFT saves it, with which training starts; the path is relative to the spec."
+        None,
+        doc="Folder with an adapter as PEFT saves it, with which training starts; the path is relative to the spec.",
     )
 
     def settings(self, rank: int | None, alpha: float | None) -> LowRank:
