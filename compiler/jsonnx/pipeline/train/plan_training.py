@@ -25,6 +25,7 @@ from ...lowering.check_augmentation import augmentation_calls, augmented_input_n
 from ...lowering.lower import lower
 from ...passes.canonicalize import canonicalize
 from ...passes.quantization.corresponding_values import NoCounterpart
+from ...passes.quantization.frozen_integers import store_frozen_integers
 from ...passes.training_steps.block_order import order_by_block
 from ...passes.training_steps.byte_masks import separate_mask_reads, with_byte_masks
 from ...passes.training_steps.class_gathers import gather_scores, scatter_into_softmax
@@ -257,7 +258,10 @@ def _network_graph(checked: CheckedSpec, quantized: QuantizedNetwork | None) -> 
 
 def with_stored_weights(training: Training, graph: Graph) -> Graph:
     """The graph that reads frozen weights in the type in which the training keeps them."""
-    return graph if training.frozen_dtype == "float32" else store_frozen_weights(graph, training.frozen_dtype)
+    dtype = training.frozen_dtype
+    if dtype.startswith("int"):
+        return store_frozen_integers(graph, int(dtype.removeprefix("int")))
+    return graph if dtype == "float32" else store_frozen_weights(graph, dtype)
 
 
 def in_normalization(network: Network) -> Callable[[Node], bool]:
