@@ -23,7 +23,7 @@ class IntegerWeight(Parameter):
 
 
 def network_parameters(graph: Graph) -> dict[str, Parameter]:
-    """The parameters of a graph as those of its network: integers with their scales are the weights that they are of."""
+    """The parameters of a graph as those of its network, in which integers with scales are one weight."""
     scales = {weight.scales.name for weight in graph.parameters.values() if isinstance(weight, IntegerWeight)}
     return {
         name: weight.original if isinstance(weight, IntegerWeight) else weight

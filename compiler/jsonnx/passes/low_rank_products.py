@@ -39,7 +39,7 @@ class View:
 
 
 def distribute_adapters(graph: Graph) -> Graph:
-    """The graph whose products with adapted weights are sums of two products. Other operators read the adapted weight."""
+    """The graph whose products with adapted weights are sums of two products. Other operators read adapted weights."""
     if not graph.adapters:
         return graph
     g = Builder.extending(graph)

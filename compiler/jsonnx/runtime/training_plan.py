@@ -19,8 +19,8 @@ from ..core.reserved_names import (
     schedule_steps_name,
 )
 from ..core.types import TensorType
-from ..ir.integer_weights import network_parameters
 from ..data.samples.data_spec import DataSpec, make_data_spec
+from ..ir.integer_weights import network_parameters
 from ..sections.training_section import Training
 from ..training.optimizers.schedules import Schedule
 

@@ -272,7 +272,7 @@ class Training(Section):
         "float32",
         doc="Element type in which training keeps frozen weights with 8,192 elements or more; steps compute with them "
         "in float32. `float16` and `bfloat16` halve their memory, `int8` (a scale for each output) and `int4` (one for "
-        "each 32 inputs) keep kernels in a quarter and about a seventh of it. The trained model has the rounded weights.",
+        "each 32 inputs) keep kernels in a quarter and about a sixth of it. The trained model has the rounded weights.",
     )
     learning_rates: Annotated[dict[str, float], DictCodec(NumberCodec())] | None = attr(
         None,

@@ -43,8 +43,8 @@ OPTIONS_OF_TARGETS = {
 @click.option(
     "--lora",
     is_flag=True,
-    help="Write the model with its low-rank adapters as inputs, which may be left out, and the trained adapter as a file "
-    "for onnxruntime's LoraAdapter.",
+    help="Write the model with its low-rank adapters as inputs, which may be left out, and the trained adapter as a "
+    "file for onnxruntime's LoraAdapter.",
 )
 @click.option("--triton", is_flag=True, help="Write the model to a model repository of the Triton Inference Server.")
 @click.option("--kserve", is_flag=True, help="Write the YAML of a KServe service that runs what --triton wrote.")
@@ -56,8 +56,8 @@ OPTIONS_OF_TARGETS = {
     "--output",
     required=True,
     metavar="OUT",
-    help="For Keras, MODEL.keras or a folder for model.json and model.weights.h5. For ORT format, MODEL.ort. With --lora, "
-    "MODEL.onnx, and MODEL.onnx_adapter beside it. For "
+    help="For Keras, MODEL.keras or a folder for model.json and model.weights.h5. For ORT format, MODEL.ort. With "
+    "--lora, MODEL.onnx, which gets MODEL.onnx_adapter beside it. For "
     "Triton, the model repository, which gets a folder NAME. For KServe, a YAML file. For Docker, a folder.",
 )
 @click.option("--name", metavar="NAME", help="Name of the served model; that of the RUN folder or the file if omitted.")

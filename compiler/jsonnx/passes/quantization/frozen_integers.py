@@ -106,11 +106,10 @@ def _rounded_up(scales: np.ndarray) -> np.ndarray:
 
 def to_floats(weight: IntegerWeight, integers: np.ndarray, scales: np.ndarray) -> np.ndarray:
     """The weight that integers and scales stand for, in the shape of the network."""
-    inputs, outputs = matrix_shape(weight.original)
     if weight.bits != 8:
         pair = integers & np.uint8(LOW_BITS), integers >> np.uint8(NIBBLE_BITS)
         integers = np.concatenate(pair).astype(np.int8) - np.int8(OFFSET)
-        scales = np.repeat(scales, BLOCK_INPUTS, 0)[:inputs]
+        scales = np.repeat(scales, BLOCK_INPUTS, 0)[: len(integers)]
     matrix = integers.astype(np.float32) * scales
     order, shape = _order(weight), weight.original.shape
     ordered = matrix.reshape([shape[axis] for axis in order])

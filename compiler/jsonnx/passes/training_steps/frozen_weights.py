@@ -1,9 +1,9 @@
-"""Frozen weights in 16 bits: a step reads the stored weight, and a Cast makes it float32 just before its reader. Integers
-(`passes.quantization.frozen_integers`) are recomputed likewise.
+"""Frozen weights in 16 bits: a step reads the stored weight, and a Cast makes it float32 just before its reader.
 
 The backward pass casts a weight again instead of keeping it from the forward pass, so that few float32 copies exist at
 once. onnxruntime merges equal nodes, which would undo that, so the second Cast reads the weight through a Reshape whose
-target it cannot know in advance, as in `remat`.
+target it cannot know in advance, as in `remat`. Integers (`passes.quantization.frozen_integers`) are converted again
+likewise.
 """
 
 from __future__ import annotations

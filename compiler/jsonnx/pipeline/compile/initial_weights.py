@@ -33,8 +33,8 @@ from .onnx_weights import onnx_weights
 from .peft_adapter import is_peft_folder, read_peft_folder
 
 Weights = Mapping[str, np.ndarray] | str | os.PathLike[str] | None
-"""Arrays by Keras' weight names, a file (.safetensors, .npz, .keras or .h5), or a folder with an adapter of PEFT for the
-weights that the network has without it.
+"""Arrays by Keras' weight names, a file (.safetensors, .npz, .keras or .h5), or a folder with an adapter of PEFT for
+the weights that the network has without it.
 
 None: the file that the spec names, or else random weights.
 """

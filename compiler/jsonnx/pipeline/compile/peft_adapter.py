@@ -24,6 +24,7 @@ from ...interop.safetensors_file import safetensors_parts
 from ...ir import Adapter, Graph, Node, Parameter, Value
 from ...ir.adapter_arrays import unique_adapters
 from ...layers.onnx_model import OnnxModel
+from ...runtime.session.weight_files import check_finite
 from ..check.check import CheckedSpec
 from .adapters import adapted_graph, has_adapters
 
@@ -236,25 +237,31 @@ def read_peft_folder(
     errors = [*_mismatches(layout, adapter)]
     arrays: dict[str, np.ndarray] = {}
     for name, (weight, owner) in _wanted(layout).items():
-        if name not in adapter.arrays:
-            if owner is not None:
-                errors.append(f"has no array {name!r}")
-            continue
-        array = widened(adapter.arrays[name])
         try:
-            arrays[weight.name] = (
-                array
-                if owner is None and not isinstance(weight, Parameter)
-                else layout.from_pytorch(weight, array, owner)
-            )
+            if name in adapter.arrays:
+                arrays[weight.name] = _network_array(layout, weight, owner, adapter.arrays[name])
+            elif owner is not None:
+                errors.append(f"it has no array {name!r}")
         except ValueError as error:
             errors.append(f"the array {name!r} {error}")
+    file = f"{folder}/{ARRAYS_FILE}"
     if errors:
         help = "the spec needs the same `lora` that the adapter was trained with"
-        raise CompileError(
-            [Diagnostic("weights-mismatch", message, file=f"{folder}/{ARRAYS_FILE}", help=help) for message in errors]
-        )
+        raise CompileError([Diagnostic("weights-mismatch", error, file=file, help=help) for error in errors])
+    check_finite(arrays, file)
     return arrays
+
+
+def _network_array(layout: PeftLayout, weight: Any, owner: Adapter | None, array: np.ndarray) -> np.ndarray:
+    """An array of a file as the network's weight. Raises ValueError with the end of a sentence."""
+    array = widened(array)
+    if array.dtype.kind != "f":
+        raise ValueError(f"has {array.dtype} elements, the network wants {weight.dtype}")
+    if isinstance(weight, Parameter):
+        array = layout.from_pytorch(weight, array, owner)
+    elif array.shape != weight.shape:
+        raise ValueError(f"has shape {list(array.shape)}, the network wants {list(weight.shape)}")
+    return array.astype(np.float32, copy=False)
 
 
 def _wanted(layout: PeftLayout) -> dict[str, tuple[Any, Adapter | None]]:

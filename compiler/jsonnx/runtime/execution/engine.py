@@ -40,8 +40,8 @@ from .prefetch import BatchSlot, PrefetchBuffer, PrefetchBuffers
 from .runner import LossNotFinite
 from .step_feeds import StepFeeds
 from .step_runners import StepRunnerCache
-from .stored_weights import network_weights, stored_names, with_network_weights, with_stored_types
-from .variables import SET_COUNT, DonatedArrays, HostVariables, initial_variables
+from .stored_weights import initial_variables, network_weights, stored_names, with_network_weights, with_stored_types
+from .variables import SET_COUNT, DonatedArrays, HostVariables
 from .worker_thread import WorkerThread
 
 
@@ -72,9 +72,8 @@ class Engine:
         """Fed to every step without a copy, so that a change also reaches batches that are prepared already."""
         self._replaced_rate, self._rate_set_at = self.constant_rate, -1
         """The constant learning rate before it was last set, and the number of steps done by then."""
-        donated_weights = donated_weights or DonatedArrays({})
-        variables = initial_variables(with_network_weights(plan.train), plan.seed, donated_weights)
-        initial = DonatedArrays(with_stored_types(plan.train, variables.take_all()) | self.execution.zero_states())
+        variables = initial_variables(plan.train, plan.seed, donated_weights or DonatedArrays({}))
+        initial = DonatedArrays(variables.take_all() | self.execution.zero_states())
         vocabularies = {name: initial.take(name) for name in unlearned_states(plan.train)}
         self._variables = allocate_variables(self.execution, initial)
         self._prefetch_buffers = PrefetchBuffers(plan, self.constant_rate)

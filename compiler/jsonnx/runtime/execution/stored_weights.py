@@ -10,14 +10,40 @@ import numpy as np
 
 from ...core.diagnostics import CompileError, Diagnostic
 from ...core.numpy_types import as_network_weight, numpy_dtype
+from ...core.system.mapped_pages import release_pages
+from ...ir.adapter_arrays import initial_magnitudes, unique_adapters
 from ...ir.integer_weights import IntegerWeight, network_parameters
 from ...passes.quantization.frozen_integers import integer_weights, to_floats, to_integers
 from ...passes.training_steps.frozen_weights import STORED_FLOATS
+from ..providers.aligned_arrays import AlignedArrays
+from ..providers.random import draw_initial_weights
+from .variables import DonatedArrays
 
 if TYPE_CHECKING:
     from ...ir import Graph
 
 OVERFLOW_HELP = '`"frozen_dtype": "bfloat16"` has the range of float32'
+
+
+def initial_variables(step: Graph, seed: int, donated_weights: DonatedArrays) -> DonatedArrays:
+    """The initial values of all variables of a step: copies of donated weights, and drawn ones.
+
+    Donated weights are brought into their stored forms one by one, so that no more memory is needed.
+    """
+    memory = AlignedArrays()
+    stored: dict[str, np.ndarray] = {}
+    adapted = {adapter.weight.name: adapter for adapter in unique_adapters(step) if adapter.magnitude is not None}
+    given = {*donated_weights.names}
+    for name in donated_weights.names:
+        array = donated_weights.take(name)
+        forms = with_stored_types(step, {name: array})
+        stored |= {form: memory.copy(array) if value is array else value for form, value in forms.items()}
+        if name in adapted and given.isdisjoint(weight.name for weight in adapted[name].variables[2:]):
+            stored |= initial_magnitudes([adapted[name]], network_weights(step, [name], stored))
+        release_pages(array)
+    drawn = draw_initial_weights(with_network_weights(step), seed, stored)
+    drawn = {name: array for name, array in drawn.items() if name not in stored}
+    return DonatedArrays(stored | with_stored_types(step, drawn))
 
 
 def with_stored_types(step: Graph, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
