@@ -50,6 +50,7 @@ pipeline/first_spec: pipeline/train pipeline/check data frontend sections core
 pipeline/inspect: pipeline/run pipeline/run_folder pipeline/train pipeline/compile pipeline/check runtime
     collective data lowering passes frontend sections placement ir core
 pipeline/keras_export: pipeline/run pipeline/compile pipeline/check runtime interop training core
+pipeline/lora_export: pipeline/run pipeline/compile pipeline/check runtime passes frontend backend ir core
 pipeline/ort_export: pipeline/train pipeline/compile runtime interop backend core
 pipeline/report: pipeline/baselines pipeline/run pipeline/run_folder pipeline/train pipeline/compile pipeline/check
     render runtime data lowering gradient passes analysis frontend sections training backend ir html_report core

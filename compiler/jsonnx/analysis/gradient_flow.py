@@ -23,7 +23,8 @@ def check_gradient_flow(typed: TypedNetwork, objective: Objective, report: Repor
     network = typed.network
     trained = [call for call in network.calls if call.layer is not None and call.layer.has_trainable_weights]
     if not trained:
-        _check_frozen(network, report)
+        if network.adapted_weights is None:
+            _check_frozen(network, report)
         return
     with_gradient = _calls_with_gradient(typed, objective)
     reached = {call.owner for call in with_gradient}

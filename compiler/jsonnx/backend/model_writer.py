@@ -45,7 +45,7 @@ class ModelWriter:
         graph.update(before)
         for tensor, array in zip(self.model.graph.initializer, self.arrays, strict=True):
             fields, data = tensor, b"" if array is None else array.reshape(-1).view(np.uint8).data
-            if array is None and tensor.raw_data:
+            if array is None and tensor.HasField("raw_data"):  # also if it is empty
                 fields, data = onnx.TensorProto(), tensor.raw_data
                 fields.CopyFrom(tensor)
                 fields.ClearField("raw_data")

@@ -30,6 +30,8 @@ AVERAGE_SLOT = "average"
 """Name, within the slots of a weight, of its exponential moving average."""
 ROW_INDICES = "rows"
 """Input of the graph that brings rows of a lazily updated table up to date: the indices of the rows."""
+LORA_A, LORA_B, LORA_MAGNITUDE = "/lora_a", "/lora_b", "/lora_magnitude"
+"""Ends of the names of the weights of a low-rank adapter, after the name of the weight that it adapts."""
 ADAPT_INPUT = "examined"
 """Output of an adapt task's graph: the values that the layer learns from."""
 
@@ -42,6 +44,11 @@ _RANGE = "/quantizer/"
 _CALLBACK = "+callbacks/"
 _EARLIER_BEST = "best/"
 """The prefix of best weights in checkpoints of earlier versions, which a layer may have as its name."""
+
+
+def is_adapter_weight(name: str) -> bool:
+    """Whether a weight belongs to a low-rank adapter."""
+    return name.endswith((LORA_A, LORA_B, LORA_MAGNITUDE))
 
 
 def target_name(output: str) -> str:

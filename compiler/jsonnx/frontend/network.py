@@ -16,7 +16,7 @@ from ..sections.quantization_section import DEFAULT_VARIANT, QuantizationVariant
 from ..sections.training_section import Training
 from ..training.losses.regression_losses import Quantile
 from ..training.target_form import TargetForm
-from .weight_patterns import FrozenWeights
+from .weight_patterns import AdaptedWeights, FrozenWeights
 
 
 class BlockLayer(NamedTuple):
@@ -136,6 +136,8 @@ class Network:
     """Factors on the learning rate, by layer; layers without a factor are missing."""
     frozen_weights: FrozenWeights | None = None
     """The single weights that are not trained; None if patterns for layers alone tell."""
+    adapted_weights: AdaptedWeights | None = None
+    """The weights that the section `lora` adapts; None without such a section."""
     paths: Mapping[str, JsonPath] = field(default_factory=dict)
     """The path of the definition of each value."""
     descriptions: Mapping[str, str] = field(default_factory=dict)

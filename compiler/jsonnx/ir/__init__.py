@@ -8,6 +8,7 @@ from ..core.numpy_types import numpy_dtype
 from .builder import Builder
 from .dtypes import onnx_dtype, tensor_proto
 from .graph import (
+    Adapter,
     Constant,
     GradientInfo,
     Graph,
@@ -27,6 +28,7 @@ from .label_encoder import VocabularyNotLearned, unlearned_states, with_vocabula
 from .weight_shapes import variable_bytes
 
 __all__ = [
+    "Adapter",
     "Builder",
     "Constant",
     "GradientInfo",

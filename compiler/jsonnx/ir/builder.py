@@ -14,6 +14,7 @@ from ..core.limits import MAX_CONSTANTS_BYTES, MAX_OPERATORS, bytes_text, requir
 from ..core.numpy_types import numpy_dtype
 from ..core.random_inputs import Distribution
 from ..core.types import Dim, Size, TensorType, require
+from .adapters import AdapterSettings, adapted_weight
 from .conditionals import BranchFn, cond
 from .dtypes import onnx_dtype
 from .graph import (
@@ -46,6 +47,10 @@ def _none_is_frozen(weight: str) -> bool:
     return False
 
 
+def _no_adapter(weight: str) -> None:
+    """No weight has an adapter."""
+
+
 class EmissionError(Exception):
     """ONNX rejects an emitted node. The error is in this package; the message names the layer."""
 
@@ -67,6 +72,10 @@ class Builder(ScopedDraft):
         self.trainable = True
         self.is_frozen: Callable[[str], bool] = _none_is_frozen
         """Whether the weight of a name is not trained, though its layer is."""
+        self.has_adapters = True
+        """Whether weights have their adapters; without them, the graph is that of merged weights."""
+        self.adapter_settings: Callable[[str], AdapterSettings | None] = _no_adapter
+        """The settings of the adapter of the weight of a name, if it has one."""
         self.operators_left: int | None = None
         """The number of operators that may be emitted; None for no limit."""
         self.constant_bytes_left: int | None = None
@@ -91,6 +100,7 @@ class Builder(ScopedDraft):
         g = type(self)(training=self.training, float_dtype=self.float_dtype, inference=self._infer)
         g.parameters, g.states = self.parameters, self.states
         g.trainable, g.is_frozen = self.trainable, self.is_frozen
+        g.has_adapters, g.adapter_settings, g.adapters = self.has_adapters, self.adapter_settings, self.adapters
         g._origin, g.expected_sizes = self._origin._replace(detached=False, region=None), self.expected_sizes
         return g
 
@@ -141,18 +151,25 @@ class Builder(ScopedDraft):
         initializer: Any,
         regularizer: Any = None,
         constraint: Any = None,
+        input_axes: Sequence[int] | None = None,
+        adapter: AdapterSettings | None = None,
     ) -> Value:
         """A weight of the current layer, in the shape that Keras gives it; further calls of the layer share it.
 
+        A matrix has `input_axes` (see `Parameter`). It may have an adapter, for which the layer or else the spec asks.
         Raises ShapeError if a further call needs another shape, and if the weight exceeds the size of a file.
         """
         full_name = f"{self._origin.scope}/{name}"
         type = TensorType(self.float_dtype, tuple(shape))
         require_weight_size(name, type)
-        trainable = self.trainable and not self.is_frozen(full_name)
-        parameter = Parameter(full_name, type, initializer, regularizer, constraint, trainable)
+        settings = (adapter or self.adapter_settings(full_name)) if self.has_adapters and input_axes else None
+        trainable = self.trainable and settings is None and not self.is_frozen(full_name)
+        axes = None if input_axes is None else tuple(input_axes)
+        parameter = Parameter(full_name, type, initializer, regularizer, constraint, trainable, axes)
         weight = require_same_shape(name, self.parameters.setdefault(full_name, parameter), parameter)
-        return self._weight_transforms[name](weight) if name in self._weight_transforms else weight
+        if name in self._weight_transforms:
+            return self._weight_transforms[name](weight)
+        return weight if settings is None else adapted_weight(self, weight, settings)
 
     @contextmanager
     def weight_transform(self, name: str, transform: WeightTransform) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .graph import GradientInfo, Graph, Input, LossTerm, Node, Parameter, Random, State, Value, WeightUpdate
+from .graph import Adapter, GradientInfo, Graph, Input, LossTerm, Node, Parameter, Random, State, Value, WeightUpdate
 
 
 class GraphDraft:
@@ -21,6 +21,7 @@ class GraphDraft:
         self.weight_updates: dict[str, WeightUpdate] = {}
         self.checked: list[Value] = []
         self.releasing: set[Value] = set()
+        self.adapters: dict[Value, Adapter] = {}
 
     def copy_fields(self, graph: Graph) -> None:
         """Copies all fields of a finished graph but its outputs."""
@@ -28,7 +29,7 @@ class GraphDraft:
         self.inputs, self.parameters, self.states = dict(graph.inputs), dict(graph.parameters), dict(graph.states)
         self.randoms, self.updates, self.masks = dict(graph.randoms), dict(graph.updates), dict(graph.masks)
         self.gradients, self.weight_updates = dict(graph.gradients), dict(graph.weight_updates)
-        self.releasing = set(graph.releasing)
+        self.releasing, self.adapters = set(graph.releasing), dict(graph.adapters)
 
     def graph(self, outputs: dict[str, Value]) -> Graph:
         """The finished graph."""
@@ -46,4 +47,5 @@ class GraphDraft:
             dict(self.weight_updates),
             tuple(self.checked),
             frozenset(self.releasing),
+            dict(self.adapters),
         )

@@ -1,4 +1,4 @@
-"""The interface of a builder that loops and conditionals use, so that they need not import it."""
+"""The interface of a builder that loops, conditionals and adapters use, so that they need not import it."""
 
 from __future__ import annotations
 

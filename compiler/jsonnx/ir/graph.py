@@ -71,7 +71,7 @@ class Constant(Value):
 class Parameter(Value):
     """A weight that training updates by its gradient. Name, order and shape are Keras'."""
 
-    __slots__ = ("constraint", "initializer", "name", "regularizer", "trainable")
+    __slots__ = ("constraint", "initializer", "input_axes", "name", "regularizer", "trainable")
 
     def __init__(
         self,
@@ -81,10 +81,13 @@ class Parameter(Value):
         regularizer: Any = None,
         constraint: Any = None,
         trainable: bool = True,
+        input_axes: tuple[int, ...] | None = None,
     ) -> None:
+        """`input_axes` are the axes that a product with the weight sums over, if it is a matrix from inputs to outputs;
+        None for any other weight."""
         super().__init__(type)
         self.name, self.initializer, self.trainable = name, initializer, trainable
-        self.regularizer, self.constraint = regularizer, constraint
+        self.regularizer, self.constraint, self.input_axes = regularizer, constraint, input_axes
 
 
 class State(Value):
@@ -130,6 +133,35 @@ class Random(Value):
     def distribution(self) -> Distribution:
         """The distribution of the kinds `normal` and `uniform`."""
         return Distribution(self.kind, self.offset, self.scale, self.seed)
+
+
+class Adapter(NamedTuple):
+    """A low-rank update of a frozen weight, which is trained in its place (LoRA).
+
+    The weight, as a matrix W [inputs, outputs], becomes V = W + scale * a @ b; with a magnitude m [outputs] (DoRA),
+    m * V / |V|, where |V| are the norms of its columns.
+    """
+
+    weight: Parameter
+    a: Parameter
+    """[inputs, rank]"""
+    b: Parameter
+    """[rank, outputs]"""
+    scale: float
+    magnitude: Parameter | None = None
+
+    @property
+    def variables(self) -> tuple[Parameter, ...]:
+        """What is trained."""
+        return (self.a, self.b) if self.magnitude is None else (self.a, self.b, self.magnitude)
+
+    @property
+    def input_axes(self) -> tuple[int, ...]:
+        return self.weight.input_axes or ()
+
+    @property
+    def output_axes(self) -> tuple[int, ...]:
+        return tuple(axis for axis in range(self.weight.rank) if axis not in self.input_axes)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -260,6 +292,8 @@ class Graph:
     """Scalars besides the loss that are finite in every step that may update variables, such as a norm of all
     gradients."""
     releasing: frozenset[Value] = frozenset()
+    adapters: Mapping[Value, Adapter] = field(default_factory=dict)
+    """By the value that a lowering computes from a weight and its adapter, before any pass: the adapter."""
 
     @cached_property
     def producers(self) -> dict[Value, Node]:

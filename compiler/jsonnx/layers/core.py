@@ -9,6 +9,7 @@ from ..core.components import attr
 from ..core.types import TensorType, rank_help, require
 from ..training.weights.constraints import Constraint
 from ..training.weights.initializers import Initializer
+from ..training.weights.lora import LORA_ALPHA, LORA_RANK, MAX_LORA_RANK, layer_adapter
 from ..training.weights.regularizers import Regularizer
 from .activations import ActivationFunction, activate, activated_type
 from .base import Layer, layer, padding_mask, require_in_range, require_real
@@ -16,7 +17,6 @@ from .base import Layer, layer, padding_mask, require_in_range, require_real
 if TYPE_CHECKING:
     from ..ir import Builder, Value
 
-LORA = "Low-rank adaptation is not supported."
 QUANTIZATION = "Quantized weights are not supported."
 MASK_ZERO = "Whether to mask the positions where the input is 0, so that later layers skip them."
 REVERSE_DTYPE = "Only the default, float32, is supported."
@@ -39,8 +39,8 @@ class Dense(Layer):
     bias_regularizer: Regularizer | None = attr(None, doc="Penalty on the bias.")
     kernel_constraint: Constraint | None = attr(None, doc="Projection of the kernel after every update.")
     bias_constraint: Constraint | None = attr(None, doc="Projection of the bias after every update.")
-    lora_rank: int | None = attr(None, doc="Rank of a low-rank adaptation.", unsupported=LORA)
-    lora_alpha: float | None = attr(None, doc="Scale of a low-rank adaptation.", unsupported=LORA)
+    lora_rank: int | None = attr(None, doc=LORA_RANK, minimum=1, maximum=MAX_LORA_RANK)
+    lora_alpha: float | None = attr(None, doc=LORA_ALPHA, above=0)
     quantization_config: str | None = attr(None, doc="Quantization of the kernel.", unsupported=QUANTIZATION)
 
     def infer(self, x: TensorType) -> TensorType:
@@ -51,7 +51,15 @@ class Dense(Layer):
 
     def lower(self, g: Builder, x: Value) -> Any:
         shape = (x.shape[-1], self.units)
-        kernel = g.param("kernel", shape, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint)
+        kernel = g.param(
+            "kernel",
+            shape,
+            self.kernel_initializer,
+            self.kernel_regularizer,
+            self.kernel_constraint,
+            input_axes=[0],
+            adapter=layer_adapter(self.lora_rank, self.lora_alpha),
+        )
         y = g.MatMul(x, kernel)
         if self.use_bias:
             bias = g.param("bias", (self.units,), self.bias_initializer, self.bias_regularizer, self.bias_constraint)
@@ -79,8 +87,8 @@ class Embedding(Layer):
         "TextVectorization before the layer, with which training starts.",
     )
     weights: tuple[tuple[float, ...], ...] | None = attr(None, doc="Initial embedding matrix.", unsupported=WEIGHTS)
-    lora_rank: int | None = attr(None, doc="Rank of a low-rank adaptation.", unsupported=LORA)
-    lora_alpha: float | None = attr(None, doc="Scale of a low-rank adaptation.", unsupported=LORA)
+    lora_rank: int | None = attr(None, doc=LORA_RANK, minimum=1, maximum=MAX_LORA_RANK)
+    lora_alpha: float | None = attr(None, doc=LORA_ALPHA, above=0)
     quantization_config: str | None = attr(None, doc="Quantization of the embedding matrix.", unsupported=QUANTIZATION)
 
     def infer(self, x: TensorType) -> TensorType:
@@ -99,6 +107,8 @@ class Embedding(Layer):
             self.embeddings_initializer,
             self.embeddings_regularizer,
             self.embeddings_constraint,
+            input_axes=[0],
+            adapter=layer_adapter(self.lora_rank, self.lora_alpha),
         )
         return g.Gather(embeddings, g.cast(x, "int64"), axis=0)
 
@@ -136,8 +146,8 @@ class ReversibleEmbedding(Layer):
     reverse_dtype: str | None = attr(None, doc="Element type of the projection.", unsupported=REVERSE_DTYPE)
     logit_soft_cap: float | None = attr(None, doc="Soft cap c of the logits: `c * tanh(logits / c)`.", above=0)
     weights: tuple[tuple[float, ...], ...] | None = attr(None, doc="Initial embedding matrix.", unsupported=WEIGHTS)
-    lora_rank: int | None = attr(None, doc="Rank of a low-rank adaptation.", unsupported=LORA)
-    lora_alpha: float | None = attr(None, doc="Scale of a low-rank adaptation.", unsupported=LORA)
+    lora_rank: int | None = attr(None, doc=LORA_RANK, minimum=1, maximum=MAX_LORA_RANK)
+    lora_alpha: float | None = attr(None, doc=LORA_ALPHA, above=0)
     quantization_config: str | None = attr(None, doc="Quantization of the embedding matrix.", unsupported=QUANTIZATION)
 
     def infer(self, x: TensorType) -> TensorType:
@@ -160,7 +170,15 @@ class ReversibleEmbedding(Layer):
 
     def lower(self, g: Builder, x: Value) -> Any:
         initializer, shape = self.embeddings_initializer, (self.input_dim, self.output_dim)
-        embeddings = g.param("embeddings", shape, initializer, self.embeddings_regularizer, self.embeddings_constraint)
+        embeddings = g.param(
+            "embeddings",
+            shape,
+            initializer,
+            self.embeddings_regularizer,
+            self.embeddings_constraint,
+            input_axes=[0],
+            adapter=layer_adapter(self.lora_rank, self.lora_alpha),
+        )
         reverse = None if self.tie_weights else g.param("reverse_embeddings", shape[::-1], initializer)
         if not x.dtype.startswith("float"):
             return g.Gather(embeddings, g.cast(x, "int64"), axis=0)

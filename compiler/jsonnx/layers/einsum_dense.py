@@ -11,10 +11,11 @@ from ..core.components import ArrayCodec, IntegerCodec, NullableCodec, UnionCode
 from ..core.types import Dim, TensorType, require
 from ..training.weights.constraints import Constraint
 from ..training.weights.initializers import FanScaledInitializer, Initializer
+from ..training.weights.lora import LORA_ALPHA, LORA_RANK, MAX_LORA_RANK, layer_adapter
 from ..training.weights.regularizers import Regularizer
 from .activations import ActivationFunction, activate, activated_type
 from .base import Layer, layer, require_real
-from .core import LORA, QUANTIZATION
+from .core import QUANTIZATION
 
 if TYPE_CHECKING:
     from ..ir import Builder, Value
@@ -110,8 +111,8 @@ class EinsumDense(Layer):
     bias_regularizer: Regularizer | None = attr(None, doc="Penalty on the bias.")
     kernel_constraint: Constraint | None = attr(None, doc="Projection of the kernel after every update.")
     bias_constraint: Constraint | None = attr(None, doc="Projection of the bias after every update.")
-    lora_rank: int | None = attr(None, doc="Rank of a low-rank adaptation.", unsupported=LORA)
-    lora_alpha: float | None = attr(None, doc="Scale of a low-rank adaptation.", unsupported=LORA)
+    lora_rank: int | None = attr(None, doc=LORA_RANK, minimum=1, maximum=MAX_LORA_RANK)
+    lora_alpha: float | None = attr(None, doc=LORA_ALPHA, above=0)
     gptq_unpacked_column_size: int | None = attr(None, doc="Columns of a packed kernel.", unsupported=QUANTIZATION)
     quantization_config: str | None = attr(None, doc="Quantization of the kernel.", unsupported=QUANTIZATION)
 
@@ -181,7 +182,15 @@ class EinsumDense(Layer):
         outputs = [axis for axis, letter in enumerate(equation.kernel) if letter in equation.y]
         initializer = with_fans(self.kernel_initializer, inputs, outputs)
         shape: Any = [sizes[letter] for letter in equation.kernel]
-        kernel = g.param("kernel", shape, initializer, self.kernel_regularizer, self.kernel_constraint)
+        kernel = g.param(
+            "kernel",
+            shape,
+            initializer,
+            self.kernel_regularizer,
+            self.kernel_constraint,
+            input_axes=inputs,
+            adapter=layer_adapter(self.lora_rank, self.lora_alpha),
+        )
         if equation.is_matmul():
             y = split_last_axis(g, contract_last_axes(g, x, kernel, len(inputs)), tuple(shape[len(inputs) :]))
         else:

@@ -86,11 +86,13 @@ class OnnxModel(Layer):
 
     def lower(self, g: Builder, *inputs: Value) -> tuple[Value, ...]:
         from ..foreign.emit_graph import emit_graph
+        from ..foreign.input_axes import input_axes
 
         graph = self._prepared()
         cast = [_cast(g, x, declared) for x, declared in zip(inputs, graph.inputs, strict=True)]
         names = list(self.result_names().values())
-        return emit_graph(g, graph, cast, names, lambda weight: _weight(g, weight))
+        axes = input_axes(graph)
+        return emit_graph(g, graph, cast, names, lambda weight: _weight(g, weight, axes.get(weight.name)))
 
     def _prepared(self) -> PreparedGraph:
         """The graph. Raises ShapeError."""
@@ -149,10 +151,11 @@ def _cast(g: Builder, x: Value, declared: ForeignInput) -> Value:
     return x if _kind(declared.dtype) == "float" else g.cast(x, declared.dtype)
 
 
-def _weight(g: Builder, weight: ForeignWeight) -> Value:
-    """A weight of the layer. Its initializer draws what a test or an empty network starts with."""
+def _weight(g: Builder, weight: ForeignWeight, axes: tuple[int, ...] | None) -> Value:
+    """A weight of the layer, with the `input_axes` of a matrix. Its initializer draws what a test or an empty network
+    starts with."""
     if not weight.is_state:
-        return g.param(weight.name, weight.shape, INITIALIZERS.by_name["glorot_uniform"]())
+        return g.param(weight.name, weight.shape, INITIALIZERS.by_name["glorot_uniform"](), input_axes=axes)
     dtype = None if _kind(weight.dtype) == "float" else weight.dtype
     initializer = "ones" if weight.name.endswith(VARIANCE_NAMES) else "zeros"
     return g.state(weight.name, weight.shape, INITIALIZERS.by_name[initializer](), dtype)

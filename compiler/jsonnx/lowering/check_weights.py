@@ -3,15 +3,18 @@ constraints must accept, and patterns of weight names must match some."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..analysis.shape_inference import TypedNetwork
 from ..core.components import components_of
-from ..core.diagnostics import Report
+from ..core.diagnostics import JsonPath, Report
+from ..core.fixes import json_text
+from ..core.reserved_names import is_adapter_weight
 from ..core.types import ShapeError
 from ..frontend.network import Call
 from ..frontend.schema.phrases import known_names_help, short_name
-from ..frontend.weight_patterns import WEIGHT_SEPARATOR, matching_names
+from ..frontend.weight_patterns import WEIGHT_SEPARATOR, matches, matching_names
 from ..sections.columns import EXCLUSION
 from ..training.optimizers.multi_optimizer import MultiOptimizer
 from ..training.optimizers.optimizer import matches_weight
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from ..ir import Builder, Graph, Parameter, State
 
 OPTIMIZER_PATH = ("training", "optimizer")
+LORA_PATH = ("training", "lora")
 
 
 def check_shared_weights(typed: TypedNetwork, report: Report) -> None:
@@ -77,6 +81,49 @@ def check_frozen_weights(typed: TypedNetwork, graph: Graph | None, report: Repor
         help = "leave out the weights that training should change"
         message = "nothing trains: all weights are frozen"
         report.add("nothing-trains", ("training", "freeze"), message, help=help, severity="warning")
+
+
+def check_adapted_weights(typed: TypedNetwork, graph: Graph | None, report: Report) -> None:
+    """Reports patterns of `lora` that match no weight, or a weight that is no matrix; `graph` as in
+    `check_optimizer_patterns`."""
+    adapted = typed.network.adapted_weights
+    if adapted is None or report.has_errors():
+        return
+    from .lower import lower
+
+    graph = graph or lower(typed)
+    matrices = [name for name, weight in graph.parameters.items() if weight.input_axes]
+    adapted_names = [adapter.weight.name for adapter in graph.adapters.values()]
+    for index, pattern in enumerate(adapted.lora.weights):
+        others = [name for name, weight in {**graph.parameters, **graph.states}.items() if name not in matrices]
+        others = [name for name in others if not is_adapter_weight(name)]
+        _check_lora_pattern(pattern, matrices, others, ("weights", index), report)
+    for key in ("rank_pattern", "alpha_pattern"):
+        for pattern in getattr(adapted.lora, key):
+            if not any(matches(pattern, name) for name in adapted_names) and not report.has_errors():
+                message = f"{short_name(pattern)} matches the name of no adapted weight"
+                path = (*LORA_PATH, key, pattern)
+                report.add("unknown-name", path, message, help=known_names_help(adapted_names), at_key=True)
+    if not adapted_names and not report.has_errors():
+        help = f"begin with the weights to choose from: {json_text(['*', *adapted.lora.weights])}"
+        report.add("invalid-value", (*LORA_PATH, "weights"), "selects no weight", help=help)
+
+
+def _check_lora_pattern(
+    pattern: str, matrices: Sequence[str], others: Sequence[str], path: JsonPath, report: Report
+) -> None:
+    """Reports a pattern that matches no weight, or names a weight that cannot be adapted."""
+    name = pattern.removeprefix(EXCLUSION)
+    unfit = next((other for other in others if WEIGHT_SEPARATOR in name and matches(name, other)), None)
+    if unfit is not None and not pattern.startswith(EXCLUSION):
+        kinds = "kernels of Dense, EinsumDense, Conv and attention layers, embeddings, and matrices of OnnxModel"
+        advice = f"{kinds} can be; {known_names_help(matrices)}" if matrices else f"{kinds} can be"
+        message = f"{short_name(pattern)} matches {short_name(unfit)}, which is no matrix and cannot be adapted"
+        report.add("invalid-value", (*LORA_PATH, *path), message, help=advice)
+    elif unfit is None and not any(matches(name, matrix) for matrix in matrices):
+        help = report.suggestion(name, matrices) or (known_names_help(matrices) if matrices else None)
+        message = f"{short_name(pattern)} matches the name of no weight that can be adapted"
+        report.add("unknown-name", (*LORA_PATH, *path), message, help=help)
 
 
 def _report_shadowed_patterns(optimizer: MultiOptimizer, names: list[str], report: Report) -> None:

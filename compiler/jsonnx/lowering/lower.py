@@ -42,13 +42,15 @@ def lower(
     fed_names: Mapping[str, str] = {},
     expected_sizes: Mapping[str, int] = {},
     further: Sequence[str] = (),
+    has_adapters: bool = True,
 ) -> Graph:
     """Lowers a network to a graph with the network's outputs, or with the values named by `outputs`, and `further`
     values.
 
     The element type `float_dtype` replaces float32 everywhere (float64 for checks that need its precision). Values in
     `fed_names` are not computed: they are inputs with the names that they map to. `expected_sizes` are the sizes of
-    symbols in most batches, for which large values are computed by blocks. Raises LoweringError.
+    symbols in most batches, for which large values are computed by blocks. Without `has_adapters`, weights have no
+    adapters: the graph is that of the weights which they are merged into. Raises LoweringError.
     """
     output_names = tuple(typed.network.outputs) if outputs is None else tuple(outputs)
     g = Builder(training=training, float_dtype=float_dtype)
@@ -56,6 +58,9 @@ def lower(
     g.expected_sizes = expected_sizes
     if typed.network.frozen_weights is not None:
         g.is_frozen = typed.network.frozen_weights.contains
+    g.has_adapters = has_adapters
+    if typed.network.adapted_weights is not None:
+        g.adapter_settings = typed.network.adapted_weights.settings
     values: dict[str, Value] = {
         name: g.input(name, _with_float_dtype(type, float_dtype)) for name, type in typed.network.inputs.items()
     }

@@ -20,6 +20,7 @@ from ..core.reserved_names import (
 )
 from ..core.types import TensorType
 from ..data.samples.data_spec import DataSpec, make_data_spec
+from ..ir.integer_weights import network_parameters
 from ..sections.training_section import Training
 from ..training.optimizers.schedules import Schedule
 
@@ -262,6 +263,12 @@ class TrainingPlan:
             self.masked_outputs,
         )
 
+    @property
+    def weight_types(self) -> dict[str, TensorType]:
+        """The types of the network's weights, by name."""
+        variables = {**network_parameters(self.train), **self.train.states}
+        return {name: variables[name].type for name in self.weight_names}
+
     @cached_property
     def weight_names(self) -> tuple[str, ...]:
         """The network's weights in Keras' order: layers in the order of their first use, and of each the parameters,
@@ -271,13 +278,14 @@ class TrainingPlan:
         for node in self.predict.nodes:
             layer_order.setdefault(node.scope.partition("/")[0], len(layer_order))
         scope_order: dict[str, int] = {}
-        for name in (*self.train.parameters, *states):
+        for name in (*network_parameters(self.train), *states):
             scope_order.setdefault(name.rpartition("/")[0], len(scope_order))
         followers: dict[str, list[str]] = {}
         for name in states:
             if leader := self.train.states[name].follows:
                 followers.setdefault(leader, []).insert(0, name)
-        leaders = [*self.train.parameters, *(name for name in states if not self.train.states[name].follows)]
+        parameters = network_parameters(self.train)
+        leaders = [*parameters, *(name for name in states if not self.train.states[name].follows)]
         leaders.sort(
             key=lambda name: (
                 layer_order.get(name.partition("/")[0], len(layer_order)),

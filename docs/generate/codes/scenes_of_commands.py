@@ -84,6 +84,14 @@ SCENES_OF_RUNS = {
         (_TRAIN, "jsonnx quantize runs/a -o small.onnx --tolerance loss=1000"),
     ),
     "no-data-statistics": Scene("jsonnx drift model.onnx --data people.csv", _FILES, _SPEC, (_COMPILE,)),
+    "unsupported-adapter": Scene(
+        "jsonnx compile spec.json --weights adapter -o model.onnx",
+        {
+            "adapter/adapter_config.json": '{"peft_type": "LORA", "r": 8, "lora_alpha": 16, '
+            '"target_modules": ["query", "value"], "fan_in_fan_out": true}'
+        },
+        _SPEC,
+    ),
     "weights-mismatch": Scene(
         "jsonnx compile bigger.json --weights runs/a -o model.onnx",
         {**_FILES, "bigger.json": _BIGGER},

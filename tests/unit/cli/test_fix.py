@@ -17,7 +17,7 @@ FAULTY = """{
 \t"layers": [{"type": "Dense", "unit": 3 , "activation" :"sigmoidd"}]
 }"""
 FIXED = FAULTY.replace('"unit"', '"units"').replace("sigmoidd", "sigmoid")
-UNSAFE = '{"inputs": {"x": {"shape": [4]}}, "layers": [{"type": "Dense", "units": 3, "lora_rank": 4}] /* c */}'
+UNSAFE = '{"inputs": {"x": {"shape": [4]}}, "layers": [{"type": "Dense", "units": 3, "quantization_config": "int8"}] /* c */}'
 
 
 def run(*arguments: str | Path, input: str | None = None) -> Result:
@@ -71,7 +71,7 @@ def test_fixes_that_are_not_safe_are_applied_on_request(spec: Path) -> None:
     result = run("--fix", "--unsafe-fixes", spec)
     assert result.exit_code == 0
     assert "fixed 2, 0 remain" in result.output
-    assert spec.read_text() == UNSAFE.replace(" /* c */", "").replace(', "lora_rank": 4', "")
+    assert spec.read_text() == UNSAFE.replace(" /* c */", "").replace(', "quantization_config": "int8"', "")
 
 
 def test_the_text_from_standard_input_is_printed() -> None:

@@ -93,13 +93,14 @@ def test_a_reference_for_programs_says_all_of_a_layer() -> None:
 
 
 def test_refused_arguments_are_left_out_but_keep_their_diagnostic() -> None:
-    assert "lora" not in reference_text(LAYERS.by_name["Dense"])
-    spec = {"inputs": {"x": {"shape": [4]}}, "layers": [{"type": "Dense", "units": 1, "lora_rank": 2, "xyz": 3}]}
+    assert "quantization_config" not in reference_text(LAYERS.by_name["Dense"])
+    layer = {"type": "Dense", "units": 1, "quantization_config": "int8", "xyz": 3}
+    spec = {"inputs": {"x": {"shape": [4]}}, "layers": [layer]}
     unknown, refused = sorted(jsonnx.validate(spec), key=lambda diagnostic: diagnostic.code)
     assert (unknown.code, refused.code) == ("unknown-key", "unsupported-argument")
     assert unknown.help is not None
     assert unknown.help.startswith("known keys: type, name, description, from, trainable")
-    assert "lora" not in unknown.help
+    assert "quantization_config" not in unknown.help
     assert "dtype" not in unknown.help
 
 

@@ -7,7 +7,8 @@ import weakref
 import numpy as np
 import pytest
 from jsonnx.ir import Builder
-from jsonnx.runtime.execution.variables import DonatedArrays, HostVariables, initial_variables
+from jsonnx.runtime.execution.stored_weights import initial_variables
+from jsonnx.runtime.execution.variables import DonatedArrays, HostVariables
 from jsonnx.runtime.providers.aligned_arrays import AlignedArrays
 from jsonnx.training.weights.initializers import INITIALIZERS
 

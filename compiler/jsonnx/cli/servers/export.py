@@ -20,13 +20,13 @@ from ..common import (
     print_weights_report,
 )
 
-TARGETS = ("keras", "ort", "triton", "kserve", "docker")
+TARGETS = ("keras", "ort", "lora", "triton", "kserve", "docker")
 OPTIONS_OF_TARGETS = {
-    "weights": ("keras",),
+    "weights": ("keras", "lora"),
     "partial": ("keras",),
     "seed": ("keras",),
     "name": ("triton", "kserve", "docker"),
-    "force": ("ort", "triton", "kserve", "docker"),
+    "force": ("ort", "lora", "triton", "kserve", "docker"),
     "storage_uri": ("kserve",),
 }
 """The targets that an option is for, if it is not for all."""
@@ -40,6 +40,12 @@ OPTIONS_OF_TARGETS = {
     is_flag=True,
     help="Write the model in ORT format, for phones and small devices, and a list of the operators that it needs.",
 )
+@click.option(
+    "--lora",
+    is_flag=True,
+    help="Write the model with its low-rank adapters as inputs, which may be left out, and the trained adapter as a "
+    "file for onnxruntime's LoraAdapter.",
+)
 @click.option("--triton", is_flag=True, help="Write the model to a model repository of the Triton Inference Server.")
 @click.option("--kserve", is_flag=True, help="Write the YAML of a KServe service that runs what --triton wrote.")
 @click.option(
@@ -50,7 +56,8 @@ OPTIONS_OF_TARGETS = {
     "--output",
     required=True,
     metavar="OUT",
-    help="For Keras, MODEL.keras or a folder for model.json and model.weights.h5. For ORT format, MODEL.ort. For "
+    help="For Keras, MODEL.keras or a folder for model.json and model.weights.h5. For ORT format, MODEL.ort. With "
+    "--lora, MODEL.onnx, which gets MODEL.onnx_adapter beside it. For "
     "Triton, the model repository, which gets a folder NAME. For KServe, a YAML file. For Docker, a folder.",
 )
 @click.option("--name", metavar="NAME", help="Name of the served model; that of the RUN folder or the file if omitted.")
@@ -76,6 +83,9 @@ def export(source: str, output: str, unverified: bool, **given: Any) -> None:
         return
     if target == "ort":
         _export_ort(source, output, given["force"], unverified)
+        return
+    if target == "lora":
+        _export_lora(source, output, given["weights"], given["force"], unverified)
         return
     from ...server.deployment.container import write_container_folder
     from ...server.deployment.exported_model import ExportedModel
@@ -122,6 +132,14 @@ def _export_keras(
     if model.weights_report is not None:
         print_weights_report(model.weights_report)
     for path in model.save(output):
+        print_status(f"wrote {path}")
+
+
+def _export_lora(source: str, output: str, weights: str | None, force: bool, unverified: bool) -> None:
+    from ...pipeline.lora_export import export_adaptable_model
+
+    model = export_adaptable_model(source, weights, not unverified)
+    for path in model.save(Path(output), Path(source), force):
         print_status(f"wrote {path}")
 
 

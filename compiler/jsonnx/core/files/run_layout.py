@@ -12,6 +12,8 @@ LABELS_SUFFIX = ".labels.json"
 LABELS_FILE = "model.labels.json"
 SPEC_FILE = "spec.json"
 WEIGHTS_FILE = "weights.safetensors"
+ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
+"""The files of an adapter in PEFT's layout."""
 FOLDS_FILE = "folds.json"
 """The file with the metrics of all folds, in the folder that has a RUN folder for each."""
 OUT_OF_FOLD_FILE = "out_of_fold.csv"
@@ -50,6 +52,8 @@ class RunPaths:
         """A page that shows the run, if it was asked for."""
         self.weights = folder / WEIGHTS_FILE
         """The trained weights, written at the end."""
+        self.adapter = folder / "adapter"
+        """The trained adapters in PEFT's layout, written at the end; missing if the spec has none."""
         self.model = folder / MODEL_FILE
         """The inference model, written at the end."""
         self.labels = labels_path(self.model)
@@ -88,6 +92,7 @@ class RunPaths:
             self.run_info,
             *self.description,
             self.weights,
+            *(self.adapter / name for name in ADAPTER_FILES),
             self.model,
             self.labels,
             self.data_statistics,

@@ -21,7 +21,7 @@ from ..schema.error_messages import report_unknown_layer_type
 from ..schema.errors import check_against_schema
 from ..schema.phrases import known_names_help, short_name, short_repr
 from ..schema.schema import ENTRY_KEYS, LANGUAGE_VERSION
-from ..weight_patterns import FrozenWeights
+from ..weight_patterns import AdaptedWeights, FrozenWeights
 from .input_counts import has_valid_input_count
 from .layer_patterns import (
     check_lint_patterns,
@@ -120,6 +120,7 @@ class _NetworkBuilder:
             training=training,
             learning_rate_factors=rate_factors,
             frozen_weights=frozen_weights,
+            adapted_weights=None if training is None or training.lora is None else AdaptedWeights(training.lora),
             paths={name: path for name, path in self.paths.items() if name not in usage.idle_results},
             descriptions=self._descriptions(calls),
             dropped=dropped,

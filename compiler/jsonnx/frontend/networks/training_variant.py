@@ -28,6 +28,9 @@ def check_training_variant(training: Training, variants: Mapping[str, Quantizati
     if training.precision != "float32":
         message = f"'quantize' needs float32, and the training has the precision {training.precision!r}"
         report.add("invalid-value", path, message, help="leave one of them out")
+    if training.lora is not None:
+        message = "'quantize' rounds the weights of the model, into which adapters are merged only at the end"
+        report.add("invalid-value", path, message, help="leave out `quantize` or `lora`")
     if training.distributed is not None:
         message = "'quantize' measures ranges over whole batches, which distributed training divides among workers"
         report.add("samples-interact", path, message, help="leave one of them out")

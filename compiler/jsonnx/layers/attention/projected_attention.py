@@ -224,7 +224,14 @@ class ProjectedAttention(Layer):
         kernel_axes = list(range(len(shape)))
         initializer = with_fans(self.kernel_initializer, kernel_axes[:contracted_rank], kernel_axes[contracted_rank:])
         with g.scope(name):
-            kernel = g.param("kernel", shape, initializer, self.kernel_regularizer, self.kernel_constraint)
+            kernel = g.param(
+                "kernel",
+                shape,
+                initializer,
+                self.kernel_regularizer,
+                self.kernel_constraint,
+                input_axes=kernel_axes[:contracted_rank],
+            )
             y = g.MatMul(x, g.reshape(kernel, (prod(shape[:contracted_rank]), prod(shape[contracted_rank:]))))
             if self.has_bias(name):
                 sizes = shape[contracted_rank:]

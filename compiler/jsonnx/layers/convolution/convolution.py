@@ -9,10 +9,10 @@ from ...core.components import SpatialSizesCodec, attr
 from ...core.types import TensorType, require
 from ...training.weights.constraints import Constraint
 from ...training.weights.initializers import Initializer
+from ...training.weights.lora import LORA_ALPHA, LORA_RANK, MAX_LORA_RANK, layer_adapter
 from ...training.weights.regularizers import Regularizer
 from ..activations import ActivationFunction, activate, activated_type
 from ..base import LAYERS, Layer, layer, require_real
-from ..core import LORA
 from ..sliding_window import (
     CAUSAL,
     DATA_FORMAT,
@@ -97,9 +97,10 @@ class KernelConv(ConvLayer):
     kernel_regularizer: Regularizer | None = attr(None, doc="Penalty on the kernel.")
     kernel_constraint: Constraint | None = attr(None, doc="Projection of the kernel after every update.")
 
-    def kernel(self, g: Builder, *channels: int) -> Value:
-        shape = (*self.kernel_size, *channels)
-        return g.param("kernel", shape, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint)
+    def kernel(self, g: Builder, *channels: int, **options: Any) -> Value:
+        """The kernel [*kernel_size, *channels]. The options are those of `g.param`."""
+        shape, initializer = (*self.kernel_size, *channels), self.kernel_initializer
+        return g.param("kernel", shape, initializer, self.kernel_regularizer, self.kernel_constraint, **options)
 
     def require_not_strided_and_dilated(self) -> None:
         """Raises ShapeError if both strides and dilation exceed 1, which Keras does not allow."""
@@ -121,8 +122,8 @@ class Convolution(KernelConv):
     """
     family = "convolution"
     groups: int = attr(1, doc="Number of groups into which channels and filters are split.", minimum=1)
-    lora_rank: int | None = attr(None, doc="Rank of a low-rank adaptation.", unsupported=LORA)
-    lora_alpha: float | None = attr(None, doc="Scale of a low-rank adaptation.", unsupported=LORA)
+    lora_rank: int | None = attr(None, doc=LORA_RANK, minimum=1, maximum=MAX_LORA_RANK)
+    lora_alpha: float | None = attr(None, doc=LORA_ALPHA, above=0)
 
     def infer(self, x: TensorType) -> TensorType:
         channels, groups = self.input_channels(x), self.groups
@@ -134,7 +135,13 @@ class Convolution(KernelConv):
         return activated_type(self.windows.output_type(x, self.data_format, self.filters), self.activation)
 
     def lower(self, g: Builder, x: Value) -> Any:
-        kernel = self.kernel(g, self.input_channels(x.type) // self.groups, self.filters)
+        kernel = self.kernel(
+            g,
+            self.input_channels(x.type) // self.groups,
+            self.filters,
+            input_axes=range(len(self.kernel_size) + 1),
+            adapter=layer_adapter(self.lora_rank, self.lora_alpha),
+        )
         bias = self.bias(g, self.filters)
         y = with_channels_first(g, x, self.data_format, lambda x: self.convolve(g, x, kernel, bias, self.groups))
         return activate(g, y, self.activation)

@@ -2,7 +2,8 @@
 
 The backward pass casts a weight again instead of keeping it from the forward pass, so that few float32 copies exist at
 once. onnxruntime merges equal nodes, which would undo that, so the second Cast reads the weight through a Reshape whose
-target it cannot know in advance, as in `remat`.
+target it cannot know in advance, as in `remat`. Integers (`passes.quantization.frozen_integers`) are converted again
+likewise.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from ..canonicalize import with_replaced_inputs
 
 MIN_STORED_ELEMENTS = 1 << 13
 """Minimum size of a frozen weight, in elements, that is stored in 16 bits. Smaller ones stay in float32."""
-STORED_TYPES = ("float16", "bfloat16")
+STORED_FLOATS = ("float16", "bfloat16")
+STORED_INTEGERS = ("int8", "uint8")
+"""The types of weights that `passes.quantization.frozen_integers` stores."""
 
 
 def store_frozen_weights(graph: Graph, dtype: str) -> Graph:
@@ -75,7 +78,7 @@ def recast_frozen_weights(graph: Graph) -> Graph:
     This has to be one of the last passes: common-subexpression elimination would merge both casts. A node belongs to
     the forward pass if the graph's outputs depend on it.
     """
-    stored = {weight for weight in graph.parameters.values() if weight.dtype in STORED_TYPES}
+    stored = {weight for weight in graph.parameters.values() if weight.dtype in (*STORED_FLOATS, *STORED_INTEGERS)}
     derived = _derived_nodes(graph, stored)
     if not derived or not graph.updates:
         return graph
@@ -94,12 +97,12 @@ def recast_frozen_weights(graph: Graph) -> Graph:
 
 
 def _derived_nodes(graph: Graph, stored: set[Parameter]) -> dict[Value, Node]:
-    """By value that depends on stored weights and constants alone: its node."""
+    """By value that depends on stored weights, other frozen ones and constants alone: its node."""
     derived: dict[Value, Node] = {}
     for node in graph.nodes:
-        is_cast = node.op == "Cast" and node.inputs[0] in stored
+        reads_stored = node.inputs and (node.inputs[0] in stored or node.inputs[0] in derived)
         sources = [x for x in node.inputs if x is not None and not isinstance(x, Constant)]
-        if is_cast or (sources and all(x in derived for x in sources)):
+        if reads_stored and all(x in derived or (isinstance(x, Parameter) and not x.trainable) for x in sources):
             derived |= dict.fromkeys(node.outputs, node)
     return derived
 

@@ -40,6 +40,7 @@ from ...core.diagnostics import (
     path_text,
 )
 from ...core.files.files import UnsafePath, open_beneath
+from ...core.files.run_layout import ADAPTER_FILES
 from ...core.files.spec_folders import OWN_FOLDER_HELP, SpecFolders
 from ...core.system.gc_pause import gc_paused
 from ...frontend.expansion.expand import expand
@@ -54,7 +55,12 @@ from ...frontend.networks.python_functions import PythonFunctions
 from ...frontend.networks.silences import Silences
 from ...frontend.text.fix_writer import FixWriter
 from ...lowering.check_augmentation import check_augmentation
-from ...lowering.check_weights import check_frozen_weights, check_optimizer_patterns, check_shared_weights
+from ...lowering.check_weights import (
+    check_adapted_weights,
+    check_frozen_weights,
+    check_optimizer_patterns,
+    check_shared_weights,
+)
 from ...lowering.size_limit import check_sizes
 from ...sections.data_section import DATA_PARTS
 from ...training.metrics.objective import Objective
@@ -164,6 +170,8 @@ class CheckedSpec(NamedTuple):
         """The spec's file and the files that it names."""
         training = self.typed_network.network.training if self.typed_network else None
         weight_files = [training.weights.file] if training and training.weights else []
+        adapter = training.lora.adapter if training and training.lora else None
+        weight_files += [f"{adapter}/{name}" for name in ADAPTER_FILES] if adapter else []
         names = [*dict.fromkeys(self.vocabulary_files.values()), *onnx_files(self.flat), *weight_files]
         spec_file = [Path(self.source.file)] if self.source.file not in (None, STDIN_NAME) else []
         data = training.data if training else None
@@ -248,6 +256,7 @@ def check_source(
     lowered = check_sizes(typed, report)
     check_optimizer_patterns(typed, lowered, report)
     check_frozen_weights(typed, lowered, report)
+    check_adapted_weights(typed, lowered, report)
     objective = resolve_objective(typed, report)
     if objective is not None:
         check_activations(typed, objective, report)

@@ -25,6 +25,7 @@ from ...runtime.providers.random import draw_initial_weights
 from ...runtime.session.weight_files import WeightsReport
 from ...sections.target_scaling import target_statistics_of
 from ..check.check import CheckedSpec, Spec, StageHook, check_spec, no_hook
+from .adapters import merge_adapters, network_adapters
 from .graphs import inference_graph, inference_only
 from .initial_weights import Weights, resolve_initial_weights
 from .model import Model
@@ -94,8 +95,10 @@ def compile_part(
 def _weights(
     checked: CheckedSpec, graph: Graph, weights: Weights, seed: int | None, partial: bool, verify: bool
 ) -> tuple[dict[str, np.ndarray], WeightsReport | None]:
-    """The weights of a graph, and a report on those that were given."""
+    """The weights of a graph, into which those of adapters are merged, and a report on those that were given."""
+    adapters = network_adapters(checked)
     types = {name: value.type for name, value in {**graph.parameters, **graph.states}.items()}
+    types |= {variable.name: variable.type for adapter in adapters for variable in adapter.variables}
     if not isinstance(weights, Mapping):  # arrays are in memory
         require_memory("the model", {"weights": variable_bytes(types.values())}, checked.source.file)
     try:
@@ -107,7 +110,7 @@ def _weights(
     for found in read_known_vectors(checked, source) if weights is None else ():
         if found.weight in arrays and found.weight not in initial:
             arrays[found.weight] = found.written_to(arrays[found.weight])
-    return arrays, report
+    return merge_adapters(adapters, arrays, initial), report
 
 
 @gc_paused()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...analysis.shape_inference import TypedNetwork
 from ...core.diagnostics import CompileError, Diagnostic
@@ -19,6 +19,7 @@ from ...lowering.size_limit import report_oversized_weights
 from ...passes.canonicalize import canonicalize
 from ...passes.constant_folding import bind_states
 from ...passes.layout import propagate_transposes
+from ...passes.low_rank_products import distribute_adapters
 from ...sections.target_scaling import TargetScaling
 from ...training.metrics.objective import Objective
 from ..check.check import CheckedSpec
@@ -29,17 +30,31 @@ if TYPE_CHECKING:
 NEEDS_RUN_HELP = "evaluate the RUN folder that training wrote"
 
 
-def forward_graph(checked: CheckedSpec, *, training: bool = False, expected_sizes: Mapping[str, int] = {}) -> Graph:
+def forward_graph(
+    checked: CheckedSpec,
+    *,
+    training: bool = False,
+    has_adapters: bool = False,
+    expected_sizes: Mapping[str, int] = {},
+) -> Graph:
     """Lowers the network as `lowered_graph` does, and moves it to the channels-first layout."""
-    return propagate_transposes(lowered_graph(checked, training=training, expected_sizes=expected_sizes))
+    graph = lowered_graph(checked, training=training, has_adapters=has_adapters, expected_sizes=expected_sizes)
+    return propagate_transposes(graph)
 
 
-def lowered_graph(checked: CheckedSpec, *, training: bool = False, expected_sizes: Mapping[str, int] = {}) -> Graph:
+def lowered_graph(
+    checked: CheckedSpec,
+    *,
+    training: bool = False,
+    has_adapters: bool = False,
+    expected_sizes: Mapping[str, int] = {},
+) -> Graph:
     """Lowers the network, in the layout in which it is written.
 
-    With `training`, layers emit their training behaviour, and the outputs of augmentation layers are inputs;
-    `expected_sizes` are the sizes of symbols in most batches. Raises CompileError for a layer that cannot be lowered
-    and for weights that exceed the size of an ONNX file.
+    With `training`, layers emit their training behaviour, and the outputs of augmentation layers are inputs. With
+    `has_adapters`, adapted weights and their adapters are weights of their own, else one weight. `expected_sizes` are
+    the sizes of symbols in most batches. Raises CompileError for a layer that cannot be lowered and for weights that
+    exceed the size of an ONNX file.
     """
     typed = checked.require()
     augmented = augmentation_calls(typed.network) if training else []
@@ -47,14 +62,15 @@ def lowered_graph(checked: CheckedSpec, *, training: bool = False, expected_size
     report = checked.new_report()
     try:
         graph = None if training else checked.lowered
-        if graph is None:
-            graph = lower(typed, training=training, fed_names=fed_names, expected_sizes=expected_sizes)
+        if graph is None or (graph.adapters and not has_adapters):
+            options: Any = {"expected_sizes": expected_sizes, "has_adapters": has_adapters}
+            graph = lower(typed, training=training, fed_names=fed_names, **options)
     except LoweringError as failure:
         failure.add_to(report)
         raise CompileError(report) from failure
     report_oversized_weights(typed, graph, report)
     report.raise_errors()
-    return graph
+    return distribute_adapters(graph)
 
 
 def inference_graph(checked: CheckedSpec) -> Graph:
@@ -64,7 +80,7 @@ def inference_graph(checked: CheckedSpec) -> Graph:
 
 def costed_graph(checked: CheckedSpec) -> Graph:
     """The inference graph for `cost_table`, which counts the same in all layouts."""
-    return inference_only(lowered_graph(checked), checked.network)
+    return inference_only(lowered_graph(checked, has_adapters=True), checked.network)
 
 
 def inference_only(graph: Graph, network: Network) -> Graph:

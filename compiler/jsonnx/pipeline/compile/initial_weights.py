@@ -30,9 +30,11 @@ from ...runtime.session.weight_files import (
 from ...sections.training_section import ALL_LAYERS, InitialWeightsSection
 from ..check.check import CheckedSpec
 from .onnx_weights import onnx_weights
+from .peft_adapter import is_peft_folder, read_peft_folder
 
 Weights = Mapping[str, np.ndarray] | str | os.PathLike[str] | None
-"""Arrays by Keras' weight names, or a file (.safetensors, .npz, .keras or .h5).
+"""Arrays by Keras' weight names, a file (.safetensors, .npz, .keras or .h5), or a folder with an adapter of PEFT for
+the weights that the network has without it.
 
 None: the file that the spec names, or else random weights.
 """
@@ -54,11 +56,25 @@ def resolve_initial_weights(
     CompileError for a file that differs from the digests that it records. Raises UsageError for a file that cannot be
     read.
     """
+    named = os.fspath(weights) if isinstance(weights, (str, os.PathLike)) else ""
+    adapter: str | None = None
+    if named and is_peft_folder(Path(named)):
+        adapter, weights, is_from_spec, partial = named, None, False, False
+    else:
+        adapter, is_from_spec = _spec_adapter(checked, weights), True
     arrays, report = _given_weights(checked, weight_types, weights, partial, verify)
+    if adapter is not None:
+        arrays = {**arrays, **_adapter_arrays(checked, adapter, is_from_spec)}
     missing = weight_types.keys() - arrays.keys()
     if missing and (weights is None or weights):
         arrays = {**onnx_weights(checked, missing), **arrays}
     return arrays, report
+
+
+def _spec_adapter(checked: CheckedSpec, weights: Weights) -> str | None:
+    """The folder with an adapter of PEFT that the spec names, if the caller gives no weights."""
+    adapted = checked.network.adapted_weights
+    return None if adapted is None or weights is not None else adapted.lora.adapter
 
 
 def _given_weights(
@@ -84,6 +100,27 @@ def _given_weights(
     if errors:
         raise CompileError([replace(error, file=file) for error in errors]) if file else FeedError(errors)
     return arrays, report
+
+
+def _adapter_arrays(checked: CheckedSpec, folder: str, is_from_spec: bool) -> dict[str, np.ndarray]:
+    """The weights of an adapter of PEFT. A folder that the spec names must be below the spec's folder. Raises
+    CompileError, UsageError."""
+    if not is_from_spec:
+        return read_peft_folder(checked, folder)
+    report, path = checked.new_report(), ("training", "lora", "adapter")
+
+    def open_named(name: str) -> IO[bytes]:
+        return open_beneath(checked.folder, f"{folder}/{name}")
+
+    try:
+        return read_peft_folder(checked, folder, open_named)
+    except UnsafePath as error:
+        report.add("unsafe-path", path, str(error), help=OWN_FOLDER_HELP)
+        raise CompileError(report) from error
+    except UsageError as error:
+        report.add(error.diagnostic.code, path, error.diagnostic.message)
+        (error.diagnostic,) = report
+        raise
 
 
 def weights_from_spec(

@@ -22,6 +22,7 @@ from ...runtime.fit_arguments import FitSettings, fit_settings
 from ...runtime.providers.signals import StopOnSignal
 from ...runtime.session.weight_files import WeightsReport
 from ..check.check import CheckedSpec
+from ..compile.peft_adapter import peft_files
 from ..compile.word_vectors import vector_notes
 from ..run_folder.run_folder import RunFolder
 from ..run_folder.run_info import DIVERGED, FINISHED, INTERRUPTED, RunInfo, read_run_info, run_info_texts
@@ -293,6 +294,7 @@ class PreparedRun:
         if statistics is not None:
             self.folder.write_texts({self.folder.paths.data_statistics: statistics_text(statistics)})
         model = self.trainer.model()
+        self.folder.write_adapter(peft_files(self.checked, self.trainer.current_weights()))
         return {
             WEIGHTS_FILE: self.folder.write_weights(self.trainer.current_weights()),
             MODEL_FILE: self.folder.write_model(model.writer, model.labels_file),

@@ -172,6 +172,13 @@ class RunFolder:
         """Writes the weights. Returns the SHA-256 of the file."""
         return self._write_hashed(self.paths.weights, weights_parts(weights))
 
+    def write_adapter(self, files: Mapping[str, bytes | Iterable[Any]]) -> None:
+        """Writes the files of the adapters, by their names."""
+        if files:
+            make_folders(self.paths.adapter)
+        for name, content in files.items():
+            self._write(self.paths.adapter / name, content)
+
     def _write_hashed(self, path: Path, parts: Iterable[Any]) -> str:
         digest = sha256()
         self._write(path, hashed_parts(parts, digest))

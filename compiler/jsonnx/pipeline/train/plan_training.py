@@ -25,6 +25,7 @@ from ...lowering.check_augmentation import augmentation_calls, augmented_input_n
 from ...lowering.lower import lower
 from ...passes.canonicalize import canonicalize
 from ...passes.quantization.corresponding_values import NoCounterpart
+from ...passes.quantization.frozen_integers import store_frozen_integers
 from ...passes.training_steps.block_order import order_by_block
 from ...passes.training_steps.byte_masks import separate_mask_reads, with_byte_masks
 from ...passes.training_steps.class_gathers import gather_scores, scatter_into_softmax
@@ -176,6 +177,8 @@ def fixed_parts(document: Any) -> dict[str, Any]:
         *("threshold", "calibration"),
     )
     fixed = {f"training.{key}": value for key, value in training.items() if key not in changeable}
+    if isinstance(lora := training.get("lora"), dict):
+        fixed["training.lora"] = {key: value for key, value in lora.items() if key != "adapter"}
     if isinstance(distill := training.get("distill"), dict):
         fixed["training.distill"] = {key: value for key, value in distill.items() if key != "teacher"}
     data = training.get("data") or {}
@@ -212,7 +215,7 @@ def forward_loss_graph(
     """Forward pass in training, loss and metrics. `expected_sizes` are the sizes of symbols in most batches, and
     `quantized` is the network's `quantized_network`, if it is known."""
     typed = checked.require()
-    network = forward_graph(checked, training=True, expected_sizes=expected_sizes)
+    network = forward_graph(checked, training=True, has_adapters=True, expected_sizes=expected_sizes)
     quantized = quantized or quantized_network(checked)
     network = network if quantized is None else _with_rounding(checked, quantized, network)
     is_distributed = typed.network.training is not None and typed.network.training.distributed is not None
@@ -249,13 +252,16 @@ def _with_rounding(checked: CheckedSpec, quantized: QuantizedNetwork, network: G
 def _network_graph(checked: CheckedSpec, quantized: QuantizedNetwork | None) -> Graph:
     """The network as evaluation computes it during a training."""
     training = checked.network.training
-    graph = forward_graph(checked) if quantized is None else quantized.evaluation_graph()
+    graph = forward_graph(checked, has_adapters=True) if quantized is None else quantized.evaluation_graph()
     return graph if training is None else with_stored_weights(training, graph)
 
 
 def with_stored_weights(training: Training, graph: Graph) -> Graph:
     """The graph that reads frozen weights in the type in which the training keeps them."""
-    return graph if training.frozen_dtype == "float32" else store_frozen_weights(graph, training.frozen_dtype)
+    dtype = training.frozen_dtype
+    if dtype.startswith("int"):
+        return store_frozen_integers(graph, int(dtype.removeprefix("int")))
+    return graph if dtype == "float32" else store_frozen_weights(graph, dtype)
 
 
 def in_normalization(network: Network) -> Callable[[Node], bool]:

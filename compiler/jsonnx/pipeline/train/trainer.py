@@ -110,7 +110,7 @@ class Trainer:
         plan = plan_for_target(plan, resolved_provider.name) if fast else plan
         require_precision(plan, resolved_provider)
         variables = {**plan.train.parameters, **plan.train.states}
-        types = {name: variables[name].type for name in plan.weight_names}
+        types = plan.weight_types
         slots = [value.type for name, value in variables.items() if is_slot_name(name)]
         needed_bytes = {"weights": variable_bytes(types.values()), "optimizer slots": variable_bytes(slots)}
         require_memory("the training", needed_bytes, plan.source.file)

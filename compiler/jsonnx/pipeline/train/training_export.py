@@ -28,7 +28,7 @@ from ...passes.canonicalize import canonicalize
 from ...passes.gelu_as_erf import write_gelu_as_erf
 from ...passes.training_steps.live_memory import ValueSizes
 from ...passes.training_steps.remat import rematerialize
-from ...runtime.execution.stored_weights import with_stored_types
+from ...runtime.execution.stored_weights import with_network_weights, with_stored_types
 from ...runtime.fit.schedule_steps import require_known_steps
 from ...runtime.providers.random import draw_initial_weights
 from ...runtime.training_plan import TrainingPlan
@@ -95,7 +95,7 @@ def write_training_folder(
     """
     plan = plan_for_target(plan_training(checked, seed), target)
     require_known_steps(plan)
-    drawn = draw_initial_weights(plan.train, plan.seed, model.weights)
+    drawn = draw_initial_weights(with_network_weights(plan.train), plan.seed, model.weights)
     variables = with_stored_types(plan.train, drawn | model.weights)
     plan = replace(plan, train=with_vocabularies(plan.train, model.weights))  # the model has all learned states
     name = checked.network.name

@@ -40,8 +40,8 @@ from .prefetch import BatchSlot, PrefetchBuffer, PrefetchBuffers
 from .runner import LossNotFinite
 from .step_feeds import StepFeeds
 from .step_runners import StepRunnerCache
-from .stored_weights import with_stored_types
-from .variables import SET_COUNT, DonatedArrays, HostVariables, initial_variables
+from .stored_weights import initial_variables, network_weights, stored_names, with_network_weights, with_stored_types
+from .variables import SET_COUNT, DonatedArrays, HostVariables
 from .worker_thread import WorkerThread
 
 
@@ -73,7 +73,7 @@ class Engine:
         self._replaced_rate, self._rate_set_at = self.constant_rate, -1
         """The constant learning rate before it was last set, and the number of steps done by then."""
         variables = initial_variables(plan.train, plan.seed, donated_weights or DonatedArrays({}))
-        initial = DonatedArrays(with_stored_types(plan.train, variables.take_all()) | self.execution.zero_states())
+        initial = DonatedArrays(variables.take_all() | self.execution.zero_states())
         vocabularies = {name: initial.take(name) for name in unlearned_states(plan.train)}
         self._variables = allocate_variables(self.execution, initial)
         self._prefetch_buffers = PrefetchBuffers(plan, self.constant_rate)
@@ -120,16 +120,17 @@ class Engine:
 
     def weights(self) -> Weights:
         """Copies of the network's weights, in Keras' order."""
-        values = self._read(self.plan.weight_names) | self.vocabularies
-        return {name: as_network_weight(values[name]) for name in self.plan.weight_names}
+        names = self.plan.weight_names
+        values = self._read(stored_names(self.plan.train, names)) | self.vocabularies
+        return network_weights(self.plan.train, names, values)
 
     def current_weights(self) -> Mapping[str, np.ndarray]:
         """The network's weights, in Keras' order, until a step or `write` replaces them: not to be changed.
 
-        Only those of lazily updated embeddings, of a device, and those that are stored in 16 bits are copies.
+        Only those of lazily updated embeddings, of a device, and those that are stored in other types are copies.
         """
-        values = self._current(self.plan.weight_names)
-        return {name: as_network_weight(values[name]) for name in self.plan.weight_names}
+        names = self.plan.weight_names
+        return network_weights(self.plan.train, names, self._current(names))
 
     def current_variables(self) -> Mapping[str, np.ndarray]:
         """Everything that a step reads, as `current_weights`."""
@@ -164,7 +165,7 @@ class Engine:
     def adapt(self, samples: Dataset | BatchStream) -> None:
         """Sets the states that layers learn from the samples, unless they are learned already."""
         if self.plan.adapt_tasks:
-            initial = draw_initial_weights(self.plan.train, self.plan.seed)
+            initial = draw_initial_weights(with_network_weights(self.plan.train), self.plan.seed)
             variables, seed = self.variables(), self.plan.seed
             learned = adapted_states(self.plan.adapt_tasks, samples, initial, variables, seed)
             self.write(learned)
@@ -201,9 +202,7 @@ class Engine:
 
     def validate_weights(self, weights: Mapping[str, Any], strict: bool) -> Weights:
         """The weights in the types of the network. Raises FeedError with every error."""
-        values = {**self.plan.train.parameters, **self.plan.train.states}
-        expected = {name: values[name].type for name in self.plan.weight_names}
-        arrays, errors = validate_weights(weights, expected, strict=strict)
+        arrays, errors = validate_weights(weights, self.plan.weight_types, strict=strict)
         if errors:
             raise FeedError(errors)
         return arrays

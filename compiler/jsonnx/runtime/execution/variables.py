@@ -31,7 +31,6 @@ from ...tuning.cpu.memory.split_updates import RowSlice
 from ..providers.aligned_arrays import AlignedArrays
 from ..providers.host_tensors import host_tensor
 from ..providers.providers import Provider
-from ..providers.random import draw_initial_weights
 
 if TYPE_CHECKING:
     from ...ir import Graph
@@ -60,17 +59,6 @@ class DonatedArrays:
     def take_all(self) -> dict[str, np.ndarray]:
         arrays, self._arrays = self._arrays, {}
         return arrays
-
-
-def initial_variables(graph: Graph, seed: int, donated_weights: DonatedArrays) -> DonatedArrays:
-    """The initial values of all variables of a graph: copies of donated weights, and drawn ones."""
-    memory = AlignedArrays()
-    copies: dict[str, np.ndarray] = {}
-    for name in donated_weights.names:
-        array = donated_weights.take(name)
-        copies[name] = memory.copy(array)
-        release_pages(array)
-    return DonatedArrays(draw_initial_weights(graph, seed, copies))
 
 
 class Variables(Protocol):

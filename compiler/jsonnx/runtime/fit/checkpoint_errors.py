@@ -10,6 +10,7 @@ import numpy as np
 from ...core.diagnostics import Diagnostic
 from ...core.numpy_types import network_dtype
 from ...core.reserved_names import loss_metric, validation_name
+from ...passes.quantization.frozen_integers import integer_weights
 from ..execution.history import OPTIONAL_SETTING_NAMES, SETTING_NAMES
 from ..training_plan import TrainingPlan
 from .environment import environment_changes
@@ -58,8 +59,11 @@ def array_errors(engine: Engine, values: Mapping[str, np.ndarray], best: Mapping
     yield from (f"it has an unknown array {name!r}" for name in values if name not in expected)
     stored = [(name, array, expected[name][0]) for name, array in values.items() if name in expected]
     kept = [(name, array, network_dtype(expected[name][0])) for name, array in best.items() if name in expected]
+    originals = {weight.name: weight.original for weight in integer_weights(engine.plan.train)}
     for name, array, dtype in [*stored, *kept]:
         _, expected_shape = expected[name]
+        if name in originals and array is best.get(name):
+            dtype, expected_shape = np.dtype(np.float32), originals[name].shape
         has_any_size = name in engine.vocabularies and array.ndim == len(expected_shape)
         shape = array.shape if has_any_size else expected_shape
         if (array.shape, array.dtype) != (shape, dtype):

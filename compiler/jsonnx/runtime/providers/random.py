@@ -20,6 +20,7 @@ from ...core.random_inputs import Distribution
 from ...core.system.cpu_count import thread_count
 from ...core.types import BATCH, Size, TensorType, evaluate_size
 from ...data.samples.sample_order import generator
+from ...ir.adapter_arrays import initial_magnitudes, unique_adapters
 from .aligned_arrays import AlignedArrays
 
 if TYPE_CHECKING:
@@ -51,7 +52,11 @@ def draw_initial_weights(graph: Graph, seed: int, overrides: Mapping[str, np.nda
         if name not in overrides
     }
     draw_into(zeros, variables, seed)
-    return {name: np.asarray(overrides[name]) if name in overrides else zeros[name] for name in variables}
+    arrays = {name: np.asarray(overrides[name]) if name in overrides else zeros[name] for name in variables}
+    for name, norms in initial_magnitudes(unique_adapters(graph), arrays).items():
+        if name not in overrides:
+            arrays[name][...] = norms
+    return arrays
 
 
 def draw_into(zeros: Mapping[str, np.ndarray], variables: Mapping[str, Parameter | State], seed: int) -> None:

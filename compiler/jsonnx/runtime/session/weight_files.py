@@ -13,7 +13,7 @@ from ...core.diagnostics import CompileError, Diagnostic, UsageError, quoted_lis
 from ...core.files.file_kinds import GGUF, ONNX, PICKLE, PYTORCH, SIGNATURE_BYTES, TFLITE, file_kind, kind_error
 from ...core.files.files import error_reason, open_file
 from ...core.numpy_types import numpy_dtype
-from ...core.reserved_names import is_range_name
+from ...core.reserved_names import is_adapter_weight, is_range_name
 from ...core.system.mapped_pages import release_pages
 from ...core.types import Size, TensorType, shape_text
 from ...data.samples.array_arguments import to_array
@@ -134,7 +134,8 @@ class WeightsReport:
 
     `taken` are the names of weights that fit, `missing` of weights that were not given, `unfit` of weights that do not
     fit, with the reason as the end of a sentence; `extra` are names that the network does not have. All
-    ranges of quantizers may be missing or extra: the weights may be of the same network in another precision.
+    ranges of quantizers may be missing or extra: the weights may be of the same network in another precision. The
+    weights of adapters may be missing: the others may be those that are to be adapted.
     """
 
     taken: tuple[str, ...]
@@ -200,7 +201,11 @@ def match_weights(
     other_precision = set[str]() if all(ranges) else set[str]().union(*ranges)
     return arrays, WeightsReport(
         taken=tuple(arrays),
-        missing=tuple(name for name in expected if name not in weights and name not in other_precision),
+        missing=tuple(
+            name
+            for name in expected
+            if name not in weights and name not in other_precision and not is_adapter_weight(name)
+        ),
         unfit={name: unfit[name] for name in expected if name in unfit},
         extra=tuple(name for name in weights if name not in expected and name not in other_precision),
         wanted=expected,
