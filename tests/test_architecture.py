@@ -102,7 +102,8 @@ data/files: data/rows data/tables data/media data/samples sections core
 data/rows: data/tables data/samples sections core
 data/tables: data/media data/samples interop sections core
 data/media: data/samples sections core
-data/samples: sections training core
+data/samples: data/texts sections training core
+data/texts: core
 tuning/cpu/pipeline: tuning/cpu/matmul tuning/cpu/embeddings tuning/cpu/recurrent tuning/cpu/nchwc tuning/cpu ir
 tuning/cpu/matmul: tuning/cpu passes ir core
 tuning/cpu/embeddings: tuning/cpu passes training ir core
@@ -197,6 +198,7 @@ OWNERS = {
     "pyarrow": {"data"},
     "duckdb": {"data"},
     "fsspec": {"data"},
+    "tokenizers": {"data"},
     "PIL": {"data"},
     "ray": {"ray"},
     "optuna": {"hyperparameter_search"},

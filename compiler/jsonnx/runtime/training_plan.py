@@ -18,6 +18,7 @@ from ..core.reserved_names import (
     output_loss_name,
     schedule_steps_name,
 )
+from ..core.tokenization import Tokenization
 from ..core.types import TensorType
 from ..data.samples.data_spec import DataSpec, make_data_spec
 from ..sections.training_section import Training
@@ -169,6 +170,10 @@ class TrainingPlan:
     """The inputs that may have missing values."""
     date_inputs: Mapping[str, tuple[FormatName, ...]] = field(default_factory=dict)
     """The formats of dates of the inputs whose texts are dates."""
+    tokenizations: tuple[Tokenization, ...] = ()
+    """How texts become inputs of the graphs."""
+    text_inputs: Mapping[str, TensorType] = field(default_factory=dict)
+    """The inputs of texts that are no inputs of the graphs."""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The names of classes, by output."""
     weighted_outputs: frozenset[str] = frozenset()
@@ -260,7 +265,13 @@ class TrainingPlan:
             self.missing_inputs,
             self.date_inputs,
             self.masked_outputs,
-        )
+        ).with_texts(self.text_inputs, self.tokenizations)
+
+    @cached_property
+    def inference_data_spec(self) -> DataSpec:
+        """The data that predictions take, with the types of targets."""
+        data_spec = replace(self.data_spec, inputs=self.inference_inputs, tokenizations=(), fed_inputs={})
+        return data_spec.with_texts(self.text_inputs, self.tokenizations)
 
     @cached_property
     def weight_names(self) -> tuple[str, ...]:
