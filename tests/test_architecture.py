@@ -407,7 +407,8 @@ def test_every_layer_has_a_case() -> None:
     from jsonnx.layers import LAYERS
     from unit.layers.cases import all_cases
 
-    assert set(LAYERS.members) <= {case.layer["type"] for case in all_cases()}
+    # A Tokenizer computes outside of graphs; tests/unit/pipeline/test_tokenizer.py is about it.
+    assert set(LAYERS.members) - {"Tokenizer"} <= {case.layer["type"] for case in all_cases()}
 
 
 def test_every_operator_has_one_rule_or_none_by_intention() -> None:

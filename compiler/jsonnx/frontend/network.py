@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ..core.components import Json
 from ..core.diagnostics import JsonPath
-from ..core.tokenization import Tokenization
+from ..core.files.tokenizer_file import Tokenization
 from ..core.types import ShapeError, TensorType, rank_help
 from ..layers import Layer
 from ..sections.lint_section import IgnoredFinding

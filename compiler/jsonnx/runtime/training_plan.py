@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from ..core.date_formats import FormatName
 from ..core.files.spec_source import NO_SPEC, SpecSource
+from ..core.files.tokenizer_file import Tokenization
 from ..core.reserved_names import (
     LOSS,
     is_added_loss_name,
@@ -18,7 +19,6 @@ from ..core.reserved_names import (
     output_loss_name,
     schedule_steps_name,
 )
-from ..core.tokenization import Tokenization
 from ..core.types import TensorType
 from ..data.samples.data_spec import DataSpec, make_data_spec
 from ..sections.training_section import Training

@@ -12,8 +12,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ...core.date_formats import FormatName
+from ...core.files.tokenizer_file import Tokenization
 from ...core.reserved_names import sample_weight_name
-from ...core.tokenization import Tokenization
 from ...core.types import TensorType
 from ...sections.class_names import classes_by_boolean, classes_by_number
 from ...sections.label_sets import label_set_outputs

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.tokenization import Tokenization
+from ...core.files.tokenizer_file import Tokenization
 from ..texts.text_tokenizer import TextTokenizer
 from .sequences import Sequences
 from .stored_arrays import Samples, StoredArray

@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import Any
 
 from ...core.diagnostics import UsageError
+from ...core.files.tokenizer_file import TOKENIZER_HELP, Tokenization, TokenizerFile
 from ...core.system.optional_packages import require_package
-from ...core.tokenization import TOKENIZER_HELP, Tokenization, TokenizerFile
 
 MAX_LOADED_TOKENIZERS = 8
 TEXTS_PER_CALL = 4096

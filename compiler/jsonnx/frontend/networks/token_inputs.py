@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...core.diagnostics import Report
-from ...core.tokenization import Tokenization, TokenizerFile
+from ...core.files.tokenizer_file import Tokenization, TokenizerFile
 from ...core.types import TensorType
 from ..network import Call, Network
 

@@ -20,9 +20,9 @@ RESULTS = (IDS, MASK, TYPE_IDS, OFFSETS)
 
 @layer
 class Tokenizer(Layer):
-    """Turns texts into ids of tokens by a `tokenizer.json`, as models of Hugging Face have it; outside of the graph.
+    """Turns texts into ids of tokens, by a `tokenizer.json`.
 
-    The input is a text input of the spec; a second one makes pairs. The result `layer` are the ids, [batch, tokens];
+    This is the file of models of Hugging Face. The layer computes outside of the graph. The input is a text input of the spec; a second one makes pairs. The result `layer` are the ids, [batch, tokens];
     `layer.attention_mask` is 1 for a token and 0 for padding, `layer.token_type_ids` is 1 for the second text of a
     pair, `layer.offsets`, [batch, tokens, 2], are the characters of the text where a token begins and ends. The ids
     carry the mask of the padding, so that pooling, attention and recurrent layers behind an Embedding skip it.

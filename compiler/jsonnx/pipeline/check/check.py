@@ -41,8 +41,8 @@ from ...core.diagnostics import (
 )
 from ...core.files.files import MissingFile, UnsafePath, open_beneath
 from ...core.files.spec_folders import OWN_FOLDER_HELP, SpecFolders
+from ...core.files.tokenizer_file import TokenizerFile
 from ...core.system.gc_pause import gc_paused
-from ...core.tokenization import TokenizerFile
 from ...frontend.expansion.expand import expand
 from ...frontend.expansion.flat_writer import FlatDocument
 from ...frontend.expansion.overrides import Override, with_overrides
@@ -200,8 +200,9 @@ def check_spec(
 ) -> CheckedSpec:
     """Checks a spec at one of its scales and after changes such as `training.epochs=3`.
 
-    With `accepts_missing_functions`, losses and metrics may be Python functions that are missing. The other arguments
-    are those of `check_source`. Raises CompileError only if the text is not JSON, UsageError for an unknown scale or an invalid change.
+    With `accepts_missing_functions`, losses and metrics may be Python functions that are missing; the other arguments
+    are those of `check_source`. Raises CompileError only if the text is not JSON, UsageError for an unknown scale or an
+    invalid change.
     """
     source = read_spec(spec)
     return check_source(

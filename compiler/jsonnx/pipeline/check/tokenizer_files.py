@@ -8,7 +8,7 @@ from typing import IO, Any
 
 from ...core.components import Json
 from ...core.diagnostics import JsonPath, Report, UsageError
-from ...core.tokenization import TOKENIZER_HELP, TOKENIZER_SUFFIX, TokenizerFile, read_tokenizer
+from ...core.files.tokenizer_file import TOKENIZER_HELP, TOKENIZER_SUFFIX, TokenizerFile, read_tokenizer
 from ...frontend.expansion.flat_writer import FlatDocument
 from ...frontend.names.vocabulary_files import replaced_at
 from ...frontend.networks.token_inputs import TOKENIZER

@@ -32,7 +32,7 @@ class Session(ArraySession):
         is_path = isinstance(model, str | os.PathLike)
         self._folder = Path(model_file(model)).parent if is_path else None
         """The folder of the model's file."""
-        if isinstance(model, Model):
+        if isinstance(model, Model) and model.network.tokenizations:
             self._checked: CheckedSpec | None = model.checked
 
     def run(self, feeds: Mapping[str, Any] | Any) -> dict[str, np.ndarray]:

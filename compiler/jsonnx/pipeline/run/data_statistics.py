@@ -122,8 +122,11 @@ def _output_features(
 
 
 def read_data_statistics(folder: Path, session: Session, text_inputs: Mapping[str, TensorType] = {}) -> DataStatistics:
-    """The statistics in the RUN folder of a model. `text_inputs` are texts in place of inputs of the model. Raises UsageError `no-data-statistics` if it has none, CompileError
-    if they are malformed or do not belong to the model."""
+    """The statistics in the RUN folder of a model. `text_inputs` are texts in place of inputs of the model.
+
+    Raises UsageError `no-data-statistics` if it has none, CompileError if they are malformed or do not belong to the
+    model.
+    """
     path = RunPaths(folder).data_statistics
     if not file_exists(path):
         message = f"there is no {path.name!r} in {str(folder)!r}, so that other data cannot be compared with the run's"

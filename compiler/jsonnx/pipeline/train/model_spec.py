@@ -50,8 +50,8 @@ def _no_file(name: str) -> IO[bytes]:
 
 
 def checked_spec_of(session: Session, model: str, folder: Path | None = None) -> CheckedSpec | None:
-    """The spec in a model, checked; None if it has none. `folder` is that of the model's file: its tokenizer lies beside
-    it. Raises CompileError if the spec does not belong to the model."""
+    """The spec in a model, checked; None if it has none. Its tokenizers are read if they lie in `folder`, that of the
+    model's file. Raises CompileError if the spec does not belong to the model."""
     if SPEC_KEY not in session.metadata:
         return None
     checked = check_spec_of_model(session.metadata[SPEC_KEY], folder)

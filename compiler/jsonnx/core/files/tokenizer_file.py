@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import IO, Any, NamedTuple
 
-from .diagnostics import UsageError
-from .limits import MAX_TOKENIZER_BYTES, MAX_TOKENIZER_VALUES
+from ..diagnostics import UsageError
+from ..limits import MAX_TOKENIZER_BYTES, MAX_TOKENIZER_VALUES
 
 TOKENIZER_SUFFIX = "tokenizer.json"
 """How names of such files end, so that a copy in a RUN folder replaces no other file of a run."""
