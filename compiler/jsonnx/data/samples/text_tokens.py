@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -62,10 +63,13 @@ def _tokenized(texts: Sequence[Any], tokens: Tokenization, tokenizer: TextTokeni
     names = {"input_ids": "ids", TYPE_IDS: "type_ids", OFFSETS: "offsets"}
     parts: dict[str, list[np.ndarray]] = {result: [] for result in tokens.inputs if result in names}
     lengths: list[int] = []
-    for encoding in tokenizer.encodings(lists, OFFSETS in parts):
-        lengths.append(len(encoding))
+    for encodings in tokenizer.encodings(lists, OFFSETS in parts):
+        lengths += map(len, encodings)
         for result, values in parts.items():
-            values.append(np.array(getattr(encoding, names[result]), np.int32))
+            numbers = chain.from_iterable(getattr(encoding, names[result]) for encoding in encodings)
+            if result == OFFSETS:
+                numbers = chain.from_iterable(numbers)
+            values.append(np.fromiter(numbers, np.int32))
     assert tokens.file is not None
     counts, total = np.array(lengths, np.int64), sum(lengths)
     width = tokens.max_length if tokens.pads_to_max_length else 1
@@ -77,8 +81,8 @@ def _tokenized(texts: Sequence[Any], tokens: Tokenization, tokenizer: TextTokeni
 
 
 def _joined(parts: Sequence[np.ndarray], result: str) -> np.ndarray:
-    shape = (-1, 2) if result == OFFSETS else (-1,)
-    return np.concatenate(parts).reshape(shape) if parts else np.zeros((0, *shape[1:]), np.int32)
+    steps = np.concatenate(parts) if parts else np.zeros(0, np.int32)
+    return steps.reshape(-1, 2) if result == OFFSETS else steps
 
 
 class _StoredBatches:

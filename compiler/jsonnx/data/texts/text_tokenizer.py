@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -14,6 +15,7 @@ from ...core.system.optional_packages import require_package
 MAX_LOADED_TOKENIZERS = 8
 TEXTS_PER_CALL = 4096
 """Texts whose tokens, with all that the package knows of each, are in memory at once."""
+SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 @lru_cache(MAX_LOADED_TOKENIZERS)
@@ -51,29 +53,21 @@ class TextTokenizer:
         direction = "left" if tokens.truncates_start else "right"
         self._tokenizer.enable_truncation(tokens.max_length, strategy="longest_first", direction=direction)
 
-    def encodings(self, texts: Sequence[Sequence[str]], with_offsets: bool) -> Iterator[Any]:
-        """The encoding of each text, or of each pair: `texts` are the first ones, and perhaps the second ones."""
+    def encodings(self, texts: Sequence[Sequence[str]], with_offsets: bool) -> Iterator[Sequence[Any]]:
+        """The encodings of texts, or of pairs, in parts: `texts` are the first ones, and perhaps the second ones."""
         tokenizer = self._tokenizer
         encode = tokenizer.encode_batch if with_offsets else tokenizer.encode_batch_fast
         for start in range(0, len(texts[0]), TEXTS_PER_CALL):
             parts = [[*map(_without_surrogates, part[start : start + TEXTS_PER_CALL])] for part in texts]
             batch = parts[0] if len(parts) == 1 else [*zip(*parts, strict=True)]
             with _package_errors(f"{self._file_name!r} cannot tokenize the texts", None):
-                encoded = encode(batch, add_special_tokens=self._adds_special_tokens)
-            yield from encoded
+                encoded: Sequence[Any] = encode(batch, add_special_tokens=self._adds_special_tokens)
+            yield encoded
 
 
 def _without_surrogates(text: str) -> str:
     """The text with U+FFFD in place of halves of UTF-16 pairs, which no Unicode text has."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode() if _has_surrogates(text) else text
-
-
-def _has_surrogates(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
+    return text if text.isascii() else SURROGATES.sub("\ufffd", text)
 
 
 @contextmanager

@@ -68,7 +68,7 @@ training.
 - A layer as an argument is an object without name: `{"type": "Bidirectional", "layer": {"type": "LSTM", "units": 8}}`.
 - Text and categories are string inputs: StringLookup (one string to an index or, with `"output_mode": "one_hot"`, a
   vector) TextVectorization (a text to `output_sequence_length` indices, else any number), Tokenizer (1 or 2 texts to
-  ids, `.attention_mask`, ...; compiled models take ids). Omitted vocabularies, and
+  ids, `.attention_mask`; compiled models take ids). Omitted vocabularies, and
   mean and variance of Normalization, are learned from the training data: `compile` then needs the weights of a run.
   `max_tokens` counts all indices, and is the `input_dim` of an Embedding behind it. One-hot from learned words needs
   `max_tokens` and `"pad_to_max_tokens": true`, or a `vocabulary`.
