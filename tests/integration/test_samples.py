@@ -28,6 +28,8 @@ BOUNDS = {
     "digits_contrastive": ("contrast", 3.9),
     "penguins": ("accuracy", 0.96),
     "reviews": ("accuracy", 0.82),
+    "reviews_tokens": ("accuracy", 0.8),
+    "questions": ("accuracy", 0.82),
     "flights": ("auc", 0.70),
     "crashes": ("auc", 0.88),
     "textures": ("accuracy", 0.93),
@@ -67,7 +69,7 @@ def assert_predicts_raw_input(model: Path, feeds: dict[str, np.ndarray], classes
 
 QUANTIZED = {"mnist_cnn", "digits_int8"}
 """Samples with an int8 variant."""
-SLOW = {"digits_int8", "digits_residual", "mnist_cnn", "reviews", "vowels_lstm", *BASELINES}
+SLOW = {"digits_int8", "digits_residual", "mnist_cnn", "reviews", "reviews_tokens", "vowels_lstm", *BASELINES}
 """Samples that train for several seconds."""
 
 

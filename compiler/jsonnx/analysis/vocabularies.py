@@ -9,6 +9,7 @@ from ..layers.core import Embedding
 from ..layers.preprocessing.adaptable import Adaptable
 from ..layers.preprocessing.lookup import IntegerLookup, StringLookup
 from ..layers.preprocessing.text_vectorization import TextVectorization
+from ..layers.preprocessing.tokenizer import Tokenizer
 from ..layers.rnn.time_distributed import nested_components
 from .shape_inference import TypedNetwork
 
@@ -31,6 +32,21 @@ def check_vocabularies(typed: TypedNetwork, report: Report) -> None:
                 notes = [(source.path, f"{source.name!r} has its vocabulary here")]
                 help = f'set "input_dim" to {table.max_size}'
                 report.add("out-of-range", (*call.path, "input_dim"), message, help=help, notes=notes)
+        elif isinstance(source.layer, Tokenizer):
+            _check_ids(call, call.layer.input_dim, source, typed, report)
+
+
+def _check_ids(call: Call, vector_count: int, source: Call, typed: TypedNetwork, report: Report) -> None:
+    """Reports an Embedding of ids with fewer vectors than the tokenizer has ids."""
+    names = typed.network.tokenizations
+    file = next((tokens.file for tokens in names if tokens.call == source.name), None)
+    if file is not None and call.sources[0] == source.name and file.id_count > vector_count:
+        message = (
+            f"Embedding {call.name!r} has {vector_count:,} vectors for the {file.id_count:,} ids of {source.name!r}"
+        )
+        notes = [(source.path, f"{source.name!r} has its tokenizer here")]
+        help = f'set "input_dim" to {file.id_count}'
+        report.add("out-of-range", (*call.path, "input_dim"), message, help=help, notes=notes)
 
 
 def gives_tokens(source: Call | None) -> bool:

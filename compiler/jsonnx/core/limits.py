@@ -93,6 +93,7 @@ MAX_POOLING_TABLE_ELEMENTS = Limit(
 )
 MAX_HISTOGRAM_ELEMENTS = Limit(LAYERS, 2**31 - 1, "elements", "The histograms of `RandomCLAHE` for one image.")
 MAX_WINDOW_SPAN = Limit(LAYERS, 2**31 - 1, "elements", "A dilated kernel or pooling window along an axis.")
+MAX_TEXT_TOKENS = Limit(LAYERS, 1_000_000, "tokens", "`max_length` of a `Tokenizer`.")
 MAX_NGRAM_TOKENS = Limit(LAYERS, 100, "tokens", "The longest n-gram of `TextVectorization`.")
 MAX_UNROLLED_COPIES = Limit(LAYERS, 1_000, "copies", "Copies of a layer that `TimeDistributed` emits, one per step.")
 
@@ -112,6 +113,8 @@ MAX_ONNX_FIELDS = Limit(FOREIGN, 2_000_000, "fields", "Protocol Buffers fields o
 MAX_ONNX_GRAPH_DEPTH = Limit(FOREIGN, 16, "levels", "ONNX graphs inside one another.")
 MAX_ONNX_TEXT_BYTES = Limit(FOREIGN, 64 * MIB, "bytes", "One string of an ONNX file, such as its metadata.")
 MAX_ONNX_AXES = Limit(FOREIGN, 64, "axes", "Axes of a tensor in an ONNX file.")
+MAX_TOKENIZER_BYTES = Limit(FOREIGN, 64 * MIB, "bytes", "The file of a `Tokenizer`.")
+MAX_TOKENIZER_VALUES = Limit(FOREIGN, 8_000_000, "values", "Commas and opening brackets in the file of a `Tokenizer`.")
 MAX_FOREIGN_GRAPH_BYTES = Limit(FOREIGN, 64 * MIB, "bytes", "The graph of an `OnnxModel` without its weights.")
 
 # -- Keras models ----------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ..core.components import Json
 from ..core.diagnostics import JsonPath
+from ..core.files.tokenizer_file import Tokenization
 from ..core.types import ShapeError, TensorType, rank_help
 from ..layers import Layer
 from ..sections.lint_section import IgnoredFinding
@@ -130,6 +131,10 @@ class Network:
     calls: tuple[Call, ...]
     outputs: tuple[str, ...]
     """All outputs: the ones of the compiled model, then the ones that only training and evaluation have."""
+    tokenizations: tuple[Tokenization, ...] = ()
+    """The calls of Tokenizer layers, whose results are among the inputs."""
+    text_inputs: Mapping[str, TensorType] = field(default_factory=dict)
+    """The inputs of the spec that Tokenizers read, and nothing else: the network has their results in their place."""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     training: Training | None = None
     learning_rate_factors: Mapping[str, float] = field(default_factory=dict)

@@ -139,6 +139,7 @@ MODULE_BY_TYPE = {
     "Subtract": "merging",
     "TextVectorization": "preprocessing.text_vectorization",
     "TimeDistributed": "rnn.time_distributed",
+    "Tokenizer": "preprocessing.tokenizer",
     "UnitNormalization": "normalization.normalization",
     "UpSampling1D": "image.resizing",
     "UpSampling2D": "image.resizing",

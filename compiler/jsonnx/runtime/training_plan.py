@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from ..core.date_formats import FormatName
 from ..core.files.spec_source import NO_SPEC, SpecSource
+from ..core.files.tokenizer_file import Tokenization
 from ..core.reserved_names import (
     LOSS,
     is_added_loss_name,
@@ -170,6 +171,10 @@ class TrainingPlan:
     """The inputs that may have missing values."""
     date_inputs: Mapping[str, tuple[FormatName, ...]] = field(default_factory=dict)
     """The formats of dates of the inputs whose texts are dates."""
+    tokenizations: tuple[Tokenization, ...] = ()
+    """How texts become inputs of the graphs."""
+    text_inputs: Mapping[str, TensorType] = field(default_factory=dict)
+    """The inputs of texts that are no inputs of the graphs."""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The names of classes, by output."""
     weighted_outputs: frozenset[str] = frozenset()
@@ -261,7 +266,13 @@ class TrainingPlan:
             self.missing_inputs,
             self.date_inputs,
             self.masked_outputs,
-        )
+        ).with_texts(self.text_inputs, self.tokenizations)
+
+    @cached_property
+    def inference_data_spec(self) -> DataSpec:
+        """The data that predictions take, with the types of targets."""
+        data_spec = replace(self.data_spec, inputs=self.inference_inputs, tokenizations=(), fed_inputs={})
+        return data_spec.with_texts(self.text_inputs, self.tokenizations)
 
     @property
     def weight_types(self) -> dict[str, TensorType]:

@@ -32,12 +32,12 @@ SYMBOLS = {"batch": 3, "time": 7, "width": 8}
 """Symbolic sizes and their smallest values."""
 
 SKIPPED = {
-    *("DateFeatures", "OnnxModel", "Pipeline", "StringLookup", "TextVectorization"),
+    *("DateFeatures", "OnnxModel", "Pipeline", "StringLookup", "TextVectorization", "Tokenizer"),
     "ctc",
     "MultiOptimizer",
     *(name for name, component in LAYERS.members.items() if issubclass(component, (HostAugmentation, Operation))),
 }
-"""Types that are not drawn: inputs are never text, an OnnxModel needs a file, the targets of CTC have a size of their
+"""Types that are not drawn: inputs are never text, OnnxModel and Tokenizer need a file, the targets of CTC have a size of their
 own, MultiOptimizer needs names of weights, augmentation runs outside the graph and only before all trained layers, and
 many functions of keras.ops have kinks or are undefined for some inputs."""
 

@@ -36,6 +36,7 @@ WITHOUT_FORMULA = {
         *("Bidirectional", "Pipeline", "RNN", "SpectralNormalization", "StackedRNNCells", "TimeDistributed"),
     ),
     "runs the operators of a file": ("OnnxModel",),
+    "tokenizes outside of the graph": ("Tokenizer",),
     "interpolates between pixels": ("CenterCrop", "Resizing", "ops.image.resize"),
     "computes histograms": ("ContrastLimitedAdaptiveHistogramEqualization", "Equalization"),
     "draws random numbers": ("random.normal", "random.uniform"),

@@ -70,6 +70,10 @@ class RunPaths:
         self.lock_owner = folder / ".lock-owner"
         """The process that holds the lock."""
 
+    def tokenizer(self, name: str) -> Path:
+        """The copy of a tokenizer that the spec names."""
+        return self.folder / name
+
     def checkpoint(self, steps: int) -> Path:
         """The checkpoint after a number of steps."""
         return self.checkpoint_folder / f"step-{steps:012d}.safetensors"

@@ -45,9 +45,9 @@ def _block_starts(samples: Dataset) -> np.ndarray | None:
 
 
 def read_parts(samples: Dataset, rows: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
-    """The inputs of some samples as the graphs get them, in parts of bounded size."""
+    """The inputs of some samples in the element types of the graphs, in parts of bounded size."""
     values = sum(prod(samples.sample_shape(name)) for name in samples.inputs)
     count = max(1, MAX_VALUES // max(1, values))
     inputs = samples.select_inputs(samples.inputs)
     for start in range(0, len(rows), count):
-        yield inputs.subset(rows[start : start + count]).take(slice(None))
+        yield inputs.subset(rows[start : start + count]).take_inputs(slice(None))

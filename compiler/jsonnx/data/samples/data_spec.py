@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import isfinite
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ...core.date_formats import FormatName
+from ...core.files.tokenizer_file import Tokenization
 from ...core.reserved_names import sample_weight_name
 from ...core.types import TensorType
 from ...sections.class_names import classes_by_boolean, classes_by_number
@@ -71,6 +72,39 @@ class DataSpec:
     training_inputs: Mapping[str, TensorType] = field(default_factory=dict)
     """The inputs of the network that its model lacks, such as targets of an AddLoss: a spec assigns columns to them,
     which predictions do not read."""
+    tokenizations: tuple[Tokenization, ...] = ()
+    """How inputs of texts become inputs of the graphs."""
+    fed_inputs: Mapping[str, TensorType] = field(default_factory=dict)
+    """The inputs of the graphs, if they are others than those of the data: tokens in place of texts."""
+
+    @property
+    def graph_inputs(self) -> Mapping[str, TensorType]:
+        """The inputs of the graphs."""
+        return self.fed_inputs or self.inputs
+
+    def with_texts(self, texts: Mapping[str, TensorType], tokenizations: Iterable[Tokenization]) -> DataSpec:
+        """The data with texts in place of tokens, where the tokenizer is known.
+
+        `texts` are the inputs of texts that only Tokenizers read.
+        """
+        known = []
+        for tokens in tokenizations:
+            needed = {result: name for result, name in tokens.inputs.items() if name in self.inputs}
+            known += [replace(tokens, inputs=needed)] if needed and tokens.file is not None else []
+        if not known:
+            return self
+        read = {text: texts[text] for tokens in known for text in tokens.texts if text in texts}
+        computed = {name for tokens in known for name in tokens.inputs.values()}
+        others = {name: type for name, type in self.inputs.items() if name not in computed}
+        return replace(self, inputs={**read, **others}, tokenizations=tuple(known), fed_inputs=self.inputs)
+
+    def with_results_of_tokenizers(self, names: Collection[str]) -> DataSpec:
+        """The data from which Tokenizers compute only these inputs of the graphs."""
+        inputs = [
+            {result: name for result, name in each.inputs.items() if name in names} for each in self.tokenizations
+        ]
+        kept = zip(self.tokenizations, inputs, strict=True)
+        return replace(self, tokenizations=tuple(replace(tokens, inputs=own) for tokens, own in kept if own))
 
     @property
     def spec_inputs(self) -> Mapping[str, TensorType]:

@@ -22,6 +22,7 @@ from .sample_order import block_order, sample_order
 from .sample_weights import expand_weights
 from .sequences import Sequences, concatenate_arrays
 from .stored_arrays import DEFAULT_BUFFER_SAMPLES, Samples, StoredArray, buffer_limit, concatenate_samples, subset_of
+from .text_tokens import StoredTokens, Tokens, tokens_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,7 @@ class Dataset:
     """Validated arrays by input and by output name, with the samples along the first axis.
 
     Arrays keep their element types; a batch is cast when it is taken. Samples of large files stay there until then.
+    Texts that a Tokenizer reads are tokenized once, when the first batch is taken.
     """
 
     inputs: Mapping[str, Samples]
@@ -48,6 +50,8 @@ class Dataset:
     """If samples are windows: the windows that are left out."""
     teacher_outputs: Mapping[str, np.ndarray] = field(default_factory=dict)
     """What a teacher has computed for the samples, in float32, by output."""
+    known_tokens: Mapping[str, Tokens] | None = None
+    """The inputs of graphs that Tokenizers have computed; None before that."""
 
     def learned_section(self, section: DataSection) -> DataSection:
         """The section of a spec with the columns and the step that these samples determine, as training data."""
@@ -64,6 +68,14 @@ class Dataset:
             samples = self.samples_of(name, rows)
             feeds[name] = np.ascontiguousarray(samples, numpy_dtype(self._feed_types[name].dtype))
         return feeds
+
+    def take_inputs(self, rows: np.ndarray | slice) -> dict[str, np.ndarray]:
+        """The inputs of these samples as the data has them: texts, where graphs get tokens."""
+        types = self.data_spec.inputs
+        return {
+            name: np.ascontiguousarray(self.samples_of(name, rows), numpy_dtype(types[name].dtype))
+            for name in self.inputs
+        }
 
     def batch_count(self, batch_size: int) -> int:
         """The batches of one pass over the samples."""
@@ -89,15 +101,15 @@ class Dataset:
 
     def samples_of(self, name: str, rows: np.ndarray | slice) -> np.ndarray:
         """These samples of an input or a target, by the name of the graphs' input."""
-        array: Any = self._feeds[name]
-        if isinstance(array, Sequences):
+        array: Any = self._array(name)
+        if isinstance(array, (Sequences, StoredTokens)):
             return array[rows].padded()
         samples: np.ndarray
         if isinstance(array, StoredArray):
             samples = array.read(rows)
         else:
             samples = array[rows] if isinstance(rows, slice) else array.take(rows, axis=0)
-        if not self.has_sequences:
+        if name not in self._feed_types or not self.has_sequences:
             return samples
         # Targets and weights of steps are padded to the longest of all sequences.
         widths = {symbol: sequences[rows].width for symbol, sequences in self._sequences.items()}
@@ -106,14 +118,14 @@ class Dataset:
     @cached_property
     def _sequences(self) -> dict[Any, Sequences]:
         """Inputs of sequences of different lengths, by the symbolic size that counts their steps."""
-        inputs: Mapping[str, Any] = self.inputs
-        types = self.data_spec.inputs
+        inputs: Mapping[str, Any] = self.fed_inputs
+        types = self.data_spec.graph_inputs
         return {types[name].shape[1]: array for name, array in inputs.items() if isinstance(array, Sequences)}
 
     @property
     def has_sequences(self) -> bool:
         """Whether samples have different lengths."""
-        return bool(self._sequences)
+        return bool(self._sequences) or any(isinstance(array, StoredTokens) for array in self.fed_inputs.values())
 
     @property
     def lengths(self) -> np.ndarray | None:
@@ -129,7 +141,8 @@ class Dataset:
         padded: dict[str, Any] = {
             name: array.with_common_width() if isinstance(array, Sequences) else array for name, array in inputs.items()
         }
-        return replace(self, inputs=padded)
+        tokens: Mapping[str, Any] = {name: tokens.with_common_width() for name, tokens in self._tokens.items()}
+        return replace(self, inputs=padded, known_tokens=tokens)
 
     def with_padded_targets(self) -> Dataset:
         """The samples, with targets as arrays: sequences are padded."""
@@ -141,7 +154,11 @@ class Dataset:
 
     def sample_shape(self, name: str) -> tuple[int, ...]:
         """The shape of one sample of an input or a target, by the name of the graphs' input."""
-        return self._feeds[name].shape[1:]
+        return self._array(name).shape[1:]
+
+    def _array(self, name: str) -> Any:
+        """The values of an input or a target, by the name of the graphs' input, or of the data's."""
+        return self.inputs[name] if name in self.inputs else self._feeds[name]
 
     def copy_into(self, buffers: Mapping[str, np.ndarray], rows: np.ndarray | slice) -> None:
         """Copies these samples into existing arrays."""
@@ -163,7 +180,7 @@ class Dataset:
         spec = self.data_spec
         targets = {target_name(name): type for name, type in spec.targets.items()}
         return {
-            **spec.inputs,
+            **spec.graph_inputs,
             **targets,
             **{sample_weight_name(name): type for name, type in spec.sample_weights.items()},
             **{
@@ -176,7 +193,21 @@ class Dataset:
     def _feeds(self) -> dict[str, Samples]:
         targets = {target_name(name): array for name, array in self.targets.items()}
         teacher_outputs = {teacher_output_name(name): array for name, array in self.teacher_outputs.items()}
-        return {**self.inputs, **targets, **self._weight_feeds, **teacher_outputs}
+        return {**self.fed_inputs, **targets, **self._weight_feeds, **teacher_outputs}
+
+    @cached_property
+    def _tokens(self) -> Mapping[str, Tokens]:
+        """The inputs of the graphs that Tokenizers compute. Raises UsageError."""
+        tokenizations = [tokens for tokens in self.data_spec.tokenizations if self.inputs.keys() >= {*tokens.texts}]
+        return self.known_tokens if self.known_tokens is not None else tokens_of(self.inputs, tokenizations)
+
+    @property
+    def fed_inputs(self) -> Mapping[str, Any]:
+        """The inputs of the graphs: tokens in place of texts."""
+        if not self.data_spec.tokenizations:
+            return self.inputs
+        given = {name: array for name, array in self.inputs.items() if name in self.data_spec.graph_inputs}
+        return {**given, **self._tokens}
 
     @cached_property
     def _weight_feeds(self) -> dict[str, np.ndarray]:
@@ -218,7 +249,15 @@ class Dataset:
         targets = {name: subset_of(array, rows) for name, array in self.targets.items()}
         weights = {name: array[rows] for name, array in self.weights.items()}
         teacher = {name: array[rows] for name, array in self.teacher_outputs.items()}
-        samples = replace(self, inputs=inputs, targets=targets, weights=weights, teacher_outputs=teacher)
+        tokens: dict[str, Any] | None = None
+        if "_tokens" in vars(self):
+            tokens = {
+                name: array.subset(rows) if isinstance(array, StoredTokens) else array[rows]
+                for name, array in self._tokens.items()
+            }
+        samples = replace(
+            self, inputs=inputs, targets=targets, weights=weights, teacher_outputs=teacher, known_tokens=tokens
+        )
         return replace(samples, missing=NO_MISSING, damaged=NO_DAMAGED)
 
     def target_rows(self, output: str) -> Samples | None:
@@ -226,9 +265,17 @@ class Dataset:
         return self.targets.get(output)
 
     def select_inputs(self, names: Collection[str]) -> Dataset:
-        """The samples with some of the inputs, and without targets."""
-        inputs = {name: array for name, array in self.inputs.items() if name in names}
-        return replace(self, inputs=inputs, targets={}, weights={}, teacher_outputs={})
+        """The samples with some of the inputs, of the data or of the graphs, and without targets."""
+        spec = self.data_spec
+        needed, tokens = {*names}, None
+        if spec.tokenizations:
+            spec = spec.with_results_of_tokenizers(names)
+            needed.update(text for tokenization in spec.tokenizations for text in tokenization.texts)
+            tokens = {name: array for name, array in vars(self).get("_tokens", {}).items() if name in needed} or None
+        inputs = {name: array for name, array in self.inputs.items() if name in needed}
+        return replace(
+            self, inputs=inputs, targets={}, data_spec=spec, weights={}, teacher_outputs={}, known_tokens=tokens
+        )
 
     @staticmethod
     def concatenate(parts: Sequence[Dataset]) -> Dataset:
@@ -241,7 +288,15 @@ class Dataset:
         weights = {name: np.concatenate(_weights_of_parts(parts, name)) for name in outputs}
         missing = MissingCounts.total(part.missing for part in parts)
         damaged = DamagedFiles.total(part.damaged for part in parts)
-        return replace(parts[0], inputs=inputs, targets=targets, weights=weights, missing=missing, damaged=damaged)
+        return replace(
+            parts[0],
+            inputs=inputs,
+            targets=targets,
+            weights=weights,
+            missing=missing,
+            damaged=damaged,
+            known_tokens=None,
+        )
 
     @cached_property
     def digest(self) -> str:

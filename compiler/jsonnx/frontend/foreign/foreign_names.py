@@ -134,7 +134,6 @@ LAYER_NAMES: dict[str, Replacement] = {
     "Mul": "Multiply",
     "Sub": "Subtract",
     "Transpose": {"type": "Permute", "dims": ...},
-    "Tokenizer": "TextVectorization",
     "SelfAttention": ("MultiHeadAttention",),
     "MultiHeadSelfAttention": ("MultiHeadAttention",),
     "CrossAttention": ("MultiHeadAttention",),

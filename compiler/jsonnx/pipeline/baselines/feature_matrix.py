@@ -40,7 +40,7 @@ class FeatureMatrix:
     def of(samples: Dataset, inputs: Sequence[str]) -> FeatureMatrix:
         """Learns the columns of inputs from training samples. Raises UsageError `missing-package`."""
         columns = sorted(raw_columns(samples, inputs), key=lambda column: column.kind is not ColumnKind.CATEGORIES)
-        feeds = samples.take(slice(None))
+        feeds = samples.take_inputs(slice(None))
         values = [column.values(feeds) for column in columns]
         formats = samples.data_spec.date_inputs
         encoders = [
@@ -53,7 +53,7 @@ class FeatureMatrix:
 
     def linear(self, samples: Dataset) -> Any:
         """The features [samples, n] of a linear model, sparse if there are texts."""
-        feeds = samples.take(slice(None))
+        feeds = samples.take_inputs(slice(None))
         parts = [encoder.linear(column.values(feeds)) for column, encoder in self._pairs()]
         if any(column.kind is ColumnKind.TEXTS for column in self.columns):
             return require_package("scipy.sparse", EXTRA, PURPOSE).hstack(parts).tocsr()
@@ -61,7 +61,7 @@ class FeatureMatrix:
 
     def trees(self, samples: Dataset) -> np.ndarray:
         """The features [samples, n] of trees; missing numbers are NaN."""
-        feeds = samples.take(slice(None))
+        feeds = samples.take_inputs(slice(None))
         return np.concatenate([encoder.trees(column.values(feeds)) for column, encoder in self._pairs()], 1)
 
     @property

@@ -63,7 +63,7 @@ _NUMERIC = (ColumnKind.NUMBERS, ColumnKind.ARRAYS, ColumnKind.SEQUENCES)
 
 def raw_columns(samples: Dataset, names: Iterable[str]) -> list[RawColumn]:
     """The columns of the inputs with these names, by the values of some training samples."""
-    feeds = samples.take(slice(None))
+    feeds = samples.take_inputs(slice(None))
     spec = samples.data_spec
     is_series = isinstance(samples, WindowedDataset)
     return [column for name in names for column in _columns_of(name, feeds[name], spec, is_series)]

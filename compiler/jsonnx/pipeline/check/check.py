@@ -39,9 +39,14 @@ from ...core.diagnostics import (
     outside_library,
     path_text,
 )
+<<<<<<< HEAD
 from ...core.files.files import UnsafePath, open_beneath
 from ...core.files.run_layout import ADAPTER_FILES
+=======
+from ...core.files.files import MissingFile, UnsafePath, open_beneath
+>>>>>>> w-tok
 from ...core.files.spec_folders import OWN_FOLDER_HELP, SpecFolders
+from ...core.files.tokenizer_file import TokenizerFile
 from ...core.system.gc_pause import gc_paused
 from ...frontend.expansion.expand import expand
 from ...frontend.expansion.flat_writer import FlatDocument
@@ -53,6 +58,7 @@ from ...frontend.networks.build_network import build_network
 from ...frontend.networks.document_size import is_too_large
 from ...frontend.networks.python_functions import PythonFunctions
 from ...frontend.networks.silences import Silences
+from ...frontend.networks.token_inputs import with_token_inputs
 from ...frontend.text.fix_writer import FixWriter
 from ...lowering.check_augmentation import check_augmentation
 from ...lowering.check_weights import (
@@ -66,6 +72,7 @@ from ...sections.data_section import DATA_PARTS
 from ...training.metrics.objective import Objective
 from .name_fixes import with_certain_name_fixes
 from .onnx_files import files_without_graph, inline_graphs, onnx_files
+from .tokenizer_files import read_tokenizers, tokenizer_entries, with_digests
 
 if TYPE_CHECKING:
     from ...ir import Graph
@@ -170,9 +177,14 @@ class CheckedSpec(NamedTuple):
         """The spec's file and the files that it names."""
         training = self.typed_network.network.training if self.typed_network else None
         weight_files = [training.weights.file] if training and training.weights else []
+<<<<<<< HEAD
         adapter = training.lora.adapter if training and training.lora else None
         weight_files += [f"{adapter}/{name}" for name in ADAPTER_FILES] if adapter else []
         names = [*dict.fromkeys(self.vocabulary_files.values()), *onnx_files(self.flat), *weight_files]
+=======
+        tokenizers = [entry["file"] for entry in tokenizer_entries(self.flat.document).values()] if self.flat else []
+        names = [*dict.fromkeys(self.vocabulary_files.values()), *onnx_files(self.flat), *tokenizers, *weight_files]
+>>>>>>> w-tok
         spec_file = [Path(self.source.file)] if self.source.file not in (None, STDIN_NAME) else []
         data = training.data if training else None
         folders = SpecFolders.of(self.folder, ())
@@ -198,15 +210,26 @@ def check_spec(
     changes: Sequence[str] = (),
     scale: str | None = None,
     *,
+    open_named: NamedFileOpener | None = None,
     accepts_missing_functions: bool = False,
+    accepts_missing_tokenizers: bool = False,
 ) -> CheckedSpec:
     """Checks a spec at one of its scales and after changes such as `training.epochs=3`.
 
-    With `accepts_missing_functions`, losses and metrics may be Python functions that are missing. Raises CompileError
-    only if the text is not JSON, UsageError for an unknown scale or an invalid change.
+    With `accepts_missing_functions`, losses and metrics may be Python functions that are missing; the other arguments
+    are those of `check_source`. Raises CompileError only if the text is not JSON, UsageError for an unknown scale or an
+    invalid change.
     """
     source = read_spec(spec)
-    return check_source(source, after, changes, scale, accepts_missing_functions=accepts_missing_functions)
+    return check_source(
+        source,
+        after,
+        changes,
+        scale,
+        open_named=open_named,
+        accepts_missing_functions=accepts_missing_functions,
+        accepts_missing_tokenizers=accepts_missing_tokenizers,
+    )
 
 
 @gc_paused()
@@ -218,10 +241,12 @@ def check_source(
     buffers: Buffers = no_buffers,
     open_named: NamedFileOpener | None = None,
     accepts_missing_functions: bool = False,
+    accepts_missing_tokenizers: bool = False,
 ) -> CheckedSpec:
     """Checks a spec that has been read, as `check_spec` does. Vocabularies in `buffers` are not read from disk.
 
-    `open_named` opens the files that the spec names, if they do not lie beneath its folder on the disk.
+    `open_named` opens the files that the spec names, if they do not lie beneath its folder on the disk. With
+    `accepts_missing_tokenizers`, the data of a Tokenizer whose file is missing are ids of tokens.
     """
     source, overrides = with_overrides(source, scale, changes)
     after("source", source)
@@ -235,6 +260,7 @@ def check_source(
     report = source_report.child(flat.document, flat.source_map, flat.invalid_paths)
     source, flat, vocabularies = _inline_vocabularies(source, flat, report, buffers, open_named)
     source, flat = _inline_onnx_graphs(source, flat, report, open_named)
+    source, flat, tokenizers = _read_tokenizers(source, flat, report, open_named, accepts_missing_tokenizers)
     after("flat", flat)
     functions = PythonFunctions(source.functions, accepts_missing_functions)
     network = build_network(flat.document, report, flat.origins, flat.copies, flat.left_out, functions)
@@ -242,6 +268,7 @@ def check_source(
     if network is None:
         _report_unchecked_layers(report)
         return CheckedSpec(source, _with_override_notes(report, overrides), flat=flat)
+    network = with_token_inputs(network, tokenizers, report)
     network = flat.with_blocks(replace(network, document=source.value))
     typed = infer_shapes(network, report)
     after("typed", typed)
@@ -305,10 +332,27 @@ def _inline_onnx_graphs(
     return replace(source, value=value), replace(flat, document=document)
 
 
+def _read_tokenizers(
+    source: Source, flat: FlatDocument, report: Report, open_named: NamedFileOpener | None, accepts_missing: bool
+) -> tuple[Source, FlatDocument, dict[int, TokenizerFile]]:
+    """Both documents with the digests of the tokenizers that Tokenizer layers name, and the tokenizers by layer."""
+    if not tokenizer_entries(flat.document):
+        return source, flat, {}
+    open_file = _opener(source, report, no_buffers, open_named, accepts_missing)
+    files = read_tokenizers(flat, open_file, report)
+    value, document = with_digests(source.value, flat, files, report)
+    return replace(source, value=value), replace(flat, document=document), files
+
+
 def _opener(
-    source: Source, report: Report, buffers: Buffers, open_named: NamedFileOpener | None
+    source: Source,
+    report: Report,
+    buffers: Buffers,
+    open_named: NamedFileOpener | None,
+    accepts_missing: bool = False,
 ) -> Callable[[str, JsonPath], IO[bytes] | None]:
-    """A function that opens files below the spec's folder, and reports files that cannot be opened."""
+    """A function that opens files below the spec's folder, and reports files that cannot be opened; `accepts_missing`
+    those that do not exist."""
     folder = Path(source.file or STDIN_NAME).parent
     open_file = open_named or partial(open_beneath, folder)
 
@@ -323,7 +367,8 @@ def _opener(
         except UnsafePath as error:
             report.add("unsafe-path", path, str(error), help=OWN_FOLDER_HELP)
         except UsageError as error:
-            report.add(error.diagnostic.code, path, error.diagnostic.message)
+            if not accepts_missing or not isinstance(error, MissingFile):
+                report.add(error.diagnostic.code, path, error.diagnostic.message)
         return None
 
     return open_or_report

@@ -19,6 +19,7 @@ from ...layers.preprocessing.date_features import DateFeatures
 from ...layers.preprocessing.imputation import MISSING_TEXT, Imputation
 from ...layers.preprocessing.lookup import IntegerLookup, StringLookup
 from ...layers.preprocessing.text_vectorization import TextVectorization
+from ...layers.preprocessing.tokenizer import Tokenizer
 from ...training.metrics.objective import Objective
 
 
@@ -121,6 +122,8 @@ def input_readers(typed: TypedNetwork) -> Iterator[InputReader]:
                 yield InputReader(layer, position, origins[source], call.path)
         if isinstance(layer, VALUE_PRESERVING_LAYERS) and len(call.sources) == 1 and call.sources[0] in origins:
             origins[call.name] = origins[call.sources[0]]
+        elif isinstance(layer, Tokenizer):
+            origins |= zip(call.results, call.sources, strict=True)
 
 
 def input_spec(typed: TypedNetwork) -> DataSpec:
@@ -135,7 +138,7 @@ def input_spec(typed: TypedNetwork) -> DataSpec:
         missing_inputs=inputs_with_missing_values(typed),
         date_inputs=date_inputs(typed),
         training_inputs={name: type for name, type in typed.inputs.items() if name not in inputs},
-    )
+    ).with_texts(typed.network.text_inputs, typed.network.tokenizations)
 
 
 def data_spec_of(typed: TypedNetwork, objective: Objective) -> DataSpec:
@@ -155,4 +158,4 @@ def data_spec_of(typed: TypedNetwork, objective: Objective) -> DataSpec:
         inputs_with_missing_values(typed),
         date_inputs(typed),
         frozenset(typed.masks.training.value_masks),
-    )
+    ).with_texts(typed.network.text_inputs, typed.network.tokenizations)

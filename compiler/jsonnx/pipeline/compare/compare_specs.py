@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ...analysis.activation_memory import activation_peak
 from ...core.diagnostics import CompileError, JsonPath, is_in_library
+from ...core.files.files import open_beneath
 from ...core.files.run_layout import RunPaths
 from ...diff import ComparedNetwork, Comparison, LayerCost, compare_networks
 from ...interop.model_info import inspect_model
@@ -51,7 +53,11 @@ def _spec_of_model(path: Path) -> CheckedSpec:
     """The spec that a model contains. Its errors are reported for the model's file."""
     value = inspect_model(path, verify=False).spec.value
     try:
-        checked = check_spec(value)  # type: ignore[arg-type]
+        checked = check_spec(
+            value,  # type: ignore[arg-type]
+            open_named=partial(open_beneath, path.parent),
+            accepts_missing_tokenizers=True,
+        )
         checked.require()
     except CompileError as error:
         raise CompileError([replace(diagnostic, file=str(path)) for diagnostic in error.diagnostics]) from error

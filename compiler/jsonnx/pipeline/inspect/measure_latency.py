@@ -53,7 +53,7 @@ def measure_latency(
     with TemporaryDirectory(prefix="jsonnx-profile-") as folder:
         file, checked = _model_file(spec_or_model, provider.name, options, folder)
         session = Session(file, provider, options.threads, options.verify)
-        checked = checked or checked_spec_of(session, spec_or_model)
+        checked = checked or checked_spec_of(session, spec_or_model, Path(model_file(spec_or_model)).parent)
         feeds = {
             str(size): _write_feeds(_batch(session, checked, spec_or_model, size, options), size, folder)
             for size in batch_sizes

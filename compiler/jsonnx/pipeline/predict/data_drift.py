@@ -49,7 +49,7 @@ def data_drift(
     if model.folder is None:
         message = f"{str(model.path)!r} is a model, and the statistics of its training data are in its RUN folder"
         raise UsageError("no-data-statistics", message, "name the RUN folder")
-    statistics = read_data_statistics(model.folder, model.session)
+    statistics = read_data_statistics(model.folder, model.session, model.checked.network.text_inputs)
     predictor = Predictor.of(model, data, PredictOptions(input_format=input_format))
     data_spec = predictor.stream.data_spec
     predictor = replace(predictor, stream=replace(predictor.stream, data_spec=_accepting(data_spec)))
@@ -58,7 +58,7 @@ def data_drift(
     for part in predictor.parts():
         for rows in batch_slices(len(part.samples)):
             feeds = part.samples.take(rows)
-            columns.add(feeds)
+            columns.add(part.samples.take_inputs(rows))
             is_accepted = _accepted_rows(feeds, data_spec)
             row_count, predicted_count = row_count + len(is_accepted), predicted_count + int(is_accepted.sum())
             if is_accepted.any():

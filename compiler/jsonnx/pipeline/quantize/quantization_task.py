@@ -104,7 +104,7 @@ def open_task(path: Path, options: QuantizeOptions, resources: ExitStack, warn: 
         help = "quantize the RUN folder, which contains the weights"
         raise UsageError("bad-option", "--for compiles the model again, for which a model file is not enough", help)
     session = Session(path, verify=options.verify)
-    checked = checked_spec_of(session, str(path))
+    checked = checked_spec_of(session, str(path), Path(path).parent)
     caches = resources.enter_context(CalibrationCaches())
     if checked is None:
         return _foreign_task(path, session, options, caches)

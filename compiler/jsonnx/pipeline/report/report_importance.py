@@ -41,6 +41,8 @@ class Column(NamedTuple):
     name: str
     input: str
     element: int | None = None
+    others: tuple[str, ...] = ()
+    """Further inputs with the same values in another form: the results of a Tokenizer."""
 
 
 class Effort(NamedTuple):
@@ -130,7 +132,10 @@ def _metric(trainer: PlanTrainer, objective: Objective) -> str | None:
 
 def _columns(samples: Dataset, names: Mapping[str, Sequence[str]]) -> Iterator[Column]:
     """The columns of all inputs; an input whose elements have no names of their own is one column."""
-    for input in samples.inputs:
+    for tokens in samples.data_spec.tokenizations:
+        ids, *others = tokens.inputs.values()
+        yield Column(", ".join(tokens.texts), ids, None, tuple(others))
+    for input in (name for name in samples.inputs if name in samples.data_spec.graph_inputs):
         shape = samples.sample_shape(input)
         own, side = names.get(input, ()), flat_picture_side(shape) if len(shape) == 1 else None
         if shape and shape[-1] > 1 and len(own) == shape[-1] and side is None and not is_picture(shape):
@@ -178,4 +183,4 @@ def _permuted(feeds: Mapping[str, np.ndarray], column: Column, order: np.ndarray
     changed = array[order] if column.element is None else array.copy()
     if column.element is not None:
         changed[..., column.element] = array[order][..., column.element]
-    return {**feeds, column.input: changed}
+    return {**feeds, column.input: changed, **{name: feeds[name][order] for name in column.others}}

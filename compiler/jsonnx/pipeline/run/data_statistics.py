@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from ...runtime.session.session import Session
 from ...sections.columns import assigned_columns
 from ...sections.data_section import DataSection
 from ..check.check import CheckedSpec
-from ..check.data_spec import date_inputs, text_vocabularies
+from ..check.data_spec import date_inputs, input_spec, text_vocabularies
 from ..compile.output_classes import ClassKind, OutputClasses, output_classes
 from ..train.run_data import RunData
 from ..train.trainer import Trainer
@@ -62,7 +62,7 @@ def data_statistics(checked: CheckedSpec, trainer: Trainer, data: RunData) -> Da
 def _described_inputs(
     checked: CheckedSpec, section: DataSection | None, train: Dataset, rows: np.ndarray
 ) -> tuple[DescribedFeature, ...]:
-    types = checked.network.inference_inputs
+    types = input_spec(checked.require()).inputs
     assigned = assigned_columns(section.x if section is not None else None, "x", types)
     pad_value = section.sequences.pad_value if section is not None and section.sequences is not None else 0.0
     dates = date_inputs(checked.require())
@@ -121,9 +121,12 @@ def _output_features(
 # -- the file in a RUN folder ----------------------------------------------------------------------------------------
 
 
-def read_data_statistics(folder: Path, session: Session) -> DataStatistics:
-    """The statistics in the RUN folder of a model. Raises UsageError `no-data-statistics` if it has none, CompileError
-    if they are malformed or do not belong to the model."""
+def read_data_statistics(folder: Path, session: Session, text_inputs: Mapping[str, TensorType] = {}) -> DataStatistics:
+    """The statistics in the RUN folder of a model. `text_inputs` are texts in place of inputs of the model.
+
+    Raises UsageError `no-data-statistics` if it has none, CompileError if they are malformed or do not belong to the
+    model.
+    """
     path = RunPaths(folder).data_statistics
     if not file_exists(path):
         message = f"there is no {path.name!r} in {str(folder)!r}, so that other data cannot be compared with the run's"
@@ -131,7 +134,7 @@ def read_data_statistics(folder: Path, session: Session) -> DataStatistics:
     source = read_file(path)
     try:
         statistics = statistics_from_json(source.value)
-        require_sources(statistics.columns, session.inputs)
+        require_sources(statistics.columns, {**session.inputs, **text_inputs})
         require_sources(statistics.outputs, session.outputs)
     except ValueError as error:
         raise CompileError([Diagnostic("damaged-file", f"the file {error}", file=str(path))]) from error

@@ -36,7 +36,7 @@ from ...runtime.session.load_model import loadable_model, model_file
 from ..check.check import CheckedSpec, Spec, check_spec
 from ..compile.graphs import inference_graph
 from ..compile.target_forms import write_for_target
-from ..train.model_spec import spec_from_metadata
+from ..train.model_spec import check_spec_of_model
 from ..train.plan_training import plan_training
 
 
@@ -189,7 +189,7 @@ def _source_paths_in_model(model: onnx.ModelProto) -> dict[str, str]:
     """The source paths by the spec in a model; empty if it has none that is valid."""
     text = next((entry.value for entry in model.metadata_props if entry.key == "jsonnx.spec"), "")
     try:
-        return _source_paths(check_spec(spec_from_metadata(text), accepts_missing_functions=True))
+        return _source_paths(check_spec_of_model(text))
     except CompileError:
         return {}
 

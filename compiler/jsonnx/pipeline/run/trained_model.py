@@ -29,13 +29,13 @@ from ...runtime.providers.provider_options import ProviderOptions
 from ...runtime.session.session import Session
 from ...runtime.session.weight_files import read_weight_file
 from ...runtime.training_plan import TrainingPlan
-from ..check.check import CheckedSpec, check_spec
+from ..check.check import CheckedSpec
 from ..compile.graphs import output_scoring_graph
 from ..compile.target_forms import plan_for_target
 from ..run_folder.run_info import RunInfo, path_from, read_run_info, write_evaluation
 from ..train.evaluated_part import NO_PARTS, EvaluatedPart, evaluated_part
 from ..train.left_out_notes import left_out_notes
-from ..train.model_spec import SPEC_KEY, checked_spec_of, require_spec, spec_from_metadata
+from ..train.model_spec import SPEC_KEY, check_spec_of_model, checked_spec_of, require_spec
 from ..train.plan_training import plan_training
 from .recorded_data import RecordedData, recorded_data
 from .run_warnings import Warn, no_warning
@@ -97,7 +97,7 @@ class TrainedModel:
             raise UsageError("unreadable-file", f"the run in {str(path)!r} has no model yet", help)
         session = Session(model, provider, threads, verify, provider_options, seed)
         # From the model: the folder's spec may be of a later run.
-        checked = require_spec(checked_spec_of(session, str(model)), str(model))
+        checked = require_spec(checked_spec_of(session, str(model), model.parent), str(model))
         return TrainedModel(session, checked, path if run_info is not None else None, run_info, verify, roots, path)
 
     @cached_property
@@ -115,7 +115,7 @@ class TrainedModel:
     @cached_property
     def checked_without_thresholds(self) -> CheckedSpec:
         """The spec with the thresholds of its metrics as written, not as chosen for this model."""
-        return check_spec(spec_from_metadata(self.session.metadata[SPEC_KEY]), accepts_missing_functions=True)
+        return check_spec_of_model(self.session.metadata[SPEC_KEY])
 
     def figure_labels(self) -> dict[str, list[Sequence[str]]]:
         """The labels along the axes of the metrics that are lists, by the reported name."""

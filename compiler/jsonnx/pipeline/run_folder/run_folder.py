@@ -69,6 +69,8 @@ class RunFolder:
         self._lock = RunLock(self.path)
         self._created_folders: list[Path] = []
         self._is_starting = False
+        self._described: tuple[Path, ...] = ()
+        """The files that describe the run which is starting."""
         self._digests: dict[str, str] = {}
 
     def __enter__(self) -> RunFolder:
@@ -111,7 +113,8 @@ class RunFolder:
         removes_run = failed and self._is_starting
         if removes_run:
             paths = self.paths
-            for path in (paths.checkpoint(0), *self.result_files, paths.checkpoint_manifest, paths.lock):
+            starting = (paths.checkpoint(0), *self._described, paths.checkpoint_manifest, paths.lock)
+            for path in (*starting, *self.result_files):
                 with suppress(OSError):
                     path.unlink(missing_ok=True)
         self._lock.release()
@@ -149,6 +152,7 @@ class RunFolder:
         results = [path for path in self.result_files if path not in description]
         for old in [*earlier, *results, *model_data_files(self.paths.model)]:
             remove_file(old)
+        self._described = tuple(description)
         self.write_texts(description)
         self._write(self.paths.steps, b"")
         self._is_starting = False
@@ -156,6 +160,8 @@ class RunFolder:
     def write_texts(self, texts: Mapping[Path, str]) -> None:
         """Replaces files, by path."""
         for path, text in texts.items():
+            if path.parent != self.path:  # a tokenizer that lies in a folder beside its spec
+                self._created_folders += make_folders(path.parent)
             self._write(path, text.encode())
 
     def write_model(self, model: ModelWriter, labels: bytes | None = None) -> str:

@@ -1,4 +1,5 @@
-"""The three forms of a spec in a RUN folder: as it was written, as it is trained, and without blocks."""
+"""The three forms of a spec in a RUN folder: as it was written, as it is trained, and without blocks; and its
+tokenizers."""
 
 from __future__ import annotations
 
@@ -22,7 +23,14 @@ def spec_texts(paths: RunPaths, checked: CheckedSpec) -> dict[Path, str]:
         **({paths.source_spec: checked.source.text} if checked.source.text else {}),
         **({paths.expanded_spec: _json_text(flat.document)} if flat is not None else {}),
         paths.spec: _json_text(document),
+        **{paths.tokenizer(name): text for name, text in _tokenizers(checked).items()},
     }
+
+
+def _tokenizers(checked: CheckedSpec) -> dict[str, str]:
+    """The texts of the tokenizers by the names that the spec gives them."""
+    tokenizations = checked.network.tokenizations
+    return {tokens.file_name: tokens.file.content.decode() for tokens in tokenizations if tokens.file is not None}
 
 
 def spec_sha256(checked: CheckedSpec) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
 
 from ...backend import thresholds_from
 from ...core.diagnostics import CompileError, Diagnostic
+from ...core.files.files import MissingFile, open_beneath
 from ...frontend.json.json_reader import read_text
 from ...runtime.session.session import Session
 from ..check.check import CheckedSpec, check_spec
@@ -31,12 +34,27 @@ def require_spec(checked: CheckedSpec | None, model: str) -> CheckedSpec:
     return checked
 
 
-def checked_spec_of(session: Session, model: str) -> CheckedSpec | None:
-    """The spec in a model, checked; None if it has none. Raises CompileError if it does not belong to the model."""
+def check_spec_of_model(text: str, folder: Path | None = None) -> CheckedSpec:
+    """The spec in a model's metadata, checked. Its tokenizers are read if they lie in a folder. Raises CompileError."""
+    # Checked as a value, without positions: they would refer to the metadata, which is not a file of the user.
+    return check_spec(
+        spec_from_metadata(text),
+        open_named=_no_file if folder is None else partial(open_beneath, folder),
+        accepts_missing_functions=True,
+        accepts_missing_tokenizers=True,
+    )
+
+
+def _no_file(name: str) -> IO[bytes]:
+    raise MissingFile("unreadable-file", f"{name!r} is not part of the model")
+
+
+def checked_spec_of(session: Session, model: str, folder: Path | None = None) -> CheckedSpec | None:
+    """The spec in a model, checked; None if it has none. Its tokenizers are read if they lie in `folder`, that of the
+    model's file. Raises CompileError if the spec does not belong to the model."""
     if SPEC_KEY not in session.metadata:
         return None
-    # Checked as a value, without positions: they would refer to the metadata, which is not a file of the user.
-    checked = check_spec(spec_from_metadata(session.metadata[SPEC_KEY]), accepts_missing_functions=True)
+    checked = check_spec_of_model(session.metadata[SPEC_KEY], folder)
     typed = checked.require()
     inputs = typed.network.inference_inputs
     if inputs.keys() != session.inputs.keys() or typed.inference_outputs.keys() != session.outputs.keys():

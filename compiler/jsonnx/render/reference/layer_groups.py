@@ -46,7 +46,7 @@ GROUPS = (
         "LSTM LSTMCell GRU GRUCell SimpleRNN SimpleRNNCell RNN StackedRNNCells Bidirectional TimeDistributed "
         "ConvLSTM#D",
     ),
-    LayerGroup("Text preprocessing", ("preprocessing.text_vectorization",)),
+    LayerGroup("Text preprocessing", ("preprocessing.text_vectorization", "preprocessing.tokenizer")),
     LayerGroup("Numerical features preprocessing", ("preprocessing", "image.pipeline"), "Normalization Discretization"),
     LayerGroup("Categorical features preprocessing", ("preprocessing.lookup",), "CategoryEncoding StringLookup"),
     LayerGroup("Image preprocessing", ("image.resizing",), "Resizing Rescaling CenterCrop AutoContrast"),

@@ -55,8 +55,8 @@ training.
   `.state_c`), `return_attention_scores` `.attention_scores`, ops.top_k `.indices`, ops.split `.1`, `.2`, ...
 - `"labels": ["cat", "dog"]`: names of the classes in order (`{"output": [...]}` if there are several outputs).
 - Classes: `Dense` with softmax and sparse_categorical_crossentropy (targets are class indices or names), or for two
-  classes sigmoid and binary_crossentropy. Numbers: no activation, mse. Losses expect probabilities, and are computed
-  from the logits in a stable way; `from_logits` is for outputs without activation. A language model's `y` is a column
+  classes sigmoid and binary_crossentropy. Numbers: no activation, mse. Losses expect probabilities (computed stably);
+  `from_logits` is for outputs without activation. A language model's `y` is a column
   of its own, the next tokens.
 - Several labels: a sigmoid unit each, binary_crossentropy; `y` is a column of lists or, with `"label_separator": ";"`
   in `data`, of texts like `a;b`, or lists columns of 0 and 1 (`["p", "q"]`). `"threshold": {"maximize": "f1",
@@ -67,7 +67,8 @@ training.
   or an object: `"relu"`, `{"type": "leaky_relu", "negative_slope": 0.1}`, `{"type": "l2", "l2": 0.001}`.
 - A layer as an argument is an object without name: `{"type": "Bidirectional", "layer": {"type": "LSTM", "units": 8}}`.
 - Text and categories are string inputs: StringLookup (one string to an index or, with `"output_mode": "one_hot"`, a
-  vector) and TextVectorization (a text to `output_sequence_length` indices, else any number). Omitted vocabularies, and
+  vector) TextVectorization (a text to `output_sequence_length` indices, else any number), Tokenizer (1 or 2 texts to
+  ids, `.attention_mask`; compiled models take ids). Omitted vocabularies, and
   mean and variance of Normalization, are learned from the training data: `compile` then needs the weights of a run.
   `max_tokens` counts all indices, and is the `input_dim` of an Embedding behind it. One-hot from learned words needs
   `max_tokens` and `"pad_to_max_tokens": true`, or a `vocabulary`.
@@ -87,10 +88,9 @@ training.
   sample of that input: `{"type": "Variable", "from": "x", "shape": [8, 32]}` are learned queries. Without, it
   takes no input, like ops that create tensors (ops.arange, ops.zeros), and broadcasts in ops: `"from": ["x", "v"]`.
 - random.normal and random.uniform draw numbers in the shape of their input, also in the compiled model, where they are
-  inputs that `jsonnx predict --seed` fills. Noise in training alone is GaussianNoise.
-- SequenceMask behind an input of padded sequences or recordings masks the padding at their ends; convolutions, pooling,
-  MelSpectrogram, recurrent layers, attention, losses and metrics skip it. A second input gives lengths. As the last
-  layer it sets results behind the end to 0.
+  inputs that `jsonnx predict --seed` fills.
+- SequenceMask behind an input of padded sequences or recordings masks the padding at their ends; layers, losses and
+  metrics skip it. A second input gives lengths. As the last layer it sets results behind the end to 0.
 - Augmentation layers (Random..., MixUp) stand directly after the image input; only Rescaling or Resizing may precede.
 - MelSpectrogram turns (samples) into (mels, frames), STFTSpectrogram (samples, channels) into (frames, frequencies).
 - `ops.NAME` are Keras' functions, without weights. Axes count the batch, axis 0. `from` gives the tensors in order; a
@@ -176,8 +176,8 @@ training.
   -o phone.onnx`. `"quantize": "phone"` in `training`: quantization-aware training.
 - `"distill": {"teacher": "runs/large"}`: also learns from the outputs of a trained model.
 - `"auxiliary_outputs": ["side"]`: layers that are outputs in training, with losses; the compiled model lacks them.
-- A loss computed by layers: end them with AddLoss; `loss` may then be absent. The compiled model lacks AddLoss and what
-  only it reads, and they need not be outputs.
+- A loss computed by layers: end them with AddLoss; `loss` may then be absent. They need not be outputs, and the
+  compiled model lacks them.
 """
 
 CALLS = """## Layers

@@ -25,6 +25,7 @@ EXAMPLE_ARGUMENTS: dict[str, Any] = {
     "PositionEmbedding.sequence_length": 512,
     "SpectralNormalization.layer": {"type": "Dense", "units": 16},
     "StringLookup.vocabulary": ["red", "green", "blue"],
+    "Tokenizer.file": "tokenizer.json",
     "TextVectorization.vocabulary": ["good", "bad", "film"],
     "TimeDistributed.layer": {"type": "Dense", "units": 16},
     "N": 4,

@@ -246,7 +246,7 @@ class Engine:
         incomplete batch: a fit must give the same bits every time.
         """
         largest_batch = min(batch_size, len(samples))
-        feeds = {name: np.broadcast_to(0, (largest_batch, *samples.sample_shape(name))) for name in samples.inputs}
+        feeds = {name: np.broadcast_to(0, (largest_batch, *samples.sample_shape(name))) for name in samples.fed_inputs}
         sizes = self.loader.sized_steps.sizes_for(feeds)
         runner = self.step_runners.for_batch(largest_batch, sizes, is_fit=True)
         return self._prefetch_buffers.for_fit(runner, samples, batch_size)

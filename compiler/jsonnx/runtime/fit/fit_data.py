@@ -60,10 +60,10 @@ def stream_of(plan: TrainingPlan, source: Any) -> BatchStream:
 
 def samples_without_targets(plan: TrainingPlan, x: DataArgument) -> Dataset:
     """The inputs of the compiled model. Further inputs, which only training has, may be given, too."""
-    inputs = plan.inference_inputs
+    data_spec = plan.inference_data_spec
     if is_table(x):
-        data_spec = replace(plan.data_spec, inputs=inputs)
         return from_tables(x, None, plan.training.data, data_spec, plan.source, targets=False)
     if isinstance(x, Mapping):
-        x = {name: array for name, array in x.items() if name in inputs or name not in plan.inputs}
-    return from_arrays(x, None, replace(plan.data_spec, inputs=inputs), targets=False)
+        known = plan.data_spec.inputs
+        x = {name: array for name, array in x.items() if name in data_spec.inputs or name not in known}
+    return from_arrays(x, None, data_spec, targets=False)

@@ -50,7 +50,7 @@ class Application:
     def observe(self, served: ServedModel) -> Observer:
         """What counts the requests to a model; the drift of its inputs begins anew when it is loaded."""
         metrics = self.metrics.model(served.name, served.version)
-        metrics.inputs = InputMonitor.open(served.path, served.session)
+        metrics.inputs = InputMonitor.open(served.path, served.session, served.text_inputs)
         return metrics
 
     def _warm_up(self, served: ServedModel) -> None:

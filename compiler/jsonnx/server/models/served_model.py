@@ -46,7 +46,7 @@ class ServedModel:
         session = Session(
             file, options.provider, options.threads, options.verify, options.provider_options, options.seed
         )
-        checked = checked_spec_of(session, str(file))
+        checked = checked_spec_of(session, str(file), file.parent)
         batching = batching_of(
             checked,
             session.inputs,
@@ -73,6 +73,11 @@ class ServedModel:
     def inputs(self) -> Mapping[str, TensorType]:
         """The inputs that a request must give."""
         return self.session.inputs
+
+    @property
+    def text_inputs(self) -> Mapping[str, TensorType]:
+        """The texts that rows have in place of inputs of the model."""
+        return {} if self.trained is None else self.trained.checked.network.text_inputs
 
     @property
     def outputs(self) -> Mapping[str, TensorType]:

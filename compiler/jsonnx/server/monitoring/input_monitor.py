@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal, NamedTuple
@@ -11,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from ...core.diagnostics import CompileError, UsageError
+from ...core.types import TensorType
 from ...data.drift.drift_counts import DriftCounts, FeatureCounts, FeatureDrift
 from ...data.drift.statistics import DataStatistics
 from ...pipeline.run.data_statistics import read_data_statistics
@@ -62,10 +64,16 @@ class InputMonitor:
         self._pending_rows = self._pending_bytes = self._backlog = 0
 
     @staticmethod
-    def open(path: Path, session: Session) -> InputMonitor:
-        """The monitor of a model, with the statistics in its RUN folder, or beside the model's file."""
+    def open(path: Path, session: Session, text_inputs: Mapping[str, TensorType] = {}) -> InputMonitor:
+        """The monitor of a model, with the statistics in its RUN folder, or beside the model's file.
+
+        Statistics of `text_inputs`, in whose place the model gets tokens, are of no use to it.
+        """
         try:
-            return InputMonitor(read_data_statistics(path if path.is_dir() else path.parent, session))
+            folder = path if path.is_dir() else path.parent
+            statistics = read_data_statistics(folder, session, text_inputs)
+            columns = tuple(item for item in statistics.columns if item.feature.source in session.inputs)
+            return InputMonitor(replace(statistics, columns=columns))
         except UsageError:
             return InputMonitor(None, NO_STATISTICS)
         except CompileError as error:

@@ -116,7 +116,7 @@ def _observed_numbers(served: ServedModel) -> dict[tuple[str, Measure], NumberSt
     """The statistics of numbers in the training data, by column and measure; empty without them."""
     folder = served.path if served.path.is_dir() else served.path.parent
     try:
-        statistics = read_data_statistics(folder, served.session)
+        statistics = read_data_statistics(folder, served.session, served.text_inputs)
     except (CompileError, UsageError):
         return {}
     return {
