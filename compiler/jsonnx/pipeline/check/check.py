@@ -39,12 +39,8 @@ from ...core.diagnostics import (
     outside_library,
     path_text,
 )
-<<<<<<< HEAD
-from ...core.files.files import UnsafePath, open_beneath
-from ...core.files.run_layout import ADAPTER_FILES
-=======
 from ...core.files.files import MissingFile, UnsafePath, open_beneath
->>>>>>> w-tok
+from ...core.files.run_layout import ADAPTER_FILES
 from ...core.files.spec_folders import OWN_FOLDER_HELP, SpecFolders
 from ...core.files.tokenizer_file import TokenizerFile
 from ...core.system.gc_pause import gc_paused
@@ -177,14 +173,10 @@ class CheckedSpec(NamedTuple):
         """The spec's file and the files that it names."""
         training = self.typed_network.network.training if self.typed_network else None
         weight_files = [training.weights.file] if training and training.weights else []
-<<<<<<< HEAD
         adapter = training.lora.adapter if training and training.lora else None
         weight_files += [f"{adapter}/{name}" for name in ADAPTER_FILES] if adapter else []
-        names = [*dict.fromkeys(self.vocabulary_files.values()), *onnx_files(self.flat), *weight_files]
-=======
         tokenizers = [entry["file"] for entry in tokenizer_entries(self.flat.document).values()] if self.flat else []
         names = [*dict.fromkeys(self.vocabulary_files.values()), *onnx_files(self.flat), *tokenizers, *weight_files]
->>>>>>> w-tok
         spec_file = [Path(self.source.file)] if self.source.file not in (None, STDIN_NAME) else []
         data = training.data if training else None
         folders = SpecFolders.of(self.folder, ())
