@@ -57,7 +57,7 @@ DECODERS = [
     Case("qwen2", "Qwen2ForCausalLM", {**SIZES, **QWEN_WINDOW}, SIDES, NEXT),
     Case("qwen3", "Qwen3ForCausalLM", {**SIZES, **SCALED_YARN, "head_dim": 6}, SIDES, NEXT),
     Case("qwen3_window", "Qwen3Model", {**SIZES, **QWEN_WINDOW, "head_dim": 10, "attention_bias": True}, SIDES, HIDDEN),
-    Case("smollm3", "SmolLM3ForCausalLM", {**SIZES, "no_rope_layers": [1, 0], **WINDOW}, SIDES, NEXT),
+    Case("smollm3", "SmolLM3ForCausalLM", {**SIZES, "no_rope_layers": [1, 0], "use_sliding_window": True, **WINDOW}, SIDES, NEXT),
     Case("gemma", "GemmaForCausalLM", {**SIZES, "head_dim": 6}, SIDES, NEXT),
     Case("gemma_lm", "GemmaForCausalLM", {**SIZES, "head_dim": 6}, FULL, NEXT, trains=True),
     Case("gemma2", "Gemma2ForCausalLM", {**GEMMA, **CAPS}, SIDES, NEXT),
