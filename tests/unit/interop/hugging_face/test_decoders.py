@@ -61,7 +61,12 @@ def of_type(name: str) -> dict[str, Any]:
             "gemma3",
             {
                 **version_4({"rope_theta": 1000.0, "rope_type": "linear", "factor": 8.0}),
-                **{"rope_local_base_freq": 50.0, "layer_types": None, "sliding_window_pattern": 2, "cache_implementation": "hybrid"},
+                **{
+                    "rope_local_base_freq": 50.0,
+                    "layer_types": None,
+                    "sliding_window_pattern": 2,
+                    "cache_implementation": "hybrid",
+                },
             },
         ),
         ("gpt2", {"n_ctx": 1024, "hidden_size": None}),
