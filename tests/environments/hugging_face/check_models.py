@@ -79,7 +79,8 @@ def test_all_weights_are_equal_after_a_step(case: Case, tmp_path: Path) -> None:
 
 def test_the_real_minilm_embeds_sentences() -> None:
     location = find_spec(MINILM)
-    assert location is not None and location.origin is not None
+    assert location is not None
+    assert location.origin is not None
     folder = Path(location.origin).parent / "model"
     tokens = AutoTokenizer.from_pretrained(folder)(SENTENCES, padding=True, return_tensors="np")
     spec, weights = jsonnx.from_hugging_face(folder)
