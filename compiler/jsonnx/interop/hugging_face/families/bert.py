@@ -22,6 +22,12 @@ from .heads import (
 UNUSED = ("cls.*", "classifier.*", "pre_classifier.*", "qa_outputs.*", "lm_head.*", "vocab_*")
 """Tensors of heads other than the imported one."""
 
+UNREAD_KEYS = (
+    *("directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers"),
+    *("pooler_size_per_head", "pooler_type"),
+)
+"""Keys of BERT's first files that transformers does not read."""
+
 EPSILON = 1e-12
 TYPES = "token_type_embeddings"
 
@@ -112,6 +118,7 @@ def read_encoder(config: Config) -> Encoder:
     """The sizes, with the keys of BERT."""
     config.expect("is_decoder", False)
     config.expect("position_embedding_type", "absolute")
+    config.skip(*UNREAD_KEYS)
     hidden, heads = config.integer("hidden_size"), config.integer("num_attention_heads")
     config.require_multiple("hidden_size", hidden, "num_attention_heads", heads)
     return Encoder(
