@@ -110,7 +110,8 @@ def test_losses_and_all_weights_are_equal_after_steps(case: Case, tmp_path: Path
 def smollm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, Any]:
     """The folder of SmolLM2-135M, converted from GGUF, its model and its tokenizer."""
     location = find_spec(SMOLLM)
-    assert location is not None and location.origin is not None
+    assert location is not None
+    assert location.origin is not None
     source, folder = Path(location.origin).parent, tmp_path_factory.mktemp("smollm")
     quantized = AutoModelForCausalLM.from_pretrained(source, gguf_file=GGUF_FILE, dtype=torch.float32)
     config = {key: value for key, value in quantized.config.to_dict().items() if key != "quantization_config"}
