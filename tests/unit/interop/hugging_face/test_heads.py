@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError
 from jsonnx.pipeline.compile.hugging_face_import import import_folder
-from support.hugging_face_folders import Fixture, fixture, random_tensors, write_folder
+from support.hugging_face_folders import Fixture, fixture, random_tensors, write_fixture, write_folder
 
 WORDS = "bert.embeddings.word_embeddings.weight"
 Tensors = dict[str, np.ndarray]
@@ -79,3 +79,11 @@ def test_the_number_of_classes_is_that_of_the_names(tmp_path: Path) -> None:
     config = {**recorded["config"], "id2label": {"0": "good", "1": "fair", "2": "poor"}}
     spec, _ = jsonnx.from_hugging_face(write_folder(tmp_path, config, random_tensors(recorded["tensors"])))
     assert spec["layers"][-1] == {"type": "Dense", "name": "classifier", "units": 3}
+
+
+def test_layers_read_what_a_dropout_without_effect_reads(tmp_path: Path) -> None:
+    folder = write_fixture(tmp_path, "bert_classifier", hidden_dropout_prob=0)
+    layers = {entry["name"]: entry for entry in jsonnx.from_hugging_face(folder)[0]["layers"]}
+    assert "embeddings" not in layers
+    assert "dropout" not in layers
+    assert layers["layer_${index}"]["from"] == ["embeddings_norm", "attention_mask"]
