@@ -90,6 +90,11 @@ def test_an_existing_file_is_not_taken_for_a_folder() -> None:
         jsonnx.from_hugging_face("model/config.json")
 
 
+def test_the_file_of_a_configuration_leads_to_its_folder() -> None:
+    write_fixture(Path("model"), "bert")
+    assert "give the folder that it lies in" in command("import", "model/config.json", status=1).stderr
+
+
 def test_an_error_is_shown_with_its_line() -> None:
     write_fixture(Path("model"), "bert", hidden_act="quick_gelu")
     message = command("import", "model", status=1).stderr
