@@ -105,7 +105,8 @@ TASKS = (
         layers="TextVectorization Embedding GlobalAveragePooling1D LSTM GRU Bidirectional Conv1D MultiHeadAttention "
         "GroupQueryAttention PositionEmbedding SinePositionEncoding RotaryEmbedding ReversibleEmbedding "
         "LayerNormalization RMSNormalization Masking",
-        blocks="std.TransformerEncoder std.BertLayer std.ModernBertLayer std.TransformerDecoder std.TransformerCrossDecoder std.LlamaBlock",
+        blocks="std.TransformerEncoder std.BertLayer std.ModernBertLayer std.TransformerDecoder "
+        "std.TransformerCrossDecoder std.LlamaBlock",
         losses="sparse_categorical_crossentropy binary_crossentropy",
         metrics="sparse_categorical_accuracy accuracy",
         pages="guides/data/texts guides/data/sequences recipes/sequence-to-sequence recipes/word-vectors "

@@ -61,7 +61,12 @@ def of_type(name: str) -> dict[str, Any]:
             "gemma3",
             {
                 **version_4({"rope_theta": 1000.0, "rope_type": "linear", "factor": 8.0}),
-                **{"rope_local_base_freq": 50.0, "layer_types": None, "sliding_window_pattern": 2, "cache_implementation": "hybrid"},
+                **{
+                    "rope_local_base_freq": 50.0,
+                    "layer_types": None,
+                    "sliding_window_pattern": 2,
+                    "cache_implementation": "hybrid",
+                },
             },
         ),
         ("gpt2", {"n_ctx": 1024, "hidden_size": None}),
@@ -209,3 +214,17 @@ def test_padding_changes_no_gradient(side: str, tmp_path: Path) -> None:
         trained.append(trainer.weights())
     for key, array in trained[0].items():
         np.testing.assert_allclose(array, trained[1][key], atol=TOLERANCE, err_msg=key)
+
+
+def test_kinds_of_layers_may_have_different_frequencies(tmp_path: Path) -> None:
+    """YaRN in the layers that attend to all positions, and in those with a window: equal to each alone."""
+    yarn = {"rope_type": "yarn", "factor": 4.0, "rope_theta": 1000.0, "original_max_position_embeddings": 8}
+    spec, _ = jsonnx.from_hugging_face(
+        write_fixture(tmp_path, "gemma3", rope_parameters=rope_of_layers("full_attention", **yarn))
+    )
+    (rotary,) = (entry["rotary"] for entry in spec["layers"] if "rotary" in entry)
+    assert rotary["rope_type"] == '${["linear", "yarn"][index % 2]}'
+    assert rotary["scaling_factor"] == "${[1.0, 4.0][index % 2]}"
+    assert rotary["max_wavelength"] == "${[50.0, 1000.0][index % 2]}"
+    assert rotary["beta_fast"] == 32.0
+    assert jsonnx.validate(spec) == []

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
-from ....core.components import Json
 from ..config import Config
 
 FULL, SLIDING = "full_attention", "sliding_attention"
 
 
-def value_by_layer(values: Sequence[Json]) -> Json:
+def value_by_layer(values: Sequence[Any]) -> Any:
     """The value of all layers, or an expression of `index` that chooses it: `${null if index < 28 else 512}` or
     `${[512, 512, null][index % 3]}`."""
     count, first, last = len(values), values[0], values[-1]
