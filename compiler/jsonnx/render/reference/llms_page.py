@@ -20,6 +20,7 @@ OMITTED_ARGUMENTS = """
     beta_fast beta_slow denominator_dim truncate sequence_axis feature_axis original_max_position_embeddings
     ref_power min_power mag_exp power_to_db top_db min_freq max_freq sequence_length periodic scaling expand_dims
     graph sha256 return_attention_scores rope_max_wavelength unit_forget_bias reset_after x x1 x2
+    lora_rank lora_alpha
 """
 """Optional arguments of layers and blocks that the page explains once, or that a spec hardly needs."""
 
