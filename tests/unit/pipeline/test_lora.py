@@ -143,6 +143,10 @@ def test_other_settings_of_training(settings: dict[str, Any], dtype: str) -> Non
 def test_quantization_aware_training_is_refused() -> None:
     (diagnostic,) = jsonnx.validate(spec_with(quantize="int8"))
     assert (diagnostic.code, diagnostic.path) == ("invalid-value", "$.training.quantize")
+    layers = [{"type": "TimeDistributed", "layer": {"type": "Dense", "units": 3, "lora_rank": 2}}]
+    training = {"loss": "mse", "quantize": "int8"}
+    (diagnostic,) = jsonnx.validate({"inputs": {"x": {"shape": [5, 4]}}, "layers": layers, "training": training})
+    assert (diagnostic.code, diagnostic.path) == ("invalid-value", "$.training.quantize")
 
 
 def test_arguments_of_layers_are_those_of_keras() -> None:
