@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 SECTIONS = {"A": 20, "B": 33, "C": 14, "D": 19, "E": 7, "J": 10}
-"""Numbers of rows: a spec's text, its meaning, resources, paths and outputs, ONNX files and adapters, the environment."""
+"""Numbers of rows: a spec's text, its meaning, resources, paths and outputs, ONNX files, adapters, environment."""
 
 
 class Row(NamedTuple):
