@@ -50,7 +50,7 @@ _print_notes = partial(print_diagnostics, format_="text")
     "--weights",
     metavar="FILE",
     help="Weights of the model (.safetensors, .npz, .keras or .h5, or a RUN folder) instead of the spec's or the "
-    "initial ones.",
+    "initial ones; or a folder with an adapter of PEFT for these.",
 )
 @PARTIAL_OPTION
 @UNVERIFIED_OPTION

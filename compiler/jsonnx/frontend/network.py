@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from ..core.components import Json
+from ..core.components import Json, components_of
 from ..core.diagnostics import JsonPath
 from ..core.files.tokenizer_file import Tokenization
 from ..core.types import ShapeError, TensorType, rank_help
@@ -120,6 +120,11 @@ class Call:
     def takes_mask(self) -> bool:
         """Whether Keras passes the mask of its input to the layer."""
         return self.layer is not None and self.layer.mask_argument and len(self.sources) == 1
+
+
+def has_adapter(call: Call) -> bool:
+    """Whether the arguments of a layer, or of one inside it, ask for a low-rank adapter."""
+    return any(getattr(part, "lora_rank", None) is not None for part in components_of(call.layer))
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ def check_adapted_weights(typed: TypedNetwork, graph: Graph | None, report: Repo
                 report.add("unknown-name", path, message, help=known_names_help(adapted_names), at_key=True)
     if not adapted_names and not report.has_errors():
         help = f"begin with the weights to choose from: {json_text(['*', *adapted.lora.weights])}"
-        report.add("invalid-value", (*LORA_PATH, "weights"), "selects no weight", help=help)
+        report.add("invalid-value", (*LORA_PATH, "weights"), "the patterns select no weight", help=help)
 
 
 def _check_lora_pattern(

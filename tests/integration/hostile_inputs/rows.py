@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-SECTIONS = {"A": 20, "B": 33, "C": 14, "D": 19, "E": 6, "F": 7, "J": 10}
-"""Numbers of rows: the text of a spec, its meaning, resources, paths and outputs, ONNX files, folders of Hugging Face
+SECTIONS = {"A": 20, "B": 33, "C": 14, "D": 19, "E": 7, "F": 7, "J": 10}
+"""Numbers of rows: the text of a spec, its meaning, resources, paths and outputs, ONNX files and adapters, folders of Hugging Face
 models, the environment."""
 
 
@@ -27,6 +27,7 @@ def _documents(*names: str) -> tuple[str, ...]:
 READER = "unit/frontend/test_json_reader.py"
 CLI = "unit/cli/test_cli.py"
 OTHERS = "unit/pipeline/test_folders_of_others.py"
+PEFT = "unit/pipeline/test_peft_adapter.py"
 SERVER = "unit/mcp_server/check_mcp_server.py"
 
 ROWS = {
@@ -182,6 +183,13 @@ ROWS = {
     "E4": Row("weights in files outside of the folder", "unsafe-path or unreadable-file"),
     "E5": Row("constants of huge shapes", "an error before they are computed"),
     "E6": Row("a graph in the spec that is none", "damaged-file"),
+    "E7": Row("an adapter with unknown options, regular expressions, damaged arrays, in another folder",
+              "unsupported-adapter, damaged-file, weights-mismatch, not-finite, unsafe-path",
+              (f"{PEFT}::test_an_option_that_is_not_understood_is_named",
+               f"{PEFT}::test_arrays_of_another_network_are_named",
+               f"{PEFT}::test_numbers_that_are_not_finite_are_errors",
+               f"{PEFT}::test_a_folder_that_the_spec_names_lies_beneath_the_spec",
+               f"{PEFT}::test_a_damaged_file_is_an_error")),
     # -- F: folders of Hugging Face models -------------------------------------------------------------------------
     "F1": Row("config.json with values of wrong kinds, NaN, huge sizes", "an error with the line of the key",
               ("unit/interop/hugging_face/test_config.py::test_a_key_that_is_not_understood_is_named",)),

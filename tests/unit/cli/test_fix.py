@@ -17,7 +17,10 @@ FAULTY = """{
 \t"layers": [{"type": "Dense", "unit": 3 , "activation" :"sigmoidd"}]
 }"""
 FIXED = FAULTY.replace('"unit"', '"units"').replace("sigmoidd", "sigmoid")
-UNSAFE = '{"inputs": {"x": {"shape": [4]}}, "layers": [{"type": "Dense", "units": 3, "quantization_config": "int8"}] /* c */}'
+UNSAFE = (
+    '{"inputs": {"x": {"shape": [4]}}, '
+    '"layers": [{"type": "Dense", "units": 3, "quantization_config": "int8"}] /* c */}'
+)
 
 
 def run(*arguments: str | Path, input: str | None = None) -> Result:

@@ -35,7 +35,11 @@ def entry(text: str, rest: str = "") -> str:
         (entry('{"█'), ["type", "use", "name", "from", "if", "repeat", "chain", "carry"], ["units"]),
         (entry('{"type": "residual", "repeat": 2, "chain": █},'), ["true", "false"], []),
         (entry('{"type": "residual", "repeat": 2, "carry": ["█"]},'), ["sum"], ["stage1"]),
-        (entry('{"type": "Dense", "█"},'), ["units", "activation", "name"], ["type", "kernel_size", "quantization_config"]),
+        (
+            entry('{"type": "Dense", "█"},'),
+            ["units", "activation", "name"],
+            ["type", "kernel_size", "quantization_config"],
+        ),
         (entry('{"type": "Dense", "█'), ["units"], []),
         (entry('{"type": "residual", █},'), ["filters", "name"], ["units"]),
         (entry('{"type": "Dense", "activation": "█"},'), ["relu", "softmax", "gelu"], ["Dense", "Relu"]),

@@ -33,7 +33,10 @@ CASES: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
         TOKENS,
         [{"type": "ReversibleEmbedding", "name": "table", "input_dim": 20, "output_dim": 9}, {"use": "table"}],
     ),
-    "MultiHeadAttention": (SEQUENCE, [{"type": "MultiHeadAttention", "num_heads": 2, "key_dim": 7, "from": ["x", "x"]}]),
+    "MultiHeadAttention": (
+        SEQUENCE,
+        [{"type": "MultiHeadAttention", "num_heads": 2, "key_dim": 7, "from": ["x", "x"]}],
+    ),
     "GroupQueryAttention": (
         SEQUENCE,
         [

@@ -75,6 +75,7 @@ def replace_by_link(path: Path, target: str) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+    path.parent.mkdir(exist_ok=True)
     path.symlink_to(target)
 
 

@@ -22,7 +22,7 @@ from click.testing import Result
 from jsonnx import Session
 from jsonnx.cli import main
 from jsonnx.core.files import files
-from jsonnx.core.files.run_layout import RunPaths
+from jsonnx.core.files.run_layout import ADAPTER_FILES, RunPaths
 from jsonnx.pipeline.run.run_folder_callback import RunFolderCallback
 from jsonnx.pipeline.run_folder.run_folder import RunFolder
 from safetensors.numpy import load_file
@@ -32,7 +32,7 @@ from support.interrupts import accept_interrupts
 SOURCE = Path(__file__).parents[3] / "compiler"
 STEPS, EPOCHS = 6, 3
 COMPARED_FILES = {path.name for path in RunPaths(Path()).results}
-COMPARED_FILES -= {"execution.json", "metrics.csv", "report.html", "model.labels.json"}
+COMPARED_FILES -= {"execution.json", "metrics.csv", "report.html", "model.labels.json", *ADAPTER_FILES}
 
 SPEC: dict[str, Any] = {
     "inputs": {"x": {"shape": [6]}},

@@ -87,7 +87,7 @@ class RunPaths:
     def written(self) -> tuple[Path, ...]:
         """All files and folders that a run writes, except checkpoints of steps and files of trackers."""
         in_checkpoints = (self.checkpoint_folder, self.best_checkpoint, self.checkpoint_manifest)
-        return (*self.results, *in_checkpoints, self.lock, self.lock_owner)
+        return (*self.results, self.adapter, *in_checkpoints, self.lock, self.lock_owner)
 
     @property
     def results(self) -> tuple[Path, ...]:

@@ -109,7 +109,7 @@ class _NetworkBuilder:
             ordered, frozen_weights = with_frozen_layers(ordered, training, self.report)
             rate_factors = learning_rate_factors(ordered, training, self.report)
             check_weight_patterns(ordered, training, self.report)
-            check_training_variant(training, variants, self.report)
+            check_training_variant(training, variants, ordered, self.report)
         ignored_findings = self._ignored_findings(ordered)
         return Network(
             name=self._text("name", "model"),

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from ...core.components import components_of
-from ...frontend.network import Network
+from ...frontend.network import Network, has_adapter
 from ...ir import Adapter, Graph
 from ...ir.adapter_arrays import merged_weight, unique_adapters
 from ...lowering.lower import lower
@@ -18,7 +17,7 @@ def has_adapters(network: Network) -> bool:
     """Whether the spec asks for an adapter."""
     if network.adapted_weights is not None:
         return True
-    return any(getattr(part, "lora_rank", None) for call in network.calls for part in components_of(call.layer))
+    return any(map(has_adapter, network.calls))
 
 
 def network_adapters(checked: CheckedSpec) -> tuple[Adapter, ...]:

@@ -21,7 +21,8 @@ OMITTED_ARGUMENTS = """
     ref_power min_power mag_exp power_to_db top_db min_freq max_freq sequence_length periodic scaling expand_dims
     score_scale score_soft_cap attention_factor low_freq_factor high_freq_factor short_factor long_factor
     attention_dropout use_qkv_bias use_feedforward_bias graph sha256 truncation_side add_special_tokens
-    return_attention_scores rope_max_wavelength unit_forget_bias reset_after x x1 x2
+    return_attention_scores rope_max_wavelength lora_rank lora_alpha
+    unit_forget_bias reset_after x x1 x2
 """
 """Optional arguments of layers and blocks that the page explains once, or that a spec hardly needs."""
 

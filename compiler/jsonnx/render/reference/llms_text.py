@@ -163,7 +163,8 @@ training.
   "patience": 5}`; `restore_best_weights`; `reduce_on_plateau` `{"patience": 3, "factor": 0.1}`; `threshold`;
   `calibration`; `precision`; `remat`.
 - `target` `{"normalize": true}` for large numbers, `"transform": "log"` (log1p, yeo_johnson) for skewed ones; `freeze`
-  `["body_*"]`, or `["*", "!head"]`; `weights` `"body.safetensors"`; `learning_rates` `{"body_*": 0.1}`.
+  `["body_*"]`, or `["*", "!head"]`; `weights` `"body.safetensors"`; `learning_rates` `{"body_*": 0.1}`;
+  `lora` `{"weights": ["*/kernel"]}`.
 - `data.windows` `{"length": 28, "horizon": 7, "by": "store", "time": "date"}`: samples of consecutive rows. Gaps
   between dates are errors unless `"gaps"` is "skip", "fill" or "ignore" (rows are steps: business days).
   `"future": "plans"`: the input `plans` has the rows of the horizon. `jsonnx predict --last` forecasts from the end of

@@ -10,7 +10,7 @@ import numpy as np
 from ...core.diagnostics import Diagnostic
 from ...core.numpy_types import network_dtype
 from ...core.reserved_names import loss_metric, validation_name
-from ...passes.quantization.frozen_integers import integer_weights
+from ...ir.integer_weights import IntegerWeight
 from ..execution.history import OPTIONAL_SETTING_NAMES, SETTING_NAMES
 from ..training_plan import TrainingPlan
 from .environment import environment_changes
@@ -57,18 +57,23 @@ def array_errors(engine: Engine, values: Mapping[str, np.ndarray], best: Mapping
         expected = {name: type for name, type in expected.items() if name not in lazy_tables.extra_states}
     yield from (f"it lacks {name!r}" for name in expected if name not in values)
     yield from (f"it has an unknown array {name!r}" for name in values if name not in expected)
-    stored = [(name, array, expected[name][0]) for name, array in values.items() if name in expected]
-    kept = [(name, array, network_dtype(expected[name][0])) for name, array in best.items() if name in expected]
-    originals = {weight.name: weight.original for weight in integer_weights(engine.plan.train)}
-    for name, array, dtype in [*stored, *kept]:
-        _, expected_shape = expected[name]
-        if name in originals and array is best.get(name):
-            dtype, expected_shape = np.dtype(np.float32), originals[name].shape
+    stored = [(name, array, *expected[name]) for name, array in values.items() if name in expected]
+    kept = [(name, array, *_network_type(engine, name)) for name, array in best.items() if name in expected]
+    for name, array, dtype, expected_shape in [*stored, *kept]:
         has_any_size = name in engine.vocabularies and array.ndim == len(expected_shape)
         shape = array.shape if has_any_size else expected_shape
         if (array.shape, array.dtype) != (shape, dtype):
             expected_type = f"{dtype}{list(expected_shape)}"
             yield f"{name!r} is {array.dtype}{list(array.shape)}, here it is {expected_type}"
+
+
+def _network_type(engine: Engine, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """The element type and the shape that a variable has as a weight of the network, also if integers stand for it."""
+    dtype, shape = engine.state_types()[name]
+    weight = engine.plan.train.parameters.get(name)
+    if isinstance(weight, IntegerWeight):
+        return np.dtype(np.float32), weight.original.shape
+    return network_dtype(dtype), shape
 
 
 def _fits(shape: tuple[int, ...], expected: Sequence[Any]) -> bool:
