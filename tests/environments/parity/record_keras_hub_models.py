@@ -39,7 +39,7 @@ DECODER = {
     "num_layers": 2,
     "num_query_heads": 4,
     "num_key_value_heads": 2,
-    "hidden_dim": 8,
+    "hidden_dim": 16,
     "intermediate_dim": 12,
 }
 LLAMA3 = {
@@ -62,7 +62,7 @@ GEMMA3 = {**GEMMA2, "attention_logit_soft_cap": None, "final_logit_soft_cap": No
 EMBEDDING = {"is_embedding_model": True, "pooling_intermediate_dim": 9, "embedding_dim": 5}
 SMOLLM3 = {
     "vocabulary_size": VOCABULARY,
-    "hidden_dim": 8,
+    "hidden_dim": 16,
     "intermediate_dim": 12,
     "num_layers": 2,
     "num_attention_heads": 4,
@@ -147,10 +147,9 @@ CASES: dict[str, Callable[[], keras.Model]] = {
     "vit": lambda: models.ViTBackbone(**VIT),
     "vit-classifier": lambda: models.ViTImageClassifier(models.ViTBackbone(**VIT), 4, intermediate_dim=6),
     "vit-classifier-mean": lambda: models.ViTImageClassifier(
-        models.ViTBackbone(**{**VIT, "use_class_token": False}), 4, pooling="gap", activation="softmax"
+        models.ViTBackbone(**VIT), 4, pooling="gap", activation="softmax"
     ),
     "dinov2": lambda: models.DINOV2Backbone(**DINOV2),
-    "dinov2-registers": lambda: models.DINOV2Backbone(**DINOV2, num_register_tokens=2, use_swiglu_ffn=True),
 }
 TRAINED = (
     "bert-classifier",
@@ -169,15 +168,15 @@ def record(model: keras.Model, trained: bool) -> dict[str, Any]:
         model.save(path)
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read("config.json"))
-            shapes = _shapes(archive.read("model.weights.h5"))
+            shapes, values = _arrays(archive.read("model.weights.h5"))
             assets = {
                 name.removeprefix("assets/"): archive.read(name).decode()
                 for name in archive.namelist()
                 if name.startswith("assets/")
             }
-        write_archive(path, config, shapes, assets=assets)
+        write_archive(path, config, shapes, values, assets)
         model = keras.saving.load_model(path)
-    values = _computed_values(model)
+    values |= _interpolated_values(model)
     inputs = drawn_inputs({tensor.name: tuple(tensor.shape[1:]) for tensor in model.inputs})
     fed = inputs if isinstance(model.input, dict) else next(iter(inputs.values()))
     outputs = model(fed, training=False)
@@ -195,15 +194,18 @@ def record(model: keras.Model, trained: bool) -> dict[str, Any]:
     return recorded
 
 
-def _shapes(weights: bytes) -> dict[str, tuple[int, ...]]:
-    shapes: dict[str, tuple[int, ...]] = {}
+def _arrays(weights: bytes) -> tuple[dict[str, tuple[int, ...]], dict[str, list[float]]]:
+    """The shapes of all arrays, and the values of those that KerasHub computes from the configuration."""
+    arrays: dict[str, Any] = {}
     with h5py.File(io.BytesIO(weights)) as file:
-        file.visititems(lambda name, item: shapes.update({name: item.shape} if isinstance(item, h5py.Dataset) else {}))
-    return {name: shape for name, shape in shapes.items() if not name.startswith("optimizer/")}
+        file.visititems(lambda name, item: arrays.update({name: item[()]} if isinstance(item, h5py.Dataset) else {}))
+    arrays = {name: array for name, array in arrays.items() if not name.startswith("optimizer/")}
+    values = {name: _numbers(array) for name, array in arrays.items() if "rotary_embedding" in name}
+    return {name: array.shape for name, array in arrays.items()}, values
 
 
-def _computed_values(model: keras.Model) -> dict[str, list[float]]:
-    """Arrays that KerasHub computes from others when it opens a file."""
+def _interpolated_values(model: keras.Model) -> dict[str, list[float]]:
+    """The values of arrays that KerasHub computes from other ones when it opens a file."""
     if not isinstance(model, models.DINOV2Backbone):
         return {}
     variables = [*model.embeddings.trainable_variables, *model.embeddings.non_trainable_variables]
