@@ -140,6 +140,10 @@ class Config:
             self.fail(key, "out-of-range", f"{key!r} has {len(value):,} items, at most {max_length:,} are read")
         return value
 
+    def is_list(self, key: str) -> bool:
+        """Whether the value of a key is a list."""
+        return isinstance(self._values.get(key), list)
+
     def section(self, key: str) -> Config | None:
         """An object with keys of its own, which are checked with these; None if the key is missing or null."""
         value = self._value(key, None)

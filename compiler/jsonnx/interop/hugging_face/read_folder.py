@@ -15,7 +15,9 @@ from ...core.types import shape_text
 from ...frontend.schema.phrases import known_names_help, short_name
 from .checkpoint import Checkpoint, open_checkpoint
 from .config import Config
-from .families.bert import translate_bert
+from .families.bert import translate_bert, translate_distilbert, translate_roberta
+from .families.modernbert import translate_modernbert
+from .families.vision_transformer import translate_dinov2, translate_vit
 from .folder import ModelFolder, no_model_error, unsupported
 from .translation import Shape, Translation
 
@@ -25,6 +27,13 @@ Translator = Callable[[Config, Mapping[str, Shape]], Translation]
 
 ARCHITECTURES: dict[str, Translator] = {
     "bert": translate_bert,
+    "camembert": translate_roberta,
+    "dinov2": translate_dinov2,
+    "distilbert": translate_distilbert,
+    "modernbert": translate_modernbert,
+    "roberta": translate_roberta,
+    "vit": translate_vit,
+    "xlm-roberta": translate_roberta,
 }
 """The function that translates an architecture, by the `model_type` of its configuration."""
 

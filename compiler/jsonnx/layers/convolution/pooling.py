@@ -169,22 +169,43 @@ def masked_mean(g: Builder, x: Value, mask: Value, time: int, keepdims: int) -> 
 
 @LAYERS.register("GlobalAvgPool1D")
 class GlobalAveragePooling1D(GlobalPooling):
-    """Mean of each channel of a sequence over its unmasked steps; 0 if all are masked."""
+    """Mean of each channel of a sequence over its unmasked steps; 0 if all are masked.
 
-    formula = "y = mean(x, axis=1, keepdims=keepdims)"
+    An optional second input is the mask, [batch, steps]: steps where it is false or 0 are left out. Without it, the
+    mask that the input has is used.
+    """
+
+    formula = """
+        x = x if data_format == "channels_first" else swapaxes(x, 1, 2)
+        weights = (xs[1] != 0 if len(xs) > 1 else ones_like(x[:, 0]))[:, None]
+        y = sum(x * weights, axis=-1) / maximum(sum(weights, axis=-1), 1)
+        y = y if not keepdims else y[:, :, None] if data_format == "channels_first" else y[:, None]
+    """
     operator = "ReduceMean"
     spatial_rank = 1
+    arity = (1, 2)
     supports_masking = True
     reads_masks = True
     mask_argument = True
 
-    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
-        x, mask = inputs[0], masks[0]
+    def infer(self, x: TensorType, mask: TensorType | None = None) -> TensorType:
+        y = super().infer(x)
+        self._check_mask(x, mask)
+        return y
+
+    def _check_mask(self, x: TensorType, mask: TensorType | None, help: str | None = None) -> None:
         steps = x.shape[spatial_axes(x.rank, self.data_format)[0]]
-        fits = mask is None or mask.shape == (x.shape[0], steps)
-        help = "masks cover all axes but the last, so the input has to be channels_last"
+        fits = mask is None or (mask.shape == (x.shape[0], steps) and mask.dtype != "string")
         require(fits, f"needs a mask [batch, {steps}] over the steps of {x}, got {mask}", help)
+
+    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        if len(inputs) == 1:
+            help = "masks cover all axes but the last, so the input has to be channels_last"
+            self._check_mask(inputs[0], masks[0], help)
         return None
+
+    def lower(self, g: Builder, x: Value, *mask: Value, masks: Sequence[Value | None] = (None,)) -> Any:
+        return super().lower(g, x, masks=[g.cast(mask[0], "bool")] if mask else masks)
 
 
 @LAYERS.register("GlobalAvgPool2D")

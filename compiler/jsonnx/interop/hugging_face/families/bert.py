@@ -18,8 +18,22 @@ from .common import (
     task_of,
 )
 
-UNUSED = ("cls.*", "qa_outputs.*")
+UNUSED = ("cls.*", "qa_outputs.*", "lm_head.*", "vocab_transform.*", "vocab_layer_norm.*", "vocab_projector.*")
 """Tensors of heads that are not imported."""
+
+EPSILON = 1e-12
+TYPES = "token_type_embeddings"
+
+TOKEN_POSITIONS = {
+    "description": "Positions of tokens, counted from the number of the padding token on; padding is not counted.",
+    "parameters": {"padding": 1},
+    "layers": [
+        entry("ops.not_equal", "is_token", x2="${padding}"),
+        entry("ops.cumsum", "count", axis=1, dtype="int64"),
+        entry("ops.multiply", "token_count", ["count", "is_token"]),
+        entry("ops.add", "position", x2="${padding}"),
+    ],
+}
 
 
 class ModuleNames(NamedTuple):
@@ -36,6 +50,16 @@ class ModuleNames(NamedTuple):
 
 
 BERT_MODULES = ModuleNames()
+DISTILBERT_MODULES = ModuleNames(
+    "attention.q_lin",
+    "attention.k_lin",
+    "attention.v_lin",
+    "attention.out_lin",
+    "sa_layer_norm",
+    "ffn.lin1",
+    "ffn.lin2",
+    "output_layer_norm",
+)
 
 
 class Encoder(NamedTuple):
@@ -98,45 +122,129 @@ def read_encoder(config: Config) -> Encoder:
         config.choice("hidden_act", ACTIVATIONS, "gelu"),
         config.rate("hidden_dropout_prob", 0.1),
         config.rate("attention_probs_dropout_prob", 0.1),
-        config.number("layer_norm_eps", 1e-12),
+        config.number("layer_norm_eps", EPSILON),
     )
 
 
 def translate_bert(config: Config, tensors: Mapping[str, Shape]) -> Translation:
     """BERT and MiniLM: the base model, or a classifier of sequences."""
     encoder = read_encoder(config)
-    vocabulary, positions = config.integer("vocab_size"), config.integer("max_position_embeddings", 512)
-    types, size = config.integer("type_vocab_size", 2), encoder.hidden
-    prefix = prefix_of("bert.", tensors)
-    layers = [
-        entry("Embedding", "word_embeddings", "input_ids", input_dim=vocabulary, output_dim=size),
-        entry("PositionEmbedding", "position_embeddings", sequence_length=positions),
-        entry("Embedding", "token_type_embeddings", "token_type_ids", input_dim=types, output_dim=size),
-        entry("Add", "sum", ["word_embeddings", "token_type_embeddings", "position_embeddings"]),
-        entry("LayerNormalization", "embeddings_norm", epsilon=encoder.epsilon),
-        entry("Dropout", "embeddings", rate=encoder.dropout),
-        encoder.entry(),
-        LAST_HIDDEN_STATE,
-    ]
-    module = f"{prefix}embeddings"
-    weights = {
-        "word_embeddings/embeddings": tensor(f"{module}.word_embeddings.weight", vocabulary, size),
-        "position_embeddings/embeddings": tensor(f"{module}.position_embeddings.weight", positions, size),
-        "token_type_embeddings/embeddings": tensor(f"{module}.token_type_embeddings.weight", types, size),
-        **layer_norm("embeddings_norm", f"{module}.LayerNorm", size),
-        **encoder.weights(f"{prefix}encoder.layer."),
-    }
-    outputs, features = ["last_hidden_state"], "last_hidden_state"
-    pooling: tuple[dict[str, Any], ...] = (FIRST_TOKEN,)
+    prefix, size = prefix_of("bert.", tensors), encoder.hidden
+    positions = config.integer("max_position_embeddings", 512)
+    position_entries = [entry("PositionEmbedding", "position_embeddings", "word_embeddings", sequence_length=positions)]
+    inputs, layers, weights = _embeddings(config, encoder, f"{prefix}embeddings", position_entries, positions)
+    layers += [encoder.entry(), LAST_HIDDEN_STATE]
+    weights |= encoder.weights(f"{prefix}encoder.layer.")
+    dropout = config.rate("classifier_dropout", encoder.dropout)
+    outputs, features, pooling = ["last_hidden_state"], "last_hidden_state", [FIRST_TOKEN]
     if f"{prefix}pooler.dense.weight" in tensors:
         layers += [FIRST_TOKEN, entry("Dense", "pooler", units=size, activation="tanh")]
         weights |= dense("pooler", f"{prefix}pooler.dense", size, size)
-        outputs, features, pooling = ["last_hidden_state", "pooler"], "pooler", ()
-    dropout = config.rate("classifier_dropout", encoder.dropout)
+        outputs, features, pooling = [*outputs, "pooler"], "pooler", []
     if task_of(config, ("SequenceClassification",)):
-        layers += [entry("Dropout", "dropout", rate=dropout), entry("Dense", "classifier", units=class_count(config))]
-        weights |= dense("classifier", "classifier", size, class_count(config))
+        classes = class_count(config)
+        layers += [entry("Dropout", "dropout", rate=dropout), entry("Dense", "classifier", units=classes)]
+        weights |= dense("classifier", "classifier", size, classes)
         outputs = ["classifier"]
-    inputs = {**TOKEN_INPUTS, "token_type_ids": {"shape": ["time"], "dtype": "int64"}}
     spec = {"inputs": inputs, "layers": layers, "outputs": outputs}
     return Translation(spec, weights, features, (*pooling, entry("Dropout", "dropout", rate=dropout)), UNUSED)
+
+
+def translate_roberta(config: Config, tensors: Mapping[str, Shape]) -> Translation:
+    """RoBERTa, XLM-RoBERTa and CamemBERT: BERT with positions that begin behind the number of the padding token."""
+    encoder = read_encoder(config)
+    prefix, size = prefix_of("roberta.", tensors), encoder.hidden
+    padding, positions = config.integer("pad_token_id", 1, minimum=0), config.integer("max_position_embeddings", 512)
+    position_entries = [
+        entry("token_positions", "positions", "input_ids", padding=padding),
+        entry("Embedding", "position_embeddings", "positions", input_dim=positions, output_dim=size),
+    ]
+    inputs, layers, weights = _embeddings(config, encoder, f"{prefix}embeddings", position_entries, positions)
+    layers += [encoder.entry(), LAST_HIDDEN_STATE]
+    weights |= encoder.weights(f"{prefix}encoder.layer.")
+    drop = entry("Dropout", "dropout", rate=config.rate("classifier_dropout", encoder.dropout))
+    outputs, pooling = ["last_hidden_state"], (FIRST_TOKEN, drop)
+    if task_of(config, ("SequenceClassification",)):
+        classes = class_count(config)
+        tanh = entry("Dense", "classifier_dense", units=size, activation="tanh")
+        layers += [*pooling, tanh, {**drop, "name": "classifier_dropout"}]
+        layers.append(entry("Dense", "classifier", units=classes))
+        weights |= dense("classifier_dense", "classifier.dense", size, size)
+        weights |= dense("classifier", "classifier.out_proj", size, classes)
+        outputs = ["classifier"]
+    elif f"{prefix}pooler.dense.weight" in tensors:
+        layers += [FIRST_TOKEN, entry("Dense", "pooler", units=size, activation="tanh")]
+        weights |= dense("pooler", f"{prefix}pooler.dense", size, size)
+        outputs = [*outputs, "pooler"]
+    spec = {"inputs": inputs, "blocks": {"token_positions": TOKEN_POSITIONS}, "layers": layers, "outputs": outputs}
+    return Translation(spec, weights, "last_hidden_state", pooling, UNUSED)
+
+
+def translate_distilbert(config: Config, tensors: Mapping[str, Shape]) -> Translation:
+    """DistilBERT: the base model, or a classifier of sequences."""
+    config.expect("sinusoidal_pos_embds", False, True)  # the vectors are stored in both cases
+    config.skip("tie_weights_", "tie_word_embeddings", "qa_dropout")
+    size, heads = config.integer("dim"), config.integer("n_heads")
+    config.require_multiple("dim", size, "n_heads", heads)
+    encoder = Encoder(
+        config.layer_count("n_layers"),
+        size,
+        heads,
+        config.integer("hidden_dim"),
+        config.choice("activation", ACTIVATIONS, "gelu"),
+        config.rate("dropout", 0.1),
+        config.rate("attention_dropout", 0.1),
+        EPSILON,
+    )
+    prefix = prefix_of("distilbert.", tensors)
+    positions = config.integer("max_position_embeddings", 512)
+    position_entries = [entry("PositionEmbedding", "position_embeddings", "word_embeddings", sequence_length=positions)]
+    inputs, layers, weights = _embeddings(config, encoder, f"{prefix}embeddings", position_entries, positions, types=0)
+    layers += [encoder.entry(), LAST_HIDDEN_STATE]
+    weights |= encoder.weights(f"{prefix}transformer.layer.", DISTILBERT_MODULES)
+    drop = entry("Dropout", "dropout", rate=config.rate("seq_classif_dropout", 0.2))
+    outputs = ["last_hidden_state"]
+    if task_of(config, ("SequenceClassification",)):
+        classes = class_count(config)
+        layers += [FIRST_TOKEN, entry("Dense", "pre_classifier", units=size, activation="relu"), drop]
+        layers.append(entry("Dense", "classifier", units=classes))
+        weights |= dense("pre_classifier", "pre_classifier", size, size)
+        weights |= dense("classifier", "classifier", size, classes)
+        outputs = ["classifier"]
+    spec = {"inputs": inputs, "layers": layers, "outputs": outputs}
+    return Translation(spec, weights, "last_hidden_state", (FIRST_TOKEN, drop), UNUSED)
+
+
+def _embeddings(
+    config: Config,
+    encoder: Encoder,
+    module: str,
+    position_entries: list[dict[str, Any]],
+    positions: int,
+    types: int | None = None,
+) -> tuple[dict[str, Any], list[dict[str, Any]], Weights]:
+    """The inputs, the entries up to `embeddings`, and their weights: the sum of the vectors of tokens, positions and
+    types of tokens, normalized. Without `types`, their number is in the configuration; a single type is no input."""
+    vocabulary, size = config.integer("vocab_size"), encoder.hidden
+    types = config.integer("type_vocab_size", 2) if types is None else types
+    words = entry("Embedding", "word_embeddings", "input_ids", input_dim=vocabulary, output_dim=size)
+    weights = {
+        "word_embeddings/embeddings": tensor(f"{module}.word_embeddings.weight", vocabulary, size),
+        "position_embeddings/embeddings": tensor(f"{module}.position_embeddings.weight", positions, size),
+        **layer_norm("embeddings_norm", f"{module}.LayerNorm", size),
+    }
+    inputs, layers, summands = dict(TOKEN_INPUTS), [words, *position_entries], ["word_embeddings", "position_embeddings"]
+    vectors = tensor(f"{module}.token_type_embeddings.weight", types, size)
+    if types > 1:
+        inputs["token_type_ids"] = inputs["input_ids"]
+        layers.append(entry("Embedding", TYPES, "token_type_ids", input_dim=types, output_dim=size))
+        weights[f"{TYPES}/embeddings"] = vectors
+    elif types == 1:
+        layers.append(entry("Variable", TYPES, "word_embeddings", shape=[1, size]))
+        weights[f"{TYPES}/value"] = vectors
+    layers += [
+        entry("Add", "embeddings_sum", [*summands, *([TYPES] if types else [])]),
+        entry("LayerNormalization", "embeddings_norm", epsilon=encoder.epsilon),
+        entry("Dropout", "embeddings", rate=encoder.dropout),
+    ]
+    return inputs, layers, weights
