@@ -11,10 +11,20 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
+from ...core.types import TensorType
 from ...frontend.json.json_reader import from_value
 from ...frontend.network import Network
 from ...frontend.text.formatter import format_source
-from ...interop.keras import KerasFile, TranslatedModel, match_weights, open_keras, read_model
+from ...interop.keras import (
+    KerasFile,
+    MatchedWeights,
+    TranslatedModel,
+    converted_weights,
+    match_weights,
+    open_keras,
+    read_model,
+)
+from ...interop.keras_hub.read_model import is_hub_model, read_hub_model
 from ..check.check import CheckedSpec, check_spec
 from .graphs import forward_graph
 
@@ -82,7 +92,9 @@ def import_open_file(file: KerasFile, *, fold: bool = True) -> ImportedModel:
         raise CompileError(
             [Diagnostic("keras-no-model", "this file has weights but no model", "$", file.file, help=help)]
         )
-    positions = file.file_format == "json"  # the JSON inside an archive has no lines that the user could open
+    if is_hub_model(file.config):
+        return _import_hub_model(file)
+    positions = _has_lines(file)
     model, checked = _checked_model(
         read_model(file.source, file.version, file.compile_config, file.assets, positions=positions)
     )
@@ -93,6 +105,27 @@ def import_open_file(file: KerasFile, *, fold: bool = True) -> ImportedModel:
         notices += weight_notices
     spec = _folded_spec(model, checked) if fold else model.spec
     return ImportedModel(spec, weights, str(model.keras_version), (*notices, *model.notices))
+
+
+def _has_lines(file: KerasFile) -> bool:
+    """Whether diagnostics have lines: the JSON inside an archive has none that the user could open."""
+    return file.file_format == "json"
+
+
+def _import_hub_model(file: KerasFile) -> ImportedModel:
+    """As `import_open_file`, for a model of KerasHub, whose spec has blocks of its own."""
+    assert file.source is not None
+    model = read_hub_model(file.source, file.version, file.weights, positions=_has_lines(file))
+    checked = check_spec(model.spec)
+    model.report.add_spec_diagnostics((d for d in checked.diagnostics if d.severity == "error"), lambda path: ())
+    model.report.raise_errors()
+    weights, notices = None, list(file.notices)
+    if file.weights is not None:
+        name = file.weights_file or file.file
+        types, _ = _weight_types(checked)
+        weights, weight_notices = _without_errors(converted_weights(model.find_weights(file.weights), types, name), name)
+        notices += weight_notices
+    return ImportedModel(model.spec, weights, f"KerasHub and {model.keras_version}", (*notices, *model.report))
 
 
 def _checked_model(model: TranslatedModel) -> tuple[TranslatedModel, CheckedSpec]:
@@ -134,12 +167,20 @@ def _matched_weights(
 ) -> tuple[dict[str, np.ndarray], list[Diagnostic]]:
     """The file's weights by our names. Raises CompileError for a missing, unexpected or misshapen weight."""
     assert file.weights is not None
+    types, trainable = _weight_types(checked)
+    name = file.weights_file or file.file
+    return _without_errors(match_weights(file.weights, model.owners, types, trainable, name), name)
+
+
+def _weight_types(checked: CheckedSpec) -> tuple[dict[str, TensorType], list[str]]:
+    """The types of all weights by name, and the names of those that training changes."""
     graph = forward_graph(checked)
     types = {name: weight.type for name, weight in {**graph.parameters, **graph.states}.items()}
-    trainable = [name for name, parameter in graph.parameters.items() if parameter.trainable]
-    name = file.weights_file or file.file
-    result = match_weights(file.weights, model.owners, types, trainable, name)
-    errors = result.errors(name)
-    if errors:
+    return types, [name for name, parameter in graph.parameters.items() if parameter.trainable]
+
+
+def _without_errors(matched: MatchedWeights, file: str | None) -> tuple[dict[str, np.ndarray], list[Diagnostic]]:
+    """The weights and warnings. Raises CompileError for a missing, unexpected or misshapen weight."""
+    if errors := matched.errors(file):
         raise CompileError(errors)
-    return result.arrays, result.notices
+    return matched.arrays, matched.notices

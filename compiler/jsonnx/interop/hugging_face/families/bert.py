@@ -132,7 +132,10 @@ def translate_bert(config: Config, tensors: Mapping[str, Shape]) -> Translation:
     prefix, size = prefix_of("bert.", tensors), encoder.hidden
     positions = config.integer("max_position_embeddings", 512)
     position_entries = [entry("PositionEmbedding", "position_embeddings", "word_embeddings", sequence_length=positions)]
-    inputs, layers, weights = _embeddings(config, encoder, f"{prefix}embeddings", position_entries, positions)
+    vocabulary, types = config.integer("vocab_size"), config.integer("type_vocab_size", 2)
+    inputs, layers, weights = embedding_entries(
+        vocabulary, types, encoder, f"{prefix}embeddings", position_entries, positions
+    )
     layers += [encoder.entry(), LAST_HIDDEN_STATE]
     weights |= encoder.weights(f"{prefix}encoder.layer.")
     dropout = config.rate("classifier_dropout", encoder.dropout)
@@ -159,7 +162,10 @@ def translate_roberta(config: Config, tensors: Mapping[str, Shape]) -> Translati
         entry("token_positions", "positions", "input_ids", padding=padding),
         entry("Embedding", "position_embeddings", "positions", input_dim=positions, output_dim=size),
     ]
-    inputs, layers, weights = _embeddings(config, encoder, f"{prefix}embeddings", position_entries, positions)
+    vocabulary, types = config.integer("vocab_size"), config.integer("type_vocab_size", 2)
+    inputs, layers, weights = embedding_entries(
+        vocabulary, types, encoder, f"{prefix}embeddings", position_entries, positions
+    )
     layers += [encoder.entry(), LAST_HIDDEN_STATE]
     weights |= encoder.weights(f"{prefix}encoder.layer.")
     drop = entry("Dropout", "dropout", rate=config.rate("classifier_dropout", encoder.dropout))
@@ -199,7 +205,8 @@ def translate_distilbert(config: Config, tensors: Mapping[str, Shape]) -> Transl
     prefix = prefix_of("distilbert.", tensors)
     positions = config.integer("max_position_embeddings", 512)
     position_entries = [entry("PositionEmbedding", "position_embeddings", "word_embeddings", sequence_length=positions)]
-    inputs, layers, weights = _embeddings(config, encoder, f"{prefix}embeddings", position_entries, positions, types=0)
+    vocabulary = config.integer("vocab_size")
+    inputs, layers, weights = embedding_entries(vocabulary, 0, encoder, f"{prefix}embeddings", position_entries, positions)
     layers += [encoder.entry(), LAST_HIDDEN_STATE]
     weights |= encoder.weights(f"{prefix}transformer.layer.", DISTILBERT_MODULES)
     drop = entry("Dropout", "dropout", rate=config.rate("seq_classif_dropout", 0.2))
@@ -215,18 +222,17 @@ def translate_distilbert(config: Config, tensors: Mapping[str, Shape]) -> Transl
     return Translation(spec, weights, "last_hidden_state", (FIRST_TOKEN, drop), UNUSED)
 
 
-def _embeddings(
-    config: Config,
+def embedding_entries(
+    vocabulary: int,
+    types: int,
     encoder: Encoder,
     module: str,
     position_entries: list[dict[str, Any]],
     positions: int,
-    types: int | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]], Weights]:
     """The inputs, the entries up to `embeddings`, and their weights: the sum of the vectors of tokens, positions and
-    types of tokens, normalized. Without `types`, their number is in the configuration; a single type is no input."""
-    vocabulary, size = config.integer("vocab_size"), encoder.hidden
-    types = config.integer("type_vocab_size", 2) if types is None else types
+    types of tokens, normalized. A single type is no input; with 0 types, there are no vectors of types."""
+    size = encoder.hidden
     words = entry("Embedding", "word_embeddings", "input_ids", input_dim=vocabulary, output_dim=size)
     weights = {
         "word_embeddings/embeddings": tensor(f"{module}.word_embeddings.weight", vocabulary, size),
