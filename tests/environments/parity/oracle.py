@@ -168,7 +168,7 @@ def call(layer: keras.layers.Layer, inputs: list[Any], options: Mapping[str, Any
         results = layer(inputs[0])
     elif kind == "CategoryEncoding":
         results = layer(inputs[0], count_weights=inputs[1])
-    elif kind == "Softmax":
+    elif kind in ("Softmax", "GlobalAveragePooling1D"):
         results = layer(inputs[0], mask=inputs[1])
     elif kind in RECURRENT:
         masks = [one for one in inputs[-1:] if one.dtype == "bool"]

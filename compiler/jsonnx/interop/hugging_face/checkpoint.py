@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -31,14 +31,17 @@ class Checkpoint:
 
     def __init__(self, shards: Mapping[str, SafetensorsFile], shard_of: Mapping[str, str], folder: ModelFolder) -> None:
         self._shards, self._shard_of, self._folder = shards, shard_of, folder
-        self.shapes: dict[str, Shape] = {name: shards[shard].shape(name) for name, shard in shard_of.items()}
+        self._stored_names = {_current_name(name, shard_of): name for name in shard_of}
+        self.shapes: dict[str, Shape] = {
+            name: shards[shard_of[stored]].shape(stored) for name, stored in self._stored_names.items()
+        }
         """The shapes of all tensors by name."""
 
     def read(self, name: str) -> np.ndarray:
         """A tensor in memory of its own; float16 and bfloat16 become float32."""
-        shard = self._shard_of[name]
+        stored = self._stored_names[name]
         try:
-            array = self._shards[shard].read(name)
+            array = self._shards[self._shard_of[stored]].read(stored)
         except (OSError, ValueError) as error:
             raise damaged_file_error(self.file_of(name), f"the tensor {name!r}: {error_reason(error)}") from error
         if array.dtype == BFLOAT16:
@@ -62,7 +65,16 @@ class Checkpoint:
 
     def file_of(self, name: str) -> str:
         """The file of a tensor, for messages."""
-        return self._folder.file_name(self._shard_of[name])
+        return self._folder.file_name(self._shard_of[self._stored_names[name]])
+
+
+def _current_name(name: str, names: Collection[str]) -> str:
+    """The name that a tensor has today: files of old versions call the weights of LayerNorm `gamma` and `beta`."""
+    for old, new in (("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias")):
+        current = f"{name.removesuffix(old)}{new}"
+        if name.endswith(old) and current not in names:
+            return current
+    return name
 
 
 @contextmanager

@@ -183,7 +183,9 @@ class Config:
             scaling.skip(*scaling.keys())
         theta = self.number("rope_theta", default_theta, minimum=1.0)
         path = self._path if scaling is None else scaling._path
-        return self._sections.setdefault("rope", Config({"rope_theta": theta, **values}, self._report, path))
+        return self._sections.setdefault(
+            f"rope {layer_type}", Config({"rope_theta": theta, **values}, self._report, path)
+        )
 
     def require_multiple(self, key: str, size: int, divisor_key: str, divisor: int) -> None:
         """Raises CompileError unless a size is a multiple of another one."""

@@ -38,15 +38,16 @@ class ModelFolder:
         """Whether the folder has an entry of this name, even one that cannot be opened."""
         return os.path.lexists(self.path / name)
 
-    def read_json(self, name: str) -> Source:
-        """Reads a JSON document. Raises CompileError, UsageError."""
+    def read_json(self, name: str, kind: type = dict) -> Source:
+        """Reads a JSON document whose value is an object, or a list. Raises CompileError, UsageError."""
         with self.open(name) as file:
             size = os.fstat(file.fileno()).st_size
             self.budget.take_text(size, f"the file {name!r}")
             data = file.read(size)
         source = read_text(data, self.file_name(name), JSON_LIMITS, repairs=False)
-        if not isinstance(source.value, dict):
-            raise damaged_file_error(self.file_name(name), f"{name!r} has to be a JSON object")
+        if not isinstance(source.value, kind):
+            noun = "object" if kind is dict else "array"
+            raise damaged_file_error(self.file_name(name), f"{name!r} has to be a JSON {noun}")
         return source
 
 

@@ -19,6 +19,7 @@ from .families.bert import translate_bert, translate_distilbert, translate_rober
 from .families.modernbert import translate_modernbert
 from .families.vision_transformer import translate_dinov2, translate_vit
 from .folder import ModelFolder, no_model_error, unsupported
+from .sentence_embedding import MODULES_FILE, with_sentence_embedding
 from .translation import Shape, Translation
 
 CONFIG_FILE = "config.json"
@@ -77,6 +78,8 @@ def read_folder(path: str | os.PathLike[str]) -> HuggingFaceModel:
     with open_checkpoint(folder) as checkpoint:
         translation = ARCHITECTURES[model_type](config, checkpoint.shapes)
         config.check_all_read()
+        if folder.has(MODULES_FILE):
+            translation = with_sentence_embedding(folder, translation)
         _check_tensors(translation, checkpoint)
     return HuggingFaceModel(folder, translation, model_type)
 

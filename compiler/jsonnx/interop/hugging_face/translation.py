@@ -120,3 +120,15 @@ class Translation:
     """Tensors that may be stored a second time, because they are tied, and the tensor that each equals."""
     notices: tuple[str, ...] = ()
     """Sentences about parts of the model that were left out, for warnings."""
+
+    def up_to(self, name: str, *entries: dict[str, Any]) -> Translation:
+        """The model up to an entry of `layers`, with other entries behind it, whose last result is the output. The
+        tensors of the entries that are dropped are unused."""
+        layers = self.spec["layers"]
+        end = [entry.get("name") for entry in layers].index(name) + 1
+        dropped = tuple(f"{entry['name']}/" for entry in layers[end:])
+        unused = {part for key, source in self.weights.items() if key.startswith(dropped) for part, _ in source.parts}
+        weights = {key: source for key, source in self.weights.items() if not dropped or not key.startswith(dropped)}
+        spec = {key: value for key, value in self.spec.items() if key != "outputs"}
+        spec["layers"] = [*layers[:end], *entries]
+        return replace(self, spec=spec, weights=weights, unused=(*self.unused, *sorted(unused)))

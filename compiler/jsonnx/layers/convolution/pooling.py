@@ -153,11 +153,8 @@ class GlobalPooling(Layer):
         tail = [channels, *ones] if self.data_format == "channels_first" else [*ones, channels]
         return x.with_shape((x.shape[0], *tail))
 
-    def lower(self, g: Builder, x: Value, masks: Sequence[Value | None] = (None,)) -> Any:
-        axes = spatial_axes(x.rank, self.data_format)
-        if masks[0] is not None:
-            return masked_mean(g, x, masks[0], axes[0], int(self.keepdims))
-        return g.emit(self.operator, x, axes, keepdims=int(self.keepdims))
+    def lower(self, g: Builder, x: Value) -> Any:
+        return g.emit(self.operator, x, spatial_axes(x.rank, self.data_format), keepdims=int(self.keepdims))
 
 
 def masked_mean(g: Builder, x: Value, mask: Value, time: int, keepdims: int) -> Value:
@@ -205,7 +202,10 @@ class GlobalAveragePooling1D(GlobalPooling):
         return None
 
     def lower(self, g: Builder, x: Value, *mask: Value, masks: Sequence[Value | None] = (None,)) -> Any:
-        return super().lower(g, x, masks=[g.cast(mask[0], "bool")] if mask else masks)
+        keep = g.cast(mask[0], "bool") if mask else masks[0]
+        if keep is None:
+            return super().lower(g, x)
+        return masked_mean(g, x, keep, spatial_axes(x.rank, self.data_format)[0], int(self.keepdims))
 
 
 @LAYERS.register("GlobalAvgPool2D")

@@ -13,6 +13,7 @@ from ...frontend.json.json_reader import from_value
 from ...frontend.text.formatter import format_source
 from ...interop.hugging_face.read_folder import HuggingFaceModel, read_folder
 from ...interop.hugging_face.translation import Translation
+from ...runtime.session.weight_files import check_finite
 from ..check.check import check_spec
 from .classifier_head import with_classifier
 from .graphs import forward_graph
@@ -46,7 +47,9 @@ class ImportedFolder:
 
     def weights(self) -> dict[str, np.ndarray]:
         """The weights by name, without those of a new head. Raises CompileError, UsageError."""
-        return dict(self.model.arrays())
+        arrays = dict(self.model.arrays())
+        check_finite(arrays, os.fspath(self.model.folder.path))
+        return arrays
 
 
 def from_hugging_face(
@@ -81,13 +84,7 @@ def _without_head(translation: Translation, folder: str) -> Translation:
     if translation.features is None:
         help = "import it without --head, and write the layers into the spec"
         raise UsageError("bad-option", f"the import of the model in {folder!r} knows no place of a head", help)
-    spec = {key: value for key, value in translation.spec.items() if key != "outputs"}
-    end = [entry.get("name") for entry in spec["layers"]].index(translation.features) + 1
-    spec["layers"] = [*spec["layers"][:end], *translation.pooling]
-    types = _weight_types(spec, folder)
-    kept = {name: source for name, source in translation.weights.items() if name in types}
-    unused = {name for source in translation.weights.values() for name, _ in source.parts}
-    return replace(translation, spec=spec, weights=kept, unused=(*translation.unused, *unused))
+    return translation.up_to(translation.features, *translation.pooling)
 
 
 def _weight_types(spec: dict[str, Any], folder: str) -> dict[str, TensorType]:

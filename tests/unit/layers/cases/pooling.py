@@ -77,6 +77,13 @@ CASES = [
         for kind in ("Average", "Max")
         for name, given, shape in GLOBAL
     ),
+    Case("global-average-pooling1d-mask", pool("GlobalAverage", 1), [(5, 3), (5,)], masks=(1,)),
+    Case(
+        "global-average-pooling1d-mask-first",
+        pool("GlobalAverage", 1, data_format="channels_first", keepdims=True),
+        [(3, 5), (5,)],
+        masks=(1,),
+    ),
     *(
         Case(f"adaptive-{kind.lower()}-pooling{name}", pool(f"Adaptive{kind}", spatial(name), **given), [shape])
         for kind in ("Average", "Max")

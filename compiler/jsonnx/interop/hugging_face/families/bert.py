@@ -239,7 +239,11 @@ def embedding_entries(
         "position_embeddings/embeddings": tensor(f"{module}.position_embeddings.weight", positions, size),
         **layer_norm("embeddings_norm", f"{module}.LayerNorm", size),
     }
-    inputs, layers, summands = dict(TOKEN_INPUTS), [words, *position_entries], ["word_embeddings", "position_embeddings"]
+    inputs, layers, summands = (
+        dict(TOKEN_INPUTS),
+        [words, *position_entries],
+        ["word_embeddings", "position_embeddings"],
+    )
     vectors = tensor(f"{module}.token_type_embeddings.weight", types, size)
     if types > 1:
         inputs["token_type_ids"] = inputs["input_ids"]

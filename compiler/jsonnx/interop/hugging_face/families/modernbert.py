@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ..config import Config
 from ..translation import Shape, Translation, Weights, dense, head_output, layer_norm, tensor
-from .common import ACTIVATIONS, FIRST_TOKEN, LAST_HIDDEN_STATE, TOKEN_INPUTS, class_count, entry, prefix_of, task_of
+from .common import ACTIVATIONS, FIRST_TOKEN, TOKEN_INPUTS, class_count, entry, prefix_of, task_of
 
 FULL, SLIDING = "full_attention", "sliding_attention"
 UNUSED = ("head.*", "decoder.*", "classifier.*")

@@ -62,6 +62,10 @@ class CallWriter:
             return recurrent_node(layer, first, rest)
         if kind == "Softmax":
             return inbound_node(first, mask=rest[0])
+        if kind == "GlobalAveragePooling1D":
+            return inbound_node(
+                first, mask=self.apply_operation(f"{name}_mask", "core", "Cast", {"dtype": "bool"}, rest[0])
+            )
         return inbound_node(inputs)
 
     def attention_arguments(self, name: str, layer: Any, inputs: list[KerasTensor]) -> tuple[list[Any], dict[str, Any]]:

@@ -18,7 +18,7 @@ _CELL_PARAMETERS = ("inputs", "states", "training")
 
 RECURRENT_LAYERS = ("SimpleRNN", "GRU", "LSTM", "RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "Bidirectional")
 
-MASK_INPUT_LAYERS = (*RECURRENT_LAYERS, "Softmax")
+MASK_INPUT_LAYERS = (*RECURRENT_LAYERS, "GlobalAveragePooling1D", "Softmax")
 """Layers that take an explicit mask, as their last input."""
 
 CALL_PARAMETERS: dict[str, tuple[str, ...]] = {
