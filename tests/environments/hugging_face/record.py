@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
+from decoder_cases import DECODERS, FULL, SIDES
 from encoder_cases import CASES, IMAGES, PAIRS, Case
 from safetensors import safe_open
 from support.hugging_face_folders import FIXTURES, random_tensors, write_folder
@@ -19,6 +20,8 @@ DECIMALS = 7
 LEARNING_RATE, STEPS = 0.1, 3
 LENGTHS = (6, 3)
 """Numbers of tokens of the samples, which are padded to the longest."""
+SIDE_MASK = [[1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 0, 0], [0, 0, 0, 1, 1, 1, 1]]
+"""The mask of texts that are padded on both sides."""
 
 
 def sample_inputs(case: Case) -> dict[str, Any]:
@@ -30,6 +33,9 @@ def sample_inputs(case: Case) -> dict[str, Any]:
     padding = case.config.get("pad_token_id", 0)
     ids = random.randint(3, case.config["vocab_size"], (2, max(LENGTHS)))
     mask = np.array([[int(step < length) for step in range(max(LENGTHS))] for length in LENGTHS])
+    if case.inputs in (SIDES, FULL):
+        mask = np.array(SIDE_MASK) if case.inputs == SIDES else np.ones_like(mask)
+        ids = random.randint(3, case.config["vocab_size"], mask.shape)
     inputs = {"input_ids": np.where(mask == 1, ids, padding), "attention_mask": mask}
     return inputs | ({"token_type_ids": random.randint(0, 2, ids.shape)} if case.inputs == PAIRS else {})
 
@@ -68,11 +74,13 @@ def record(case: Case) -> dict[str, Any]:
 def train(model: Any, inputs: dict[str, torch.Tensor]) -> dict[str, Any]:
     """The losses before steps of SGD, without dropout."""
     labels = torch.tensor([1, 0])
+    if "CausalLM" in type(model).__name__ or "LMHead" in type(model).__name__:
+        labels = torch.roll(inputs["input_ids"], -1, 1)  # the next tokens
     optimizer = torch.optim.SGD(model.parameters(), LEARNING_RATE)
     losses = []
     for _ in range(STEPS):
         optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(model(**inputs).logits, labels)
+        loss = torch.nn.functional.cross_entropy(model(**inputs).logits.flatten(0, -2), labels.flatten())
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
@@ -85,7 +93,7 @@ def _numbers(array: np.ndarray) -> Any:
 
 def main() -> None:
     """Writes the fixtures of all cases, or of those that are named."""
-    for case in CASES:
+    for case in (*CASES, *DECODERS):
         if not sys.argv[1:] or case.id in sys.argv[1:]:
             torch.manual_seed(0)
             FIXTURES.mkdir(parents=True, exist_ok=True)

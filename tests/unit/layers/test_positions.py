@@ -62,6 +62,20 @@ def test_rotary_embedding_rotates_pairs_of_features(symbolic: bool) -> None:
     np.testing.assert_allclose(actual, rotated(x, positions), atol=1e-5)
 
 
+@pytest.mark.parametrize("time", [4, 5])
+def test_longrope_divides_by_long_factors_behind_the_original_length(time: int) -> None:
+    """Of a sequence of unknown length, the model finds this out when it runs."""
+    layer = {"type": "RotaryEmbedding", "rope_type": "longrope", "original_max_position_embeddings": 4}
+    layer |= {"short_factor": [1.0, 1.5, 2.0], "long_factor": [2.0, 3.0, 5.0], "attention_factor": 1.25}
+    x = RNG.normal(size=(2, time, 6)).astype(np.float32)
+    factors = np.array(layer["long_factor"] if time > 4 else layer["short_factor"])
+    angles = np.arange(time)[:, None] / factors / 10000 ** (np.arange(3) / 3)
+    turned = 1.25 * (x[..., :3] + 1j * x[..., 3:]) * np.exp(1j * angles)
+    expected = np.concatenate([turned.real, turned.imag], axis=-1)
+    for symbolic in (False, True):
+        np.testing.assert_allclose(result(layer, x, symbolic=symbolic), expected, atol=3e-6)
+
+
 @pytest.mark.parametrize("axes", [(1, 3), (2, 1), (3, -2)])
 def test_rotary_embedding_finds_its_axes(axes: tuple[int, int]) -> None:
     x = RNG.normal(size=(2, 4, 6, 8)).astype(np.float32)
@@ -86,6 +100,9 @@ def test_position_embedding_takes_the_first_vectors_or_those_of_given_positions(
     np.testing.assert_array_equal(y, table[positions.astype(int)])
 
 
+LLAMA3, LONGROPE = ({"type": "RotaryEmbedding", "rope_type": kind} for kind in ("llama3", "longrope"))
+
+
 @pytest.mark.parametrize(
     ("layer", "shapes", "message"),
     [
@@ -96,6 +113,10 @@ def test_position_embedding_takes_the_first_vectors_or_those_of_given_positions(
         ({"type": "RotaryEmbedding"}, [(5, 3)], "needs an even number of them, got 3"),
         ({"type": "RotaryEmbedding", "sequence_axis": 2}, [(5, 4)], "needs an axis of the sequence"),
         ({"type": "RotaryEmbedding", "rope_type": "yarn", "max_wavelength": 1}, [(5, 4)], "YaRN divides"),
+        ({**LLAMA3, "low_freq_factor": 4, "high_freq_factor": 4}, [(5, 4)], "less than its high_freq_factor"),
+        (LONGROPE, [(5, 4)], "a short_factor of 2 numbers, one for each pair of features, got 0"),
+        ({**LONGROPE, "short_factor": [1, 1], "long_factor": [1]}, [(5, 4)], "a long_factor of 2 numbers"),
+        ({**LONGROPE, "original_max_position_embeddings": 1}, [(5, 4)], "of 2 or more, for their logarithm"),
         ({"type": "MultiHeadAttention", "num_heads": 2, "key_dim": 3, "rotary": True}, [(5, 4)], "even number"),
         ({"type": "MultiHeadAttention", "num_heads": 2, "key_dim": 4, "rotary": True}, [(5, 4, 3)], "a single axis"),
     ],
@@ -176,7 +197,13 @@ def test_equal_tables_of_several_layers_are_one_constant() -> None:
     assert 2 * 2048 * 16 * 4 < len(jsonnx.compile(spec).to_bytes()) < 2.2 * 2048 * 16 * 4  # cosines and sines
 
 
-@pytest.mark.parametrize("option", [{"rotary": True}, {"use_query_key_norm": True}, {"use_output_bias": False}])
+@pytest.mark.parametrize(
+    "option",
+    [
+        *({"rotary": True}, {"use_query_key_norm": True}, {"use_output_bias": False}, {"score_scale": 0.5}),
+        {"score_soft_cap": 30.0},
+    ],
+)
 def test_options_that_keras_lacks_are_not_exported(option: dict[str, Any]) -> None:
     layer = {"type": "MultiHeadAttention", "num_heads": 1, "key_dim": 2, **option}
     with pytest.raises(CompileError, match=f"its '{next(iter(option))}' has no counterpart in Keras"):

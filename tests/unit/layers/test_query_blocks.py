@@ -31,6 +31,7 @@ CASES = [
     Case("long-window-causal", {**GROUPS, **CAUSAL, "sliding_window": 2, "dropout": 0.3}, [(12, 3)]),
     Case("wide-window-causal", {**HEADS, **CAUSAL, "sliding_window": 7}, [(9, 3)]),
     Case("wide-window", {**HEADS, "sliding_window": 7}, [(9, 3)]),
+    Case("long-cap", {**GROUPS, **CAUSAL, "score_soft_cap": 0.7, "score_scale": 0.5}, [(9, 3)]),
     Case("bias", {**HEADS, **BIAS}, [(6, 3), (2, 6, 6)]),
     Case("bias-causal", {**HEADS, **CAUSAL, **BIAS}, [(6, 3), (1, 6, 6)]),
     Case("bias-of-keys", {**HEADS, **CAUSAL, **BIAS}, [(6, 3), (2, 1, 6)]),

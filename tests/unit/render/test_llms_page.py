@@ -16,7 +16,7 @@ from jsonnx.render.reference.llms_page import llms_page
 from unit.render.llms_reuse_rules import REUSE_RULES, TRAINING_RULES
 from unit.render.llms_rules import LANGUAGE_RULES, Refused, Rule, Shown
 
-MAX_TOKENS = 10_000
+MAX_TOKENS = 10_500
 
 BYTES_PER_TOKEN = 3.55
 """tiktoken counts 3.63 bytes a token in this page with cl100k_base, and 3.61 with o200k_base."""

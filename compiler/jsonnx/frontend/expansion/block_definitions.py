@@ -40,6 +40,8 @@ class BlockDefinition:
     """Whether it is a block of the standard library."""
     input_shapes: Mapping[str, Json] = field(default_factory=dict)
     """The shapes that inputs must have, as written, by input; inputs of any shape are missing."""
+    required_input_count: int = 0
+    """The number of inputs before the first optional one."""
 
     @property
     def path(self) -> JsonPath:
@@ -77,15 +79,37 @@ def _read_block(name: str, raw: Json, known: Mapping[str, Json], report: Report)
     for index, input in enumerate(block.inputs):
         if input in block.inputs[:index]:
             report.add("duplicate-name", (*path, "inputs", index), f"the input {short_name(input)} is named twice")
+    _check_optional_inputs(block, raw.get("inputs"), report)
     check_parameters(raw.get("parameters", {}), (*path, "parameters"), ENTRY_KEYS, report)
     _check_globals(block.globals, path, known, block.parameters, report)
     return block
+
+
+def _check_optional_inputs(block: BlockDefinition, inputs: Json, report: Report) -> None:
+    """Reports required inputs behind an optional one, and optional inputs that have the name of a parameter."""
+    for number, name in enumerate(block.inputs[block.required_input_count :], block.required_input_count):
+        if name in block.parameters or name in block.globals:
+            message = f"{short_name(name)} is an optional input and a parameter, and both are names in expressions"
+            report.add("duplicate-name", block.input_path(number), message, help="rename one of them", at_key=True)
+        if not is_optional(inputs[name]):
+            message = f"the input {short_name(name)} is required, and stands behind an optional one"
+            help = "write the optional inputs last: a use leaves them out from the end"
+            report.add("invalid-value", block.input_path(number), message, help=help, at_key=True)
+    if not block.required_input_count:
+        help = 'remove "optional": a block takes a value'
+        report.add("invalid-value", block.input_path(0), "the first input is optional", help=help, at_key=True)
+
+
+def is_optional(input: Json) -> bool:
+    """Whether the entry of an input says that a use may leave it out."""
+    return isinstance(input, dict) and bool(input.get("optional"))
 
 
 def _block(name: str, raw: Mapping[str, Json], section: str = "blocks") -> BlockDefinition:
     """The block of a valid definition; `section` is the document's, or LIBRARY."""
     inputs = raw.get("inputs", ["input"])
     entries = inputs if isinstance(inputs, dict) else {}
+    optional = [number for number, entry in enumerate(entries.values()) if is_optional(entry)]
     return BlockDefinition(
         name,
         read_parameters(raw.get("parameters", {}), (section, name, "parameters")),
@@ -98,6 +122,7 @@ def _block(name: str, raw: Mapping[str, Json], section: str = "blocks") -> Block
         has_input_objects=isinstance(inputs, dict),
         in_library=section == LIBRARY,
         input_shapes={input: entry["shape"] for input, entry in entries.items() if "shape" in entry},
+        required_input_count=min(optional, default=len(inputs)),
     )
 
 

@@ -13,14 +13,14 @@ from .expressions import sole_name
 
 
 def read_input_shapes(
-    block: BlockDefinition, values: Values, scope: EvaluationScope, evaluator: Evaluator
+    block: BlockDefinition, values: Values, scope: EvaluationScope, evaluator: Evaluator, input_count: int
 ) -> dict[int, InputShape]:
-    """The shapes of a block's inputs for values of its parameters, by the number of the input.
+    """The shapes of a block's first inputs for values of its parameters, by the number of the input.
 
     Sizes other than positive integers are reported.
     """
     shapes = {}
-    for number, name in enumerate(block.inputs):
+    for number, name in enumerate(block.inputs[:input_count]):
         if name in block.input_shapes:
             written, path = block.input_shapes[name], (*block.input_path(number), "shape")
             sizes = evaluator.evaluate(written, values, path, [], scope)

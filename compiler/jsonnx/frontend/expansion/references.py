@@ -84,7 +84,9 @@ class ReferenceResolver:
 
         The first sources of a chained copy are results of the copy before.
         """
-        default: Pointer = next(iter(self.inputs)) if len(self.inputs) == 1 else None
+        block = self.block_use.block if self.block_use else None
+        required_count = block.required_input_count if block else len(self.inputs)
+        default: Pointer = next(iter(self.inputs)) if required_count == 1 else None
         for entry in self.entries:
             previous: Step | None = None
             for step in entry.steps:
@@ -194,8 +196,10 @@ class ReferenceResolver:
             message = f"{short_name(step.name)} is the first layer, and there are {len(self.inputs)} inputs"
             help: str | None = f'name the input that it takes: "from": "{next(iter(self.inputs), "...")}"'
             self.report.add("missing-key", path, message, help=help, notes=self.evaluation_scope.notes)
-        elif step.block and len(pointers) != len(block_inputs):
+        elif step.block and step.template and len(pointers) != step.template.input_count:
+            optional = block_inputs[step.block.required_input_count :]
             inputs = f"{len(block_inputs)} input{'s' if len(block_inputs) > 1 else ''}, {name_list(block_inputs)}"
+            inputs += f", of which {name_list(optional)} may be left out" if optional else ""
             path = (*path, "from") if "from" in step.body else path
             message = f"the block {short_name(block)} takes {inputs}; {short_name(step.name)} takes {len(pointers)}"
             help = 'name all of them: "from": ["a", "b"]' if len(pointers) < len(block_inputs) else None

@@ -48,9 +48,19 @@ class TemplateCache:
         """The values of the network's parameters."""
         self._templates: dict[Hashable, Template] = {}
 
-    def template(self, block: BlockDefinition, arguments: Values, block_use: BlockUse) -> Template:
-        """The template of a block for given arguments. Errors in it are reported for this use of the block."""
-        key = (block.name, *(identity_key(arguments[name]) if name in arguments else None for name in block.parameters))
+    def template(
+        self, block: BlockDefinition, arguments: Values, block_use: BlockUse, input_count: int | None = None
+    ) -> Template:
+        """The template of a block for given arguments. Errors in it are reported for this use of the block.
+
+        Of the block's optional inputs, it takes those among the first `input_count`; None for all.
+        """
+        taken = block.inputs if input_count is None else block.inputs[: max(input_count, block.required_input_count)]
+        key = (
+            block.name,
+            len(taken),
+            *(identity_key(arguments[name]) if name in arguments else None for name in block.parameters),
+        )
         if key not in self._templates:
             if len(self._templates) >= MAX_TEMPLATES:
                 message = f"blocks are used with more than {MAX_TEMPLATES:,} different combinations of arguments"
@@ -59,12 +69,15 @@ class TemplateCache:
             self.used_blocks.add(block.name)
             path = block.path
             values, invalid_names = self.parameter_values(block.parameters, arguments, block_use)
-            inputs = {name: number for number, name in enumerate(block.inputs)}
+            values |= {name: name in taken for name in block.inputs[block.required_input_count :]}
+            self.used_inputs |= {(block.name, number) for number in range(len(taken), len(block.inputs))}
+            inputs = {name: number for number, name in enumerate(taken)}
             evaluation_scope = EvaluationScope(block_use, invalid_names)
             scope = Scope(self, block.layers, (*path, "layers"), values, evaluation_scope, inputs, block_use)
             template = self._templates[key] = scope.template(block.outputs, (*path, "outputs"))
+            template.input_count = len(taken)
             if block.input_shapes:
-                template.input_shapes = read_input_shapes(block, values, evaluation_scope, self.evaluator)
+                template.input_shapes = read_input_shapes(block, values, evaluation_scope, self.evaluator, len(taken))
         return self._templates[key]
 
     def parameter_values(
@@ -282,7 +295,9 @@ class Scope:
             block_use = BlockUse(step.path, step.path, step.name, block, self.block_use)
             arguments = block_arguments(step, block, self.report, self.evaluation_scope.notes)
             step.block = block
-            step.template = self.templates.template(block, arguments, block_use)
+            sources = step.body.get("from")
+            input_count = len(sources) if isinstance(sources, list) else 1
+            step.template = self.templates.template(block, arguments, block_use, input_count)
 
     def _check_nested_blocks(self, step: Step, path: JsonPath, value: Json) -> None:
         """Reports uses of blocks inside a layer, which may contain layers only."""

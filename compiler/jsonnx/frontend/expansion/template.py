@@ -191,6 +191,8 @@ class Template:
     """The number of layers and the path of the entry with the most layers."""
     input_shapes: dict[int, InputShape] = field(default_factory=dict)
     """The shapes that the block's inputs must have, by the number of the input."""
+    input_count: int = 0
+    """The number of the block's inputs that it takes."""
     left_out: Sequence[LeftOutStep] = ()
 
     @property

@@ -203,6 +203,13 @@ BLOCK_INPUT_SHAPE_SCHEMA = {
     "items": {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string"}, {"type": "null"}]},
     "maxItems": MAX_INPUT_AXES,
 }
+BLOCK_INPUT_KEYS = {
+    "shape": BLOCK_INPUT_SHAPE_SCHEMA,
+    "optional": {
+        "type": "boolean",
+        "description": "Whether a use may leave it out. In the block's expressions, its name is true if it is given.",
+    },
+}
 
 
 def _block_schema() -> dict[str, Json]:
@@ -233,7 +240,7 @@ def _block_schema() -> dict[str, Json]:
                 "description": "Names of the block's inputs, or an object of them.",
                 "anyOf": [
                     {"type": "array", "items": INNER_NAME_SCHEMA, "minItems": 1},
-                    _described_names(INNER_NAME_SCHEMA, {"shape": BLOCK_INPUT_SHAPE_SCHEMA}),
+                    _described_names(INNER_NAME_SCHEMA, BLOCK_INPUT_KEYS),
                 ],
                 "default": ["input"],
             },

@@ -30,7 +30,8 @@ _GENERATION = """
     repetition_penalty return_dict_in_generate suppress_tokens temperature top_k top_p typical_p use_cache
 """
 _RECORDS = """
-    _attn_implementation _attn_implementation_autoset _commit_hash _name_or_path _num_labels architectures
+    _attn_implementation _attn_implementation_autoset _commit_hash _model_name_or_path _name_or_path _num_labels
+    architectures
     attn_implementation chunk_size_feed_forward dtype finetuning_task gradient_checkpointing id2label
     initializer_cutoff_factor initializer_factor initializer_range keys_to_ignore_at_inference label2id model_type
     name_or_path num_labels output_attentions output_hidden_states pretraining_tp problem_type return_dict

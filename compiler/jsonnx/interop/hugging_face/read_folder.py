@@ -16,6 +16,16 @@ from ...frontend.schema.phrases import known_names_help, short_name
 from .checkpoint import Checkpoint, open_checkpoint
 from .config import Config
 from .families.bert import translate_bert, translate_distilbert, translate_roberta
+from .families.gemma import translate_gemma2, translate_gemma3
+from .families.gpt2 import translate_gpt2
+from .families.llama import (
+    translate_gemma,
+    translate_llama,
+    translate_mistral,
+    translate_qwen2,
+    translate_qwen3,
+    translate_smollm3,
+)
 from .families.modernbert import translate_modernbert
 from .families.vision_transformer import translate_dinov2, translate_vit
 from .folder import ModelFolder, no_model_error, unsupported
@@ -31,8 +41,17 @@ ARCHITECTURES: dict[str, Translator] = {
     "camembert": translate_roberta,
     "dinov2": translate_dinov2,
     "distilbert": translate_distilbert,
+    "gemma": translate_gemma,
+    "gemma2": translate_gemma2,
+    "gemma3_text": translate_gemma3,
+    "gpt2": translate_gpt2,
+    "llama": translate_llama,
+    "mistral": translate_mistral,
     "modernbert": translate_modernbert,
+    "qwen2": translate_qwen2,
+    "qwen3": translate_qwen3,
     "roberta": translate_roberta,
+    "smollm3": translate_smollm3,
     "vit": translate_vit,
     "xlm-roberta": translate_roberta,
 }

@@ -21,7 +21,9 @@ PROJECTIONS_FORMULA = """q = einsum("btf,fhd->bthd", query, query_kernel) + quer
         v = einsum("btf,fhd->bthd", value, value_kernel) + value_bias"""
 """Query, key and value of each head, as lines of a formula."""
 
-ATTENTION_FORMULA = """mask = query_mask[:, None, :, None] * (value_mask * key_mask)[:, None, None, :]
+ATTENTION_FORMULA = """if score_soft_cap:
+            scores = score_soft_cap * tanh(scores / score_soft_cap)
+        mask = query_mask[:, None, :, None] * (value_mask * key_mask)[:, None, None, :]
         lag = arange(query.shape[1])[:, None] - arange(key.shape[1])
         mask = mask * attention_mask[:, None] * (lag >= 0 if use_causal_mask else 1)
         mask = mask * (abs(lag) < sliding_window if sliding_window else 1)
@@ -45,14 +47,15 @@ class MultiHeadAttention(ProjectedAttention):
     layer on the same value, or a merge of it with the result, sees no mask unless it runs earlier. A recurrent layer,
     BatchNormalization, GlobalAveragePooling1D or TimeDistributed on the result still sees the mask.
 
-    Keras has neither `attention_bias`, `rotary`, `relative_position`, `use_query_key_norm` and its
-    `layer_norm_epsilon`, nor separate biases of query, key, value and output: at other values than the default, the
-    layer cannot be exported to Keras.
+    Keras has neither `attention_bias`, `rotary`, `relative_position`, `score_scale`, `score_soft_cap`,
+    `use_query_key_norm` and its `layer_norm_epsilon`, nor separate biases of query, key, value and output: at other
+    values than the default, the layer cannot be exported to Keras.
     """
 
     formula = f"""
         {PROJECTIONS_FORMULA}
-        scores = einsum("bqhd,bkhd->bhqk", q, k) / sqrt(key_dim) + attention_bias
+        scale = 1 / sqrt(key_dim) if score_scale is None else score_scale
+        scores = einsum("bqhd,bkhd->bhqk", q, k) * scale + attention_bias
         {ATTENTION_FORMULA}
     """
     penalizes_itself = True  # Keras penalizes every projection, but not the scores
@@ -109,16 +112,17 @@ class GroupQueryAttention(ProjectedAttention):
     """Grouped-query attention: multi-head attention in which groups of query heads share a key and a value head.
 
     Takes the same inputs and masks as MultiHeadAttention (Ainslie et al., 2023), and has the same options that Keras
-    lacks: `rotary`, `relative_position`, `use_query_key_norm` and its `layer_norm_epsilon`, and separate biases of
-    query, key, value and output. With `"use_causal_mask": true`, the attention of Llama is `"rotary": true, "use_bias":
-    false`, that of Qwen2 `"rotary": true, "use_output_bias": false`, and that of Qwen3 is Llama's with
-    `"use_query_key_norm": true`.
+    lacks: `rotary`, `relative_position`, `score_scale`, `score_soft_cap`, `use_query_key_norm` and its
+    `layer_norm_epsilon`, and separate biases of query, key, value and output. With `"use_causal_mask": true`, the
+    attention of Llama is `"rotary": true, "use_bias": false`, that of Qwen2 `"rotary": true, "use_output_bias": false`,
+    and that of Qwen3 is Llama's with `"use_query_key_norm": true`.
     """
 
     formula = f"""
         {PROJECTIONS_FORMULA}
         k, v = (repeat(part, num_query_heads // num_key_value_heads, axis=2) for part in (k, v))
-        scores = einsum("bqhd,bkhd->bhqk", q, k) / sqrt(head_dim) + attention_bias
+        scale = 1 / sqrt(head_dim) if score_scale is None else score_scale
+        scores = einsum("bqhd,bkhd->bhqk", q, k) * scale + attention_bias
         {ATTENTION_FORMULA}
     """
     stem = "GroupedQueryAttention"  # the name of Keras' class

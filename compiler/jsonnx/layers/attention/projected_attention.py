@@ -142,6 +142,12 @@ class ProjectedAttention(Layer):
     relative_position: RelativePosition | None = attr(
         None, doc="Term of the scores that depends on the distance from query to key: `alibi`, `t5`, `shaw`, or null."
     )
+    score_scale: float | None = attr(
+        None, doc="Factor of the products of query and key; null for 1 / sqrt(features of the query per head)."
+    )
+    score_soft_cap: float | None = attr(
+        None, doc="Soft cap c of the scores before they are masked: `c * tanh(scores / c)`; null for none.", above=0
+    )
     sliding_window: int | None = attr(
         None,
         doc="Size of the local attention window: positions at this distance or farther are ignored; null for no limit.",
@@ -261,7 +267,8 @@ class ProjectedAttention(Layer):
         v = self.project(g, "value", value, (value.shape[-1], heads[1], sizes[1]))
         q = self.encode_heads(g, "query", layout.split_features(g, q, heads[0]), layout)
         # Scaling directly before the product lets onnxruntime fuse both.
-        q = g.Mul(layout.heads_first(g, q), 1 / sqrt(sizes[0]))
+        scale = 1 / sqrt(sizes[0]) if self.score_scale is None else self.score_scale
+        q = g.Mul(layout.heads_first(g, q), scale)
         k = self.encode_heads(g, "key", layout.split_features(g, k, heads[1]), layout)
         k = layout.heads_first(g, k, features_first=True)
         block_count = self.block_count(g, q, k)
@@ -270,7 +277,7 @@ class ProjectedAttention(Layer):
             y, scores = self.attend_by_blocks(g, (q, k, v), operands, layout, block_count), None
         else:
             axes = DistanceAxes(query, key, layout.attention_axes[0])
-            products = self.biased(g, grouped_matmul(g, q, k), q, operands, axes)
+            products = self.capped(g, self.biased(g, grouped_matmul(g, q, k), q, operands, axes))
             scores = self.masked_softmax(g, products, operands, self.attention_masks(g, operands, layout))
             kept_scores = apply_dropout(g, scores, self.dropout, self.seed)
             y = grouped_matmul(g, kept_scores, layout.heads_first(g, layout.split_features(g, v, heads[1])))
@@ -309,7 +316,9 @@ class ProjectedAttention(Layer):
         def scores_of(block: int, products: Value) -> Value:
             if biases is not None:
                 products = g.Add(products, blocks.read_keys(blocks.split_keys(biases[block], -1), block, -1))
-            return self.masked_softmax(g, products, operands, Masks(blocks.masks(block, masks), never_empty))
+            return self.masked_softmax(
+                g, self.capped(g, products), operands, Masks(blocks.masks(block, masks), never_empty)
+            )
 
         dropout = dropout_mask(g, (*q.shape[:-1], k.shape[-1]), self.dropout, self.seed)
         return blocks.attend(v, dropout, scores_of, grouped_matmul)
@@ -327,6 +336,11 @@ class ProjectedAttention(Layer):
         if "attention_bias" in operands:
             products = g.Add(products, g.cast(operands["attention_bias"], products.dtype))
         return products
+
+    def capped(self, g: Builder, scores: Value) -> Value:
+        """The scores, with their soft cap."""
+        cap = self.score_soft_cap
+        return scores if cap is None else g.Mul(g.Tanh(g.Div(scores, cap)), cap)
 
     def masked_softmax(self, g: Builder, products: Value, operands: dict[str, Value], masks: Masks) -> Value:
         """Softmax of the products over the unmasked positions.

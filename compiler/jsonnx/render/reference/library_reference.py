@@ -120,6 +120,8 @@ def several_values(type_: str) -> dict[str, list[str]]:
     """The names of the inputs, and of the outputs, of a block that has more than one, by a title."""
     block = _block(type_)
     inputs, outputs = block.get("inputs"), block.get("outputs")
+    if isinstance(inputs, dict):
+        inputs = [f"{name} (optional)" if entry.get("optional") else name for name, entry in inputs.items()]
     values = {"inputs, in the order of `from`": inputs, "outputs, the first by default": outputs}
     return {title: [*names] for title, names in values.items() if isinstance(names, (list, dict)) and len(names) > 1}
 

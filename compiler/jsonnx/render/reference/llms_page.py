@@ -19,7 +19,9 @@ OMITTED_ARGUMENTS = """
     use_query_bias use_key_bias use_value_bias use_output_bias layer_norm_epsilon renorm renorm_clipping renorm_momentum
     beta_fast beta_slow denominator_dim truncate sequence_axis feature_axis original_max_position_embeddings
     ref_power min_power mag_exp power_to_db top_db min_freq max_freq sequence_length periodic scaling expand_dims
-    graph sha256 return_attention_scores rope_max_wavelength unit_forget_bias reset_after x x1 x2
+    score_scale score_soft_cap attention_factor low_freq_factor high_freq_factor short_factor long_factor
+    attention_dropout use_qkv_bias use_feedforward_bias graph sha256 return_attention_scores rope_max_wavelength
+    unit_forget_bias reset_after x x1 x2
 """
 """Optional arguments of layers and blocks that the page explains once, or that a spec hardly needs."""
 
@@ -148,7 +150,10 @@ def _block_call(type_: str) -> str:
     """A block with its parameters, and with the names of its inputs and results if there are several."""
     block = library.block_definitions(type_)[type_]
     inputs, outputs = block.get("inputs"), block.get("outputs")
-    names = [("from", [*inputs] if isinstance(inputs, (list, dict)) else [])]
+    sources = [*inputs] if isinstance(inputs, (list, dict)) else []
+    if isinstance(inputs, dict):
+        sources = [f"{name}?" if inputs[name].get("optional") else name for name in inputs]
+    names = [("from", sources)]
     names += [("gives", [*outputs] if isinstance(outputs, (list, dict)) else [])]
     notes = [f" {word} {', '.join(texts)}" for word, texts in names if len(texts) > 1]
     return f"{type_}({', '.join(_block_arguments(block['parameters']))}){''.join(notes)}"

@@ -54,6 +54,25 @@ def test_the_layers_of_a_block_are_named_after_the_use_and_themselves() -> None:
     ]
 
 
+def test_an_optional_input_of_a_block_may_be_left_out() -> None:
+    """Its name is true in expressions if it is given, also in the copies of a repeated use."""
+    block = {
+        "inputs": {"x": {}, "more": {"optional": True, "shape": [4]}},
+        "layers": [{**DENSE, "name": "a"}, {"type": "Add", "name": "b", "from": "${['a', 'more' if more else 'x']}"}],
+    }
+    uses = [{"type": "b"}, {"type": "b", "name": "c", "from": ["b", "x"], "repeat": 2}, {"use": "b", "from": "c"}]
+    assert flat(uses, blocks={"b": block}) == [
+        ("b_a", "Dense", ("x",)),
+        ("b_b", "Add", ("b_a", "x")),
+        ("c_1_a", "Dense", ("b_b",)),
+        ("c_1_b", "Add", ("c_1_a", "x")),
+        ("c_2_a", "Dense", ("c_1_b",)),
+        ("c_2_b", "Add", ("c_2_a", "x")),
+        ("b_1_a", "b_a", ("c_2_b",)),
+        ("b_1_b", "b_b", ("b_1_a", "c_2_b")),
+    ]
+
+
 def test_a_block_with_own_names_adds_no_prefix() -> None:
     """With `use` the names get a prefix, since the first call has them; inside another block, that block's prefix."""
     own = {

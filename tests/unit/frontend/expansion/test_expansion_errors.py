@@ -30,6 +30,36 @@ def test_an_unused_input_of_a_used_block_is_an_error() -> None:
     assert errors(blocks=blocks, layers=layers) == [("unused-input", "$.blocks.b.inputs[1]")]
 
 
+SUM = {"type": "Add", "from": "${['a', 'z'] if z else ['a', 'a']}"}
+
+
+@pytest.mark.parametrize(
+    ("block", "sources", "expected"),
+    [
+        ({"inputs": {"a": {}, "z": {"optional": True}}}, ["x"], []),
+        ({"inputs": {"a": {}, "z": {"optional": True}}}, ["x", "x", "x"], [("wrong-inputs", "$.layers[0].from")]),
+        ({"inputs": {"a": {}, "z": {"optional": 1}}}, ["x"], [("wrong-type", "$.blocks.b.inputs.z.optional")]),
+        ({"inputs": {"z": {"optional": True}, "a": {}}}, ["x"], [("invalid-value", "$.blocks.b.inputs.a")]),
+        ({"inputs": {"z": {"optional": True}}}, ["x"], [("invalid-value", "$.blocks.b.inputs.z")]),
+        (
+            {"inputs": {"a": {}, "z": {"optional": True}}, "parameters": {"z": 1}},
+            ["x"],
+            [("duplicate-name", "$.blocks.b.inputs.z")],
+        ),
+        (
+            {"inputs": {"a": {}, "z": {"optional": True}}, "layers": [{**SUM, "from": ["a", "z"]}]},
+            ["x"],
+            [("unknown-name", "$.blocks.b.layers[0].from[1]")],
+        ),
+    ],
+)
+def test_optional_inputs_are_the_last_and_are_named_only_where_given(
+    block: dict[str, Any], sources: list[str], expected: list[tuple[str, str]]
+) -> None:
+    found = errors(blocks={"b": {"layers": [SUM], **block}}, layers=[{"type": "b", "from": sources}, DENSE])
+    assert [item for item in found if item[0] != "unused-parameter"][: len(expected) or None] == expected
+
+
 @pytest.mark.parametrize("name", ["index", "for"])
 def test_a_parameter_with_an_invalid_name_is_not_also_reported_as_unused(name: str) -> None:
     assert errors(parameters={name: 3}) == [("invalid-name", f"$.parameters.{name}")]

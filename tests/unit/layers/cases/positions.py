@@ -1,4 +1,5 @@
-"""PositionEmbedding, SinePositionEncoding, RotaryEmbedding, RelativePositionBias, and positions of attention layers.
+"""PositionEmbedding, SinePositionEncoding, RotaryEmbedding, RelativePositionBias, and options of attention layers that
+Keras lacks.
 
 The values of an input that only gives its size have no gradient, so it counts as a mask.
 """
@@ -11,6 +12,11 @@ HEADS = {"type": "MultiHeadAttention", "num_heads": 2, "key_dim": 4}
 GROUPS = {"type": "GroupQueryAttention", "head_dim": 4, "num_query_heads": 4, "num_key_value_heads": 2}
 LLAMA = {**GROUPS, "use_bias": False, "use_causal_mask": True, "rotary": {"max_wavelength": 500}}
 YARN = {"rope_type": "yarn", "original_max_position_embeddings": 8, "scaling_factor": 4.0}
+LLAMA3 = {"rope_type": "llama3", "original_max_position_embeddings": 16, "scaling_factor": 4.0, "max_wavelength": 100}
+LONGROPE = {"rope_type": "longrope", "short_factor": [1.0, 1.5], "long_factor": [2.0, 5.0]}
+LONG, SHORT = ({**LONGROPE, "original_max_position_embeddings": length} for length in (4, 5))
+CAPPED = {"score_soft_cap": 0.7, "use_causal_mask": True}
+VALUE_MASK = {"arguments": ["query", "value", "value_mask"]}
 BUCKETS = {"type": "t5", "num_buckets": 6, "max_distance": 5}
 SHAW = {"type": "shaw", "max_distance": 2}
 BIAS = {"type": "RelativePositionBias", "num_heads": 3, "num_buckets": 8, "max_distance": 5}
@@ -30,6 +36,10 @@ CASES = [
     Case("rotary-dynamic", {**ROTARY, "rope_type": "dynamic", "scaling_factor": 3.0}, [(5, 6)]),
     Case("rotary-yarn", {**ROTARY, **YARN}, [(12, 8)]),
     Case("rotary-yarn-fractions", {**ROTARY, **YARN, "truncate": False}, [(12, 8)]),
+    Case("rotary-llama3", {**ROTARY, **LLAMA3}, [(12, 8)]),
+    Case("rotary-longrope", {**ROTARY, **LONG, "scaling_factor": 8.0}, [X]),
+    Case("rotary-longrope-short", {**ROTARY, **SHORT, "attention_factor": 1.5}, [X]),
+    Case("rotary-longrope-positions", {**ROTARY, **LONG}, [X, POSITIONS], masks=(1,)),
     Case("rotary-denominator", {**ROTARY, "denominator_dim": 8}, [X]),
     Case("rotary-positions", ROTARY, [(5, 3, 4), POSITIONS], masks=(1,)),
     Case("heads-rotary", {**HEADS, "rotary": True}, [X]),
@@ -40,6 +50,11 @@ CASES = [
     Case("groups-llama", LLAMA, [X]),
     Case("groups-qwen2", {**LLAMA, "use_bias": True, "use_output_bias": False}, [X]),
     Case("groups-qwen3", {**LLAMA, "use_query_key_norm": True}, [X]),
+    Case("groups-llama3", {**LLAMA, "rotary": LLAMA3}, [X]),
+    Case("groups-gemma2", {**LLAMA, "score_scale": 0.3, "score_soft_cap": 0.5, "sliding_window": 3}, [X]),
+    Case("heads-score-scale", {**HEADS, "score_scale": 2.0}, [X, (3, 4)]),
+    Case("heads-score-cap", {**HEADS, **CAPPED, "return_attention_scores": True}, [X, (3, 4)]),
+    Case("groups-score-cap", {**GROUPS, **CAPPED, **VALUE_MASK}, [X, X, (5,)], masks=(2,)),
     Case("groups-biases", {**GROUPS, "use_bias": False, "use_query_bias": True, "use_value_bias": True}, [X]),
     Case("heads-alibi", {**HEADS, "num_heads": 3, "relative_position": "alibi"}, [X]),
     Case("heads-alibi-causal", {**HEADS, "relative_position": "alibi", "use_causal_mask": True}, [X, (3, 4)]),

@@ -78,6 +78,8 @@ JSONNX_ARGUMENTS = (
     "oov_method",
     "rotary",
     "relative_position",
+    "score_scale",
+    "score_soft_cap",
     "use_query_key_norm",
     "layer_norm_epsilon",
     "use_query_bias",
