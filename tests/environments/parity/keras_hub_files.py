@@ -18,8 +18,8 @@ import numpy as np
 
 FIXTURE = Path(__file__).parent / "fixtures" / "keras_hub_models.json"
 BATCH, TIME, VOCABULARY = 3, 7, 19
-LENGTHS = (7, 4, 1)
-"""Tokens of each sample before its padding."""
+LENGTHS = (7, 6, 5)
+"""Tokens of each sample before its padding: at least one in the smallest window of the last position."""
 STEPS = 3
 """Training steps, each with the same batch."""
 LEARNING_RATE = 0.05

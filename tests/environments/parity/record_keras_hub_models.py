@@ -59,7 +59,6 @@ GEMMA2 = {
     "sliding_window_size": 3,
 }
 GEMMA3 = {**GEMMA2, "attention_logit_soft_cap": None, "final_logit_soft_cap": None, "image_size": 16, "num_layers": 7}
-EMBEDDING = {"is_embedding_model": True, "pooling_intermediate_dim": 9, "embedding_dim": 5}
 SMOLLM3 = {
     "vocabulary_size": VOCABULARY,
     "hidden_dim": 16,
@@ -141,9 +140,7 @@ CASES: dict[str, Callable[[], keras.Model]] = {
     "gemma2": lambda: models.GemmaBackbone(**DECODER, **GEMMA2),
     "gemma2-causal-lm": lambda: models.GemmaCausalLM(models.GemmaBackbone(**DECODER, **GEMMA2)),
     "gemma3-causal-lm": lambda: models.Gemma3CausalLM(None, models.Gemma3Backbone(**{**DECODER, **GEMMA3})),
-    "gemma3-embedder": lambda: models.Gemma3TextEmbedder(
-        models.Gemma3Backbone(**{**DECODER, **GEMMA3, **EMBEDDING, "use_bidirectional_attention": True})
-    ),
+    "gemma3-embedder": lambda: models.Gemma3TextEmbedder(models.Gemma3Backbone(**{**DECODER, **GEMMA3})),
     "vit": lambda: models.ViTBackbone(**VIT),
     "vit-classifier": lambda: models.ViTImageClassifier(models.ViTBackbone(**VIT), 4, intermediate_dim=6),
     "vit-classifier-mean": lambda: models.ViTImageClassifier(

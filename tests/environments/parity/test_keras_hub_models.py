@@ -34,7 +34,7 @@ def test_outputs_equal_those_of_keras_hub(name: str, tmp_path: Path) -> None:
     inputs = drawn_inputs({name: tuple(shape) for name, shape in case["inputs"].items()})
     outputs = jsonnx.compile(spec, weights=weights).session().run(inputs)
     for actual, expected in zip(outputs.values(), case["outputs"].values(), strict=True):
-        np.testing.assert_allclose(actual.ravel(), expected, atol=TOLERANCE)
+        np.testing.assert_allclose(actual.ravel(), expected, rtol=TOLERANCE, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("name", [name for name, case in RECORDED.items() if "losses" in case])

@@ -28,6 +28,8 @@ class Source(NamedTuple):
     """The paths of all arrays in the file; empty for a file without weights."""
     report: Report
     """Takes warnings."""
+    is_language_model: bool = False
+    """Whether the model is a causal language model: the embedding of tokens also gives its logits."""
 
     def warn(self, message: str) -> None:
         """Warns that the imported model differs from KerasHub's."""
@@ -43,8 +45,6 @@ class Backbone(NamedTuple):
     """By our names; the sources are arrays of the file."""
     hidden: int
     """Features of the last hidden state."""
-    pooled: str | None = None
-    """The entry with one vector of each sample, if the backbone has one that its tasks take."""
     head: tuple[str, ...] = ()
     """The layers with weights that a task adds."""
     unused: tuple[str, ...] = ()
@@ -65,4 +65,3 @@ def _renamed(layer: dict[str, Any]) -> dict[str, Any]:
     if isinstance(source, list):
         return {**layer, "from": [INPUT_NAMES.get(name, name) for name in source]}
     return layer if source is None else {**layer, "from": INPUT_NAMES.get(source, source)}
-

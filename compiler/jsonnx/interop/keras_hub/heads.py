@@ -20,18 +20,6 @@ SEQUENCE, POOLED, EMBEDDING = "last_hidden_state", "pooler", "word_embeddings"
 HIDDEN, CLASSIFIER, LOGITS = "classifier_dense", "classifier", "logits"
 MASK = "padding_mask"
 
-LAST_TOKEN_WEIGHTS: dict[str, Any] = {
-    "description": "1 for the last token of each sequence, 0 for all others.",
-    "inputs": ["mask"],
-    "layers": [
-        entry("ops.cast", "is_token", dtype="float32"),
-        entry("ops.pad", "padded", pad_width=[[0, 0], [0, 1]]),
-        entry("ops.get_item", "is_next_token", key=[":", "1:"]),
-        entry("ops.subtract", "is_no_next_token", x1=1),
-        entry("ops.multiply", "is_last_token", ["is_token", "is_no_next_token"]),
-    ],
-}
-
 
 def _dense(
     layer: str, group: str, inputs: int, units: int, activation: str, source: str | None = None
@@ -153,8 +141,8 @@ def masked_language_model(backbone: Backbone, config: Config) -> Backbone:
 
 
 def causal_language_model(backbone: Backbone, config: Config) -> Backbone:
-    """Logits of the token behind each position, by the embedding of tokens."""
-    return _with_head(backbone, [{"use": EMBEDDING, "name": LOGITS, "from": SEQUENCE}])
+    """The logits of the token behind each position, which are those of the backbone for this task."""
+    return backbone
 
 
 # -- embeddings of texts -----------------------------------------------------------------------------------------------
@@ -166,10 +154,7 @@ MAXIMUM = [
     entry("ops.where", "unmasked", ["mask_column", SEQUENCE], x2=-3.4e38),
     entry("ops.max", "pooled", axis=1),
 ]
-LAST = [
-    entry("last_token_weights", "last_token", MASK),
-    entry("ops.einsum", "pooled", ["last_token", SEQUENCE], subscripts="bt,bth->bh"),
-]
+LAST = [entry("std.LastToken", "pooled", [SEQUENCE, MASK])]
 NORMALIZATION = entry("UnitNormalization", "embedding")
 
 
@@ -182,12 +167,6 @@ def bert_embedder(backbone: Backbone, config: Config) -> Backbone:
 def decoder_embedder(backbone: Backbone, config: Config) -> Backbone:
     """One vector of each text, that of its last token unless the configuration says otherwise."""
     pooling = config.choice("pooling_mode", {"last": LAST, "mean": MEAN}, "last")
-    if backbone.pooled is not None:
-        config.skip("normalize")
-        return backbone._replace(spec={**backbone.spec, "outputs": [backbone.pooled]})
-    if pooling is LAST:
-        blocks = {**backbone.spec.get("blocks", {}), "last_token_weights": LAST_TOKEN_WEIGHTS}
-        backbone = backbone._replace(spec={**backbone.spec, "blocks": blocks})
     return _with_embedding(backbone, config, pooling)
 
 

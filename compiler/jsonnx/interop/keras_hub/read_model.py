@@ -16,13 +16,21 @@ from ..keras.translation.compile_config import read_compile_config
 from ..keras.translation.report import KerasReport
 from ..keras.translation.versions import KerasVersion, detect_version
 from ..keras.weights.weight_sources import WeightSources
-from . import encoders, heads, images
+from . import decoders, encoders, heads, images
 from .backbone import Backbone, Source
 
 BACKBONES: dict[str, Callable[[Source], Backbone]] = {
     "BertBackbone": encoders.read_bert,
     "DistilBertBackbone": encoders.read_distilbert,
     "RobertaBackbone": encoders.read_roberta,
+    "GPT2Backbone": decoders.read_gpt2,
+    "LlamaBackbone": decoders.read_llama,
+    "Llama3Backbone": decoders.read_llama,
+    "QwenBackbone": decoders.read_qwen2,
+    "Qwen3Backbone": decoders.read_qwen3,
+    "SmolLM3Backbone": decoders.read_smollm3,
+    "GemmaBackbone": decoders.read_gemma,
+    "Gemma3Backbone": decoders.read_gemma3,
     "ViTBackbone": images.read_vit,
     "DINOV2Backbone": images.read_dinov2,
 }
@@ -37,6 +45,12 @@ TASKS: dict[str, tuple[str, Head]] = {
     "DistilBertMaskedLM": ("DistilBertBackbone", heads.masked_language_model),
     "RobertaTextClassifier": ("RobertaBackbone", heads.roberta_classifier),
     "RobertaMaskedLM": ("RobertaBackbone", heads.masked_language_model),
+    **{
+        f"{name}CausalLM": (f"{name}Backbone", heads.causal_language_model)
+        for name in ("GPT2", "Llama", "Llama3", "Qwen", "Qwen3", "SmolLM3", "Gemma", "Gemma3")
+    },
+    "Qwen3TextEmbedder": ("Qwen3Backbone", heads.decoder_embedder),
+    "Gemma3TextEmbedder": ("Gemma3Backbone", heads.decoder_embedder),
     "ViTImageClassifier": ("ViTBackbone", heads.vit_classifier),
 }
 """The class of the backbone and the head, by class."""
@@ -108,18 +122,21 @@ def read_hub_model(
 
 
 def _read_backbone(
-    holder: Config, class_name: str, arrays: frozenset[str], report: KerasReport, root: str = ""
+    holder: Config,
+    class_name: str,
+    arrays: frozenset[str],
+    report: KerasReport,
+    root: str = "",
+    is_language_model: bool = False,
 ) -> tuple[Backbone, bool]:
     """The backbone in an object with class and configuration, and whether it is frozen."""
     config = _config_of(holder)
     _check_dtype(config, report)
     is_frozen = not config.flag("trainable", True)
-    return BACKBONES[class_name](Source(config, root, arrays, report)), is_frozen
+    return BACKBONES[class_name](Source(config, root, arrays, report, is_language_model)), is_frozen
 
 
-def _read_task(
-    holder: Config, class_name: str, arrays: frozenset[str], report: KerasReport
-) -> tuple[Backbone, bool]:
+def _read_task(holder: Config, class_name: str, arrays: frozenset[str], report: KerasReport) -> tuple[Backbone, bool]:
     """The backbone of a task with its head, and whether the backbone is frozen."""
     config = _config_of(holder)
     config.skip("preprocessor")  # it makes tokens of texts, and is no part of the network
@@ -131,7 +148,8 @@ def _read_task(
         message = f"the backbone of a {class_name} has to be a {backbone_class}, got {short_name(nested_class)}"
         nested.fail("class_name", "invalid-value", message)
     root = f"layers/{snake_case(backbone_class)}/"
-    backbone, is_frozen = _read_backbone(nested, backbone_class, arrays, report, root)
+    is_language_model = head is heads.causal_language_model
+    backbone, is_frozen = _read_backbone(nested, backbone_class, arrays, report, root, is_language_model)
     return head(backbone, config), is_frozen
 
 

@@ -123,7 +123,9 @@ def _import_hub_model(file: KerasFile) -> ImportedModel:
     if file.weights is not None:
         name = file.weights_file or file.file
         types, _ = _weight_types(checked)
-        weights, weight_notices = _without_errors(converted_weights(model.find_weights(file.weights), types, name), name)
+        weights, weight_notices = _without_errors(
+            converted_weights(model.find_weights(file.weights), types, name), name
+        )
         notices += weight_notices
     return ImportedModel(model.spec, weights, f"KerasHub and {model.keras_version}", (*notices, *model.report))
 

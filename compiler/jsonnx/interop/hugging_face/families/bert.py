@@ -206,7 +206,9 @@ def translate_distilbert(config: Config, tensors: Mapping[str, Shape]) -> Transl
     positions = config.integer("max_position_embeddings", 512)
     position_entries = [entry("PositionEmbedding", "position_embeddings", "word_embeddings", sequence_length=positions)]
     vocabulary = config.integer("vocab_size")
-    inputs, layers, weights = embedding_entries(vocabulary, 0, encoder, f"{prefix}embeddings", position_entries, positions)
+    inputs, layers, weights = embedding_entries(
+        vocabulary, 0, encoder, f"{prefix}embeddings", position_entries, positions
+    )
     layers += [encoder.entry(), LAST_HIDDEN_STATE]
     weights |= encoder.weights(f"{prefix}transformer.layer.", DISTILBERT_MODULES)
     drop = entry("Dropout", "dropout", rate=config.rate("seq_classif_dropout", 0.2))
