@@ -1,4 +1,4 @@
-"""Compares imports of KerasHub's models with results that were recorded by `sh tests/environments/parity/run.sh keras_hub`."""
+"""Compares imports of KerasHub's models with results of `sh tests/environments/parity/run.sh keras_hub`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from keras_hub_files import FIXTURE, LEARNING_RATE, STEPS, drawn_inputs, drawn_l
 
 RECORDED: dict[str, dict[str, Any]] = json.loads(FIXTURE.read_text())
 TOLERANCE = 1e-5
+"""Of outputs in relation to the largest one, if this exceeds 1."""
 
 
 def imported(case: dict[str, Any], folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -34,7 +35,8 @@ def test_outputs_equal_those_of_keras_hub(name: str, tmp_path: Path) -> None:
     inputs = drawn_inputs({name: tuple(shape) for name, shape in case["inputs"].items()})
     outputs = jsonnx.compile(spec, weights=weights).session().run(inputs)
     for actual, expected in zip(outputs.values(), case["outputs"].values(), strict=True):
-        np.testing.assert_allclose(actual.ravel(), expected, rtol=TOLERANCE, atol=TOLERANCE)
+        scale = max(1.0, np.abs(expected).max())
+        np.testing.assert_allclose(actual.ravel() / scale, np.array(expected) / scale, rtol=0, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("name", [name for name, case in RECORDED.items() if "losses" in case])

@@ -151,7 +151,7 @@ def read_llama(source: Source) -> Backbone:
 
 def read_qwen2(source: Source) -> Backbone:
     """Qwen 2 and 2.5."""
-    keys = _llama_keys(source) | _linear_rope(source.config)
+    keys = _llama_keys(source) | {"rope_scaling": _linear_rope(source.config, "rope_scaling_factor") or None}
     window = source.config.integer("sliding_window_size", 32768)
     if source.config.flag("use_sliding_window_attention", False):
         keys |= {"use_sliding_window": True, "sliding_window": window, "max_window_layers": 0}
@@ -161,7 +161,7 @@ def read_qwen2(source: Source) -> Backbone:
 
 def read_qwen3(source: Source) -> Backbone:
     """Qwen 3."""
-    keys = _llama_keys(source) | _linear_rope(source.config)
+    keys = _llama_keys(source) | {"rope_scaling": _linear_rope(source.config, "rope_scaling_factor") or None}
     window = source.config.integer("sliding_window_size", None)
     if window is not None:
         keys |= {"use_sliding_window": True, "sliding_window": window, "max_window_layers": 0}
@@ -227,10 +227,7 @@ def read_gemma3(source: Source) -> Backbone:
     config.skip("image_size", "pooling_intermediate_dim", "embedding_dim")  # of images and of embeddings
     keys = _gemma_keys(source)
     has_window, count = config.flag("use_sliding_window_attention", False), keys["num_hidden_layers"]
-    local, whole = (
-        {"rope_type": "linear", "factor": config.number(f"{part}_rope_scaling_factor", 1.0, minimum=1e-6)}
-        for part in ("local", "global")
-    )
+    local, whole = (_linear_rope(config, f"{part}_rope_scaling_factor") for part in ("local", "global"))
     keys |= {
         "intermediate_size": config.integer("intermediate_dim"),
         "sliding_window": config.integer("sliding_window_size", 1024),
@@ -272,9 +269,10 @@ def _llama_keys(source: Source) -> dict[str, Any]:
     }
 
 
-def _linear_rope(config: Config) -> dict[str, Json]:
-    factor = config.number("rope_scaling_factor", 1.0, minimum=1e-6)
-    return {} if factor == 1 else {"rope_scaling": {"rope_type": "linear", "factor": factor}}
+def _linear_rope(config: Config, key: str) -> dict[str, Json]:
+    """The keys of rotary embeddings for a factor by which positions are divided."""
+    factor = config.number(key, 1.0, minimum=1e-6)
+    return {} if factor == 1 else {"rope_type": "linear", "factor": factor}
 
 
 def _gemma_keys(source: Source) -> dict[str, Any]:

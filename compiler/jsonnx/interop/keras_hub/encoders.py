@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..hugging_face.families.bert import Encoder, embedding_entries
@@ -65,7 +66,7 @@ def _read_encoder(
     activation: Any,
     epsilon: float,
     types: int = 0,
-    pooler: list[dict[str, Any]] = [],
+    pooler: Sequence[dict[str, Any]] = (),
 ) -> Backbone:
     config = source.config
     size, heads = config.integer("hidden_dim"), config.integer("num_heads")

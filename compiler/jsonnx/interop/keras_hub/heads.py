@@ -7,7 +7,7 @@ from typing import Any
 
 from ..hugging_face.config import Config
 from ..hugging_face.families.common import FIRST_TOKEN, entry
-from ..hugging_face.translation import Weights
+from ..hugging_face.translation import TensorSource, Weights
 from .backbone import TOKEN_INPUT, Backbone
 from .stored_weights import stored_at
 
@@ -19,6 +19,7 @@ SEQUENCE, POOLED, EMBEDDING = "last_hidden_state", "pooler", "word_embeddings"
 """Entries of backbones: the results of all positions, the dense layer on the first one, the vectors of tokens."""
 HIDDEN, CLASSIFIER, LOGITS = "classifier_dense", "classifier", "logits"
 MASK = "padding_mask"
+NOTHING: Mapping[str, Any] = {}
 
 
 def _dense(
@@ -39,7 +40,10 @@ def _classifier(config: Config, inputs: int, group: str) -> tuple[dict[str, Any]
 
 
 def _with_head(
-    backbone: Backbone, layers: Sequence[dict[str, Any]], weights: Weights = {}, inputs: Mapping[str, Any] = {}
+    backbone: Backbone,
+    layers: Sequence[dict[str, Any]],
+    weights: Mapping[str, TensorSource] = NOTHING,
+    inputs: Mapping[str, Any] = NOTHING,
 ) -> Backbone:
     """The backbone with further layers, of which the last one is the output."""
     spec = {
@@ -99,7 +103,8 @@ def roberta_classifier(backbone: Backbone, config: Config) -> Backbone:
 def vit_classifier(backbone: Backbone, config: Config) -> Backbone:
     """A classifier of the first token, or of the mean of all."""
     mean = entry("GlobalAveragePooling1D", "mean", SEQUENCE)
-    layers, weights = [config.choice("pooling", {"token": FIRST_TOKEN, "gap": mean}, "token")], {}
+    layers = [config.choice("pooling", {"token": FIRST_TOKEN, "gap": mean}, "token")]
+    weights: Weights = {}
     size, width = backbone.hidden, config.integer("intermediate_dim", None)
     if width is not None:
         hidden, weights = _dense(HIDDEN, "layers/dense", size, width, "tanh")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..hugging_face.families.vision_transformer import DINOV2 as DINOV2_MODULES
-from ..hugging_face.families.vision_transformer import MAX_IMAGE_SIZE, VIT as VIT_MODULES
-from ..hugging_face.families.vision_transformer import ModuleNames, VisionTransformer
+from ..hugging_face.families.vision_transformer import MAX_IMAGE_SIZE, ModuleNames, VisionTransformer
+from ..hugging_face.families.vision_transformer import VIT as VIT_MODULES
 from .backbone import Backbone, Source
 from .stored_weights import Place, Places, extra_axis
 

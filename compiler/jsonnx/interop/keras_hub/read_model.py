@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from ...core.components import Json, snake_case
+from ...core.diagnostics import suggestion
 from ...core.types import shape_text
 from ...frontend.json.json_reader import Source as JsonSource
 from ...frontend.schema.phrases import known_names_help, short_name
@@ -111,7 +112,7 @@ def read_hub_model(
     if class_name not in BACKBONES and class_name not in TASKS:
         known = [*BACKBONES, *TASKS]
         message = f"there is no import of KerasHub's class {short_name(class_name)}"
-        help = report.suggestion(class_name, known) or known_names_help(known, len(known))
+        help = suggestion(class_name, known) or known_names_help(known, len(known))
         root.fail("class_name", "keras-unknown-class", message, help)
     read = _read_backbone if class_name in BACKBONES else _read_task
     backbone, is_frozen = read(root, class_name, frozenset(stored.arrays if stored else ()), report)
