@@ -133,7 +133,7 @@ interop/keras/folding: interop/keras/translation frontend layers core
 interop/keras/weights: interop/keras/translation interop frontend core
 interop/keras/translation: frontend layers sections training core
 interop/hugging_face/read_folder: interop/hugging_face/families interop/hugging_face frontend core
-interop/hugging_face/families: interop/hugging_face
+interop/hugging_face/families: interop/hugging_face frontend
 interop/hugging_face: interop frontend core
 interop: frontend backend core
 frontend/names: frontend/expansion frontend/schema frontend layers core

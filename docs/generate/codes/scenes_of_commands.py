@@ -43,6 +43,7 @@ SCENES_OF_OPTIONS = {
     "file-exists": Scene("jsonnx init people.csv --target height", {**_FILES, "people.json": json.dumps(_SPEC)}),
     "bad-target": Scene("jsonnx init people.csv --target hieght", _FILES),
     "other-format": Scene("jsonnx inspect spec.json", spec=_NET),
+    "unsupported-model": Scene("jsonnx import model", {"model/config.json": '{\n  "model_type": "bart"\n}\n'}),
     "damaged-file": Scene("jsonnx compile spec.json --weights weights.npz -o model.onnx", {"weights.npz": "{}"}, _NET),
     "bad-revision": Scene("jsonnx diff spec.json --against git:", spec=_NET),
     "no-repository": Scene("jsonnx diff spec.json --against git:main", spec=_NET),

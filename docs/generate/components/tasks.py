@@ -61,7 +61,8 @@ TASKS = (
         layers="Rescaling Resizing CenterCrop RandomFlip RandomRotation RandomZoom RandomContrast RandAugment "
         "MixUp CutMix Conv2D SeparableConv2D DepthwiseConv2D MaxPooling2D GlobalAveragePooling2D BatchNormalization "
         "Flatten Dropout",
-        blocks="std.Residual std.Bottleneck std.InvertedResidual std.SqueezeExcitation std.ConvNeXtBlock",
+        blocks="std.Residual std.Bottleneck std.InvertedResidual std.SqueezeExcitation std.ConvNeXtBlock "
+        "std.VisionTransformerLayer",
         losses="sparse_categorical_crossentropy categorical_crossentropy",
         metrics="sparse_categorical_accuracy sparse_top_k_categorical_accuracy confusion_matrix",
         pages="guides/data/images guides/data/augmentation guides/training/fine-tuning",
@@ -73,7 +74,8 @@ TASKS = (
         layers="GlobalAveragePooling2D Dense Dropout",
         losses="sparse_categorical_crossentropy categorical_crossentropy",
         metrics="accuracy sparse_categorical_accuracy",
-        pages="guides/training/fine-tuning guides/deploy/keras-files start/from-keras",
+        pages="guides/training/fine-tuning guides/deploy/keras-files guides/deploy/hugging-face-folders "
+        "start/from-keras",
         samples="digits_transfer",
     ),
     Task(
@@ -103,7 +105,8 @@ TASKS = (
         layers="TextVectorization Embedding GlobalAveragePooling1D LSTM GRU Bidirectional Conv1D MultiHeadAttention "
         "GroupQueryAttention PositionEmbedding SinePositionEncoding RotaryEmbedding ReversibleEmbedding "
         "LayerNormalization RMSNormalization Masking",
-        blocks="std.TransformerEncoder std.TransformerDecoder std.TransformerCrossDecoder std.LlamaBlock",
+        blocks="std.TransformerEncoder std.BertLayer std.ModernBertLayer std.TransformerDecoder "
+        "std.TransformerCrossDecoder std.LlamaBlock",
         losses="sparse_categorical_crossentropy binary_crossentropy",
         metrics="sparse_categorical_accuracy accuracy",
         pages="guides/data/texts guides/data/sequences recipes/sequence-to-sequence recipes/word-vectors "

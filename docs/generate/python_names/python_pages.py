@@ -19,7 +19,7 @@ SUBJECTS = {
     "Check and compile": ("validate", "compile", "Model"),
     "Train": ("Trainer", "loss", "metric", "ops", "Callback", "callbacks", "sweep", "ray"),
     "Use models": ("Session", "quantize", "Run", "Client"),
-    "Models of other programs": ("from_keras", "to_keras", "from_onnx"),
+    "Models of other programs": ("from_keras", "to_keras", "from_onnx", "from_hugging_face"),
     "Errors": ("Diagnostic", "Note", "CompileError", "FeedError", "UsageError", "ServerError"),
     "Types of tensors": ("TensorType", "Size"),
 }

@@ -56,6 +56,12 @@ CHECKS = (
         r"^(?P<files>\d+) read or rejected",
     ),
     Check(
+        "damaged folders",
+        "damaged_files.folders --seed {seed} --seconds {seconds}",
+        0.05,
+        r"^(?P<folders>\d+) imported or rejected",
+    ),
+    Check(
         "leaks",
         "leak_checks.run --seconds {seconds}",
         0.1,

@@ -61,6 +61,13 @@ def _rows() -> list[tuple[str, str, str, str]]:
         _counted(counted, "damaged files", "Damaged Keras files", "files", "damaged_files.run"),
         _counted(
             counted,
+            "damaged folders",
+            "Mutated folders of Hugging Face models",
+            "folders",
+            "damaged_files.folders",
+        ),
+        _counted(
+            counted,
             "leaks",
             "Repeated work: memory, threads and descriptors",
             "repetitions",

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-SECTIONS = {"A": 20, "B": 33, "C": 14, "D": 19, "E": 6, "J": 10}
-"""Numbers of rows: the text of a spec, its meaning, resources, paths and outputs, ONNX files, the environment."""
+SECTIONS = {"A": 20, "B": 33, "C": 14, "D": 19, "E": 6, "F": 7, "J": 10}
+"""Numbers of rows: the text of a spec, its meaning, resources, paths and outputs, ONNX files, folders of Hugging Face
+models, the environment."""
 
 
 class Row(NamedTuple):
@@ -181,6 +182,17 @@ ROWS = {
     "E4": Row("weights in files outside of the folder", "unsafe-path or unreadable-file"),
     "E5": Row("constants of huge shapes", "an error before they are computed"),
     "E6": Row("a graph in the spec that is none", "damaged-file"),
+    # -- F: folders of Hugging Face models -------------------------------------------------------------------------
+    "F1": Row("config.json with values of wrong kinds, NaN, huge sizes", "an error with the line of the key",
+              ("unit/interop/hugging_face/test_config.py::test_a_key_that_is_not_understood_is_named",)),
+    "F2": Row("keys that may change results, code in the folder", "unsupported-model with the key"),
+    "F3": Row("shards outside of the folder, links", "unsafe-file",
+              ("unit/interop/hugging_face/test_checkpoint.py::test_a_link_is_refused",)),
+    "F4": Row("an index of missing shards or tensors, or none", "unreadable-file or damaged-file"),
+    "F5": Row("a truncated or false safetensors file", "damaged-file",
+              ("unit/interop/hugging_face/test_checkpoint.py::test_a_truncated_file_is_an_error",)),
+    "F6": Row("a pickle", "unsafe-file; it is not opened"),
+    "F7": Row("sizes that the tensors do not have", "weights-mismatch before memory is allocated"),
     # -- J: environment --------------------------------------------------------------------------------------------
     "J1": Row("a provider that is not there", "an error with the command that installs it",
               ("unit/runtime/test_providers.py::test_a_missing_provider_is_an_error_with_the_command_that_installs_it",

@@ -61,6 +61,10 @@ BUFFERS = ("*position_ids", "*rotary_emb.inv_freq", "*.attn.bias", "*.attn.maske
 """Patterns of tensors that are computed from the configuration: older versions of transformers stored them."""
 
 
+MAX_TENSOR_ERRORS = 9
+"""Tensors that do not fit that are listed; further ones are counted."""
+
+
 @dataclass(frozen=True)
 class HuggingFaceModel:
     """A folder as a spec."""
@@ -120,7 +124,12 @@ def _check_tensors(translation: Translation, checkpoint: Checkpoint) -> None:
             message = f"the tensor {short_name(name)} belongs to no weight of the network"
             errors.append(Diagnostic("weights-mismatch", message, file=checkpoint.file_of(name)))
     if errors:
-        raise CompileError(sorted(errors, key=lambda error: error.message))
+        errors.sort(key=lambda error: error.message)
+        more = len(errors) - MAX_TENSOR_ERRORS
+        if more > 0:
+            message = f"there are {more:,} more errors of tensors"
+            errors[MAX_TENSOR_ERRORS:] = [Diagnostic("weights-mismatch", message, file=folder)]
+        raise CompileError(errors)
 
 
 def _check_copies(translation: Translation, checkpoint: Checkpoint) -> None:

@@ -137,7 +137,10 @@ def test_missing_superfluous_and_misshaped_tensors_are_named(folder: Path) -> No
 def test_quantized_tensors_are_refused(folder: Path) -> None:
     changed = {**tensors(), WORDS: np.zeros((19, 8), np.int8)}
     error = error_of(write(folder, changed))
-    assert (error.code, f"the tensor '{WORDS}' has elements of type int8" in error.message) == ("unsupported-model", True)
+    assert (error.code, f"the tensor '{WORDS}' has elements of type int8" in error.message) == (
+        "unsupported-model",
+        True,
+    )
 
 
 def test_numbers_that_are_not_finite_are_refused(folder: Path) -> None:

@@ -14,6 +14,7 @@ from .common import (
     TOKEN_INPUTS,
     class_count,
     entry,
+    left_out_head,
     prefix_of,
     task_of,
 )
@@ -21,6 +22,7 @@ from .common import (
 UNUSED = ("cls.*", "qa_outputs.*", "lm_head.*", "vocab_transform.*", "vocab_layer_norm.*", "vocab_projector.*")
 """Tensors of heads that are not imported."""
 
+TASKS = ("SequenceClassification",)
 EPSILON = 1e-12
 TYPES = "token_type_embeddings"
 
@@ -144,13 +146,14 @@ def translate_bert(config: Config, tensors: Mapping[str, Shape]) -> Translation:
         layers += [FIRST_TOKEN, entry("Dense", "pooler", units=size, activation="tanh")]
         weights |= dense("pooler", f"{prefix}pooler.dense", size, size)
         outputs, features, pooling = [*outputs, "pooler"], "pooler", []
-    if task_of(config, ("SequenceClassification",)):
+    if task_of(config, TASKS):
         classes = class_count(config)
         layers += [entry("Dropout", "dropout", rate=dropout), entry("Dense", "classifier", units=classes)]
         weights |= dense("classifier", "classifier", size, classes)
         outputs = ["classifier"]
     spec = {"inputs": inputs, "layers": layers, "outputs": outputs}
-    return Translation(spec, weights, features, (*pooling, entry("Dropout", "dropout", rate=dropout)), UNUSED)
+    pooling.append(entry("Dropout", "dropout", rate=dropout))
+    return Translation(spec, weights, features, tuple(pooling), UNUSED, notices=left_out_head(config, TASKS))
 
 
 def translate_roberta(config: Config, tensors: Mapping[str, Shape]) -> Translation:
@@ -170,7 +173,7 @@ def translate_roberta(config: Config, tensors: Mapping[str, Shape]) -> Translati
     weights |= encoder.weights(f"{prefix}encoder.layer.")
     drop = entry("Dropout", "dropout", rate=config.rate("classifier_dropout", encoder.dropout))
     outputs, pooling = ["last_hidden_state"], (FIRST_TOKEN, drop)
-    if task_of(config, ("SequenceClassification",)):
+    if task_of(config, TASKS):
         classes = class_count(config)
         tanh = entry("Dense", "classifier_dense", units=size, activation="tanh")
         layers += [*pooling, tanh, {**drop, "name": "classifier_dropout"}]
@@ -183,7 +186,7 @@ def translate_roberta(config: Config, tensors: Mapping[str, Shape]) -> Translati
         weights |= dense("pooler", f"{prefix}pooler.dense", size, size)
         outputs = [*outputs, "pooler"]
     spec = {"inputs": inputs, "blocks": {"token_positions": TOKEN_POSITIONS}, "layers": layers, "outputs": outputs}
-    return Translation(spec, weights, "last_hidden_state", pooling, UNUSED)
+    return Translation(spec, weights, "last_hidden_state", pooling, UNUSED, notices=left_out_head(config, TASKS))
 
 
 def translate_distilbert(config: Config, tensors: Mapping[str, Shape]) -> Translation:
@@ -213,7 +216,7 @@ def translate_distilbert(config: Config, tensors: Mapping[str, Shape]) -> Transl
     weights |= encoder.weights(f"{prefix}transformer.layer.", DISTILBERT_MODULES)
     drop = entry("Dropout", "dropout", rate=config.rate("seq_classif_dropout", 0.2))
     outputs = ["last_hidden_state"]
-    if task_of(config, ("SequenceClassification",)):
+    if task_of(config, TASKS):
         classes = class_count(config)
         layers += [FIRST_TOKEN, entry("Dense", "pre_classifier", units=size, activation="relu"), drop]
         layers.append(entry("Dense", "classifier", units=classes))
@@ -221,7 +224,9 @@ def translate_distilbert(config: Config, tensors: Mapping[str, Shape]) -> Transl
         weights |= dense("classifier", "classifier", size, classes)
         outputs = ["classifier"]
     spec = {"inputs": inputs, "layers": layers, "outputs": outputs}
-    return Translation(spec, weights, "last_hidden_state", (FIRST_TOKEN, drop), UNUSED)
+    return Translation(
+        spec, weights, "last_hidden_state", (FIRST_TOKEN, drop), UNUSED, notices=left_out_head(config, TASKS)
+    )
 
 
 def embedding_entries(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ....frontend.schema.phrases import short_name
 from ..config import Config
 
 ACTIVATIONS: dict[str, Any] = {
@@ -35,9 +36,21 @@ FIRST_TOKEN = entry("ops.get_item", "first_token", "last_hidden_state", key=[":"
 def task_of(config: Config, supported: Iterable[str] = ()) -> str:
     """The task of the model that was saved, by its class: `SequenceClassification` of `BertForSequenceClassification`.
     Empty for a base model, and for a task that is not among the supported ones, which is imported without its head."""
-    classes = config.list_of("architectures", str, [])
-    task = classes[0].partition("For")[2] if classes else ""
+    task = _saved_class(config).partition("For")[2]
     return task if task in supported else ""
+
+
+def left_out_head(config: Config, supported: Iterable[str] = ()) -> tuple[str, ...]:
+    """A sentence about the head of the model that was saved, if its task is not among the supported ones."""
+    saved = _saved_class(config)
+    if "For" not in saved or task_of(config, supported):
+        return ()
+    return (f"the head of {short_name(saved)} is left out: the spec is the model before it",)
+
+
+def _saved_class(config: Config) -> str:
+    classes = config.list_of("architectures", str, [])
+    return classes[0] if classes else ""
 
 
 def class_count(config: Config) -> int:

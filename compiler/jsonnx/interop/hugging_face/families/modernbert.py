@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from ..config import Config
 from ..translation import Shape, Translation, Weights, dense, head_output, layer_norm, tensor
-from .common import ACTIVATIONS, FIRST_TOKEN, TOKEN_INPUTS, class_count, entry, prefix_of, task_of
+from .common import ACTIVATIONS, FIRST_TOKEN, TOKEN_INPUTS, class_count, entry, left_out_head, prefix_of, task_of
 
+TASKS = ("SequenceClassification",)
 FULL, SLIDING = "full_attention", "sliding_attention"
 UNUSED = ("head.*", "decoder.*", "classifier.*")
 """Tensors of heads that are not imported."""
@@ -53,12 +54,13 @@ def translate_modernbert(config: Config, tensors: Mapping[str, Shape]) -> Transl
     outputs = ["last_hidden_state"]
     head, head_weights = _classifier(config, hidden, epsilon)
     pooling = _pooling(config)
-    if task_of(config, ("SequenceClassification",)):
+    if task_of(config, TASKS):
         layers += [*pooling, *head]
         weights |= head_weights
         outputs = ["classifier"]
     spec = {"inputs": dict(TOKEN_INPUTS), "layers": layers, "outputs": outputs}
-    return Translation(spec, weights, "last_hidden_state", pooling, UNUSED)
+    notices = left_out_head(config, TASKS)
+    return Translation(spec, weights, "last_hidden_state", pooling, UNUSED, notices=notices)
 
 
 def _repeated_layer(config: Config, sizes: Sizes, epsilon: float) -> dict[str, Any]:

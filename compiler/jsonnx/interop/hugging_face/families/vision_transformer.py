@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 
 from ..config import Config
 from ..translation import Shape, Translation, Weights, dense, head_output, head_projection, layer_norm, tensor
-from .common import ACTIVATIONS, FIRST_TOKEN, class_count, entry, prefix_of, task_of
+from .common import ACTIVATIONS, FIRST_TOKEN, class_count, entry, left_out_head, prefix_of, task_of
+
+TASKS = ("ImageClassification",)
 
 
 class ModuleNames(NamedTuple):
@@ -187,7 +189,7 @@ def translate_vit(config: Config, tensors: Mapping[str, Shape]) -> Translation:
     pooled = config.integer("pooler_output_size", size)
     activation = config.choice("pooler_act", ACTIVATIONS, "tanh")
     outputs = ["last_hidden_state"]
-    if task_of(config, ("ImageClassification",)):
+    if task_of(config, TASKS):
         classes = class_count(config)
         entries += [FIRST_TOKEN, entry("Dense", "classifier", units=classes)]
         weights |= dense("classifier", "classifier", size, classes)
@@ -198,7 +200,7 @@ def translate_vit(config: Config, tensors: Mapping[str, Shape]) -> Translation:
         outputs = [*outputs, "pooler"]
     spec = {"inputs": _inputs(network), "layers": entries, "outputs": outputs}
     unused = (f"{prefix}embeddings.mask_token", f"{prefix}pooler.*", "decoder.*", "classifier.*")
-    return Translation(spec, weights, "last_hidden_state", (FIRST_TOKEN,), unused)
+    return Translation(spec, weights, "last_hidden_state", (FIRST_TOKEN,), unused, notices=left_out_head(config, TASKS))
 
 
 def translate_dinov2(config: Config, tensors: Mapping[str, Shape]) -> Translation:
@@ -220,11 +222,11 @@ def translate_dinov2(config: Config, tensors: Mapping[str, Shape]) -> Translatio
         entry("Concatenate", "features", ["first_token", "patch_mean"]),
     )
     outputs = ["last_hidden_state"]
-    if task_of(config, ("ImageClassification",)):
+    if task_of(config, TASKS):
         classes = class_count(config)
         entries += [*pooling, entry("Dense", "classifier", units=classes)]
         weights |= dense("classifier", "classifier", 2 * size, classes)
         outputs = ["classifier"]
     spec = {"inputs": _inputs(network), "layers": entries, "outputs": outputs}
     unused = (f"{prefix}embeddings.mask_token", "classifier.*")
-    return Translation(spec, weights, "last_hidden_state", pooling, unused)
+    return Translation(spec, weights, "last_hidden_state", pooling, unused, notices=left_out_head(config, TASKS))
