@@ -1,4 +1,4 @@
-"""Records KerasHub's models for `test_keras_hub_models`: `sh tests/environments/parity/run.sh keras_hub`.
+"""Records KerasHub's models for the tests in tests/unit/interop/keras_hub: `sh tests/environments/parity/run.sh keras_hub`.
 
 For each model: the configuration in its file, the shapes of its arrays, its outputs for a padded batch, and the losses
 of some training steps.
@@ -18,7 +18,7 @@ import h5py
 import keras
 import keras_hub
 import numpy as np
-from keras_hub_files import (
+from support.keras_hub_files import (
     FIXTURE,
     LEARNING_RATE,
     STEPS,

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ...core.components import Json, snake_case
 from ...core.diagnostics import suggestion
-from ...core.types import shape_text
+from ...core.types import TensorType, shape_text
 from ...frontend.json.json_reader import Source as JsonSource
 from ...frontend.schema.phrases import known_names_help, short_name
 from ..hdf5 import Hdf5Weights
@@ -70,6 +72,11 @@ class HubModel(NamedTuple):
     """Collects the warnings."""
     keras_version: KerasVersion
 
+    @property
+    def weight_types(self) -> dict[str, TensorType]:
+        """The types of all weights of the network by name."""
+        return {name: TensorType("float32", source.shape) for name, source in self.backbone.weights.items()}
+
     def find_weights(self, stored: Hdf5Weights) -> WeightSources:
         """The arrays of the file, in the layouts of the spec's weights."""
         sources = WeightSources()
@@ -84,7 +91,7 @@ class HubModel(NamedTuple):
                 reason = f"has the shape {shape_text(array.shape)}, the configuration leads to {shape_text(shape)}"
                 sources.mismatches[name] = path, reason
             else:
-                sources.arrays[name] = path, source.applied_to(array)
+                sources.arrays[name] = path, np.ascontiguousarray(source.applied_to(array))
         for path in stored.arrays:
             if path not in used:
                 is_unused = any(fnmatchcase(path, pattern) for pattern in self.backbone.unused)

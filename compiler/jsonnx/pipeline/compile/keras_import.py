@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ...core.diagnostics import CompileError, Diagnostic, UsageError
-from ...core.types import TensorType
+from ...core.diagnostics import CompileError, Diagnostic, Report, UsageError
+from ...frontend.expansion.expand import expand
 from ...frontend.json.json_reader import from_value
 from ...frontend.network import Network
 from ...frontend.text.formatter import format_source
@@ -93,7 +93,7 @@ def import_open_file(file: KerasFile, *, fold: bool = True) -> ImportedModel:
             [Diagnostic("keras-no-model", "this file has weights but no model", "$", file.file, help=help)]
         )
     if is_hub_model(file.config):
-        return _import_hub_model(file)
+        return _import_hub_model(file, fold=fold)
     positions = _has_lines(file)
     model, checked = _checked_model(
         read_model(file.source, file.version, file.compile_config, file.assets, positions=positions)
@@ -112,22 +112,29 @@ def _has_lines(file: KerasFile) -> bool:
     return file.file_format == "json"
 
 
-def _import_hub_model(file: KerasFile) -> ImportedModel:
-    """As `import_open_file`, for a model of KerasHub, whose spec has blocks of its own."""
+def _import_hub_model(file: KerasFile, *, fold: bool) -> ImportedModel:
+    """As `import_open_file`, for a model of KerasHub, whose spec has blocks of the library."""
     assert file.source is not None
     model = read_hub_model(file.source, file.version, file.weights, positions=_has_lines(file))
+    weights, notices = None, list(file.notices)
+    if file.weights is not None:  # before the layers are checked, of which a false number could be large
+        name = file.weights_file or file.file
+        matched = converted_weights(model.find_weights(file.weights), model.weight_types, name)
+        weights, weight_notices = _without_errors(matched, name)
+        notices += weight_notices
     checked = check_spec(model.spec)
     model.report.add_spec_diagnostics((d for d in checked.diagnostics if d.severity == "error"), lambda path: ())
     model.report.raise_errors()
-    weights, notices = None, list(file.notices)
-    if file.weights is not None:
-        name = file.weights_file or file.file
-        types, _ = _weight_types(checked)
-        weights, weight_notices = _without_errors(
-            converted_weights(model.find_weights(file.weights), types, name), name
-        )
-        notices += weight_notices
-    return ImportedModel(model.spec, weights, f"KerasHub and {model.keras_version}", (*notices, *model.report))
+    spec = model.spec if fold else _without_blocks(model.spec)
+    return ImportedModel(spec, weights, f"KerasHub and {model.keras_version}", (*notices, *model.report))
+
+
+def _without_blocks(spec: dict[str, Any]) -> dict[str, Any]:
+    """A valid spec with all layers written out."""
+    flat = expand(spec, Report())
+    assert flat is not None
+    document: dict[str, Any] = flat.document
+    return document
 
 
 def _checked_model(model: TranslatedModel) -> tuple[TranslatedModel, CheckedSpec]:
@@ -169,16 +176,11 @@ def _matched_weights(
 ) -> tuple[dict[str, np.ndarray], list[Diagnostic]]:
     """The file's weights by our names. Raises CompileError for a missing, unexpected or misshapen weight."""
     assert file.weights is not None
-    types, trainable = _weight_types(checked)
-    name = file.weights_file or file.file
-    return _without_errors(match_weights(file.weights, model.owners, types, trainable, name), name)
-
-
-def _weight_types(checked: CheckedSpec) -> tuple[dict[str, TensorType], list[str]]:
-    """The types of all weights by name, and the names of those that training changes."""
     graph = forward_graph(checked)
     types = {name: weight.type for name, weight in {**graph.parameters, **graph.states}.items()}
-    return types, [name for name, parameter in graph.parameters.items() if parameter.trainable]
+    trainable = [name for name, parameter in graph.parameters.items() if parameter.trainable]
+    name = file.weights_file or file.file
+    return _without_errors(match_weights(file.weights, model.owners, types, trainable, name), name)
 
 
 def _without_errors(matched: MatchedWeights, file: str | None) -> tuple[dict[str, np.ndarray], list[Diagnostic]]:

@@ -16,7 +16,7 @@ from zlib import crc32
 import h5py
 import numpy as np
 
-FIXTURE = Path(__file__).parent / "fixtures" / "keras_hub_models.json"
+FIXTURE = Path(__file__).parents[1] / "unit" / "interop" / "keras_hub" / "fixtures" / "models.json"
 BATCH, TIME, VOCABULARY = 3, 7, 19
 LENGTHS = (7, 6, 5)
 """Tokens of each sample before its padding: at least one in the smallest window of the last position."""
@@ -51,6 +51,18 @@ def drawn_inputs(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]
 def drawn_labels(output: tuple[int, ...]) -> np.ndarray:
     """Labels for logits of this shape."""
     return np.random.default_rng(8).integers(0, output[-1], output[:-1]).astype(np.int32)
+
+
+def recorded_models() -> dict[str, dict[str, Any]]:
+    """The recorded models by name."""
+    models: dict[str, dict[str, Any]] = json.loads(FIXTURE.read_text())
+    return models
+
+
+def write_model(path: Path, model: Mapping[str, Any]) -> Path:
+    """Writes the file of a recorded model."""
+    write_archive(path, model["config"], model["arrays"], model.get("values", {}), model.get("assets", {}))
+    return path
 
 
 def write_archive(
