@@ -87,9 +87,10 @@ reliability: $(STAMP)
 test-wheel: $(STAMP)
 	sh tests/environments/packaging/run.sh
 
-# Keras on JAX beside us, in an environment of its own.
+# Keras on JAX and transformers beside us, in environments of their own.
 parity:
 	sh tests/environments/parity/run.sh
+	sh tests/environments/hugging_face/run.sh
 
 # A part of it; the suite has recorded results of Keras for all layers.
 parity-sample:

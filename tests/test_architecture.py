@@ -390,7 +390,13 @@ def test_starting_the_command_line_imports_no_layers(module: str) -> None:
 def test_a_spec_without_a_search_is_checked_without_its_modules() -> None:
     code = "import sys\nfrom jsonnx.pipeline.validate.validate import validate\n"
     code += "validate({'inputs': {'x': {'shape': [2]}}, 'layers': ['Flatten']})\n"
-    unneeded = ("numpy", "gzip", "jsonnx.hyperparameter_search.space", "jsonnx.html_report")
+    unneeded = (
+        "numpy",
+        "gzip",
+        "jsonnx.hyperparameter_search.space",
+        "jsonnx.html_report",
+        "jsonnx.interop.hugging_face",
+    )
     code += f"print([m for m in {unneeded} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent, check=True)
     assert done.stdout.strip() == "[]"

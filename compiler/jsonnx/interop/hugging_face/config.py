@@ -34,8 +34,9 @@ _RECORDS = """
     architectures
     attn_implementation chunk_size_feed_forward dtype finetuning_task gradient_checkpointing id2label
     initializer_cutoff_factor initializer_factor initializer_range keys_to_ignore_at_inference label2id model_type
-    name_or_path num_labels output_attentions output_hidden_states pretraining_tp problem_type return_dict
-    task_specific_params tf_legacy_loss torch_dtype torchscript transformers.js_config transformers_version use_bfloat16
+    name_or_path num_labels output_attentions output_hidden_states output_past pretraining_tp problem_type
+    return_dict sbert_ce_default_activation_function sentence_transformers task_specific_params tf_legacy_loss
+    torch_dtype torchscript transformers.js_config transformers_version use_bfloat16
 """
 NEUTRAL_KEYS = frozenset(f"{_TOKENS} {_GENERATION} {_RECORDS}".split())
 """Keys of every architecture that change neither the values nor the gradients of a network: tokens, generation, element

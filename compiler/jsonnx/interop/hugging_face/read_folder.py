@@ -29,6 +29,7 @@ from .families.llama import (
 from .families.modernbert import translate_modernbert
 from .families.vision_transformer import translate_dinov2, translate_vit
 from .folder import ModelFolder, no_model_error, unsupported
+from .idle_dropout import without_idle_dropout
 from .sentence_embedding import MODULES_FILE, with_sentence_embedding
 from .translation import Shape, Translation
 
@@ -99,7 +100,7 @@ def read_folder(path: str | os.PathLike[str]) -> HuggingFaceModel:
         help = suggestion(model_type, known) or known_names_help(known, len(known))
         config.fail("model_type", "unsupported-model", f"there is no import of {short_name(model_type)}", help)
     with open_checkpoint(folder) as checkpoint:
-        translation = ARCHITECTURES[model_type](config, checkpoint.shapes)
+        translation = without_idle_dropout(ARCHITECTURES[model_type](config, checkpoint.shapes))
         config.check_all_read()
         if folder.has(MODULES_FILE):
             translation = with_sentence_embedding(folder, translation)

@@ -120,6 +120,8 @@ class Translation:
     """Tensors that may be stored a second time, because they are tied, and the tensor that each equals."""
     notices: tuple[str, ...] = ()
     """Sentences about parts of the model that were left out, for warnings."""
+    pooling_weights: Weights = field(default_factory=dict)
+    """The weights of `pooling`, as far as the model has them."""
 
     def up_to(self, name: str, *entries: dict[str, Any]) -> Translation:
         """The model up to an entry of `layers`, with other entries behind it, whose last result is the output. The

@@ -212,6 +212,8 @@ def report_no_model(document: Json, report: KerasReport) -> None:
         report.add("keras-unknown-class", ("class_name",), message, help=help)
     else:
         help = "Keras' model.to_json() writes an object with 'class_name' and 'config'"
+        if isinstance(document, dict) and "model_type" in document:
+            help = "it is the configuration of a Hugging Face model: give the folder that it lies in"
         report.add("keras-wrong-form", (), "this is not a Keras model", help=help)
 
 

@@ -84,7 +84,8 @@ def _without_head(translation: Translation, folder: str) -> Translation:
     if translation.features is None:
         help = "import it without --head, and write the layers into the spec"
         raise UsageError("bad-option", f"the import of the model in {folder!r} knows no place of a head", help)
-    return translation.up_to(translation.features, *translation.pooling)
+    body = translation.up_to(translation.features, *translation.pooling)
+    return replace(body, weights=body.weights | translation.pooling_weights)
 
 
 def _weight_types(spec: dict[str, Any], folder: str) -> dict[str, TensorType]:

@@ -7,22 +7,27 @@ from typing import Any, NamedTuple
 
 from ..config import Config
 from ..translation import Shape, Translation, Weights, dense, head_output, head_projection, layer_norm, tensor
-from .common import (
-    ACTIVATIONS,
-    FIRST_TOKEN,
-    LAST_HIDDEN_STATE,
-    TOKEN_INPUTS,
-    class_count,
-    entry,
-    left_out_head,
-    prefix_of,
-    task_of,
+from .common import ACTIVATIONS, FIRST_TOKEN, LAST_HIDDEN_STATE, TOKEN_INPUTS, class_count, entry, prefix_of
+from .heads import (
+    CLASSIFIER_TASK,
+    MASKED_TASK,
+    WORDS,
+    Head,
+    MaskedLanguageModel,
+    read_pooler,
+    require_tied_words,
+    with_head,
 )
 
-UNUSED = ("cls.*", "qa_outputs.*", "lm_head.*", "vocab_transform.*", "vocab_layer_norm.*", "vocab_projector.*")
-"""Tensors of heads that are not imported."""
+UNUSED = ("cls.*", "classifier.*", "pre_classifier.*", "qa_outputs.*", "lm_head.*", "vocab_*")
+"""Tensors of heads other than the imported one."""
 
-TASKS = ("SequenceClassification",)
+UNREAD_KEYS = (
+    *("directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers"),
+    *("pooler_size_per_head", "pooler_type"),
+)
+"""Keys of BERT's first files that transformers does not read."""
+
 EPSILON = 1e-12
 TYPES = "token_type_embeddings"
 
@@ -113,7 +118,7 @@ def read_encoder(config: Config) -> Encoder:
     """The sizes, with the keys of BERT."""
     config.expect("is_decoder", False)
     config.expect("position_embedding_type", "absolute")
-    config.skip("tie_word_embeddings")  # only the heads of language models have such weights
+    config.skip(*UNREAD_KEYS)
     hidden, heads = config.integer("hidden_size"), config.integer("num_attention_heads")
     config.require_multiple("hidden_size", hidden, "num_attention_heads", heads)
     return Encoder(
@@ -129,70 +134,57 @@ def read_encoder(config: Config) -> Encoder:
 
 
 def translate_bert(config: Config, tensors: Mapping[str, Shape]) -> Translation:
-    """BERT and MiniLM: the base model, or a classifier of sequences."""
-    encoder = read_encoder(config)
-    prefix, size = prefix_of("bert.", tensors), encoder.hidden
+    """BERT and MiniLM."""
+    encoder, prefix = read_encoder(config), prefix_of("bert.", tensors)
     positions = config.integer("max_position_embeddings", 512)
-    position_entries = [entry("PositionEmbedding", "position_embeddings", "word_embeddings", sequence_length=positions)]
-    vocabulary, types = config.integer("vocab_size"), config.integer("type_vocab_size", 2)
-    inputs, layers, weights = embedding_entries(
-        vocabulary, types, encoder, f"{prefix}embeddings", position_entries, positions
+    position_entries = [entry("PositionEmbedding", "position_embeddings", WORDS, sequence_length=positions)]
+    body = _body(config, encoder, prefix, position_entries, positions)
+    pooler = read_pooler(f"{prefix}pooler.dense", encoder.hidden, tensors)
+    drop = entry("Dropout", "dropout", rate=config.rate("classifier_dropout", encoder.dropout))
+    pooled = Head((), {}) if pooler is None else pooler
+    predictions = MaskedLanguageModel(
+        "cls.predictions.transform.dense",
+        "cls.predictions.transform.LayerNorm",
+        "cls.predictions.bias",
+        "cls.predictions.decoder",
+        encoder.activation,
+        encoder.epsilon,
     )
-    layers += [encoder.entry(), LAST_HIDDEN_STATE]
-    weights |= encoder.weights(f"{prefix}encoder.layer.")
-    dropout = config.rate("classifier_dropout", encoder.dropout)
-    outputs, features, pooling = ["last_hidden_state"], "last_hidden_state", [FIRST_TOKEN]
-    if f"{prefix}pooler.dense.weight" in tensors:
-        layers += [FIRST_TOKEN, entry("Dense", "pooler", units=size, activation="tanh")]
-        weights |= dense("pooler", f"{prefix}pooler.dense", size, size)
-        outputs, features, pooling = [*outputs, "pooler"], "pooler", []
-    if task_of(config, TASKS):
-        classes = class_count(config)
-        layers += [entry("Dropout", "dropout", rate=dropout), entry("Dense", "classifier", units=classes)]
-        weights |= dense("classifier", "classifier", size, classes)
-        outputs = ["classifier"]
-    spec = {"inputs": inputs, "layers": layers, "outputs": outputs}
-    pooling.append(entry("Dropout", "dropout", rate=dropout))
-    return Translation(spec, weights, features, tuple(pooling), UNUSED, notices=left_out_head(config, TASKS))
+    heads = {
+        CLASSIFIER_TASK: _classifier(config, encoder, "classifier", pooled.weights, *pooled.entries, drop),
+        MASKED_TASK: _masked_language_model(config, encoder, prefix, predictions),
+    }
+    return with_head(config, body, heads, pooler, drop)
 
 
 def translate_roberta(config: Config, tensors: Mapping[str, Shape]) -> Translation:
     """RoBERTa, XLM-RoBERTa and CamemBERT: BERT with positions that begin behind the number of the padding token."""
-    encoder = read_encoder(config)
-    prefix, size = prefix_of("roberta.", tensors), encoder.hidden
-    padding, positions = config.integer("pad_token_id", 1, minimum=0), config.integer("max_position_embeddings", 512)
+    encoder, prefix = read_encoder(config), prefix_of("roberta.", tensors)
+    size, positions = encoder.hidden, config.integer("max_position_embeddings", 512)
     position_entries = [
-        entry("token_positions", "positions", "input_ids", padding=padding),
+        entry("token_positions", "positions", "input_ids", padding=config.integer("pad_token_id", 1, minimum=0)),
         entry("Embedding", "position_embeddings", "positions", input_dim=positions, output_dim=size),
     ]
-    vocabulary, types = config.integer("vocab_size"), config.integer("type_vocab_size", 2)
-    inputs, layers, weights = embedding_entries(
-        vocabulary, types, encoder, f"{prefix}embeddings", position_entries, positions
-    )
-    layers += [encoder.entry(), LAST_HIDDEN_STATE]
-    weights |= encoder.weights(f"{prefix}encoder.layer.")
+    body = _body(config, encoder, prefix, position_entries, positions)
+    body.spec["blocks"] = {"token_positions": TOKEN_POSITIONS}
     drop = entry("Dropout", "dropout", rate=config.rate("classifier_dropout", encoder.dropout))
-    outputs, pooling = ["last_hidden_state"], (FIRST_TOKEN, drop)
-    if task_of(config, TASKS):
-        classes = class_count(config)
-        tanh = entry("Dense", "classifier_dense", units=size, activation="tanh")
-        layers += [*pooling, tanh, {**drop, "name": "classifier_dropout"}]
-        layers.append(entry("Dense", "classifier", units=classes))
-        weights |= dense("classifier_dense", "classifier.dense", size, size)
-        weights |= dense("classifier", "classifier.out_proj", size, classes)
-        outputs = ["classifier"]
-    elif f"{prefix}pooler.dense.weight" in tensors:
-        layers += [FIRST_TOKEN, entry("Dense", "pooler", units=size, activation="tanh")]
-        weights |= dense("pooler", f"{prefix}pooler.dense", size, size)
-        outputs = [*outputs, "pooler"]
-    spec = {"inputs": inputs, "blocks": {"token_positions": TOKEN_POSITIONS}, "layers": layers, "outputs": outputs}
-    return Translation(spec, weights, "last_hidden_state", pooling, UNUSED, notices=left_out_head(config, TASKS))
+    tanh = entry("Dense", "classifier_dense", units=size, activation="tanh")
+    entries = (FIRST_TOKEN, drop, tanh, {**drop, "name": "classifier_dropout"})
+    dense_weights = dense("classifier_dense", "classifier.dense", size, size)
+    predictions = MaskedLanguageModel(
+        "lm_head.dense", "lm_head.layer_norm", "lm_head.bias", "lm_head.decoder", "gelu", encoder.epsilon
+    )
+    heads = {
+        CLASSIFIER_TASK: _classifier(config, encoder, "classifier.out_proj", dense_weights, *entries),
+        MASKED_TASK: _masked_language_model(config, encoder, prefix, predictions),
+    }
+    return with_head(config, body, heads, read_pooler(f"{prefix}pooler.dense", size, tensors), drop)
 
 
 def translate_distilbert(config: Config, tensors: Mapping[str, Shape]) -> Translation:
-    """DistilBERT: the base model, or a classifier of sequences."""
+    """DistilBERT."""
     config.expect("sinusoidal_pos_embds", False, True)  # the vectors are stored in both cases
-    config.skip("tie_weights_", "tie_word_embeddings", "qa_dropout")
+    config.skip("tie_weights_", "qa_dropout")
     size, heads = config.integer("dim"), config.integer("n_heads")
     config.require_multiple("dim", size, "n_heads", heads)
     encoder = Encoder(
@@ -205,28 +197,58 @@ def translate_distilbert(config: Config, tensors: Mapping[str, Shape]) -> Transl
         config.rate("attention_dropout", 0.1),
         EPSILON,
     )
-    prefix = prefix_of("distilbert.", tensors)
-    positions = config.integer("max_position_embeddings", 512)
-    position_entries = [entry("PositionEmbedding", "position_embeddings", "word_embeddings", sequence_length=positions)]
-    vocabulary = config.integer("vocab_size")
-    inputs, layers, weights = embedding_entries(
-        vocabulary, 0, encoder, f"{prefix}embeddings", position_entries, positions
-    )
-    layers += [encoder.entry(), LAST_HIDDEN_STATE]
-    weights |= encoder.weights(f"{prefix}transformer.layer.", DISTILBERT_MODULES)
+    prefix, positions = prefix_of("distilbert.", tensors), config.integer("max_position_embeddings", 512)
+    position_entries = [entry("PositionEmbedding", "position_embeddings", WORDS, sequence_length=positions)]
+    layers = f"{prefix}transformer.layer."
+    body = _body(config, encoder, prefix, position_entries, positions, 0, layers, DISTILBERT_MODULES)
     drop = entry("Dropout", "dropout", rate=config.rate("seq_classif_dropout", 0.2))
-    outputs = ["last_hidden_state"]
-    if task_of(config, TASKS):
-        classes = class_count(config)
-        layers += [FIRST_TOKEN, entry("Dense", "pre_classifier", units=size, activation="relu"), drop]
-        layers.append(entry("Dense", "classifier", units=classes))
-        weights |= dense("pre_classifier", "pre_classifier", size, size)
-        weights |= dense("classifier", "classifier", size, classes)
-        outputs = ["classifier"]
-    spec = {"inputs": inputs, "layers": layers, "outputs": outputs}
-    return Translation(
-        spec, weights, "last_hidden_state", (FIRST_TOKEN, drop), UNUSED, notices=left_out_head(config, TASKS)
+    relu = entry("Dense", "pre_classifier", units=size, activation="relu")
+    dense_weights = dense("pre_classifier", "pre_classifier", size, size)
+    predictions = MaskedLanguageModel(
+        "vocab_transform",
+        "vocab_layer_norm",
+        "vocab_projector.bias",
+        "vocab_projector",
+        encoder.activation,
+        EPSILON,
     )
+    tasks = {
+        CLASSIFIER_TASK: _classifier(config, encoder, "classifier", dense_weights, FIRST_TOKEN, relu, drop),
+        MASKED_TASK: _masked_language_model(config, encoder, prefix, predictions),
+    }
+    return with_head(config, body, tasks, None, drop)
+
+
+def _classifier(config: Config, encoder: Encoder, module: str, weights: Weights, *entries: dict[str, Any]) -> Head:
+    """Entries with their weights, and a Dense layer of logits."""
+    classes = class_count(config)
+    layers = (*entries, entry("Dense", "classifier", units=classes))
+    return Head(layers, weights | dense("classifier", module, encoder.hidden, classes))
+
+
+def _masked_language_model(config: Config, encoder: Encoder, prefix: str, modules: MaskedLanguageModel) -> Head:
+    require_tied_words(config)
+    return modules.head(f"{prefix}embeddings.word_embeddings.weight", config.integer("vocab_size"), encoder.hidden)
+
+
+def _body(
+    config: Config,
+    encoder: Encoder,
+    prefix: str,
+    position_entries: list[dict[str, Any]],
+    positions: int,
+    types: int | None = None,
+    layers: str | None = None,
+    modules: ModuleNames = BERT_MODULES,
+) -> Translation:
+    """The model up to `last_hidden_state`."""
+    vocabulary = config.integer("vocab_size")
+    types = config.integer("type_vocab_size", 2) if types is None else types
+    module = f"{prefix}embeddings"
+    inputs, entries, weights = embedding_entries(vocabulary, types, encoder, module, position_entries, positions)
+    spec = {"inputs": inputs, "layers": [*entries, encoder.entry(), LAST_HIDDEN_STATE]}
+    weights |= encoder.weights(layers or f"{prefix}encoder.layer.", modules)
+    return Translation(spec, weights, unused=UNUSED)
 
 
 def embedding_entries(
@@ -240,9 +262,9 @@ def embedding_entries(
     """The inputs, the entries up to `embeddings`, and their weights: the sum of the vectors of tokens, positions and
     types of tokens, normalized. A single type is no input; with 0 types, there are no vectors of types."""
     size = encoder.hidden
-    words = entry("Embedding", "word_embeddings", "input_ids", input_dim=vocabulary, output_dim=size)
+    words = entry("Embedding", WORDS, "input_ids", input_dim=vocabulary, output_dim=size)
     weights = {
-        "word_embeddings/embeddings": tensor(f"{module}.word_embeddings.weight", vocabulary, size),
+        f"{WORDS}/embeddings": tensor(f"{module}.word_embeddings.weight", vocabulary, size),
         "position_embeddings/embeddings": tensor(f"{module}.position_embeddings.weight", positions, size),
         **layer_norm("embeddings_norm", f"{module}.LayerNorm", size),
     }
@@ -257,7 +279,7 @@ def embedding_entries(
         layers.append(entry("Embedding", TYPES, "token_type_ids", input_dim=types, output_dim=size))
         weights[f"{TYPES}/embeddings"] = vectors
     elif types == 1:
-        layers.append(entry("Variable", TYPES, "word_embeddings", shape=[1, size]))
+        layers.append(entry("Variable", TYPES, WORDS, shape=[1, size]))
         weights[f"{TYPES}/value"] = vectors
     layers += [
         entry("Add", "embeddings_sum", [*summands, *([TYPES] if types else [])]),

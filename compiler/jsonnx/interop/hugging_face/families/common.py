@@ -12,7 +12,8 @@ ACTIVATIONS: dict[str, Any] = {
     "gelu": "gelu",
     "gelu_python": "gelu",
     **{name: {"type": "gelu", "approximate": True} for name in ("gelu_new", "gelu_fast", "gelu_pytorch_tanh")},
-    **{name: name for name in ("relu", "relu6", "silu", "sigmoid", "tanh", "mish", "leaky_relu", "linear")},
+    **{name: name for name in ("relu", "relu6", "silu", "sigmoid", "tanh", "mish", "linear")},
+    "leaky_relu": {"type": "leaky_relu", "negative_slope": 0.01},
     "swish": "silu",
 }
 """Our activation, by the name that transformers has for it."""

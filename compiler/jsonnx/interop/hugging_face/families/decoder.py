@@ -8,7 +8,6 @@ from typing import Any
 
 from ..config import Config
 from ..translation import (
-    Shape,
     TensorSource,
     Translation,
     Weights,
@@ -17,11 +16,13 @@ from ..translation import (
     head_projection,
     tensor,
 )
-from .common import LAST_HIDDEN_STATE, TOKEN_INPUTS, class_count, entry, task_of
+from .common import TOKEN_INPUTS, class_count, entry, left_out_head, task_of
 
 WORDS = "word_embeddings"
-HEADS = ("lm_head.*", "score.*", "qa_outputs.*", "classifier.*", "multiple_choice_head.*")
-"""Tensors of heads, which another head replaces."""
+TANH_GELU = "gelu_pytorch_tanh"
+HEADS = ("lm_head.*", "score.*", "qa_outputs.*", "classifier.*")
+"""Tensors of heads that are not imported."""
+TASKS = ("CausalLM", "SequenceClassification")
 
 LAST_TOKEN = entry("std.LastToken", "last_token", ["last_hidden_state", "attention_mask"])
 
@@ -102,6 +103,12 @@ def read_decoder(config: Config, head_dim: int | None = None, **options: Any) ->
     return Decoder(layers, hidden, intermediate, heads, shared, features, **options)
 
 
+def scaled_embeddings(hidden: int) -> dict[str, Any]:
+    """The entry of Gemma that multiplies the vectors of tokens by the root of their size, in float32. A model that is
+    run in bfloat16 elsewhere rounds the root to it."""
+    return entry("Rescaling", "embeddings", WORDS, scale=hidden**0.5)
+
+
 @dataclass(frozen=True)
 class Words:
     """The vectors of the tokens."""
@@ -122,7 +129,7 @@ def translate_decoder(
     config: Config, words: Words, layers: list[dict[str, Any]], weights: Weights, *, is_language_model: bool = False
 ) -> Translation:
     """A model of these layers, which follow the embeddings and end with the result `last_hidden_state`."""
-    task = task_of(config, ("CausalLM", "SequenceClassification"))
+    task = task_of(config, TASKS)
     sizes = {"input_dim": words.count, "output_dim": words.size}
     embedding, outputs, copies = entry("Embedding", WORDS, "input_ids", **sizes), ["last_hidden_state"], {}
     weights = {f"{WORDS}/embeddings": words.tensor, **weights}
@@ -143,4 +150,5 @@ def translate_decoder(
         outputs = ["classifier"]
     spec = {"inputs": dict(TOKEN_INPUTS), "layers": [embedding, *layers], "outputs": outputs}
     unused = () if outputs != ["last_hidden_state"] else HEADS
-    return Translation(spec, weights, "last_hidden_state", (LAST_TOKEN,), unused, copies)
+    notices = left_out_head(config, TASKS)
+    return Translation(spec, weights, "last_hidden_state", (LAST_TOKEN,), unused, copies, notices)

@@ -8,7 +8,7 @@ from typing import Any
 from ..config import Config
 from ..translation import Shape, Translation
 from .common import ACTIVATIONS, entry, prefix_of
-from .decoder import WORDS, Decoder, Words, read_decoder, translate_decoder
+from .decoder import TANH_GELU, Decoder, Words, read_decoder, scaled_embeddings, translate_decoder
 from .layer_values import FULL, SLIDING, layer_types, value_by_layer
 from .rotary_options import rotary_by_layer, rotary_options
 
@@ -18,8 +18,6 @@ NORMS = {
     "feedforward_layernorm": "pre_feedforward_layernorm",
     "post_feedforward_layernorm": "post_feedforward_layernorm",
 }
-GEMMA_OPTIONS: dict[str, Any] = {"scale_offset": 1.0}
-TANH_GELU = "gelu_pytorch_tanh"
 
 
 def translate_gemma2(config: Config, tensors: Mapping[str, Shape]) -> Translation:
@@ -27,7 +25,7 @@ def translate_gemma2(config: Config, tensors: Mapping[str, Shape]) -> Translatio
     decoder = _read(config)
     types = layer_types(config, [FULL if index % 2 else SLIDING for index in range(decoder.layers)])
     rotary = rotary_options(config, config.rope(), decoder.head_dim)
-    cap = config.number("attn_logit_softcapping", 50.0 if "attn_logit_softcapping" not in config.keys() else None)
+    cap = _cap(config, "attn_logit_softcapping", 50.0)
     options = {} if cap is None else {"score_soft_cap": cap}
     return _translate(config, tensors, decoder, types, rotary, 30.0, **options)
 
@@ -47,24 +45,18 @@ def translate_gemma3(config: Config, tensors: Mapping[str, Shape]) -> Translatio
     return _translate(config, tensors, decoder, types, rotary, None)
 
 
-def scaled_embeddings(hidden: int) -> list[dict[str, Any]]:
-    """The entry that multiplies the vectors of tokens by the root of their size, in float32. A model that is run in
-    bfloat16 elsewhere rounds the root to it."""
-    return [entry("Rescaling", "embeddings", WORDS, scale=hidden**0.5)]
-
-
-def gemma_activation(config: Config, key: str) -> Any:
-    """The activation, for which `gelu` stands for its tanh form, too."""
-    choices = {**ACTIVATIONS, "gelu": ACTIVATIONS[TANH_GELU]}
-    activation = config.choice(key, choices, TANH_GELU)
-    return config.choice("hidden_activation", ACTIVATIONS, TANH_GELU) if config.has("hidden_activation") else activation
-
-
 def _read(config: Config, **options: Any) -> Decoder:
     config.expect("use_bidirectional_attention", None, False)
     config.skip("hidden_act", "sliding_window_size")  # not read by transformers
     bias = config.flag("attention_bias", False)
-    return read_decoder(config, 256, use_qkv_bias=bias, use_output_bias=bias, **GEMMA_OPTIONS, **options)
+    return read_decoder(config, 256, use_qkv_bias=bias, use_output_bias=bias, scale_offset=1.0, **options)
+
+
+def _cap(config: Config, key: str, default: float | None) -> float | None:
+    """A soft cap; None if the key is null, `default` if it is missing."""
+    stored = config.keys()
+    cap: float | None = config.number(key, None if key in stored else default)
+    return cap
 
 
 def _translate(
@@ -93,11 +85,10 @@ def _translate(
         layer_norm_epsilon=epsilon,
         attention_dropout=config.rate("attention_dropout"),
     )
-    layers = [*scaled_embeddings(decoder.hidden), blocks]
+    layers = [scaled_embeddings(decoder.hidden), blocks]
     layers.append(entry("RMSNormalization", "last_hidden_state", epsilon=epsilon))
     weights = decoder.weights(prefix, NORMS) | decoder.norm("last_hidden_state", f"{prefix}norm")
-    if "final_logit_softcapping" in config.keys():
-        logit_cap = config.number("final_logit_softcapping", None)
+    logit_cap = _cap(config, "final_logit_softcapping", logit_cap)
     is_tied, vocabulary = config.flag("tie_word_embeddings", True), config.integer("vocab_size")
     words = Words(f"{prefix}embed_tokens", vocabulary, decoder.hidden, is_tied, logit_cap)
     return translate_decoder(config, words, layers, weights)

@@ -66,7 +66,10 @@ def _size(config: Config, key: str, new_key: str) -> Any:
 def _layer_weights(layer: str, module: str, size: int, heads: int, intermediate: int) -> Weights:
     """The weights of a layer. Kernels are stored as [inputs, outputs], those of query, key and value side by side."""
     head_dim, attention = size // heads, f"{layer}_self_attention"
-    kernel, bias = tensor(f"{module}.attn.c_attn.weight", size, 3 * size), tensor(f"{module}.attn.c_attn.bias", 3 * size)
+    kernel, bias = (
+        tensor(f"{module}.attn.c_attn.weight", size, 3 * size),
+        tensor(f"{module}.attn.c_attn.bias", 3 * size),
+    )
     weights: Weights = {}
     for number, role in enumerate(("query", "key", "value")):
         span = number * size, (number + 1) * size

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
-from ....core.components import Json
 from ..config import Config
 
 FULL, SLIDING = "full_attention", "sliding_attention"
 
 
-def value_by_layer(values: Sequence[Json]) -> Json:
-    """The value of all layers, or an expression of `index` that chooses it: `${[512, 512, null][index % 3]}`."""
-    if all(value == values[0] for value in values):
-        return values[0]
-    count = len(values)
+def value_by_layer(values: Sequence[Any]) -> Any:
+    """The value of all layers, or an expression of `index` that chooses it: `${null if index < 28 else 512}` or
+    `${[512, 512, null][index % 3]}`."""
+    count, first, last = len(values), values[0], values[-1]
+    run = next((index for index, value in enumerate(values) if value != first), count)
+    if run == count:
+        return first
+    if all(value == last for value in values[run:]):
+        return f"${{{json.dumps(first)} if index < {run} else {json.dumps(last)}}}"
     period = next(size for size in range(1, count + 1) if all(values[i] == values[i % size] for i in range(count)))
     listed = ", ".join(json.dumps(value) for value in values[:period])
     return f"${{[{listed}][index{f' % {period}' if period < count else ''}]}}"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..config import Config
 from ..translation import Shape, Translation
 from .common import ACTIVATIONS, entry, prefix_of
-from .decoder import WORDS, Decoder, Words, read_decoder, translate_decoder
-from .gemma import GEMMA_OPTIONS, gemma_activation, scaled_embeddings
+from .decoder import TANH_GELU, WORDS, Decoder, Words, read_decoder, scaled_embeddings, translate_decoder
 from .layer_values import FULL, SLIDING, layer_types, value_by_layer
 from .rotary_options import rotary_options
 
@@ -20,27 +19,26 @@ def translate_llama(config: Config, tensors: Mapping[str, Shape]) -> Translation
     """Llama 1 to 3, and SmolLM 1 and 2."""
     config.expect("rope_interleaved", False)
     config.skip("is_llama_config")
-    return _translate(config, tensors, read_decoder(config, **_biases(config)), config.flag("tie_word_embeddings", False))
+    return _translate(config, tensors, read_decoder(config, **_biases(config)))
 
 
 def translate_mistral(config: Config, tensors: Mapping[str, Shape]) -> Translation:
     """Mistral: every layer attends to a window."""
     window = config.integer("sliding_window", None)
-    windows = {} if window is None else {"sliding_window": window}
-    return _translate(config, tensors, read_decoder(config), config.flag("tie_word_embeddings", False), **windows)
+    return _translate(config, tensors, read_decoder(config), **({} if window is None else {"sliding_window": window}))
 
 
 def translate_qwen2(config: Config, tensors: Mapping[str, Shape]) -> Translation:
     """Qwen 2 and 2.5: biases of query, key and value."""
     config.expect("use_mrope", False)
     decoder = read_decoder(config, use_qkv_bias=True)
-    return _translate(config, tensors, decoder, config.flag("tie_word_embeddings", False), **_later_windows(config, decoder))
+    return _translate(config, tensors, decoder, **_later_windows(config, decoder))
 
 
 def translate_qwen3(config: Config, tensors: Mapping[str, Shape]) -> Translation:
     """Qwen 3: query and key of each head are normalized."""
     decoder = read_decoder(config, 128, use_query_key_norm=True, **_biases(config))
-    return _translate(config, tensors, decoder, config.flag("tie_word_embeddings", False), **_later_windows(config, decoder))
+    return _translate(config, tensors, decoder, **_later_windows(config, decoder))
 
 
 def translate_smollm3(config: Config, tensors: Mapping[str, Shape]) -> Translation:
@@ -48,61 +46,65 @@ def translate_smollm3(config: Config, tensors: Mapping[str, Shape]) -> Translati
     config.skip("max_window_layers")
     decoder = read_decoder(config, **_biases(config))
     count, interval = decoder.layers, config.integer("no_rope_layer_interval", 4)
-    rotated = config.list_of("no_rope_layers", int, [int((index + 1) % interval != 0) for index in range(count)])
-    if len(rotated) < count:
+    flags = config.list_of("no_rope_layers", int, [int((index + 1) % interval != 0) for index in range(count)])
+    if len(flags) < count:
         config.fail("no_rope_layers", "invalid-value", f"'no_rope_layers' needs a number for each of {count} layers")
-    has_window = config.flag("use_sliding_window", False) and config.has("sliding_window")
-    window = config.integer("sliding_window", None)
-    types = layer_types(config, [SLIDING if has_window and not flag else FULL for flag in rotated[:count]])
-    options: dict[str, Any] = {"use_rotary": value_by_layer([flag != 0 for flag in rotated[:count]])}
-    options |= _windows(types, window if has_window else None)
-    return _translate(config, tensors, decoder, config.flag("tie_word_embeddings", True), 2e6, **options)
+    has_window, window = config.flag("use_sliding_window", False), config.integer("sliding_window", None)
+    window = window if has_window else None
+    types = layer_types(config, [FULL if flag or window is None else SLIDING for flag in flags[:count]])
+    use_rotary = value_by_layer([flag != 0 for flag in flags[:count]])
+    options = {"use_rotary": use_rotary, **_windows(types, window)}
+    return _translate(config, tensors, decoder, is_tied=True, theta=2e6, **options)
 
 
 def translate_gemma(config: Config, tensors: Mapping[str, Shape]) -> Translation:
     """The first Gemma."""
     config.expect("use_bidirectional_attention", None, False)
     bias = config.flag("attention_bias", False)
-    decoder = read_decoder(config, 256, use_qkv_bias=bias, use_output_bias=bias, **GEMMA_OPTIONS)
-    activation = gemma_activation(config, "hidden_act")
-    return _translate(config, tensors, decoder, config.flag("tie_word_embeddings", True), activation=activation)
+    decoder = read_decoder(config, 256, scale_offset=1.0, use_qkv_bias=bias, use_output_bias=bias)
+    activation = config.choice("hidden_act", {**ACTIVATIONS, "gelu": ACTIVATIONS[TANH_GELU]}, TANH_GELU)
+    if config.has("hidden_activation"):
+        activation = config.choice("hidden_activation", ACTIVATIONS, TANH_GELU)
+    return _translate(config, tensors, decoder, is_tied=True, activation=activation)
 
 
 def _translate(
-    config: Config, tensors: Mapping[str, Shape], decoder: Decoder, is_tied: bool, theta: float = 10000.0, **more: Any
+    config: Config,
+    tensors: Mapping[str, Shape],
+    decoder: Decoder,
+    *,
+    is_tied: bool = False,
+    theta: float = 10000.0,
+    **more: Any,
 ) -> Translation:
-    """`theta` is the default of `rope_theta`, and `more` are further arguments of the blocks."""
+    """`is_tied` and `theta` are the defaults of `tie_word_embeddings` and `rope_theta`, and `more` are further
+    arguments of the blocks."""
     prefix, epsilon = prefix_of("model.", tensors), config.number("rms_norm_eps", 1e-6)
-    options = {
-        "rotary": rotary_options(config, config.rope(theta), decoder.head_dim),
-        "layer_norm_epsilon": epsilon,
-        "attention_dropout": config.rate("attention_dropout"),
-        **more,
-    }
-    options.setdefault("activation", config.choice("hidden_act", ACTIVATIONS, "silu"))
-    scaled = scaled_embeddings(decoder.hidden) if decoder.scale_offset else []
-    source = scaled[-1]["name"] if scaled else WORDS
+    if "activation" not in more:
+        more["activation"] = config.choice("hidden_act", ACTIVATIONS, "silu")
+    scaled = [scaled_embeddings(decoder.hidden)] if decoder.scale_offset else []
     blocks = entry(
         "std.LlamaBlock",
         "layer_${index}",
-        [source, "attention_mask"],
+        [scaled[0]["name"] if scaled else WORDS, "attention_mask"],
         repeat=decoder.layers,
         **decoder.arguments(),
-        **options,
+        rotary=rotary_options(config, config.rope(theta), decoder.head_dim),
+        **more,
+        layer_norm_epsilon=epsilon,
+        attention_dropout=config.rate("attention_dropout"),
     )
     layers = [*scaled, blocks, entry("RMSNormalization", "last_hidden_state", epsilon=epsilon)]
     weights = decoder.weights(prefix, NORMS) | decoder.norm("last_hidden_state", f"{prefix}norm")
-    words = Words(f"{prefix}embed_tokens", config.integer("vocab_size"), decoder.hidden, is_tied)
-    return translate_decoder(config, words, layers, weights)
+    is_tied, vocabulary = config.flag("tie_word_embeddings", is_tied), config.integer("vocab_size")
+    return translate_decoder(
+        config, Words(f"{prefix}embed_tokens", vocabulary, decoder.hidden, is_tied), layers, weights
+    )
 
 
 def _biases(config: Config) -> dict[str, bool]:
-    bias = config.flag("attention_bias", False)
-    return {
-        "use_qkv_bias": bias,
-        "use_output_bias": bias,
-        "use_feedforward_bias": config.flag("mlp_bias", False),
-    }
+    bias, feedforward_bias = config.flag("attention_bias", False), config.flag("mlp_bias", False)
+    return {"use_qkv_bias": bias, "use_output_bias": bias, "use_feedforward_bias": feedforward_bias}
 
 
 def _later_windows(config: Config, decoder: Decoder) -> dict[str, Any]:
@@ -114,7 +116,7 @@ def _later_windows(config: Config, decoder: Decoder) -> dict[str, Any]:
     return _windows(layer_types(config, default), window)
 
 
-def _windows(types: list[str], window: int | None) -> dict[str, Any]:
+def _windows(types: Sequence[str], window: int | None) -> dict[str, Any]:
     """The argument of blocks for the window of the layers of type `sliding_attention`."""
     windows = value_by_layer([window if kind == SLIDING else None for kind in types])
     return {} if windows is None else {"sliding_window": windows}

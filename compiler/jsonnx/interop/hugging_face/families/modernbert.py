@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..config import Config
 from ..translation import Shape, Translation, Weights, dense, head_output, layer_norm, tensor
-from .common import ACTIVATIONS, FIRST_TOKEN, TOKEN_INPUTS, class_count, entry, left_out_head, prefix_of, task_of
+from .common import ACTIVATIONS, FIRST_TOKEN, TOKEN_INPUTS, class_count, entry, prefix_of, task_of
+from .heads import CLASSIFIER_TASK, MASKED_TASK, Head, MaskedLanguageModel, require_tied_words, with_head
 
-TASKS = ("SequenceClassification",)
 FULL, SLIDING = "full_attention", "sliding_attention"
 UNUSED = ("head.*", "decoder.*", "classifier.*")
 """Tensors of heads that are not imported."""
@@ -25,13 +26,12 @@ class Sizes(NamedTuple):
 
 
 def translate_modernbert(config: Config, tensors: Mapping[str, Shape]) -> Translation:
-    """The base model, or a classifier of sequences."""
+    """The base model, a classifier of sequences, or a masked language model."""
     for key in ("attention_bias", "mlp_bias", "norm_bias"):
         config.expect(key, False)
     config.expect("position_embedding_type", "absolute", "rope", "sans_pos")  # no module reads it
-    config.skip("max_position_embeddings", "layer_norm_eps", "tie_word_embeddings", "sparse_prediction")
+    config.skip("max_position_embeddings", "layer_norm_eps", "sparse_prediction")
     config.skip("sparse_pred_ignore_index", "deterministic_flash_attn", "reference_compile", "repad_logits_with_grad")
-    config.skip("decoder_bias")
     hidden, heads = config.integer("hidden_size"), config.integer("num_attention_heads")
     config.require_multiple("hidden_size", hidden, "num_attention_heads", heads)
     sizes = Sizes(config.layer_count("num_hidden_layers"), hidden, heads, config.integer("intermediate_size"))
@@ -51,16 +51,22 @@ def translate_modernbert(config: Config, tensors: Mapping[str, Shape]) -> Transl
         **_layer_weights(f"{prefix}layers.", sizes),
         **layer_norm("last_hidden_state", f"{prefix}final_norm", hidden, bias=False),
     }
-    outputs = ["last_hidden_state"]
-    head, head_weights = _classifier(config, hidden, epsilon)
+    body = Translation({"inputs": dict(TOKEN_INPUTS), "layers": layers}, weights, unused=UNUSED)
     pooling = _pooling(config)
-    if task_of(config, TASKS):
-        layers += [*pooling, *head]
-        weights |= head_weights
-        outputs = ["classifier"]
-    spec = {"inputs": dict(TOKEN_INPUTS), "layers": layers, "outputs": outputs}
-    notices = left_out_head(config, TASKS)
-    return Translation(spec, weights, "last_hidden_state", pooling, UNUSED, notices=notices)
+    bias, activation = (
+        config.flag("classifier_bias", False),
+        config.choice("classifier_activation", ACTIVATIONS, "gelu"),
+    )
+    decoder_bias = "decoder.bias" if config.flag("decoder_bias", True) else None
+    if task_of(config, (MASKED_TASK,)):
+        config.expect("classifier_bias", False)
+    require_tied_words(config)
+    predictions = MaskedLanguageModel("head.dense", "head.norm", decoder_bias, "decoder", activation, epsilon, False)
+    heads = {
+        CLASSIFIER_TASK: _classifier(config, sizes.hidden, epsilon, pooling, activation, bias),
+        MASKED_TASK: predictions.head(f"{prefix}embeddings.tok_embeddings.weight", vocabulary, hidden),
+    }
+    return replace(with_head(config, body, heads, None), pooling=(pooling,))
 
 
 def _repeated_layer(config: Config, sizes: Sizes, epsilon: float) -> dict[str, Any]:
@@ -133,26 +139,28 @@ def _layer_weights(prefix: str, sizes: Sizes) -> Weights:
     return weights
 
 
-def _pooling(config: Config) -> tuple[dict[str, Any], ...]:
+def _pooling(config: Config) -> dict[str, Any]:
     """The entry that makes one vector of a sequence."""
     mean = entry("GlobalAveragePooling1D", "mean", ["last_hidden_state", "attention_mask"])
     pooling: dict[str, Any] = config.choice("classifier_pooling", {"cls": FIRST_TOKEN, "mean": mean}, "cls")
-    return (pooling,)
+    return pooling
 
 
-def _classifier(config: Config, hidden: int, epsilon: float) -> tuple[list[dict[str, Any]], Weights]:
-    """The entries of the model's own classifier, and their weights."""
-    bias, classes = config.flag("classifier_bias", False), class_count(config)
-    activation = config.choice("classifier_activation", ACTIVATIONS, "gelu")
-    layers = [
+def _classifier(
+    config: Config, hidden: int, epsilon: float, pooling: dict[str, Any], activation: Any, bias: bool
+) -> Head:
+    """The model's own classifier."""
+    classes = class_count(config)
+    entries = (
+        pooling,
         entry("Dense", "head", units=hidden, activation=activation, use_bias=bias),
         entry("LayerNormalization", "head_norm", epsilon=epsilon, center=False),
         entry("Dropout", "dropout", rate=config.rate("classifier_dropout")),
         entry("Dense", "classifier", units=classes),
-    ]
+    )
     weights = {
         **dense("head", "head.dense", hidden, hidden, bias=bias),
         **layer_norm("head_norm", "head.norm", hidden, bias=False),
         **dense("classifier", "classifier", hidden, classes),
     }
-    return layers, weights
+    return Head(entries, weights)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from math import log
 from typing import Any
 
-from ....layers.attention.rotary_embedding import RotaryOptions
 from ..config import Config
 from .layer_values import value_by_layer
 
@@ -50,15 +49,20 @@ def rotary_options(config: Config, rope: Config, head_dim: int) -> dict[str, Any
 
 def rotary_by_layer(options: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The options of a repeated block whose layers have these."""
-    attributes = RotaryOptions.attributes
     names = dict.fromkeys(name for layer in options for name in layer)
-    return {name: value_by_layer([layer.get(name, attributes[name].default) for layer in options]) for name in names}
+    return {name: value_by_layer([_option(layer, name, options) for layer in options]) for name in names}
+
+
+def _option(layer: dict[str, Any], name: str, options: Sequence[dict[str, Any]]) -> Any:
+    """An option of a layer. One that its kind of frequencies does not read has the value of another layer."""
+    unscaled = {"scaling_factor": 1.0, "rope_type": "linear", "attention_factor": None if "rope_type" in layer else 1.0}
+    others = (other[name] for other in options if name in other)
+    return layer.get(name, unscaled[name] if name in unscaled else next(others))
 
 
 def _factor(rope: Config, default: float | None = None) -> float:
-    arguments = () if default is None else (default,)
-    factor: float = rope.number("factor", *arguments, minimum=1e-6, maximum=MAX_FACTOR)
-    return factor
+    factor: float | None = rope.number("factor", default, minimum=1e-6, maximum=MAX_FACTOR)
+    return rope.number("factor") if factor is None else factor  # an error: the key is missing
 
 
 def _pair_factors(rope: Config, name: str, count: int) -> list[float]:

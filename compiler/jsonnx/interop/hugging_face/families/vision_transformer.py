@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..config import Config
 from ..translation import Shape, Translation, Weights, dense, head_output, head_projection, layer_norm, tensor
-from .common import ACTIVATIONS, FIRST_TOKEN, class_count, entry, left_out_head, prefix_of, task_of
+from .common import ACTIVATIONS, FIRST_TOKEN, class_count, entry, prefix_of
+from .heads import Head, read_pooler, with_head
 
-TASKS = ("ImageClassification",)
+CLASSIFIER_TASK = "ImageClassification"
 
 
 class ModuleNames(NamedTuple):
@@ -188,19 +190,18 @@ def translate_vit(config: Config, tensors: Mapping[str, Shape]) -> Translation:
     entries, weights = network.entries(), network.weights(prefix, prefix + layers, names)
     pooled = config.integer("pooler_output_size", size)
     activation = config.choice("pooler_act", ACTIVATIONS, "tanh")
-    outputs = ["last_hidden_state"]
-    if task_of(config, TASKS):
-        classes = class_count(config)
-        entries += [FIRST_TOKEN, entry("Dense", "classifier", units=classes)]
-        weights |= dense("classifier", "classifier", size, classes)
-        outputs = ["classifier"]
-    elif f"{prefix}pooler.dense.weight" in tensors:
-        entries += [FIRST_TOKEN, entry("Dense", "pooler", units=pooled, activation=activation)]
-        weights |= dense("pooler", f"{prefix}pooler.dense", size, pooled)
-        outputs = [*outputs, "pooler"]
-    spec = {"inputs": _inputs(network), "layers": entries, "outputs": outputs}
-    unused = (f"{prefix}embeddings.mask_token", f"{prefix}pooler.*", "decoder.*", "classifier.*")
-    return Translation(spec, weights, "last_hidden_state", (FIRST_TOKEN,), unused, notices=left_out_head(config, TASKS))
+    pooler = read_pooler(f"{prefix}pooler.dense", size, tensors, pooled, activation)
+    unused = (f"{prefix}embeddings.mask_token", "decoder.*", "classifier.*")
+    body = Translation({"inputs": _inputs(network), "layers": entries}, weights, unused=unused)
+    heads = {CLASSIFIER_TASK: _classifier(config, size, FIRST_TOKEN)}
+    return replace(with_head(config, body, heads, pooler), pooling=(FIRST_TOKEN,), pooling_weights={})
+
+
+def _classifier(config: Config, features: int, *entries: dict[str, Any]) -> Head:
+    """Entries, and a Dense layer of logits."""
+    classes = class_count(config)
+    layer = entry("Dense", "classifier", units=classes)
+    return Head((*entries, layer), dense("classifier", "classifier", features, classes))
 
 
 def translate_dinov2(config: Config, tensors: Mapping[str, Shape]) -> Translation:
@@ -221,12 +222,7 @@ def translate_dinov2(config: Config, tensors: Mapping[str, Shape]) -> Translatio
         entry("GlobalAveragePooling1D", "patch_mean"),
         entry("Concatenate", "features", ["first_token", "patch_mean"]),
     )
-    outputs = ["last_hidden_state"]
-    if task_of(config, TASKS):
-        classes = class_count(config)
-        entries += [*pooling, entry("Dense", "classifier", units=classes)]
-        weights |= dense("classifier", "classifier", 2 * size, classes)
-        outputs = ["classifier"]
-    spec = {"inputs": _inputs(network), "layers": entries, "outputs": outputs}
     unused = (f"{prefix}embeddings.mask_token", "classifier.*")
-    return Translation(spec, weights, "last_hidden_state", pooling, unused, notices=left_out_head(config, TASKS))
+    body = Translation({"inputs": _inputs(network), "layers": entries}, weights, unused=unused)
+    heads = {CLASSIFIER_TASK: _classifier(config, 2 * size, *pooling)}
+    return replace(with_head(config, body, heads, None), pooling=pooling)
