@@ -1,4 +1,4 @@
-"""Records KerasHub's models for the tests in tests/unit/interop/keras_hub: `sh tests/environments/parity/run.sh keras_hub`.
+"""Records KerasHub's models for tests/unit/interop/keras_hub: `sh tests/environments/parity/run.sh keras_hub`.
 
 For each model: the configuration in its file, the shapes of its arrays, its outputs for a padded batch, and the losses
 of some training steps.

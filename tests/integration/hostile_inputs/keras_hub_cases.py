@@ -47,7 +47,9 @@ KERAS_HUB = (
     _key("G1", "NaN", "dropout", float("nan")),
     _case("G1", "list_for_a_configuration", "bert", ("config",), []),
     _case("G1", "text_for_a_backbone", "bert-classifier", ("config", BACKBONE), "BertBackbone"),
-    _case("G1", "backbone_without_configuration", "bert-classifier", ("config", BACKBONE), {"class_name": "BertBackbone"}),
+    _case(
+        "G1", "backbone_without_configuration", "bert-classifier", ("config", BACKBONE), {"class_name": "BertBackbone"}
+    ),
     _case("G1", "list_for_the_arguments_of_compile", "bert-classifier", ("compile_config",), {"loss": [[]]}),
     _key("G2", "unknown_key", "rotary", True),
     _key("G2", "half_precision", "dtype", {"class_name": "DTypePolicy", "config": {"name": "float16"}}),

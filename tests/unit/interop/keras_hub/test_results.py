@@ -1,4 +1,4 @@
-"""Imported models compute and train as KerasHub does: `sh tests/environments/parity/run.sh keras_hub` records results."""
+"""Imported models compute and train as KerasHub does: `tests/environments/parity/run.sh keras_hub` records results."""
 
 from __future__ import annotations
 
