@@ -59,6 +59,8 @@ TASKS: dict[str, tuple[str, Head]] = {
 """The class of the backbone and the head, by class."""
 
 PACKAGES = ("keras_hub", "keras_nlp")
+CONFIG, BACKBONE, DTYPE = "config", "backbone", "dtype"
+"""Keys of serialized objects."""
 OBJECT_KEYS = ("module", "registered_name", "build_config", "compile_config", "shared_object_id", "name")
 """Keys of a serialized object that do not determine its results."""
 
@@ -149,9 +151,9 @@ def _read_task(holder: Config, class_name: str, arrays: frozenset[str], report: 
     config = _config_of(holder)
     config.skip("preprocessor")  # it makes tokens of texts, and is no part of the network
     backbone_class, head = TASKS[class_name]
-    nested = config.section("backbone")
+    nested = config.section(BACKBONE)
     if nested is None:
-        config.fail("backbone", "missing-key", "the task has no backbone")
+        config.fail(BACKBONE, "missing-key", "the task has no backbone")
     if (nested_class := nested.text("class_name")) != backbone_class:
         message = f"the backbone of a {class_name} has to be a {backbone_class}, got {short_name(nested_class)}"
         nested.fail("class_name", "invalid-value", message)
@@ -164,25 +166,25 @@ def _read_task(holder: Config, class_name: str, arrays: frozenset[str], report: 
 def _config_of(holder: Config) -> Config:
     """The arguments of an object."""
     holder.skip(*OBJECT_KEYS)
-    config = holder.section("config")
+    config = holder.section(CONFIG)
     if config is None:
-        holder.fail("config", "missing-key", "the key 'config' is missing")
+        holder.fail(CONFIG, "missing-key", "the key 'config' is missing")
     config.skip("name")
     return config
 
 
 def _check_dtype(config: Config, report: KerasReport) -> None:
     """Reports half-precision and quantized weights, and warns of mixed precision and float64."""
-    policy = config.section("dtype")
+    policy = config.section(DTYPE)
     if policy is None:
         return
     policy.skip(*OBJECT_KEYS)
-    kind, arguments = policy.text("class_name"), policy.section("config")
+    kind, arguments = policy.text("class_name"), policy.section(CONFIG)
     name = "float32" if arguments is None else arguments.text("name", "float32")
     if kind != "DTypePolicy" or not (name in ("float32", "float64") or name.startswith("mixed_")):
         message = f"the model computes in {name if kind == 'DTypePolicy' else kind}; here all layers use float32"
         help = "save the model with the dtype policy 'float32' or 'mixed_float16': both have float32 weights"
-        config.fail("dtype", "keras-dtype", message, help)
+        config.fail(DTYPE, "keras-dtype", message, help)
     if name != "float32":
         message = f"layers with the dtype policy {name} compute in float32 here"
         report.add("keras-differs", (), message, severity="warning")
