@@ -127,6 +127,8 @@ passes/training_steps: passes/layout passes ir core
 passes/layout: ir core
 passes: ir core
 analysis: frontend layers sections training core
+interop/keras_hub: interop/keras/weights interop/keras/translation interop/hugging_face/families interop/hugging_face
+    interop frontend core
 interop/keras: interop/keras/folding interop/keras/weights interop/keras/translation interop frontend layers core
 interop/keras/export: interop/keras/weights interop/keras/translation frontend layers core
 interop/keras/folding: interop/keras/translation frontend layers core

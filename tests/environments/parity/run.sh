@@ -10,7 +10,7 @@
 #   sh tests/environments/parity/run.sh applications [NAME...]   keras.applications, from files of Keras to ONNX: prints a table
 #   sh tests/environments/parity/run.sh files      import of files of Keras, and export to Keras
 #   sh tests/environments/parity/run.sh record     renew the fixtures that the ordinary suite uses
-#   sh tests/environments/parity/run.sh keras_hub  renew the fixtures of KerasHub's layers and of the library, in an environment of its own
+#   sh tests/environments/parity/run.sh keras_hub  renew the fixtures of KerasHub's layers and models and of the library, in an environment of its own
 set -eu
 cd "$(dirname "$0")/../../.."
 PYTHON=${PYTHON:-python3}
@@ -23,6 +23,7 @@ if [ "$what" = keras_hub ]; then
     [ -e "$ENV" ] || "$PYTHON" -m venv "$ENV"
     "$ENV/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[cpu]" -r tests/environments/parity/keras_hub_requirements.txt
     "$ENV/bin/python" tests/environments/parity/record_keras_hub.py
+    "$ENV/bin/python" tests/environments/parity/record_keras_hub_models.py
     exec "$ENV/bin/python" tests/environments/parity/record_library.py
 fi
 

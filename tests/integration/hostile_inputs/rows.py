@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-SECTIONS = {"A": 20, "B": 33, "C": 14, "D": 19, "E": 7, "F": 7, "J": 10}
-"""Numbers of rows: the text of a spec, its meaning, resources, paths and outputs, ONNX files and adapters, folders of Hugging Face
-models, the environment."""
+SECTIONS = {"A": 20, "B": 33, "C": 14, "D": 19, "E": 7, "F": 7, "G": 3, "J": 10}
+"""Numbers of rows: the text of a spec, its meaning, resources, paths and outputs, ONNX files and adapters, folders of
+Hugging Face models, files of KerasHub, the environment."""
 
 
 class Row(NamedTuple):
@@ -201,6 +201,13 @@ ROWS = {
               ("unit/interop/hugging_face/test_checkpoint.py::test_a_truncated_file_is_an_error",)),
     "F6": Row("a pickle", "unsafe-file; it is not opened"),
     "F7": Row("sizes that the tensors do not have", "weights-mismatch before memory is allocated"),
+    # -- G: files of KerasHub's models ------------------------------------------------------------------------------
+    "G1": Row("values of wrong kinds, NaN, huge sizes", "an error with the path of the key",
+              ("unit/interop/keras_hub/test_config.py::test_a_key_that_is_not_understood_is_named",)),
+    "G2": Row("keys that may change results, other classes, code", "an error that names them",
+              ("unit/interop/keras_hub/test_config.py::test_an_unknown_class_is_refused",)),
+    "G3": Row("sizes that the arrays do not have", "weights-mismatch before memory is allocated",
+              ("unit/interop/keras_hub/test_config.py::test_arrays_that_do_not_fit_are_errors",)),
     # -- J: environment --------------------------------------------------------------------------------------------
     "J1": Row("a provider that is not there", "an error with the command that installs it",
               ("unit/runtime/test_providers.py::test_a_missing_provider_is_an_error_with_the_command_that_installs_it",

@@ -17,10 +17,11 @@ from support.commands import IN_PROCESS, jsonnx
 from .cases import CASES as SPEC_CASES
 from .cases import Case
 from .hugging_face_cases import HUGGING_FACE
+from .keras_hub_cases import KERAS_HUB
 from .onnx_cases import ONNX
 from .rows import ROWS, SECTIONS
 
-CASES = (*SPEC_CASES, *ONNX, *HUGGING_FACE)
+CASES = (*SPEC_CASES, *ONNX, *HUGGING_FACE, *KERAS_HUB)
 FOLDER = Path(__file__).parent
 TESTS = FOLDER.parents[1]
 EXPECTED = FOLDER / "expected"

@@ -56,9 +56,7 @@ class Checkpoint:
         """A weight in our layout, in memory of its own."""
         parts = [self.read(name) for name, _ in source.parts]
         array = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        for step in source.steps:
-            array = step(array)
-        return np.ascontiguousarray(array)
+        return np.ascontiguousarray(source.applied_to(array))
 
     @property
     def folder_name(self) -> str:

@@ -130,13 +130,13 @@ class Config:
         return choices[value]
 
     def list_of(self, key: str, kind: type[_T], default: Any = _REQUIRED, max_length: int = 1 << 16) -> Any:
-        """A list of integers (`int`), strings (`str`) or numbers (`float`)."""
+        """A list of integers (`int`), strings (`str`), numbers (`float`) or true and false (`bool`)."""
         value = self._value(key, default)
         if value is default:
             return value
         kinds = (int, float) if kind is float else (kind,)
         if not isinstance(value, list) or any(type(item) not in kinds for item in value):
-            nouns = {int: "integers", str: "strings", float: "numbers"}
+            nouns = {int: "integers", str: "strings", float: "numbers", bool: "true and false"}
             self.fail(key, "wrong-type", f"{key!r} has to be a list of {nouns[kind]}, got {short_repr(value)}")
         if len(value) > max_length:
             self.fail(key, "out-of-range", f"{key!r} has {len(value):,} items, at most {max_length:,} are read")
@@ -226,7 +226,7 @@ class Config:
             if key in self._read or key in NEUTRAL_KEYS or value in (None, [], {}):
                 continue
             message = f"the key {short_name(key)} may change results, and is unknown for this architecture"
-            help = "remove it from a copy of the folder if it has no effect on the results of this model"
+            help = "remove it from a copy of the file if it has no effect on the results of this model"
             self._report.add("unsupported-model", (*self._path, key), message, help=help, at_key=True)
         for section in self._sections.values():
             section._report_unread()

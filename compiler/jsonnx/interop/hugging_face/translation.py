@@ -49,6 +49,12 @@ class TensorSource:
         """Adds a number to each element."""
         return self._then(lambda x: x + x.dtype.type(number), self.shape)
 
+    def applied_to(self, array: np.ndarray) -> np.ndarray:
+        """The weight, from its tensor or the concatenation of its tensors."""
+        for step in self.steps:
+            array = step(array)
+        return array
+
     def _then(self, step: Step, shape: Shape) -> TensorSource:
         return replace(self, shape=shape, steps=(*self.steps, step))
 

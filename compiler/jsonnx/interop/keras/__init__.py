@@ -12,7 +12,7 @@ from .read_model import TranslatedModel, read_model, readable_layers
 from .translation.entries import WeightOwner
 from .weights.h5_weights import is_legacy_format
 from .weights.unnamed_weights import assign_groups, has_unnamed_layers
-from .weights.weight_matching import MatchedWeights, match_weights
+from .weights.weight_matching import MatchedWeights, converted_weights, match_weights
 
 __all__ = [
     "KerasFile",
@@ -20,6 +20,7 @@ __all__ = [
     "TranslatedModel",
     "WeightOwner",
     "assign_groups",
+    "converted_weights",
     "has_unnamed_layers",
     "is_legacy_format",
     "match_weights",

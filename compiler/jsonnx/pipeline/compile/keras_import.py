@@ -10,11 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ...core.diagnostics import CompileError, Diagnostic, UsageError
+from ...core.diagnostics import CompileError, Diagnostic, Report, UsageError
+from ...frontend.expansion.expand import expand
 from ...frontend.json.json_reader import from_value
 from ...frontend.network import Network
 from ...frontend.text.formatter import format_source
-from ...interop.keras import KerasFile, TranslatedModel, match_weights, open_keras, read_model
+from ...interop.keras import (
+    KerasFile,
+    MatchedWeights,
+    TranslatedModel,
+    converted_weights,
+    match_weights,
+    open_keras,
+    read_model,
+)
+from ...interop.keras_hub.read_model import is_hub_model, read_hub_model
 from ..check.check import CheckedSpec, check_spec
 from .graphs import forward_graph
 
@@ -82,7 +92,9 @@ def import_open_file(file: KerasFile, *, fold: bool = True) -> ImportedModel:
         raise CompileError(
             [Diagnostic("keras-no-model", "this file has weights but no model", "$", file.file, help=help)]
         )
-    positions = file.file_format == "json"  # the JSON inside an archive has no lines that the user could open
+    if is_hub_model(file.config):
+        return _import_hub_model(file, fold=fold)
+    positions = _has_lines(file)
     model, checked = _checked_model(
         read_model(file.source, file.version, file.compile_config, file.assets, positions=positions)
     )
@@ -93,6 +105,36 @@ def import_open_file(file: KerasFile, *, fold: bool = True) -> ImportedModel:
         notices += weight_notices
     spec = _folded_spec(model, checked) if fold else model.spec
     return ImportedModel(spec, weights, str(model.keras_version), (*notices, *model.notices))
+
+
+def _has_lines(file: KerasFile) -> bool:
+    """Whether diagnostics have lines: the JSON inside an archive has none that the user could open."""
+    return file.file_format == "json"
+
+
+def _import_hub_model(file: KerasFile, *, fold: bool) -> ImportedModel:
+    """As `import_open_file`, for a model of KerasHub, whose spec has blocks of the library."""
+    assert file.source is not None
+    model = read_hub_model(file.source, file.version, file.weights, positions=_has_lines(file))
+    weights, notices = None, list(file.notices)
+    if file.weights is not None:  # before the layers are checked, of which a false number could be large
+        name = file.weights_file or file.file
+        matched = converted_weights(model.find_weights(file.weights), model.weight_types, name)
+        weights, weight_notices = _without_errors(matched, name)
+        notices += weight_notices
+    checked = check_spec(model.spec)
+    model.report.add_spec_diagnostics((d for d in checked.diagnostics if d.severity == "error"), lambda path: ())
+    model.report.raise_errors()
+    spec = model.spec if fold else _without_blocks(model.spec)
+    return ImportedModel(spec, weights, f"KerasHub and {model.keras_version}", (*notices, *model.report))
+
+
+def _without_blocks(spec: dict[str, Any]) -> dict[str, Any]:
+    """A valid spec with all layers written out."""
+    flat = expand(spec, Report())
+    assert flat is not None
+    document: dict[str, Any] = flat.document
+    return document
 
 
 def _checked_model(model: TranslatedModel) -> tuple[TranslatedModel, CheckedSpec]:
@@ -138,8 +180,11 @@ def _matched_weights(
     types = {name: weight.type for name, weight in {**graph.parameters, **graph.states}.items()}
     trainable = [name for name, parameter in graph.parameters.items() if parameter.trainable]
     name = file.weights_file or file.file
-    result = match_weights(file.weights, model.owners, types, trainable, name)
-    errors = result.errors(name)
-    if errors:
+    return _without_errors(match_weights(file.weights, model.owners, types, trainable, name), name)
+
+
+def _without_errors(matched: MatchedWeights, file: str | None) -> tuple[dict[str, np.ndarray], list[Diagnostic]]:
+    """The weights and warnings. Raises CompileError for a missing, unexpected or misshapen weight."""
+    if errors := matched.errors(file):
         raise CompileError(errors)
-    return result.arrays, result.notices
+    return matched.arrays, matched.notices

@@ -242,24 +242,26 @@ def _body(
     modules: ModuleNames = BERT_MODULES,
 ) -> Translation:
     """The model up to `last_hidden_state`."""
-    inputs, entries, weights = _embeddings(config, encoder, f"{prefix}embeddings", position_entries, positions, types)
+    vocabulary = config.integer("vocab_size")
+    types = config.integer("type_vocab_size", 2) if types is None else types
+    module = f"{prefix}embeddings"
+    inputs, entries, weights = embedding_entries(vocabulary, types, encoder, module, position_entries, positions)
     spec = {"inputs": inputs, "layers": [*entries, encoder.entry(), LAST_HIDDEN_STATE]}
     weights |= encoder.weights(layers or f"{prefix}encoder.layer.", modules)
     return Translation(spec, weights, unused=UNUSED)
 
 
-def _embeddings(
-    config: Config,
+def embedding_entries(
+    vocabulary: int,
+    types: int,
     encoder: Encoder,
     module: str,
     position_entries: list[dict[str, Any]],
     positions: int,
-    types: int | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]], Weights]:
     """The inputs, the entries up to `embeddings`, and their weights: the sum of the vectors of tokens, positions and
-    types of tokens, normalized. Without `types`, their number is in the configuration; a single type is no input."""
-    vocabulary, size = config.integer("vocab_size"), encoder.hidden
-    types = config.integer("type_vocab_size", 2) if types is None else types
+    types of tokens, normalized. A single type is no input; with 0 types, there are no vectors of types."""
+    size = encoder.hidden
     words = entry("Embedding", WORDS, "input_ids", input_dim=vocabulary, output_dim=size)
     weights = {
         f"{WORDS}/embeddings": tensor(f"{module}.word_embeddings.weight", vocabulary, size),

@@ -64,7 +64,13 @@ def match_weights(
     `expected` is in the graph's order: parameters, then states. `trainable` are the weights that training changes; they
     come first in files before Keras 3.
     """
-    sources = _find_sources(stored, owners, expected, trainable)
+    return converted_weights(_find_sources(stored, owners, expected, trainable), expected, file)
+
+
+def converted_weights(
+    sources: WeightSources, expected: Mapping[str, TensorType], file: str | None = None
+) -> MatchedWeights:
+    """Converts the arrays that were found for the expected weights."""
     result = MatchedWeights(
         unexpected_paths=sources.unexpected_paths,
         unused_paths=sources.unused_paths,
