@@ -304,8 +304,14 @@ def test_an_embedding_with_too_few_vectors_is_an_error_with_both_numbers() -> No
 
 def test_a_tokenizer_reads_inputs_of_texts_only() -> None:
     document = spec({"type": "Embedding", "input_dim": 200, "output_dim": 4})
-    assert "error[wrong-inputs]" in errors(document | {"inputs": {"text": {"shape": [3], "dtype": "string"}}})
-    assert "error[wrong-inputs]" in errors(document | {"inputs": {"text": {"shape": []}}})
+    assert "error[shape-mismatch]" in errors(document | {"inputs": {"text": {"shape": [3], "dtype": "string"}}})
+    assert "error[shape-mismatch]" in errors(document | {"inputs": {"text": {"shape": []}}})
+    behind = spec(
+        {"type": "Identity", "from": "text", "name": "same"},
+        {"type": "Embedding", "input_dim": 200, "output_dim": 4, "from": "tokens"},
+    )
+    behind["layers"][0]["from"] = "same"
+    assert "error[wrong-inputs]" in errors(behind)
 
 
 def test_names_of_files_lead_nowhere_else() -> None:

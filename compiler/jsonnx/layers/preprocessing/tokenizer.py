@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ...core.components import attr
 from ...core.limits import MAX_TEXT_TOKENS
-from ...core.types import BATCH, PaddingMask, ShapeError, Size, TensorType
+from ...core.types import BATCH, PaddingMask, Size, TensorType, require
 from ..base import Layer, layer
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 IDS, MASK, TYPE_IDS, OFFSETS = "input_ids", "attention_mask", "token_type_ids", "offsets"
 RESULTS = (IDS, MASK, TYPE_IDS, OFFSETS)
 """What a tokenizer computes of texts, in the order of the results."""
+TEXT_HELP = 'declare the input as {"shape": [], "dtype": "string"}'
 
 
 @layer
@@ -68,11 +69,11 @@ class Tokenizer(Layer):
         return {result: text_type(length, *([2] if result == OFFSETS else [])) for result in RESULTS}
 
     def infer(self, *inputs: TensorType) -> tuple[TensorType, ...]:
-        if self.fed_results is None:
-            message = f"reads texts of the spec's inputs, one for each sample, got {', '.join(map(str, inputs))}"
-            help = 'name inputs in `from` that are declared as {"shape": [], "dtype": "string"}'
-            raise ShapeError(message, help, "wrong-inputs")
-        return inputs
+        if self.fed_results is not None:
+            return inputs
+        for x in inputs:
+            require(is_text(x), f"needs a text for each sample, got {x}", TEXT_HELP)
+        return tuple(self.result_types("text").values())
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
         return PaddingMask.of(inputs[0])
@@ -82,6 +83,11 @@ class Tokenizer(Layer):
 
     def lower(self, g: Builder, *inputs: Value) -> Any:
         return inputs
+
+
+def is_text(x: TensorType) -> bool:
+    """Whether a value has one text for each sample."""
+    return x.dtype == "string" and x.shape[1:] in ((), (1,))
 
 
 def text_type(*sizes: Any) -> TensorType:
