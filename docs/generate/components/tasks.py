@@ -100,7 +100,7 @@ TASKS = (
     Task(
         "Texts",
         "What a text says, which word comes next, or a text from another.",
-        layers="TextVectorization Embedding GlobalAveragePooling1D LSTM GRU Bidirectional Conv1D MultiHeadAttention "
+        layers="TextVectorization Tokenizer Embedding GlobalAveragePooling1D LSTM GRU Bidirectional Conv1D MultiHeadAttention "
         "GroupQueryAttention PositionEmbedding SinePositionEncoding RotaryEmbedding ReversibleEmbedding "
         "LayerNormalization RMSNormalization Masking",
         blocks="std.TransformerEncoder std.TransformerDecoder std.TransformerCrossDecoder std.LlamaBlock",
@@ -108,7 +108,7 @@ TASKS = (
         metrics="sparse_categorical_accuracy accuracy",
         pages="guides/data/texts guides/data/sequences recipes/sequence-to-sequence recipes/word-vectors "
         "language/masks",
-        samples="reviews transformer",
+        samples="reviews reviews_tokens questions transformer",
     ),
     Task(
         "Time series",

@@ -23,14 +23,16 @@ TEXT_HELP = 'declare the input as {"shape": [], "dtype": "string"}'
 class Tokenizer(Layer):
     """Turns texts into ids of tokens, by a `tokenizer.json`.
 
-    This is the file of models of Hugging Face. The layer computes outside of the graph. The input is a text input of the spec; a second one makes pairs. The result `layer` are the ids, [batch, tokens];
-    `layer.attention_mask` is 1 for a token and 0 for padding, `layer.token_type_ids` is 1 for the second text of a
-    pair, `layer.offsets`, [batch, tokens, 2], are the characters of the text where a token begins and ends. The ids
-    carry the mask of the padding, so that pooling, attention and recurrent layers behind an Embedding skip it.
+    Models of Hugging Face have such a file. The input is a text input of the spec; a second one makes pairs. The result
+    `layer` are the ids, [batch, tokens]; `layer.attention_mask` is 1 for a token and 0 for padding,
+    `layer.token_type_ids` is 1 for the second text of a pair, `layer.offsets`, [batch, tokens, 2], are the characters
+    of the text where a token begins and ends. The ids carry the mask of their padding, so that pooling, attention and
+    recurrent layers behind an Embedding skip it.
 
-    The inputs of the ONNX model are the results, by the names `input_ids`, `attention_mask` and so on, behind the
-    layer's name if there are several Tokenizers. jsonnx computes them from texts in training, and wherever a RUN folder
-    is given; the package is installed by the extra `text`. Padding and truncation that the file asks for are ignored.
+    The layer computes outside of the graph: inputs of the ONNX model are its results, by the names `input_ids`,
+    `attention_mask` and so on, behind the layer's name if there are several Tokenizers. jsonnx computes them from texts
+    in training, and wherever a RUN folder is given, by the package that the extra `text` installs. Padding and
+    truncation that the file asks for are ignored.
     """
 
     keras_name = ""
@@ -76,7 +78,7 @@ class Tokenizer(Layer):
         return tuple(self.result_types("text").values())
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
-        return PaddingMask.of(inputs[0])
+        return None if self.fed_results is None else PaddingMask.of(inputs[0])
 
     def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
         return g.cast(inputs[1], "bool")

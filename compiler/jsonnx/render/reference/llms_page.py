@@ -19,7 +19,8 @@ OMITTED_ARGUMENTS = """
     use_query_bias use_key_bias use_value_bias use_output_bias layer_norm_epsilon renorm renorm_clipping renorm_momentum
     beta_fast beta_slow denominator_dim truncate sequence_axis feature_axis original_max_position_embeddings
     ref_power min_power mag_exp power_to_db top_db min_freq max_freq sequence_length periodic scaling expand_dims
-    graph sha256 truncation_side add_special_tokens return_attention_scores rope_max_wavelength unit_forget_bias reset_after x x1 x2
+    graph sha256 truncation_side add_special_tokens return_attention_scores rope_max_wavelength unit_forget_bias
+    reset_after x x1 x2
 """
 """Optional arguments of layers and blocks that the page explains once, or that a spec hardly needs."""
 
