@@ -100,9 +100,9 @@ TASKS = (
     Task(
         "Texts",
         "What a text says, which word comes next, or a text from another.",
-        layers="TextVectorization Tokenizer Embedding GlobalAveragePooling1D LSTM GRU Bidirectional Conv1D MultiHeadAttention "
-        "GroupQueryAttention PositionEmbedding SinePositionEncoding RotaryEmbedding ReversibleEmbedding "
-        "LayerNormalization RMSNormalization Masking",
+        layers="TextVectorization Tokenizer Embedding GlobalAveragePooling1D LSTM GRU Bidirectional Conv1D "
+        "MultiHeadAttention GroupQueryAttention PositionEmbedding SinePositionEncoding RotaryEmbedding "
+        "ReversibleEmbedding LayerNormalization RMSNormalization Masking",
         blocks="std.TransformerEncoder std.TransformerDecoder std.TransformerCrossDecoder std.LlamaBlock",
         losses="sparse_categorical_crossentropy binary_crossentropy",
         metrics="sparse_categorical_accuracy accuracy",

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-SECTIONS = {"A": 20, "B": 33, "C": 14, "D": 19, "E": 6, "J": 10}
-"""Numbers of rows: the text of a spec, its meaning, resources, paths and outputs, ONNX files, the environment."""
+SECTIONS = {"A": 20, "B": 33, "C": 14, "D": 19, "E": 6, "F": 4, "J": 10}
+"""Numbers of rows: the text of a spec, its meaning, resources, paths and outputs, ONNX files, tokenizers, the
+environment."""
 
 
 class Row(NamedTuple):
@@ -181,6 +182,11 @@ ROWS = {
     "E4": Row("weights in files outside of the folder", "unsafe-path or unreadable-file"),
     "E5": Row("constants of huge shapes", "an error before they are computed"),
     "E6": Row("a graph in the spec that is none", "damaged-file"),
+    # -- F: tokenizers ---------------------------------------------------------------------------------------------
+    "F1": Row("a file of another format", "bad-data-file"),
+    "F2": Row("a huge file, or deeply nested values", "too-large or bad-data-file before the package reads it"),
+    "F3": Row("a file outside of the folder, or named as a file of a run", "unsafe-path or invalid-name"),
+    "F4": Row("ids, patterns and parts that no tokenizer has", "bad-data-file, or an error with both numbers"),
     # -- J: environment --------------------------------------------------------------------------------------------
     "J1": Row("a provider that is not there", "an error with the command that installs it",
               ("unit/runtime/test_providers.py::test_a_missing_provider_is_an_error_with_the_command_that_installs_it",

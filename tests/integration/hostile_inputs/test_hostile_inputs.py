@@ -18,8 +18,9 @@ from .cases import CASES as SPEC_CASES
 from .cases import Case
 from .onnx_cases import ONNX
 from .rows import ROWS, SECTIONS
+from .tokenizer_cases import TOKENIZERS
 
-CASES = (*SPEC_CASES, *ONNX)
+CASES = (*SPEC_CASES, *ONNX, *TOKENIZERS)
 FOLDER = Path(__file__).parent
 TESTS = FOLDER.parents[1]
 EXPECTED = FOLDER / "expected"
