@@ -106,8 +106,8 @@ TASKS = (
         blocks="std.TransformerEncoder std.TransformerDecoder std.TransformerCrossDecoder std.LlamaBlock",
         losses="sparse_categorical_crossentropy binary_crossentropy",
         metrics="sparse_categorical_accuracy accuracy",
-        pages="guides/data/texts guides/data/sequences recipes/sequence-to-sequence recipes/word-vectors "
-        "language/masks",
+        pages="guides/data/texts guides/data/tokenizers guides/data/sequences recipes/sequence-to-sequence "
+        "recipes/word-vectors language/masks",
         samples="reviews reviews_tokens questions transformer",
     ),
     Task(
