@@ -32,7 +32,9 @@ LOSS_INPUT = "label"
 ADAPTED_SAMPLES = {"bicycles", "crashes", "flights", "nuclei", "penguins", "reviews"}
 """Samples with adapted layers, which cannot be compiled before training: see test_samples.py, layers/test_lookup.py."""
 NAMES = sorted(
-    path.stem for path in SAMPLES.glob("*.json") if '"data":' in path.read_text() and path.stem not in ADAPTED_SAMPLES
+    path.stem
+    for path in SAMPLES.glob("*.json")
+    if '"data":' in path.read_text() and path.stem not in ADAPTED_SAMPLES | TOKENIZED_SAMPLES
 )
 
 IRIS = {
