@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import py_compile
+import shutil
 import subprocess
 import sys
 import threading
@@ -36,6 +37,9 @@ def generated(model: Path, output: Path) -> str:
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Models of samples, by name."""
     folder, models = tmp_path_factory.mktemp("models"), {}
+    (folder / "data").mkdir()
+    for tokenizer in SAMPLES.glob("data/*tokenizer.json"):
+        shutil.copy(tokenizer, folder / "data")
     for name in NAMES:
         models[name] = folder / f"{name}.onnx"
         if name in LEARNED:

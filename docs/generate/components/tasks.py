@@ -102,16 +102,16 @@ TASKS = (
     Task(
         "Texts",
         "What a text says, which word comes next, or a text from another.",
-        layers="TextVectorization Embedding GlobalAveragePooling1D LSTM GRU Bidirectional Conv1D MultiHeadAttention "
-        "GroupQueryAttention PositionEmbedding SinePositionEncoding RotaryEmbedding ReversibleEmbedding "
+        layers="TextVectorization Tokenizer Embedding GlobalAveragePooling1D LSTM GRU Bidirectional Conv1D "
+        "MultiHeadAttention GroupQueryAttention PositionEmbedding SinePositionEncoding RotaryEmbedding ReversibleEmbedding "
         "LayerNormalization RMSNormalization Masking",
         blocks="std.TransformerEncoder std.BertLayer std.ModernBertLayer std.TransformerDecoder "
         "std.TransformerCrossDecoder std.LlamaBlock",
         losses="sparse_categorical_crossentropy binary_crossentropy",
         metrics="sparse_categorical_accuracy accuracy",
-        pages="guides/data/texts guides/data/sequences recipes/sequence-to-sequence recipes/word-vectors "
-        "language/masks",
-        samples="reviews transformer",
+        pages="guides/data/texts guides/data/tokenizers guides/data/sequences recipes/sequence-to-sequence "
+        "recipes/word-vectors language/masks",
+        samples="reviews reviews_tokens questions transformer",
     ),
     Task(
         "Time series",

@@ -74,6 +74,13 @@ def reviews() -> Picture:
     return ".svg", text_cards([(row["sentiment"], colors[row["sentiment"]], row["review"]) for row in chosen]).encode()
 
 
+def questions() -> Picture:
+    rows = rows_of("questions_train.csv")[:4]
+    colors = {"no": "orange", "yes": "green"}
+    cards = [(row["same"], colors[row["same"]], f"{row['first']} / {row['second']}") for row in rows]
+    return ".svg", text_cards(cards).encode()
+
+
 def vowels() -> Picture:
     with np.load(DATA / "vowels_train.npz") as file:
         frames, speakers = file["frames"], file["speaker"]

@@ -37,9 +37,9 @@ SKIPPED = {
     "MultiOptimizer",
     *(name for name, component in LAYERS.members.items() if issubclass(component, (HostAugmentation, Operation))),
 }
-"""Types that are not drawn: inputs are never text, OnnxModel and Tokenizer need a file, the targets of CTC have a size of their
-own, MultiOptimizer needs names of weights, augmentation runs outside the graph and only before all trained layers, and
-many functions of keras.ops have kinks or are undefined for some inputs."""
+"""Types that are not drawn: inputs are never text, OnnxModel and Tokenizer need a file, the targets of CTC have a size
+of their own, MultiOptimizer needs names of weights, augmentation runs outside the graph and only before all trained
+layers, and many functions of keras.ops have kinks or are undefined for some inputs."""
 
 DRAWN = [name for name in LAYERS.members if name not in SKIPPED]
 """Layer types that are drawn."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-SECTIONS = {"A": 20, "B": 33, "C": 14, "D": 19, "E": 7, "F": 7, "G": 3, "J": 10}
+SECTIONS = {"A": 20, "B": 33, "C": 14, "D": 19, "E": 7, "F": 7, "G": 3, "H": 4, "J": 10}
 """Numbers of rows: the text of a spec, its meaning, resources, paths and outputs, ONNX files and adapters, folders of
-Hugging Face models, files of KerasHub, the environment."""
+Hugging Face models, files of KerasHub, tokenizers, the environment."""
 
 
 class Row(NamedTuple):
@@ -208,6 +208,11 @@ ROWS = {
               ("unit/interop/keras_hub/test_config.py::test_an_unknown_class_is_refused",)),
     "G3": Row("sizes that the arrays do not have", "weights-mismatch before memory is allocated",
               ("unit/interop/keras_hub/test_config.py::test_arrays_that_do_not_fit_are_errors",)),
+    # -- H: tokenizers ---------------------------------------------------------------------------------------------
+    "H1": Row("a file of another format", "bad-data-file"),
+    "H2": Row("a huge file, or deeply nested values", "too-large or bad-data-file before the package reads it"),
+    "H3": Row("a file outside of the folder, or named as a file of a run", "unsafe-path or invalid-name"),
+    "H4": Row("ids, patterns and parts that no tokenizer has", "bad-data-file, or an error with both numbers"),
     # -- J: environment --------------------------------------------------------------------------------------------
     "J1": Row("a provider that is not there", "an error with the command that installs it",
               ("unit/runtime/test_providers.py::test_a_missing_provider_is_an_error_with_the_command_that_installs_it",

@@ -20,8 +20,9 @@ from .hugging_face_cases import HUGGING_FACE
 from .keras_hub_cases import KERAS_HUB
 from .onnx_cases import ONNX
 from .rows import ROWS, SECTIONS
+from .tokenizer_cases import TOKENIZERS
 
-CASES = (*SPEC_CASES, *ONNX, *HUGGING_FACE, *KERAS_HUB)
+CASES = (*SPEC_CASES, *ONNX, *HUGGING_FACE, *KERAS_HUB, *TOKENIZERS)
 FOLDER = Path(__file__).parent
 TESTS = FOLDER.parents[1]
 EXPECTED = FOLDER / "expected"

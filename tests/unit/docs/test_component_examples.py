@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jsonnx
@@ -13,6 +14,7 @@ from generate.components.records import Record, records
 from jsonnx import library
 from jsonnx.core.types import TensorType
 from jsonnx.pipeline.check.check import check_spec
+from support.small_tokenizers import word_piece
 
 SYMBOLIC_SIZES = {"STFTSpectrogram": 300, "stft": 300}
 """The size of symbolic axes for layers that need many steps."""
@@ -21,6 +23,12 @@ SYMBOLIC_SIZE = 24
 FAST = ("LSTM", "ops.mean", "std.MLP", "relu", "glorot_uniform", "l2", "max_norm", "t5", "huber", "auc", "adamw")
 FAST += ("CosineDecay", "tensorboard")
 """A record of each kind, whose examples run in the ordinary tests."""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    word_piece().save("tokenizer.json")
 
 
 def examples(record: Record) -> list[dict[str, Any]]:

@@ -57,15 +57,16 @@ def read_tokenizer(file: IO[bytes], name: str) -> TokenizerFile:
     except (ValueError, RecursionError) as error:
         reason = "its values are nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise _bad_tokenizer(name, reason) from error
-    ids = _ids_by_token(document, name)
-    if not ids:
+    entries = _token_ids(document, name)
+    if not entries:
         raise _bad_tokenizer(name, "it has no tokens")
-    count = max(ids.values()) + 1
-    return TokenizerFile(content, sha256(content).hexdigest(), count, _padding_id(document, ids, count, name))
+    count = max(index for _, index in entries) + 1
+    padding_id = _padding_id(document, dict(entries), count, name)
+    return TokenizerFile(content, sha256(content).hexdigest(), count, padding_id)
 
 
-def _ids_by_token(document: Any, name: str) -> dict[str, int]:
-    """The ids of the vocabulary and of the added tokens. Raises UsageError."""
+def _token_ids(document: Any, name: str) -> list[tuple[str, int]]:
+    """The tokens of the vocabulary, then the added ones, with their ids. Raises UsageError."""
     model = document.get("model") if isinstance(document, dict) else None
     if not isinstance(model, dict) or not isinstance(model.get("vocab"), (dict, list)):
         raise _bad_tokenizer(name, "it has no `model` with a `vocab`")
@@ -81,7 +82,7 @@ def _ids_by_token(document: Any, name: str) -> dict[str, int]:
             or not 0 <= index < 1 << 31
         ):
             raise _bad_tokenizer(name, f"the token {str(token)[:40]!r} has the id {str(index)[:40]}")
-    return dict(entries)
+    return entries
 
 
 def _numbered(vocabulary: list[Any]) -> list[tuple[Any, Any]]:

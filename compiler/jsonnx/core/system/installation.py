@@ -14,6 +14,7 @@ PACKAGE_BY_EXTRA = {
     "tables": "duckdb fsspec",
     "data": "pyarrow",
     "images": "pillow",
+    "text": "tokenizers",
     "quantize": "ml_dtypes",
     "search": "optuna cmaes scipy",
     "plots": "matplotlib",

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from ...core.diagnostics import Report
 from ...core.files.tokenizer_file import Tokenization, TokenizerFile
 from ...core.types import TensorType
+from ...layers.preprocessing.tokenizer import IDS, MASK, RESULTS, TEXT_HELP, Tokenizer, is_text
 from ..network import Call, Network
-
-if TYPE_CHECKING:
-    from ...layers.preprocessing.tokenizer import Tokenizer
 
 TOKENIZER = "Tokenizer"
 
@@ -21,11 +18,19 @@ TOKENIZER = "Tokenizer"
 def with_token_inputs(network: Network, files: Mapping[int, TokenizerFile], report: Report) -> Network:
     """The network whose inputs are results of Tokenizers, and whose Tokenizers pass them on.
 
-    `files` are the tokenizers by the index of their layer. Tokenizers that read anything but texts stay, and are
-    errors in shape inference.
+    `files` are the tokenizers by the index of their layer. Reports Tokenizers that read results of layers; inputs that
+    are no texts are errors in shape inference.
     """
-    calls = [call for call in network.calls if call.layer is not None and call.layer.type_name == TOKENIZER]
-    calls = [call for call in calls if all(_is_text(network.inputs.get(source)) for source in call.sources)]
+    calls = []
+    for call in network.calls:
+        if not isinstance(call.layer, Tokenizer):
+            continue
+        computed = next((source for source in call.sources if source not in network.inputs), None)
+        if computed is not None:
+            message = f"Tokenizer {call.name!r} computes outside of the graph, and reads {computed!r}, a layer's result"
+            report.add("wrong-inputs", call.path, message, help=f"name an input in `from`; {TEXT_HELP}")
+        elif all(is_text(network.inputs[source]) for source in call.sources):
+            calls.append(call)
     if not calls:
         return network
     read = {*network.outputs, *(source for call in network.calls for source in call.sources)}
@@ -45,15 +50,8 @@ def with_token_inputs(network: Network, files: Mapping[int, TokenizerFile], repo
     return _with_inputs(network, tokenizations, types)
 
 
-def _is_text(type: TensorType | None) -> bool:
-    """Whether an input has one text for each sample."""
-    return type is not None and type.dtype == "string" and type.shape[1:] in ((), (1,))
-
-
 def _input_names(network: Network, call: Call, read: set[str], is_single: bool) -> dict[str, str]:
     """The names of inputs for the results of a Tokenizer that are needed: ids and mask always, others if read."""
-    from ...layers.preprocessing.tokenizer import IDS, MASK, RESULTS
-
     results = [name for name in RESULTS if name in (IDS, MASK) or f"{call.name}.{name}" in read]
     others = {*network.inputs, *(other.name for other in network.calls if other is not call)}
     is_bare = is_single and others.isdisjoint(results)

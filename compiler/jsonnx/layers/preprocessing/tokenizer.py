@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ...core.components import attr
 from ...core.limits import MAX_TEXT_TOKENS
-from ...core.types import BATCH, PaddingMask, ShapeError, Size, TensorType
+from ...core.types import BATCH, PaddingMask, Size, TensorType, require
 from ..base import Layer, layer
 
 if TYPE_CHECKING:
@@ -16,20 +16,23 @@ if TYPE_CHECKING:
 IDS, MASK, TYPE_IDS, OFFSETS = "input_ids", "attention_mask", "token_type_ids", "offsets"
 RESULTS = (IDS, MASK, TYPE_IDS, OFFSETS)
 """What a tokenizer computes of texts, in the order of the results."""
+TEXT_HELP = 'declare the input as {"shape": [], "dtype": "string"}'
 
 
 @layer
 class Tokenizer(Layer):
     """Turns texts into ids of tokens, by a `tokenizer.json`.
 
-    This is the file of models of Hugging Face. The layer computes outside of the graph. The input is a text input of the spec; a second one makes pairs. The result `layer` are the ids, [batch, tokens];
-    `layer.attention_mask` is 1 for a token and 0 for padding, `layer.token_type_ids` is 1 for the second text of a
-    pair, `layer.offsets`, [batch, tokens, 2], are the characters of the text where a token begins and ends. The ids
-    carry the mask of the padding, so that pooling, attention and recurrent layers behind an Embedding skip it.
+    Models of Hugging Face have such a file. The input is a text input of the spec; a second one makes pairs. The result
+    `layer` are the ids, [batch, tokens]; `layer.attention_mask` is 1 for a token and 0 for padding,
+    `layer.token_type_ids` is 1 for the second text of a pair, `layer.offsets`, [batch, tokens, 2], are the characters
+    of the text where a token begins and ends. The ids carry the mask of their padding, so that pooling, attention and
+    recurrent layers behind an Embedding skip it.
 
-    The inputs of the ONNX model are the results, by the names `input_ids`, `attention_mask` and so on, behind the
-    layer's name if there are several Tokenizers. jsonnx computes them from texts in training, and wherever a RUN folder
-    is given; the package is installed by the extra `text`. Padding and truncation that the file asks for are ignored.
+    The layer computes outside of the graph: inputs of the ONNX model are its results, by the names `input_ids`,
+    `attention_mask` and so on, behind the layer's name if there are several Tokenizers. jsonnx computes them from texts
+    in training, and wherever a RUN folder is given, by the package that the extra `text` installs. Padding and
+    truncation that the file asks for are ignored.
     """
 
     keras_name = ""
@@ -68,20 +71,25 @@ class Tokenizer(Layer):
         return {result: text_type(length, *([2] if result == OFFSETS else [])) for result in RESULTS}
 
     def infer(self, *inputs: TensorType) -> tuple[TensorType, ...]:
-        if self.fed_results is None:
-            message = f"reads texts of the spec's inputs, one for each sample, got {', '.join(map(str, inputs))}"
-            help = 'name inputs in `from` that are declared as {"shape": [], "dtype": "string"}'
-            raise ShapeError(message, help, "wrong-inputs")
-        return inputs
+        if self.fed_results is not None:
+            return inputs
+        for x in inputs:
+            require(is_text(x), f"needs a text for each sample, got {x}", TEXT_HELP)
+        return tuple(self.result_types("text").values())
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
-        return PaddingMask.of(inputs[0])
+        return None if self.fed_results is None else PaddingMask.of(inputs[0])
 
     def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
         return g.cast(inputs[1], "bool")
 
     def lower(self, g: Builder, *inputs: Value) -> Any:
         return inputs
+
+
+def is_text(x: TensorType) -> bool:
+    """Whether a value has one text for each sample."""
+    return x.dtype == "string" and x.shape[1:] in ((), (1,))
 
 
 def text_type(*sizes: Any) -> TensorType:

@@ -184,7 +184,7 @@ class _InputDescriptions:
                 )
             elif isinstance(layer, Normalization) and not layer.invert and source not in means:
                 means[source] = _numbers(layer.mean) if layer.mean is not None else learned.means(path)
-        images = {name for name in data_spec.inputs if _is_image(name, typed)}
+        images = {name for name in data_spec.inputs if name in typed.inputs and _is_image(name, typed)}
         return _InputDescriptions(data_spec, lookups, images - lookups.keys(), means, typed.network.descriptions)
 
     def fields(self, name: str, assigned: AssignedColumns) -> list[RowField]:

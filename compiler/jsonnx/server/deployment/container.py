@@ -43,7 +43,11 @@ def write_container_folder(model: ExportedModel, folder: Path, replaces: bool = 
                 ".gitignore": f"{TOKEN_FILE}\n",
             },
         )
-        _copy_served(model, new / MODELS_FOLDER / model.name / VERSION)
+        version = new / MODELS_FOLDER / model.name / VERSION
+        _copy_served(model, version)
+        for tokenizer in model.tokenizers:
+            (version / tokenizer).parent.mkdir(parents=True, exist_ok=True)
+            copy_file(model.file.parent / tokenizer, version / tokenizer)
         _allow_reading(new)
     return folder
 
@@ -72,12 +76,13 @@ def dockerfile(model: ExportedModel, wheel: str) -> str:
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     command = ["jsonnx", "serve", f"/{MODELS_FOLDER}/{model.name}", "--host", "0.0.0.0", "--port", str(PORT)]
     command += ["--token-file", "/run/secrets/token"]
+    extras = "cpu,serve,text" if model.tokenizers else "cpu,serve"
     check = f"import urllib.request as r; r.urlopen('http://127.0.0.1:{PORT}/v2/health/ready')"
     return f"""\
 # Written by jsonnx {package_version()}. With a token in {TOKEN_FILE}: docker compose up --build
 FROM python:{python}-slim
 COPY {wheel} /tmp/
-RUN pip install --no-cache-dir "/tmp/{wheel}[cpu,serve]" && rm /tmp/{wheel}
+RUN pip install --no-cache-dir "/tmp/{wheel}[{extras}]" && rm /tmp/{wheel}
 COPY {MODELS_FOLDER} /{MODELS_FOLDER}
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER {USER_ID}:{USER_ID}

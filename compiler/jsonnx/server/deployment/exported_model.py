@@ -40,6 +40,8 @@ class ExportedModel:
     classes: Mapping[str, OutputClasses]
     batching: Batching
     """Whether the samples of several requests may share a batch."""
+    tokenizers: tuple[str, ...] = ()
+    """The tokenizers beside the model, by their names in its spec."""
 
     @staticmethod
     def open(source: str, name: str | None = None, verify: bool = True) -> ExportedModel:
@@ -50,7 +52,7 @@ class ExportedModel:
         else:
             file = Path(model_file(path))
             session = Session(file, verify=verify)
-        checked = checked_spec_of(session, str(file))
+        checked = checked_spec_of(session, str(file), file.parent)
         classes = output_classes(checked, model_thresholds=thresholds_from(session.metadata)) if checked else {}
         batching = batching_of(
             checked,
@@ -62,7 +64,9 @@ class ExportedModel:
         )
         files = tuple(own_weight_files(file))
         name = model_name(path, name)
-        return ExportedModel(name, path, file, files, session, classes, batching)
+        tokenizations = checked.network.tokenizations if checked else ()
+        tokenizers = tuple(dict.fromkeys(each.file_name for each in tokenizations if each.file is not None))
+        return ExportedModel(name, path, file, files, session, classes, batching, tokenizers)
 
 
 def model_name(source: Path, name: str | None) -> str:

@@ -13,7 +13,9 @@ import numpy as np
 from ...core.diagnostics import CompileError, UsageError
 from ...core.numpy_types import numpy_dtype
 from ...core.types import Dim, Size, TensorType
+from ...data.samples.array_samples import from_arrays
 from ...data.samples.data_errors import FeedError
+from ...pipeline.check.data_spec import input_spec
 from ...pipeline.compile.output_classes import ClassKind
 from ..models.served_model import ServedModel
 from ..protocol.datatypes import datatype_of
@@ -104,8 +106,16 @@ class ModelForm:
     @cached_property
     def feeds(self) -> dict[str, np.ndarray]:
         """The same row as arrays by the names of the inputs."""
+        trained = self.served.trained
+        if trained is None or not self.served.text_inputs:
+            return self._arrays(self.served.inputs)
+        data_spec = input_spec(trained.checked.require())
+        return from_arrays(self._arrays(data_spec.inputs), None, data_spec, targets=False).take(slice(None))
+
+    def _arrays(self, types: Mapping[str, TensorType]) -> dict[str, np.ndarray]:
+        """The row as arrays by the names of inputs of the data."""
         feeds = {}
-        for name, type in self.served.inputs.items():
+        for name, type in types.items():
             values = [field.example for field in self.fields if field.value.input == name]
             is_whole = len(values) == 1 and isinstance(values[0], list)
             array = np.array(values[0] if is_whole else values, numpy_dtype(type.dtype))

@@ -152,7 +152,8 @@ def _fields_of(
     numbers: Mapping[Measure, NumberStatistics],
 ) -> list[FormField]:
     if value.kind not in ("array", "image") or type is None:
-        is_long = any(isinstance(layer, TextVectorization) for layer in readers)
+        is_tokenized = type is None and value.kind == "text"  # a text in place of inputs of the model
+        is_long = is_tokenized or any(isinstance(layer, TextVectorization) for layer in readers)
         return [FormField(value, _example(value), is_long=is_long, observed=_range(numbers.get("value")))]
     shape = type.shape[1:] if len(value.shape) in (0, len(type.shape) - 1) else type.shape[1:-1]
     image = form_image(value, shape, type.dtype, readers, numbers.get("mean"))

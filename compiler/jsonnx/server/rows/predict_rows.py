@@ -76,4 +76,8 @@ def rows_of(served: ServedModel, body: bytes, media_type: str, max_rows: int) ->
         raise bad_request("the request has no rows")
     samples = parts[0].samples
     notes = [note.diagnostic for note in left_out_notes([(None, samples)])]
-    return Rows(samples.take(slice(None)), request.is_single, parts[0].kept, notes, predictor)
+    try:
+        feeds = samples.take(slice(None))
+    except UsageError as error:  # of a tokenizer
+        raise RequestError.of(error) from error
+    return Rows(feeds, request.is_single, parts[0].kept, notes, predictor)

@@ -18,7 +18,7 @@ from support.commands import jsonnx
 
 SAMPLES = Path(__file__).parents[4] / "samples"
 LARGE = ("efficientnet_b0", "mobilenet_v2", "resnet50", "transformer", "unet")
-LEARNING = ("flights", "penguins", "reviews")
+LEARNING = ("flights", "penguins", "questions", "reviews", "reviews_tokens")
 """Samples that learn vocabularies, which a compiled model lacks."""
 KINDS = {
     "bicycles": {"time": "json", "past": "json"},
@@ -36,7 +36,9 @@ KINDS = {
     "nuclei": {"image": "image"},
     "penguins": {"island": "category", "sex": "category", "body_mass_g": "number"},
     "resnet50": {"image": "image"},
+    "questions": {"first": "text", "second": "text"},
     "reviews": {"review": "text"},
+    "reviews_tokens": {"review": "text"},
     "textures": {"image": "image"},
     "transformer": {"tokens": "json", "positions": "json"},
     "unet": {"image": "image"},

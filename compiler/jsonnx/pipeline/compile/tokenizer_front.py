@@ -1,0 +1,51 @@
+"""Puts a Tokenizer before a network that takes ids of tokens, such as an imported one: then it takes texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...core.diagnostics import UsageError
+from ...layers.preprocessing.tokenizer import IDS, MASK, TYPE_IDS
+
+TEXT_INPUT, TOKENIZER_NAME = "text", "tokens"
+REPLACED_INPUTS = {
+    IDS: TOKENIZER_NAME,
+    MASK: f"{TOKENIZER_NAME}.{MASK}",
+    TYPE_IDS: f"{TOKENIZER_NAME}.{TYPE_IDS}",
+}
+"""The results of the Tokenizer by the inputs in whose place they are."""
+
+
+def with_tokenizer(document: Mapping[str, Any], file: str, max_length: int | None = None) -> dict[str, Any]:
+    """A spec whose inputs `input_ids`, `attention_mask` and `token_type_ids` are the results of a Tokenizer of a text.
+
+    `file` is the tokenizer, relative to the folder of the spec, and `max_length` the number of positions that the
+    network has. Raises UsageError `not-supported` for a spec without an input `input_ids`, or with a layer or an input
+    of a name that is needed.
+    """
+    inputs = dict(document.get("inputs", {}))
+    if IDS not in inputs:
+        raise UsageError("not-supported", f"the network has no input {IDS!r}, so that no Tokenizer fits before it")
+    layers = [dict(entry) for entry in document["layers"]]
+    taken = {*inputs, *(entry.get("name") for entry in layers)} & {TEXT_INPUT, TOKENIZER_NAME}
+    if taken:
+        raise UsageError("not-supported", f"the network has the name {min(taken)!r}, which a Tokenizer needs")
+    length = {} if max_length is None else {"max_length": max_length}
+    tokenizer = {"type": "Tokenizer", "name": TOKENIZER_NAME, "from": TEXT_INPUT, "file": file, **length}
+    others = {name: entry for name, entry in inputs.items() if name not in REPLACED_INPUTS}
+    return {
+        **document,
+        "inputs": {TEXT_INPUT: {"shape": [], "dtype": "string"}, **others},
+        "layers": [tokenizer, *(_renamed(entry) for entry in layers)],
+    }
+
+
+def _renamed(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry of a layer that reads results of the Tokenizer in place of inputs."""
+    sources = entry.get("from")
+    if isinstance(sources, str):
+        return {**entry, "from": REPLACED_INPUTS.get(sources, sources)}
+    if isinstance(sources, list):
+        return {**entry, "from": [REPLACED_INPUTS.get(name, name) for name in sources]}
+    return entry
