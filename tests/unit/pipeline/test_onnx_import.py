@@ -110,7 +110,7 @@ def test_operators_without_a_gradient_are_named_with_their_nodes() -> None:
         (("model.onnx", "--flat"), "an ONNX model is imported without WEIGHTS and --flat"),
         (("model.onnx", "-o", "other/spec.json"), "does not lie beneath the folder of the spec"),
         (("none.onnx",), "no such file"),
-        (("model.keras", "--head", "kind=2"), "--head is for ONNX models"),
+        (("model.keras", "--head", "kind=2"), "--head is for ONNX and Hugging Face models"),
     ],
 )
 def test_commands_that_cannot_import(arguments: tuple[str, ...], message: str) -> None:
