@@ -18,10 +18,17 @@ from .common import ALL_OPTION, handles_errors, print_diagnostics, print_documen
 @click.option("--weights", metavar="OUT.safetensors", help="Also write the model's weights to this file.")
 @click.option("--flat", is_flag=True, help="Write every layer separately, without blocks and repetitions.")
 @click.option("--head", metavar="NAME=CLASSES", help="Of an ONNX or Hugging Face model: a new classifier at its end.")
+@click.option("--text", metavar="NAME", help="Of a Hugging Face model: take texts, in an input of this name.")
 @ALL_OPTION
 @handles_errors
 def import_(
-    file: str, weights_file: str | None, output: str | None, weights: str | None, flat: bool, head: str | None
+    file: str,
+    weights_file: str | None,
+    output: str | None,
+    weights: str | None,
+    flat: bool,
+    head: str | None,
+    text: str | None,
 ) -> None:
     """Convert a Keras, ONNX or Hugging Face model to a spec.
 
@@ -32,14 +39,17 @@ def import_(
 
     inputs = [Path(name) for name in (file, weights_file) if name]
     refuse_overwrite(inputs, [Path(name) for name in (output, weights) if name])
+    is_folder = _is_hugging_face_folder(file)
+    if text is not None and not is_folder:
+        raise UsageError("bad-option", "--text is for folders of Hugging Face models, whose tokenizer reads it")
     if file.lower().endswith(ONNX_SUFFIX):
         if weights_file is not None or flat:
             raise UsageError("bad-option", "an ONNX model is imported without WEIGHTS and --flat", "leave them out")
         _import_onnx(file, output, weights, head)
-    elif _is_hugging_face_folder(file):
+    elif is_folder:
         if weights_file is not None or flat:
             raise UsageError("bad-option", "a folder is imported without WEIGHTS and --flat", "leave them out")
-        _import_folder(file, output, weights, head)
+        _import_folder(file, output, weights, head, text)
     elif head is not None:
         help = "leave it out, and change the spec's last layer"
         raise UsageError("bad-option", "--head is for ONNX and Hugging Face models", help)
@@ -97,19 +107,20 @@ def _is_hugging_face_folder(name: str) -> bool:
     return folder.is_dir() and not is_saved_model(name) and not any((folder / file).exists() for file in keras_files)
 
 
-def _import_folder(folder: str, output: str | None, weights: str | None, head: str | None) -> None:
+def _import_folder(folder: str, output: str | None, weights: str | None, head: str | None, text: str | None) -> None:
     from ..core.files.files import write_atomically
     from ..interop.safetensors_file import weights_parts
     from ..pipeline.compile.hugging_face_import import import_folder
 
-    imported = import_folder(folder, None if head is None else _head(head))
+    spec_folder = os.path.dirname(output or "")
+    imported = import_folder(folder, None if head is None else _head(head), text, spec_folder)
     if imported.notices:
         print_diagnostics(imported.notices, "text")
     if weights:
         arrays = imported.weights()
         write_atomically(weights, weights_parts(arrays))
         print_status(f"wrote {weights}: {len(arrays)} arrays")
-    name = None if weights is None else os.path.relpath(weights, os.path.dirname(output or "") or ".")
+    name = None if weights is None else os.path.relpath(weights, spec_folder or ".")
     _write_spec(imported.text(name), output, f"a Hugging Face model of type {imported.model.model_type}")
 
 

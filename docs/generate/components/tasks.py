@@ -103,8 +103,8 @@ TASKS = (
         "Texts",
         "What a text says, which word comes next, or a text from another.",
         layers="TextVectorization Tokenizer Embedding GlobalAveragePooling1D LSTM GRU Bidirectional Conv1D "
-        "MultiHeadAttention GroupQueryAttention PositionEmbedding SinePositionEncoding RotaryEmbedding ReversibleEmbedding "
-        "LayerNormalization RMSNormalization Masking",
+        "MultiHeadAttention GroupQueryAttention PositionEmbedding SinePositionEncoding RotaryEmbedding "
+        "ReversibleEmbedding LayerNormalization RMSNormalization Masking",
         blocks="std.TransformerEncoder std.BertLayer std.ModernBertLayer std.TransformerDecoder "
         "std.TransformerCrossDecoder std.LlamaBlock",
         losses="sparse_categorical_crossentropy binary_crossentropy",

@@ -45,7 +45,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_texts_give_what_their_ids_give() -> None:
     texts = ["a man is eating food", "food", "don't, won't"]
-    with_texts = jsonnx.compile(with_tokenizer(BERT, "tokenizer.json", 32), weights=None)
+    with_texts = jsonnx.compile(with_tokenizer(BERT, "text", "tokenizer.json", 32), weights=None)
     weights = with_texts.weights
     with_ids = jsonnx.Session(jsonnx.compile(BERT, weights=weights))
     tokenizer = Tokenizer.from_file("tokenizer.json")
@@ -60,8 +60,11 @@ def test_texts_give_what_their_ids_give() -> None:
 
 
 def test_a_network_without_ids_takes_no_tokenizer() -> None:
+    document = {"inputs": {"x": {"shape": [3]}}, "layers": [{"type": "Dense", "units": 1}]}
     with pytest.raises(UsageError, match="no input 'input_ids'"):
-        with_tokenizer({"inputs": {"x": {"shape": [3]}}, "layers": [{"type": "Dense", "units": 1}]}, "tokenizer.json")
+        with_tokenizer(document, "text", "tokenizer.json")
     taken = {**BERT, "inputs": {**BERT["inputs"], "text": {"shape": []}}}
     with pytest.raises(UsageError, match="'text'"):
-        with_tokenizer(taken, "tokenizer.json")
+        with_tokenizer(taken, "text", "tokenizer.json")
+    with pytest.raises(UsageError, match="'words'"):
+        with_tokenizer(BERT, "words", "tokenizer.json")

@@ -54,7 +54,8 @@ def with_sentence_embedding(folder: ModelFolder, translation: Translation) -> Tr
         return translation
     names = [POOLED, SENTENCE_EMBEDDING][-len(entries) :]
     named = [{"type": entry["type"], "name": name, **entry} for name, entry in zip(names, entries, strict=True)]
-    return replace(translation.up_to(LAST_HIDDEN_STATE, *named), features=SENTENCE_EMBEDDING, pooling=())
+    body = translation.up_to(LAST_HIDDEN_STATE, *named)
+    return replace(body, features=SENTENCE_EMBEDDING, pooling=(), pooling_weights={})
 
 
 def _module(file: str, module: Any) -> tuple[str, str]:

@@ -17,9 +17,14 @@ from ...runtime.session.weight_files import check_finite
 from ..check.check import check_spec
 from .classifier_head import with_classifier
 from .graphs import forward_graph
+from .tokenizer_front import with_tokenizer
 
 if TYPE_CHECKING:
     import numpy as np
+
+TOKENIZER_FILE = "tokenizer.json"
+SENTENCE_FILE, MAX_LENGTH_KEY = "sentence_bert_config.json", "max_seq_length"
+"""Where sentence-transformers says how many tokens of a text it reads."""
 
 
 @dataclass(frozen=True)
@@ -53,30 +58,61 @@ class ImportedFolder:
 
 
 def from_hugging_face(
-    folder: str | os.PathLike[str], head: Mapping[str, int] | None = None
+    folder: str | os.PathLike[str], head: Mapping[str, int] | None = None, text: str | None = None
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Imports a folder of a Hugging Face model, with `config.json` and safetensors files.
 
     Returns the spec, and the weights by name, in float32. With `head`, such as `{"kind": 5}`, a new layer of this name
     and number of classes takes the place of the model's own head, and the spec trains it alone; the weights lack those
-    of the new layer. Raises CompileError for damaged files and for a model that a spec cannot express, UsageError for a
-    missing file.
+    of the new layer. With `text`, the name of an input, the spec takes texts in place of ids of tokens, by the folder's
+    `tokenizer.json`, which has to lie beneath the current folder. Raises CompileError for damaged files and for a model
+    that a spec cannot express, UsageError for a missing file.
     """
-    imported = import_folder(folder, head)
+    imported = import_folder(folder, head, text)
     return imported.spec, imported.weights()
 
 
-def import_folder(folder: str | os.PathLike[str], head: Mapping[str, int] | None = None) -> ImportedFolder:
-    """As `from_hugging_face`; the weights are read when they are asked for."""
+def import_folder(
+    folder: str | os.PathLike[str],
+    head: Mapping[str, int] | None = None,
+    text: str | None = None,
+    spec_folder: str = "",
+) -> ImportedFolder:
+    """As `from_hugging_face`; the weights are read when they are asked for. The tokenizer is named relative to
+    `spec_folder`, by default the current folder."""
     model = read_folder(folder)
+    spec = model.translation.spec
     if head is None:
-        _check_weights(model.translation, model.translation.spec, os.fspath(folder))
-        return ImportedFolder(model.translation.spec, model)
-    body = _without_head(model.translation, os.fspath(folder))
-    _check_weights(body, body.spec, os.fspath(folder))
-    ((name, _),) = head.items()
-    spec = with_classifier(body.spec, head, ["*", f"!{name}"])
-    return ImportedFolder(spec, replace(model, translation=body))
+        _check_weights(model.translation, spec, os.fspath(folder))
+    else:
+        body = _without_head(model.translation, os.fspath(folder))
+        _check_weights(body, body.spec, os.fspath(folder))
+        ((name, _),) = head.items()
+        model, spec = replace(model, translation=body), with_classifier(body.spec, head, ["*", f"!{name}"])
+    return ImportedFolder(spec if text is None else _with_texts(spec, model, text, spec_folder), model)
+
+
+def _with_texts(spec: dict[str, Any], model: HuggingFaceModel, text: str, spec_folder: str) -> dict[str, Any]:
+    """The spec behind the folder's tokenizer. Raises CompileError, UsageError."""
+    path = os.path.join(model.folder.path, TOKENIZER_FILE)
+    if not model.folder.has(TOKENIZER_FILE):
+        help = "a vocabulary in other files is no tokenizer yet: transformers' save_pretrained writes this file"
+        raise UsageError("unreadable-file", f"there is no {path!r}", help)
+    name = os.path.relpath(path, spec_folder or ".")
+    if name.startswith(os.pardir):
+        help = "write the spec to the folder of the model, or to one above it"
+        raise UsageError("bad-option", f"{path!r} does not lie beneath the folder of the spec, which names it", help)
+    return with_tokenizer(spec, text, name, _max_length(spec, model))
+
+
+def _max_length(spec: dict[str, Any], model: HuggingFaceModel) -> int | None:
+    """The number of tokens that the model takes, as far as the folder tells; None for the Tokenizer's own default."""
+    lengths = [entry["sequence_length"] for entry in spec["layers"] if entry.get("type") == "PositionEmbedding"]
+    if model.folder.has(SENTENCE_FILE):
+        config = model.folder.read_json(SENTENCE_FILE).value
+        length = config.get(MAX_LENGTH_KEY) if isinstance(config, dict) else None
+        lengths += [length] if type(length) is int and length > 0 else []
+    return min(lengths, default=None)
 
 
 def _without_head(translation: Translation, folder: str) -> Translation:
