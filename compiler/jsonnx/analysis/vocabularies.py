@@ -18,6 +18,7 @@ def check_vocabularies(typed: TypedNetwork, report: Report) -> None:
     """Reports an Embedding with fewer vectors than the lookup before it has indices, and layers inside other layers
     that would have to learn from the data, or to read vectors of a file."""
     _check_nested_layers(typed, report)
+    _check_positions(typed, report)
     calls = {call.name: call for call in typed.network.calls}
     for call in typed.network.calls:
         source = calls.get(call.sources[0]) if call.sources else None
@@ -34,6 +35,27 @@ def check_vocabularies(typed: TypedNetwork, report: Report) -> None:
                 report.add("out-of-range", (*call.path, "input_dim"), message, help=help, notes=notes)
         elif isinstance(source.layer, Tokenizer):
             _check_ids(call, call.layer.input_dim, source, typed, report)
+
+
+def _check_positions(typed: TypedNetwork, report: Report) -> None:
+    """Reports a PositionEmbedding with fewer positions than the longest text of a Tokenizer has tokens."""
+    if not typed.network.tokenizations:
+        return
+    from ..layers.attention.position_embeddings import PositionEmbedding  # few networks have tokenizers
+
+    tokenizers = {typed.inputs[tokens.inputs["input_ids"]].shape[1]: tokens for tokens in typed.network.tokenizations}
+    for call in typed.network.calls:
+        type = typed.types.get(call.sources[0]) if call.sources else None
+        if not isinstance(call.layer, PositionEmbedding) or type is None or type.rank < 2:
+            continue
+        tokens, count = tokenizers.get(type.shape[1]), call.layer.sequence_length
+        if tokens is not None and not tokens.pads_to_max_length and tokens.max_length > count:
+            message = (
+                f"PositionEmbedding {call.name!r} has {count:,} positions for texts of up to {tokens.max_length:,} "
+            )
+            notes = [(typed.network.paths[tokens.call], f"{tokens.call!r} is here")]
+            help = f'set the "max_length" of {tokens.call!r} to {count}'
+            report.add("out-of-range", (*call.path, "sequence_length"), f"{message}tokens", help=help, notes=notes)
 
 
 def _check_ids(call: Call, vector_count: int, source: Call, typed: TypedNetwork, report: Report) -> None:

@@ -38,6 +38,9 @@ def sample(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     trainer.fit(epochs=1)
     model = tmp_path_factory.mktemp(name) / "model.onnx"
     trainer.model().save(model)
+    for tokens in trainer.plan.tokenizations:
+        (model.parent / tokens.file_name).parent.mkdir(exist_ok=True)
+        shutil.copy(SAMPLES / tokens.file_name, model.parent / tokens.file_name)
     with running_server({name: model}) as server:
         yield name, model, server
 

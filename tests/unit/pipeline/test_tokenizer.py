@@ -302,6 +302,17 @@ def test_an_embedding_with_too_few_vectors_is_an_error_with_both_numbers() -> No
     assert 'set "input_dim" to 200' in found
 
 
+def test_fewer_positions_than_tokens_are_an_error_with_both_numbers() -> None:
+    layers = [
+        {"type": "Embedding", "input_dim": 200, "output_dim": 4},
+        {"type": "PositionEmbedding", "name": "positions", "sequence_length": 32},
+    ]
+    found = errors(spec(*layers))
+    assert "error[out-of-range]: PositionEmbedding 'positions' has 32 positions for texts of up to 512 tokens" in found
+    Path("good.json").write_text(json.dumps(spec(*layers, max_length=32)))
+    command("validate", "good.json")
+
+
 def test_a_tokenizer_reads_inputs_of_texts_only() -> None:
     document = spec({"type": "Embedding", "input_dim": 200, "output_dim": 4})
     assert "error[shape-mismatch]" in errors(document | {"inputs": {"text": {"shape": [3], "dtype": "string"}}})
