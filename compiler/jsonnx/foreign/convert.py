@@ -11,6 +11,7 @@ from onnx import defs, inliner, shape_inference, version_converter
 
 from ..core.limits import MAX_ONNX_GRAPH_DEPTH, MAX_OPERATORS
 from ..ir.type_inference import OPSET
+from .module_paths import name_by_scopes
 from .tensors import FLOAT_TYPES, constant_tensor, dense_tensor
 from .unreadable_graph import DAMAGED, TOO_LARGE, UnreadableGraph
 
@@ -131,11 +132,12 @@ def _all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
 
 
 def _strip_texts(graph: onnx.GraphProto) -> None:
-    """Removes comments and types of inner values, which say nothing about the result."""
+    """Removes comments, types of inner values and metadata, of which only the modules of nodes are kept, in their
+    names."""
     graph.doc_string = ""
     graph.ClearField("value_info")
     for node in _all_nodes(graph):
-        node.doc_string = ""
+        node.name, node.doc_string = name_by_scopes(node), ""
         node.ClearField("metadata_props")
         node.domain = "" if node.domain == "ai.onnx" else node.domain
 

@@ -12,7 +12,7 @@ import onnx
 from ..core.types import Dim, Product, Quotient, ShapeError, Size
 from ..ir import Builder, Value
 from ..ir.builder import EmissionError
-from ..ir.dtypes import dtype_name
+from ..ir.dtypes import dtype_name, onnx_dtype
 from .known_values import MAX_KNOWN_ELEMENTS, Known, evaluate, known_array
 from .prepared_graph import ForeignWeight, PreparedGraph
 from .tensors import attributes_of
@@ -37,7 +37,7 @@ class GraphEmitter:
     """The values of a graph by name, as they are emitted or known.
 
     `weight_value` gives the value of a weight of the network, `special_operators` emit what `emit_node` does not do.
-    Numbers of other floating-point types become the builder's. Raises ShapeError for a graph that cannot be emitted
+    The nodes of a module of the file have its path as an inner scope. Numbers of other floating-point types become the builder's. Raises ShapeError for a graph that cannot be emitted
     with these inputs.
     """
 
@@ -58,16 +58,22 @@ class GraphEmitter:
         self._known: dict[str, KnownValue] = {}
         self._constants = dict(graph.constants)
         self.fixed_batch = _fixed_batch(graph)
+        self.is_branch = False
+        """Whether the nodes are those of a branch of a conditional."""
 
     def outputs(self, names: Sequence[str]) -> list[Value]:
         """The values of these names, after the nodes that they depend on are emitted."""
+        modules = self.graph.modules
         for node in needed_nodes(self.graph.nodes, names):
-            self.emit(node)
+            self._emit_weights(node)
+            with self.g.scope(next((modules[name] for name in node.output if name), "")):
+                self.emit(node)
         return [self.value(name) for name in names]
 
     def in_branch(self) -> GraphEmitter:
         """An emitter for a branch of a conditional, which reads the values from outside."""
         inner = copy(self)
+        inner.is_branch = True
         inner.g = self.g.subgraph_builder()
         inner._values, inner._known, inner._constants = dict(self._values), dict(self._known), dict(self._constants)
         return inner
@@ -88,6 +94,12 @@ class GraphEmitter:
             raise ShapeError(f"has a graph that uses {name!r} before it is defined", code="damaged-file")
         self._values[name] = value
         return value
+
+    def _emit_weights(self, node: onnx.NodeProto) -> None:
+        """Emits the weights that a node and its branches read outside of its scope, since they belong to the layer."""
+        for name in inputs_with_captures(node):
+            if name in self.graph.weights:
+                self.value(name)
 
     def add_constants(self, tensors: Iterable[onnx.TensorProto]) -> None:
         """Adds constants of a branch."""
@@ -183,6 +195,8 @@ class GraphEmitter:
             self._known[node.output[0]] = KnownValue(sizes, "int64")
             return True
         operands = [self.known(name) if name else None for name in names]
+        if op == "CastLike" and operands[0] is not None:
+            op, operands, attributes = "Cast", operands[:1], {"to": onnx_dtype(self._dtype(names[1]))}
         if all(operand is None for operand in operands):
             return False
         try:
@@ -233,17 +247,17 @@ def needed_nodes(nodes: Sequence[onnx.NodeProto], names: Sequence[str]) -> list[
     for node in reversed(nodes):
         if not needed.isdisjoint(node.output):
             kept.append(node)
-            needed.update(_inputs_with_captures(node))
+            needed.update(inputs_with_captures(node))
     return kept[::-1]
 
 
-def _inputs_with_captures(node: onnx.NodeProto) -> set[str]:
+def inputs_with_captures(node: onnx.NodeProto) -> set[str]:
     names = set(node.input)
     for attribute in node.attribute:
         if attribute.HasField("g"):
             names |= {value.name for value in attribute.g.output}
             for inner in attribute.g.node:
-                names |= _inputs_with_captures(inner)
+                names |= inputs_with_captures(inner)
     return names
 
 

@@ -16,6 +16,7 @@ from onnx import numpy_helper
 
 from ..core.limits import MAX_FOREIGN_GRAPH_BYTES, MAX_STRING_CHARACTERS, bytes_text
 from ..ir.dtypes import dtype_name
+from .module_paths import node_modules
 from .unreadable_graph import DAMAGED, TOO_LARGE, UnreadableGraph
 
 WEIGHTS_KEY = "weights"
@@ -66,6 +67,11 @@ class PreparedGraph:
     @cached_property
     def constants(self) -> dict[str, np.ndarray]:
         return {tensor.name: numpy_helper.to_array(tensor) for tensor in self.model.graph.initializer}
+
+    @cached_property
+    def modules(self) -> Mapping[str, str]:
+        """The module of each node, such as `layer4.0.conv1`, by the names of its results."""
+        return node_modules(self.nodes, {tensor: weight.name for tensor, weight in self.weights.items()})
 
     @property
     def output_names(self) -> list[str]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..ir import Builder, Value
 
 OUTPUT_NAME = re.compile(r"[A-Za-z0-9_]+")
+BATCH_NORMALIZATION, DROPOUT = "BatchNormalization", "Dropout"
 VARIANCE_NAMES = ("var", "variance")
 
 
@@ -25,7 +26,7 @@ class OnnxModel(Layer):
     """The network and the weights of an ONNX file.
 
     Its inputs are those of the file, in the order of the file. Batch normalizations compute with their moving averages,
-    and Dropout does nothing.
+    and Dropout does nothing, unless `training_mode` is true.
     """
 
     keras_name = ""
@@ -38,6 +39,12 @@ class OnnxModel(Layer):
         doc="Results by the names that the spec gives them: the names of values of the file. The first one is the "
         "layer's own result, `from: layer.name` reads the others. By default the outputs of the file.",
     )
+    training_mode: bool = attr(
+        False,
+        doc="Whether, in training, batch normalizations compute with the statistics of the batch and update their "
+        "moving averages, by the momentum of the file, and Dropout drops elements. A frozen moving average stays as "
+        "it is, and its normalization computes with it. By default both compute as in inference.",
+    )
     graph: str | None = attr(
         None,
         doc="The graph of the file without its weights, as compressed ONNX. jsonnx writes it into the spec of a run "
@@ -48,6 +55,15 @@ class OnnxModel(Layer):
     @property
     def has_weights(self) -> bool:
         return True
+
+    @property
+    def mixes_samples(self) -> bool:  # type: ignore[override]
+        """Whether a batch normalization computes with the statistics of the batch."""
+        return self.training_mode and self.has_operator(BATCH_NORMALIZATION)
+
+    def has_operator(self, *operators: str) -> bool:
+        """Whether the file has one of these operators. Raises ShapeError."""
+        return any(node.op_type in operators for node in self._prepared().nodes)
 
     def max_operators(self) -> int:
         return 4 * len(self._prepared().nodes)
@@ -86,11 +102,14 @@ class OnnxModel(Layer):
 
     def lower(self, g: Builder, *inputs: Value) -> tuple[Value, ...]:
         from ..foreign.emit_graph import emit_graph
+        from ..foreign.special_operators import SPECIAL_OPERATORS
+        from .onnx_training_mode import training_operators
 
         graph = self._prepared()
+        operators = training_operators(SPECIAL_OPERATORS) if self.training_mode and g.training else {}
         cast = [_cast(g, x, declared) for x, declared in zip(inputs, graph.inputs, strict=True)]
         names = list(self.result_names().values())
-        return emit_graph(g, graph, cast, names, lambda weight: _weight(g, weight))
+        return emit_graph(g, graph, cast, names, lambda weight: _weight(g, weight), operators)
 
     def _prepared(self) -> PreparedGraph:
         """The graph. Raises ShapeError."""
