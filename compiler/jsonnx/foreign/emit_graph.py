@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ..ir import Builder, Value
 from .graph_emitter import EmitOperator, GraphEmitter
 from .prepared_graph import ForeignWeight, PreparedGraph
+from .sequence_operators import SEQUENCE_OPERATORS
 from .special_operators import SPECIAL_OPERATORS
 
 
@@ -22,5 +23,5 @@ def emit_graph(
 
     Raises ShapeError.
     """
-    special_operators = {**SPECIAL_OPERATORS, **operators}
+    special_operators = {**SPECIAL_OPERATORS, **SEQUENCE_OPERATORS, **operators}
     return tuple(GraphEmitter(g, graph, inputs, weight_value, special_operators).outputs(names))

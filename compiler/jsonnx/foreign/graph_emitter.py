@@ -58,6 +58,8 @@ class GraphEmitter:
         self._known: dict[str, KnownValue] = {}
         self._constants = dict(graph.constants)
         self.fixed_batch = _fixed_batch(graph)
+        self.sequences: dict[str, list[Value]] = {}
+        """The tensors of sequences."""
         self.is_branch = False
         """Whether the nodes are those of a branch of a conditional."""
 
@@ -76,6 +78,7 @@ class GraphEmitter:
         inner.is_branch = True
         inner.g = self.g.subgraph_builder()
         inner._values, inner._known, inner._constants = dict(self._values), dict(self._known), dict(self._constants)
+        inner.sequences = dict(self.sequences)
         return inner
 
     # -- values ------------------------------------------------------------------------------------------------------
@@ -90,6 +93,8 @@ class GraphEmitter:
             value = self._constant(self._constants[name])
         elif name in self._known:
             value = self.emitted(self._known[name])
+        elif name in self.sequences:
+            raise ShapeError(f"cannot have the value {name!r}: it is a sequence", _EXPORT_HELP, code=UNSUPPORTED)
         else:
             raise ShapeError(f"has a graph that uses {name!r} before it is defined", code="damaged-file")
         self._values[name] = value

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
+import bz2
 import json
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -20,7 +20,6 @@ from .module_paths import node_modules
 from .unreadable_graph import DAMAGED, TOO_LARGE, UnreadableGraph
 
 WEIGHTS_KEY = "weights"
-_COMPRESSION_LEVEL = 9
 
 
 class ForeignWeight(NamedTuple):
@@ -82,9 +81,10 @@ class PreparedGraph:
         return list(self.model.graph.node)
 
     def to_text(self) -> str:
-        """The graph as a text. Raises UnreadableGraph `too-large`."""
+        """The graph as a text, in the same bytes everywhere: of bzip2 there is one implementation, of zlib there are
+        several. Raises UnreadableGraph `too-large`."""
         data = self.model.SerializeToString(deterministic=True)
-        text = base64.b64encode(zlib.compress(data, _COMPRESSION_LEVEL)).decode()
+        text = base64.b64encode(bz2.compress(data)).decode()
         if len(data) > MAX_FOREIGN_GRAPH_BYTES or len(text) > MAX_STRING_CHARACTERS:
             limit = f"{bytes_text(MAX_FOREIGN_GRAPH_BYTES)}, and {MAX_STRING_CHARACTERS:,} compressed"
             message = f"its graph has {bytes_text(len(data))} without weights, {len(text):,} compressed; the limit is"
@@ -112,11 +112,11 @@ def _type(value: onnx.ValueInfoProto) -> tuple[str, tuple[int | str | None, ...]
 def read_graph_text(text: str) -> PreparedGraph:
     """The graph of a text that `to_text` wrote. Raises UnreadableGraph."""
     try:
-        decoder = zlib.decompressobj()
+        decoder = bz2.BZ2Decompressor()
         data = decoder.decompress(base64.b64decode(text, validate=True), MAX_FOREIGN_GRAPH_BYTES)
-    except (ValueError, zlib.error) as error:
+    except (ValueError, OSError, EOFError) as error:
         raise UnreadableGraph("it is not compressed ONNX in base64", DAMAGED) from error
-    if decoder.unconsumed_tail or not decoder.eof:
+    if not decoder.eof or decoder.unused_data:
         raise UnreadableGraph("it is too large or incomplete", DAMAGED)
     return PreparedGraph(parsed_model(data))
 

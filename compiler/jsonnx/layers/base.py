@@ -99,6 +99,9 @@ class Layer(Component):
     """Whether the result depends on the shape of the first input, not on its values: it has neither their gradient nor
     their mask."""
 
+    freezes_single_states: ClassVar[bool] = False
+    """Whether patterns of `freeze` for single weights also freeze moving averages of the layer."""
+
     is_unbounded: ClassVar[bool] = False
     """Whether the result has numbers of both signs without bounds: weights, or products with weights, which have no
     constraint."""

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from ..ir import Builder, Value
 
 OUTPUT_NAME = re.compile(r"[A-Za-z0-9_]+")
-BATCH_NORMALIZATION, DROPOUT = "BatchNormalization", "Dropout"
 VARIANCE_NAMES = ("var", "variance")
 
 
@@ -32,6 +31,7 @@ class OnnxModel(Layer):
     keras_name = ""
     arity = (1, None)
     stem = "onnx_model"
+    freezes_single_states = True
 
     file: str = attr(doc="The ONNX file, beneath the spec's folder.")
     outputs: Annotated[dict[str, str] | None, NullableCodec(DictCodec(ScalarCodec(type="string")))] = attr(
@@ -59,7 +59,7 @@ class OnnxModel(Layer):
     @property
     def mixes_samples(self) -> bool:  # type: ignore[override]
         """Whether a batch normalization computes with the statistics of the batch."""
-        return self.training_mode and self.has_operator(BATCH_NORMALIZATION)
+        return self.training_mode and self.has_operator("BatchNormalization")
 
     def has_operator(self, *operators: str) -> bool:
         """Whether the file has one of these operators. Raises ShapeError."""

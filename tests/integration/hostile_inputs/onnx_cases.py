@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
+import bz2
 import json
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,7 +93,7 @@ def _without_attribute() -> onnx.ModelProto:
 
 
 def _packed(data: bytes) -> str:
-    return base64.b64encode(zlib.compress(data, 9)).decode()
+    return base64.b64encode(bz2.compress(data)).decode()
 
 
 ONNX = (

@@ -59,7 +59,7 @@ from ...lowering.size_limit import check_sizes
 from ...sections.data_section import DATA_PARTS
 from ...training.metrics.objective import Objective
 from .name_fixes import with_certain_name_fixes
-from .onnx_files import files_without_graph, inline_graphs, onnx_files
+from .onnx_files import files_without_graph, inline_graphs, onnx_files, warn_of_training_modes
 
 if TYPE_CHECKING:
     from ...ir import Graph
@@ -248,6 +248,7 @@ def check_source(
     lowered = check_sizes(typed, report)
     check_optimizer_patterns(typed, lowered, report)
     check_frozen_weights(typed, lowered, report)
+    warn_of_training_modes(typed, report)
     objective = resolve_objective(typed, report)
     if objective is not None:
         check_activations(typed, objective, report)
