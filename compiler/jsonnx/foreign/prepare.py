@@ -10,13 +10,12 @@ import numpy as np
 import onnx
 
 from ..ir.type_inference import OPSET
+from .constant_tensors import ConstantTensors
 from .convert import converted
 from .prepared_graph import WEIGHTS_KEY, PreparedGraph, parsed_model
 from .tensors import FLOAT_TYPES, OpenFile, tensor_array
 from .weight_names import weight_names
 
-MAX_MASK_VALUE = -1e4
-"""The largest number that stands for "minus infinity" in a mask, which is added to scores and never trained."""
 NOT_OPERANDS: Mapping[str, frozenset[int]] = {
     "Clip": frozenset((1, 2)),
     "Dropout": frozenset((1, 2)),
@@ -96,6 +95,7 @@ def _weights(
 ) -> dict[str, tuple[onnx.TensorProto, bool]]:
     """The tensors that are weights, in the order in which nodes read them, and whether they are states."""
     found: dict[str, tuple[onnx.TensorProto, bool]] = {}
+    constants = ConstantTensors(graph, tensors, lambda tensor: tensor_array(tensor, open_file))
     for node in graph.node:
         excluded, states = NOT_OPERANDS.get(node.op_type, ()), _STATE_INPUTS.get(node.op_type, ())
         for index, name in enumerate(node.input):
@@ -103,26 +103,10 @@ def _weights(
             if tensor is None or name in found or index in excluded or not _is_float(tensor):
                 continue
             is_normalization = node.op_type == "BatchNormalization"  # also of a single channel
-            is_constant = _is_mask(node, tensor, open_file) or _is_neutral(node, index, tensor, open_file)
-            if (prod(tensor.dims) > 1 or is_normalization) and not is_constant:
+            if (prod(tensor.dims) > 1 or is_normalization) and not constants.contains(node, index, tensor):
                 found[name] = tensor, index in states
     return found
 
 
 def _is_float(tensor: onnx.TensorProto) -> bool:
     return tensor.data_type in FLOAT_TYPES
-
-
-def _is_neutral(node: onnx.NodeProto, index: int, tensor: onnx.TensorProto, open_file: OpenFile) -> bool:
-    """Whether a tensor is the scale of ones or the bias of zeros of an InstanceNormalization, in which PyTorch writes a
-    group normalization before its weights."""
-    if node.op_type != "InstanceNormalization":
-        return False
-    return bool((tensor_array(tensor, open_file) == (1 if index == 1 else 0)).all())
-
-
-def _is_mask(node: onnx.NodeProto, tensor: onnx.TensorProto, open_file: OpenFile) -> bool:
-    """Whether a tensor is added to scores or selected from, and holds numbers that stand for minus infinity."""
-    if node.op_type not in ("Add", "Where", "Mul", "Sub"):
-        return False
-    return bool((tensor_array(tensor, open_file) <= MAX_MASK_VALUE).any())

@@ -21,7 +21,8 @@ def export(net: Network, exporter: str, file: Path) -> None:
         return
     batch = ({0: torch.export.Dim("batch")},)
     x = net.inputs(2, 0)
-    options = {"dynamic_shapes": batch, "optimize": net.is_text, "verbose": False}  # which folds batch normalizations
+    options = {"dynamic_shapes": batch, "verbose": False}
+    options["optimize"] = False  # the optimizer folds batch normalizations and copies tied weights
     program = torch.onnx.export(net.module, (x,), dynamo=True, **options)
     program.save(str(file), external_data=False)
 

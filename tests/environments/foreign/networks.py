@@ -13,7 +13,7 @@ CLASSES = 10
 TOKENS, VOCABULARY = 12, 64
 SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
 IDS = {"vocab_size": VOCABULARY, "max_position_embeddings": 32, "pad_token_id": 0}
-MAX_FRESH_NOISE = 0.02
+NOISE_DEVIATION = 0.01
 BATCH_OF_AVERAGES = 4
 USUAL_MOMENTUM = 0.1
 
@@ -92,7 +92,7 @@ def network(name: str) -> Network:
     normalizations = [m for m in made.module.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
     with torch.no_grad():
         for value in made.module.parameters():
-            value += MAX_FRESH_NOISE * torch.rand_like(value)
+            value += NOISE_DEVIATION * torch.randn_like(value)
         for normalization in normalizations:
             normalization.momentum = 1.0
         made.module.train()(made.inputs(BATCH_OF_AVERAGES, 0))
