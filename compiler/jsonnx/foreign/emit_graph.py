@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ..ir import Builder, Value
 from .graph_emitter import EmitOperator, GraphEmitter
+from .microsoft_operators import MICROSOFT_OPERATORS
 from .prepared_graph import ForeignWeight, PreparedGraph
 from .sequence_operators import SEQUENCE_OPERATORS
 from .special_operators import SPECIAL_OPERATORS
@@ -23,5 +24,5 @@ def emit_graph(
 
     Raises ShapeError.
     """
-    special_operators = {**SPECIAL_OPERATORS, **SEQUENCE_OPERATORS, **operators}
+    special_operators = {**SPECIAL_OPERATORS, **SEQUENCE_OPERATORS, **MICROSOFT_OPERATORS, **operators}
     return tuple(GraphEmitter(g, graph, inputs, weight_value, special_operators).outputs(names))

@@ -19,11 +19,16 @@ from .tensors import attributes_of
 from .unreadable_graph import UNSUPPORTED, node_text
 
 _COMPARISONS = ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "And", "Or", "Not")
+MICROSOFT = "com.microsoft"
+MICROSOFT_HELP = (
+    "export the model without onnxruntime's fused operators: before optimization, or with the level "
+    "ORT_ENABLE_BASIC (in optimum: O1)"
+)
 _EXPORT_HELP = "export the model without it, or choose `outputs` before it"
 
 
-EmitOperator = Callable[["GraphEmitter", onnx.NodeProto], Sequence[Value]]
-"""Emits a node, and returns its results."""
+EmitOperator = Callable[["GraphEmitter", onnx.NodeProto], "Sequence[Value | None]"]
+"""Emits a node, and returns its results; None for those that nothing reads."""
 
 
 class KnownValue(NamedTuple):
@@ -37,8 +42,8 @@ class GraphEmitter:
     """The values of a graph by name, as they are emitted or known.
 
     `weight_value` gives the value of a weight of the network, `special_operators` emit what `emit_node` does not do.
-    The nodes of a module of the file have its path as an inner scope. Numbers of other floating-point types become the builder's. Raises ShapeError for a graph that cannot be emitted
-    with these inputs.
+    The nodes of a module of the file have its path as an inner scope. Numbers of other floating-point types become the
+    builder's. Raises ShapeError for a graph that cannot be emitted with these inputs.
     """
 
     def __init__(
@@ -177,9 +182,10 @@ class GraphEmitter:
     def emit(self, node: onnx.NodeProto) -> None:
         try:
             if not self._evaluate(node):
-                special = None if node.domain else self._special_operators.get(node.op_type)
+                special = self._special_operators.get(operator_name(node))
                 results = special(self, node) if special else self.emit_node(node)
-                self._values |= zip(node.output, results, strict=False)
+                named = zip(node.output, results, strict=False)
+                self._values |= {name: value for name, value in named if value is not None}
         except (EmissionError, LookupError, TypeError, ValueError, ArithmeticError) as error:  # of a malformed node
             reason = str(error).rsplit(": ", 1)[-1]
             message = f"cannot compute {node_text(node.op_type, node.name)} with these inputs: {reason}"
@@ -266,10 +272,17 @@ def inputs_with_captures(node: onnx.NodeProto) -> set[str]:
     return names
 
 
+def operator_name(node: onnx.NodeProto) -> str:
+    """The name of a node's operator, with its domain if it is not ONNX' own."""
+    return f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+
+
 def require_supported(node: onnx.NodeProto) -> None:
     """Raises ShapeError for an operator that networks cannot have."""
-    reason = ""
-    if node.domain:
+    reason, help = "", _EXPORT_HELP
+    if node.domain == MICROSOFT:
+        reason, help = "it is of onnxruntime's own domain, and has no expansion into ONNX' operators", MICROSOFT_HELP
+    elif node.domain:
         reason = f"it is of the domain {node.domain!r}, which is not ONNX's own"
     elif node.op_type in ("Loop", "Scan"):
         reason = "it is a loop"
@@ -279,4 +292,4 @@ def require_supported(node: onnx.NodeProto) -> None:
         reason = "it draws random numbers, which onnxruntime cannot repeat"
     if reason:
         message = f"cannot have {node_text(node.op_type, node.name)}: {reason}"
-        raise ShapeError(message, _EXPORT_HELP, code=UNSUPPORTED)
+        raise ShapeError(message, help, code=UNSUPPORTED)

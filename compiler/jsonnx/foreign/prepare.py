@@ -27,8 +27,14 @@ NOT_OPERANDS: Mapping[str, frozenset[int]] = {
     "LSTM": frozenset((5, 6)),
     "GRU": frozenset((5,)),
     "RNN": frozenset((5,)),
+    "MatMulNBits": frozenset((2, 3)),
+    "RotaryEmbedding": frozenset((2, 3)),
+    "GroupQueryAttention": frozenset((7, 8)),
 }
 """Inputs of operators that are options or initial states, by their index."""
+MIN_STORED_ELEMENTS = 1 << 14
+"""Elements of the smallest constant that is stored like a weight, without a gradient, and not in the graph: integers of
+a quantized file, tables of angles."""
 _STATE_INPUTS: Mapping[str, frozenset[int]] = {"BatchNormalization": frozenset((3, 4))}
 
 
@@ -52,8 +58,12 @@ def prepare(data: bytes, open_file: OpenFile) -> PreparedModel:
     graph = model.graph
     initializers = {t.name: t for t in graph.initializer}
     weights = _weights(graph, {**initializers, **detached}, open_file)
-    for name in detached.keys() - weights.keys():  # a large constant, such as a mask
-        initializers[name] = onnx.numpy_helper.from_array(tensor_array(detached[name], open_file), name)
+    read = {name for node in graph.node for name in node.input}
+    for name in sorted(detached.keys() - weights.keys()):  # a large constant, such as a mask
+        if name in read and prod(detached[name].dims) >= MIN_STORED_ELEMENTS:
+            weights[name] = detached[name], True
+        else:
+            initializers[name] = onnx.numpy_helper.from_array(tensor_array(detached[name], open_file), name)
     names = weight_names(graph, list(weights))
     return PreparedModel(
         PreparedGraph(_prepared(graph, initializers, weights, names)),

@@ -143,6 +143,13 @@ def _reshape(e: GraphEmitter, node: onnx.NodeProto) -> Sequence[Value]:
     return (g.refine(result, _resolved(target, x.shape, result.shape)),)
 
 
+@_special("Flatten")
+def _flatten(e: GraphEmitter, node: onnx.NodeProto) -> Sequence[Value]:
+    x, axis = e.value(node.input[0]), attributes_of(node).get("axis", 1)
+    axis = axis if axis >= 0 else axis + x.rank
+    return (e.g.refine(e.emit_node(node)[0], [product(x.shape[:axis]), product(x.shape[axis:])]),)
+
+
 def _resolved(target: list[Dim], shape: tuple[Dim, ...], inferred: tuple[Dim, ...]) -> list[Dim]:
     """The target with the size that -1 stands for, or that was inferred where it cannot be told."""
     if -1 not in target:
@@ -200,9 +207,9 @@ def _slice(e: GraphEmitter, node: onnx.NodeProto) -> Sequence[Value]:
         return (result,)
     shape = list(x.shape)
     for index, axis in enumerate(axes):
-        bounds = [None if each is None else each[index] for each in (starts, ends)]
+        start, end = (None if each is None else each[index] for each in (starts, ends))
         step = 1 if steps is None else steps[index]
-        shape[axis] = _slice_size(x.shape[axis], *bounds, step, result.shape[axis])
+        shape[axis] = _slice_size(x.shape[axis], start, end, step, result.shape[axis])
     return (e.g.refine(result, shape),)
 
 

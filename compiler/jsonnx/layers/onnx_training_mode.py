@@ -25,7 +25,7 @@ def training_operators(usual: Mapping[str, EmitOperator]) -> dict[str, EmitOpera
     inference, which nodes with frozen moving averages and those in the branches of conditionals keep."""
     from ..foreign.tensors import attributes_of
 
-    def batch_normalization(e: GraphEmitter, node: onnx.NodeProto) -> Sequence[Value]:
+    def batch_normalization(e: GraphEmitter, node: onnx.NodeProto) -> Sequence[Value | None]:
         states = [e.value(name) for name in node.input[3:5]]
         if e.is_branch or not all(map(_is_updated(e.g), states)):
             return usual[node.op_type](e, node)
@@ -34,7 +34,7 @@ def training_operators(usual: Mapping[str, EmitOperator]) -> dict[str, EmitOpera
         momentum = attributes.get("momentum", DEFAULT_MOMENTUM)
         return (_normalized(e.g, x, scale, bias, states, attributes.get("epsilon", DEFAULT_EPSILON), momentum),)
 
-    def dropout(e: GraphEmitter, node: onnx.NodeProto) -> Sequence[Value]:
+    def dropout(e: GraphEmitter, node: onnx.NodeProto) -> Sequence[Value | None]:
         ratio = _ratio(e, node)
         if e.is_branch or ratio is None or ratio <= 0:
             return usual[node.op_type](e, node)

@@ -19,13 +19,12 @@ import jsonnx
 import numpy as np
 import onnxruntime
 import torch
+from export_networks import EXPORTERS
 from jsonnx.backend import to_model_proto
 from jsonnx.gradient import GradientBuilder, gradients
 from jsonnx.gradient.training_step import with_loss
 from jsonnx.lowering.lower import lower
 from jsonnx.pipeline.check.check import check_spec
-
-from export_networks import EXPORTERS
 from networks import NETWORKS, Network, network
 
 SAMPLES, STEPS, RATE = 2, 10, 1e-4

@@ -7,7 +7,6 @@ import warnings
 from pathlib import Path
 
 import torch
-
 from networks import NETWORKS, Network, network
 
 EXPORTERS = ("torchscript", "dynamo")

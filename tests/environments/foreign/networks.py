@@ -1,4 +1,5 @@
-"""Networks of PyTorch by name, with small inputs: twelve of torchvision, six of transformers with small configurations."""
+"""Networks of PyTorch by name, with small inputs: twelve of torchvision, six of transformers, with small
+configurations."""
 
 from __future__ import annotations
 
@@ -80,7 +81,9 @@ NETWORKS: dict[str, Callable[[], Network]] = {
     ),
     "ViT": _vit,
     "Llama": _text("LlamaForCausalLM", "LlamaConfig", **SMALL, **IDS, num_key_value_heads=2),
-    "GPT-2": _text("GPT2LMHeadModel", "GPT2Config", n_embd=32, n_layer=2, n_head=4, vocab_size=VOCABULARY, n_positions=32),
+    "GPT-2": _text(
+        "GPT2LMHeadModel", "GPT2Config", n_embd=32, n_layer=2, n_head=4, vocab_size=VOCABULARY, n_positions=32
+    ),
 }  # fmt: skip
 
 

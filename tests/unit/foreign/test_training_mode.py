@@ -23,7 +23,7 @@ def normalization(**attributes: Any) -> onnx.ModelProto:
     inputs, options = ["x", *VECTORS], {"momentum": MOMENTUM, "epsilon": 1e-3, **attributes}
     results = ["y", "mean", "var"] if "training_mode" in attributes else ["y"]
     nodes = [helper.make_node("BatchNormalization", inputs, results, name="/bn/BatchNormalization", **options)]
-    return model(nodes, {"x": ["N", 3, 4]}, {name: None for name in results}, VECTORS)
+    return model(nodes, {"x": ["N", 3, 4]}, dict.fromkeys(results), VECTORS)
 
 
 def dropout(opset: int, ratio: float | None) -> onnx.ModelProto:
@@ -59,7 +59,9 @@ def test_normalization_by_the_batch_moves_the_averages_as_onnx_says(tmp_path) ->
 def test_models_compute_with_the_moving_averages(tmp_path) -> None:
     x = numbers(8, 3, 4)
     predicted = trainer(normalization(), tmp_path).predict(x)
-    np.testing.assert_allclose(predicted, ReferenceEvaluator(normalization()).run(None, {"x": x})[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        predicted, ReferenceEvaluator(normalization()).run(None, {"x": x})[0], rtol=1e-5, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("freeze", [["net"], ["net/bn.running_*"], ["net", "!net/bn.bias"]])
