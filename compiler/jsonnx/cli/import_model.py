@@ -18,10 +18,17 @@ from .common import ALL_OPTION, handles_errors, print_diagnostics, print_documen
 @click.option("--weights", metavar="OUT.safetensors", help="Also write the model's weights to this file.")
 @click.option("--flat", is_flag=True, help="Write every layer separately, without blocks and repetitions.")
 @click.option("--head", metavar="NAME=CLASSES", help="Of an ONNX model: replace its last layer by a new classifier.")
+@click.option("--loss", metavar="OUTPUT", help="Of an ONNX model: the value that training minimizes, from labels.")
 @ALL_OPTION
 @handles_errors
 def import_(
-    file: str, weights_file: str | None, output: str | None, weights: str | None, flat: bool, head: str | None
+    file: str,
+    weights_file: str | None,
+    output: str | None,
+    weights: str | None,
+    flat: bool,
+    head: str | None,
+    loss: str | None,
 ) -> None:
     """Convert a Keras or ONNX model to a spec. FILE is a .keras, .h5 or .onnx file, or the JSON of to_json().
 
@@ -34,9 +41,10 @@ def import_(
     if file.lower().endswith(ONNX_SUFFIX):
         if weights_file is not None or flat:
             raise UsageError("bad-option", "an ONNX model is imported without WEIGHTS and --flat", "leave them out")
-        _import_onnx(file, output, weights, head)
-    elif head is not None:
-        raise UsageError("bad-option", "--head is for ONNX models", "leave it out, and change the spec's last layer")
+        _import_onnx(file, output, weights, head, loss)
+    elif head is not None or loss is not None:
+        option = "--head" if head is not None else "--loss"
+        raise UsageError("bad-option", f"{option} is for ONNX models", "leave it out, and change the spec")
     else:
         _import_keras(file, weights_file, output, weights, flat)
 
@@ -60,12 +68,12 @@ def _import_keras(file: str, weights_file: str | None, output: str | None, weigh
     _write_spec(model.text, output, model.keras_version)
 
 
-def _import_onnx(file: str, output: str | None, weights: str | None, head: str | None) -> None:
+def _import_onnx(file: str, output: str | None, weights: str | None, head: str | None, loss: str | None) -> None:
     from ..core.files.files import write_atomically
     from ..interop.safetensors_file import weights_parts
     from ..pipeline.compile.onnx_import import import_onnx
 
-    imported = import_onnx(file, None if head is None else _head(head))
+    imported = import_onnx(file, None if head is None else _head(head), loss)
     name = os.path.relpath(file, os.path.dirname(output or "") or ".")
     if imported.file is not None and name.startswith(os.pardir):
         help = "write the spec to the folder of the model, or to one above it"

@@ -23,6 +23,8 @@ MIN_DETACHED_ELEMENTS = 1025
 """Elements of the smallest tensor that is an input of the model while it is converted. No shape has that many."""
 FUSED_IN_ONNX_DOMAIN = ("LayerNormalization", "SimplifiedLayerNormalization")
 """Operators that onnxruntime's optimizer writes in ONNX' domain, also where the opset does not have them."""
+MAX_DEFINITION_DEPTH = 3
+"""Definitions of operators that contain operators with a definition."""
 INLINED_OPERATORS = (
     "Attention",
     "GroupNormalization",
@@ -92,8 +94,8 @@ def _require_bounded_functions(model: onnx.ModelProto) -> None:
     node_count(model.graph.node, frozenset())
 
 
-def _with_inlined_operators(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with definitions in place of operators that have no gradient rule."""
+def _with_inlined_operators(model: onnx.ModelProto, depth: int = 0) -> onnx.ModelProto:
+    """The model with definitions in place of operators that have no gradient rule, also of those in definitions."""
     names = sorted({node.op_type for node in _all_nodes(model.graph) if not node.domain} & {*INLINED_OPERATORS})
     if not names:
         return model
@@ -102,7 +104,8 @@ def _with_inlined_operators(model: onnx.ModelProto) -> onnx.ModelProto:
         if node.op_type in names and not node.domain:
             _write_defaults(node, model)
     ids = [("", name) for name in names]
-    return inliner.inline_selected_functions(typed, ids, exclude=False, inline_schema_functions=True)
+    inlined = inliner.inline_selected_functions(typed, ids, exclude=False, inline_schema_functions=True)
+    return _with_inlined_operators(inlined, depth + 1) if depth < MAX_DEFINITION_DEPTH else inlined
 
 
 def _write_defaults(node: onnx.NodeProto, model: onnx.ModelProto) -> None:

@@ -15,12 +15,12 @@ from .special_operators import SPECIAL_OPERATORS
 def emit_graph(
     g: Builder,
     graph: PreparedGraph,
-    inputs: Sequence[Value],
+    inputs: Mapping[str, Value],
     names: Sequence[str],
     weight_value: Callable[[ForeignWeight], Value],
     operators: Mapping[str, EmitOperator] = {},
 ) -> tuple[Value, ...]:
-    """The values of these names, for inputs of the graph in its order; `operators` are emitted otherwise than usual.
+    """The values of these names, for inputs of the graph by name; `operators` are emitted otherwise than usual.
 
     Raises ShapeError.
     """

@@ -14,6 +14,7 @@ from ..ir import Builder, Value
 from ..ir.builder import EmissionError
 from ..ir.dtypes import dtype_name, onnx_dtype
 from .known_values import MAX_KNOWN_ELEMENTS, Known, evaluate, known_array
+from .needed_nodes import inputs_with_captures, needed_nodes
 from .prepared_graph import ForeignWeight, PreparedGraph
 from .tensors import attributes_of
 from .unreadable_graph import UNSUPPORTED, node_text
@@ -50,16 +51,14 @@ class GraphEmitter:
         self,
         g: Builder,
         graph: PreparedGraph,
-        inputs: Sequence[Value],
+        inputs: Mapping[str, Value],
         weight_value: Callable[[ForeignWeight], Value],
         special_operators: Mapping[str, EmitOperator],
     ) -> None:
         self.g, self.graph = g, graph
         self._weight_value, self._special_operators = weight_value, special_operators
-        self._inputs = list(inputs)
-        self._values: dict[str, Value] = {
-            declared.name: value for declared, value in zip(graph.inputs, inputs, strict=True)
-        }
+        self._inputs = list(inputs.values())
+        self._values: dict[str, Value] = dict(inputs)
         self._known: dict[str, KnownValue] = {}
         self._constants = dict(graph.constants)
         self.fixed_batch = _fixed_batch(graph)
@@ -250,26 +249,6 @@ def _fixed_batch(graph: PreparedGraph) -> int | None:
     sizes = {declared.shape[0] if declared.shape else None for declared in graph.inputs}
     size = sizes.pop() if len(sizes) == 1 else None
     return size if isinstance(size, int) else None
-
-
-def needed_nodes(nodes: Sequence[onnx.NodeProto], names: Sequence[str]) -> list[onnx.NodeProto]:
-    """The nodes that values of these names depend on, in their order."""
-    needed, kept = set(names), []
-    for node in reversed(nodes):
-        if not needed.isdisjoint(node.output):
-            kept.append(node)
-            needed.update(inputs_with_captures(node))
-    return kept[::-1]
-
-
-def inputs_with_captures(node: onnx.NodeProto) -> set[str]:
-    names = set(node.input)
-    for attribute in node.attribute:
-        if attribute.HasField("g"):
-            names |= {value.name for value in attribute.g.output}
-            for inner in attribute.g.node:
-                names |= inputs_with_captures(inner)
-    return names
 
 
 def operator_name(node: onnx.NodeProto) -> str:

@@ -17,6 +17,7 @@ from onnx import numpy_helper
 from ..core.limits import MAX_FOREIGN_GRAPH_BYTES, MAX_STRING_CHARACTERS, bytes_text
 from ..ir.dtypes import dtype_name
 from .module_paths import node_modules
+from .needed_nodes import needed_names
 from .unreadable_graph import DAMAGED, TOO_LARGE, UnreadableGraph
 
 WEIGHTS_KEY = "weights"
@@ -62,6 +63,11 @@ class PreparedGraph:
     def inputs(self) -> list[ForeignInput]:
         values = [value for value in self.model.graph.input if value.name not in self.weights]
         return [ForeignInput(value.name, *_type(value)) for value in values]
+
+    def inputs_of(self, values: Sequence[str]) -> list[ForeignInput]:
+        """The inputs that values of these names depend on, in the order of the file."""
+        read = needed_names(self.nodes, values)
+        return [declared for declared in self.inputs if declared.name in read]
 
     @cached_property
     def constants(self) -> dict[str, np.ndarray]:

@@ -152,6 +152,10 @@ class Layer(Component):
         """The names of the outputs after the first, as in `from: encoder.state_h`. May raise ShapeError."""
         return ()
 
+    def inputs_of_results(self, indices: Sequence[int]) -> Sequence[int] | None:
+        """The indices of the inputs that results of these indices depend on; None for all. May raise ShapeError."""
+        return None
+
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
         """The type of the mask of the first `masked_output_count` outputs, or None if they have no mask.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,7 +25,7 @@ VARIANCE_NAMES = ("var", "variance")
 class OnnxModel(Layer):
     """The network and the weights of an ONNX file.
 
-    Its inputs are those of the file, in the order of the file. Batch normalizations compute with their moving averages,
+    Its inputs are those of the file that its outputs depend on, in the order of the file. Batch normalizations compute with their moving averages,
     and Dropout does nothing, unless `training_mode` is true.
     """
 
@@ -91,10 +92,15 @@ class OnnxModel(Layer):
     def output_names(self) -> tuple[str, ...]:
         return tuple(self.result_names())[1:]
 
+    def inputs_of_results(self, indices: Sequence[int]) -> Sequence[int]:
+        graph, values = self._prepared(), list(self.result_names().values())
+        read = graph.inputs_of([values[index] for index in indices])
+        return [index for index, declared in enumerate(graph.inputs_of(values)) if declared in read]
+
     def infer(self, *inputs: TensorType) -> tuple[TensorType, ...]:
         graph = self._prepared()
-        _check_inputs(graph.inputs, inputs)
         self._check_outputs(graph)
+        _check_inputs(graph.inputs_of(list(self.result_names().values())), inputs)
         from ..foreign.graph_types import output_types
 
         assert self.graph is not None
@@ -107,8 +113,9 @@ class OnnxModel(Layer):
 
         graph = self._prepared()
         operators = training_operators(SPECIAL_OPERATORS) if self.training_mode and g.training else {}
-        cast = [_cast(g, x, declared) for x, declared in zip(inputs, graph.inputs, strict=True)]
         names = list(self.result_names().values())
+        pairs = zip(graph.inputs_of(names), inputs, strict=True)
+        cast = {declared.name: _cast(g, x, declared) for declared, x in pairs}
         return emit_graph(g, graph, cast, names, lambda weight: _weight(g, weight), operators)
 
     def _prepared(self) -> PreparedGraph:

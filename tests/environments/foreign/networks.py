@@ -16,7 +16,7 @@ SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "nu
 IDS = {"vocab_size": VOCABULARY, "max_position_embeddings": 32, "pad_token_id": 0}
 NOISE_DEVIATION = 0.01
 BATCH_OF_AVERAGES = 4
-USUAL_MOMENTUM = 0.1
+USUAL_MOMENTUM, MOMENTUM_OF_AVERAGES = 0.1, 0.5
 
 
 class Network(NamedTuple):
@@ -97,7 +97,7 @@ def network(name: str) -> Network:
         for value in made.module.parameters():
             value += NOISE_DEVIATION * torch.randn_like(value)
         for normalization in normalizations:
-            normalization.momentum = 1.0
+            normalization.momentum = MOMENTUM_OF_AVERAGES
         made.module.train()(made.inputs(BATCH_OF_AVERAGES, 0))
         for normalization in normalizations:
             normalization.momentum = USUAL_MOMENTUM

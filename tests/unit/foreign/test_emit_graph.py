@@ -212,7 +212,7 @@ def test_dropout_and_training_normalizations_compute_as_in_inference(tmp_path) -
     ("inner", "message"),
     [
         (node("RandomNormalLike", ["x"], ["y"], name="noise"), "the operator RandomNormalLike of the node 'noise'"),
-        (node("SequenceEmpty", [], ["y"]), "the operator SequenceEmpty: its values are not tensors"),
+        (node("SequenceInsert", ["x", "x"], ["y"]), "the operator SequenceInsert: its values are not tensors"),
         (node("SequenceConstruct", ["x"], ["y"]), "cannot have the value 'y': it is a sequence"),
         (node("FusedThing", ["x"], ["y"], domain="com.example"), "domain 'com.example', which is not ONNX's own"),
     ],
