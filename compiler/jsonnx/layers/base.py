@@ -102,6 +102,9 @@ class Layer(Component):
     freezes_single_states: ClassVar[bool] = False
     """Whether patterns of `freeze` for single weights also freeze moving averages of the layer."""
 
+    has_modules: ClassVar[bool] = False
+    """Whether the scopes of its operators, and the names of its weights, are those of modules of another program."""
+
     is_unbounded: ClassVar[bool] = False
     """Whether the result has numbers of both signs without bounds: weights, or products with weights, which have no
     constraint."""

@@ -33,6 +33,7 @@ class OnnxModel(Layer):
     arity = (1, None)
     stem = "onnx_model"
     freezes_single_states = True
+    has_modules = True
 
     file: str = attr(doc="The ONNX file, beneath the spec's folder.")
     outputs: Annotated[dict[str, str] | None, NullableCodec(DictCodec(ScalarCodec(type="string")))] = attr(
