@@ -102,6 +102,9 @@ class Layer(Component):
     freezes_single_states: ClassVar[bool] = False
     """Whether patterns of `freeze` for single weights also freeze moving averages of the layer."""
 
+    attributes_of_file: ClassVar[tuple[str, ...]] = ()
+    """Attributes that jsonnx records from a file, whose digest is another attribute: differences do not show them."""
+
     has_modules: ClassVar[bool] = False
     """Whether the scopes of its operators, and the names of its weights, are those of modules of another program."""
 

@@ -72,9 +72,10 @@ def from_onnx(
     Returns the spec, which has the graph of the file and needs no file, and the weights by name. With `head`, such as
     `{"kind": 5}`, a new layer of this name and number of classes takes the place of the last layer with weights, and
     the spec trains it alone. `loss` names the value of the file that training minimizes, computed from labels that are
-    an input; an output that is a single number is recognized. The model needs no labels. Of a model that jsonnx compiled, the spec is its own, and the weights are None. Raises
-    CompileError for a file that cannot be read or has operators that a network cannot have, UsageError for a missing
-    file.
+    an input; an output that is a single number is recognized. The model needs no labels.
+
+    Of a model that jsonnx compiled, the spec is its own, and the weights are None. Raises CompileError for a file that
+    cannot be read or has operators that a network cannot have, UsageError for a missing file.
     """
     imported = import_onnx(path, head, loss)
     return imported.spec, imported.weights()

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .normalization.moments import centered_moments
-from .normalization.moving_averages import update_average
-from .regularization import inverted_dropout_scale
+from ..normalization.moments import centered_moments
+from ..normalization.moving_averages import update_average
+from ..regularization import inverted_dropout_scale
 
 if TYPE_CHECKING:
     import onnx
 
-    from ..foreign.graph_emitter import EmitOperator, GraphEmitter
-    from ..ir import Builder, Value
+    from ...foreign.graph_emitter import EmitOperator, GraphEmitter
+    from ...ir import Builder, Value
 
 DEFAULT_MOMENTUM = 0.9
 DEFAULT_EPSILON = 1e-5
@@ -23,11 +23,11 @@ DEFAULT_RATIO = 0.5
 def training_operators(usual: Mapping[str, EmitOperator]) -> dict[str, EmitOperator]:
     """BatchNormalization by the statistics of the batch, and Dropout that drops; `usual` are the operators of
     inference, which nodes with frozen moving averages and those in the branches of conditionals keep."""
-    from ..foreign.tensors import attributes_of
+    from ...foreign.tensors import attributes_of
 
     def batch_normalization(e: GraphEmitter, node: onnx.NodeProto) -> Sequence[Value | None]:
         states = [e.value(name) for name in node.input[3:5]]
-        if e.is_branch or not all(map(_is_updated(e.g), states)):
+        if e.is_branch or not all(_is_updated(e.g, state) for state in states):
             return usual[node.op_type](e, node)
         attributes = attributes_of(node)
         x, scale, bias = map(e.value, node.input[:3])
@@ -46,11 +46,10 @@ def training_operators(usual: Mapping[str, EmitOperator]) -> dict[str, EmitOpera
     return {"BatchNormalization": batch_normalization, "Dropout": dropout}
 
 
-def _is_updated(g: Builder) -> Any:
-    """Whether training updates a moving average: its layer and itself are not frozen."""
-    from ..ir import State
-
-    return lambda state: isinstance(state, State) and g.trainable and not g.is_frozen(state.name)
+def _is_updated(g: Builder, average: Any) -> bool:
+    """Whether training updates a moving average: it is a state, and neither its layer nor itself is frozen."""
+    name = getattr(average, "name", "")
+    return name in g.states and g.trainable and not g.is_frozen(name)
 
 
 def _ratio(e: GraphEmitter, node: onnx.NodeProto) -> float | None:

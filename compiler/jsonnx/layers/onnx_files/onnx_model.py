@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING, Annotated
 
-from ..core.components import DictCodec, NullableCodec, ScalarCodec, attr
-from ..core.diagnostics import suggestion
-from ..core.types import Dim, ShapeError, TensorType, rank_help, require
-from ..training.weights.initializers import INITIALIZERS
-from .base import Layer, layer
+from ...core.components import DictCodec, NullableCodec, ScalarCodec, attr
+from ...core.diagnostics import suggestion
+from ...core.types import Dim, ShapeError, TensorType, rank_help, require
+from ...training.weights.initializers import INITIALIZERS
+from ..base import Layer, layer
 
 if TYPE_CHECKING:
-    from ..foreign.prepared_graph import ForeignInput, ForeignWeight, PreparedGraph
-    from ..ir import Builder, Value
+    from ...foreign.prepared_graph import ForeignInput, ForeignWeight, PreparedGraph
+    from ...ir import Builder, Value
 
 OUTPUT_NAME = re.compile(r"[A-Za-z0-9_]+")
 VARIANCE_NAMES = ("var", "variance")
@@ -25,8 +25,8 @@ VARIANCE_NAMES = ("var", "variance")
 class OnnxModel(Layer):
     """The network and the weights of an ONNX file.
 
-    Its inputs are those of the file that its outputs depend on, in the order of the file. Batch normalizations compute with their moving averages,
-    and Dropout does nothing, unless `training_mode` is true.
+    Its inputs are those of the file that its outputs depend on, in the order of the file. Batch normalizations compute
+    with their moving averages, and Dropout does nothing, unless `training_mode` is true.
     """
 
     keras_name = ""
@@ -34,6 +34,7 @@ class OnnxModel(Layer):
     stem = "onnx_model"
     freezes_single_states = True
     has_modules = True
+    attributes_of_file = ("graph",)
 
     file: str = attr(doc="The ONNX file, beneath the spec's folder.")
     outputs: Annotated[dict[str, str] | None, NullableCodec(DictCodec(ScalarCodec(type="string")))] = attr(
@@ -102,15 +103,15 @@ class OnnxModel(Layer):
         graph = self._prepared()
         self._check_outputs(graph)
         _check_inputs(graph.inputs_of(list(self.result_names().values())), inputs)
-        from ..foreign.graph_types import output_types
+        from ...foreign.graph_types import output_types
 
         assert self.graph is not None
         return output_types(self.graph, tuple(self.result_names().values()), inputs)
 
     def lower(self, g: Builder, *inputs: Value) -> tuple[Value, ...]:
-        from ..foreign.emit_graph import emit_graph
-        from ..foreign.special_operators import SPECIAL_OPERATORS
-        from .onnx_training_mode import training_operators
+        from ...foreign.emit_graph import emit_graph
+        from ...foreign.special_operators import SPECIAL_OPERATORS
+        from .training_mode import training_operators
 
         graph = self._prepared()
         operators = training_operators(SPECIAL_OPERATORS) if self.training_mode and g.training else {}
@@ -121,8 +122,8 @@ class OnnxModel(Layer):
 
     def _prepared(self) -> PreparedGraph:
         """The graph. Raises ShapeError."""
-        from ..foreign.prepared_graph import read_graph_text
-        from ..foreign.unreadable_graph import UnreadableGraph
+        from ...foreign.prepared_graph import read_graph_text
+        from ...foreign.unreadable_graph import UnreadableGraph
 
         require(self.graph is not None, f"has no graph of {self.file!r}")
         assert self.graph is not None
