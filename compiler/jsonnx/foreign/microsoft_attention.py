@@ -97,7 +97,10 @@ def _refuse(node: Operands, operands: dict[int, str], attributes: tuple[str, ...
 
 def _split_heads(g: Builder, x: Value, heads: int) -> Value:
     """[batch, steps, heads * size] -> [batch, heads, steps, size]"""
-    shape = (*x.shape[:2], heads, x.type.static_size(2) // heads)
+    size = x.type.static_size(2)
+    if heads < 1 or size % heads:
+        raise ValueError(f"{size} features have no {heads} heads")
+    shape = (*x.shape[:2], heads, size // heads)
     return g.transpose(g.reshape(x, shape, x), [0, 2, 1, 3])
 
 
@@ -164,6 +167,8 @@ def _heads_attention(
 ) -> Value:
     """Attention by heads of [batch, steps, hidden], [batch, steps, hidden]."""
     query, key, value = _split_heads(g, q, heads[0]), _split_heads(g, k, heads[1]), _split_heads(g, v, heads[1])
+    if heads[0] % heads[1]:
+        raise ValueError(f"{heads[0]} heads are no multiple of {heads[1]}")
     if heads[0] != heads[1]:
         key, value = (_repeated_heads(g, x, heads[0] // heads[1]) for x in (key, value))
     scale = node.attribute("scale", 0.0) or 1 / sqrt(query.type.static_size(3))

@@ -11,6 +11,8 @@ import onnx
 SCOPES_KEY = "pkg.torch.onnx.name_scopes"
 """The metadata in which PyTorch lists the modules around a node, and the operator."""
 
+MAX_SCOPES_CHARACTERS = 10_000
+
 _NODE_NUMBER = re.compile(r"(node_)?[A-Za-z]+_?\d*")
 _FORBIDDEN = re.compile(r"[^\w.-]+")
 
@@ -30,7 +32,7 @@ def module_path(node_name: str) -> str:
 def name_by_scopes(node: onnx.NodeProto) -> str:
     """The name of a node, with the modules around it if it has them as metadata only."""
     scopes = next((entry.value for entry in node.metadata_props if entry.key == SCOPES_KEY), "")
-    if not scopes or "/" in node.name:
+    if not scopes or len(scopes) > MAX_SCOPES_CHARACTERS or "/" in node.name:
         return node.name
     try:
         names = ast.literal_eval(scopes)

@@ -12,6 +12,8 @@ from .graph_emitter import EmitOperator, GraphEmitter
 from .tensors import attributes_of
 from .unreadable_graph import UNSUPPORTED, node_text
 
+MAX_SEQUENCE_TENSORS = 4096
+
 
 def _construct(e: GraphEmitter, node: onnx.NodeProto) -> Sequence[Value]:
     e.sequences[node.output[0]] = [e.value(name) for name in node.input]
@@ -27,11 +29,15 @@ def _split(e: GraphEmitter, node: onnx.NodeProto) -> Sequence[Value]:
     known = e.known(node.input[1]) if has_sizes else None
     if not isinstance(size, int) or (has_sizes and known is None):
         raise _unknown_length(node)
+    if known is None and size > MAX_SEQUENCE_TENSORS:
+        raise _unknown_length(node)
     part = 1 if known is None else int(known.reshape(-1)[0])
     if known is not None and known.ndim:
         sizes = [int(each) for each in known]
     else:
-        sizes = [min(part, size - start) for start in range(0, size, max(part, 1))]
+        if part < 1 or size // part > MAX_SEQUENCE_TENSORS:
+            raise _unknown_length(node)
+        sizes = [min(part, size - start) for start in range(0, size, part)]
     parts = e.emit_operator("Split", [x, sizes], {"axis": axis}, len(sizes))
     if not has_sizes and not attributes.get("keepdims", 1):
         parts = tuple(e.g.Squeeze(each, [axis]) for each in parts)
@@ -57,7 +63,7 @@ def _concatenate(e: GraphEmitter, node: onnx.NodeProto) -> Sequence[Value]:
 
 
 def _unknown_length(node: onnx.NodeProto) -> ShapeError:
-    message = f"cannot have {node_text(node.op_type, node.name)}: the length of its sequence is not known"
+    message = f"cannot have {node_text(node.op_type, node.name)}: the length of its sequence is not known, or too large"
     return ShapeError(message, "export the model without it", code=UNSUPPORTED)
 
 

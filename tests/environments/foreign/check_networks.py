@@ -27,7 +27,7 @@ from jsonnx.lowering.lower import lower
 from jsonnx.pipeline.check.check import check_spec
 from networks import NETWORKS, Network, network
 
-SAMPLES, STEPS, RATE = 2, 10, 1e-4
+SAMPLES, STEPS, RATE = 2, 10, 1e-5
 BETAS, EPSILON = (0.9, 0.999), 1e-7
 TOLERANCE = 1e-4
 NEGLIGIBLE = 1e-3

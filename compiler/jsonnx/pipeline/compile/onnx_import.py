@@ -97,7 +97,7 @@ def import_onnx(
     file = _read(os.fspath(path))
     graph = file.model.graph
     try:
-        text = graph.to_text()
+        text, _ = graph.to_text(), graph.inputs
         own_loss = loss_output(graph, loss) if head is None else None
     except UnreadableGraph as error:
         raise CompileError([Diagnostic(error.code, error.message, file=os.fspath(path), help=error.help)]) from error
