@@ -93,14 +93,15 @@ def _values_of_real_inputs(graph: onnx.GraphProto, tensors: Mapping[str, onnx.Te
 
 
 def _rotation_tables(tensors: Mapping[str, onnx.TensorProto], read: ReadTensor) -> set[str]:
-    """The tensors that are tables of cosines and sines: two of one shape whose squares add up to 1."""
+    """The tensors that are tables of cosines and sines from position 0: two of one shape whose squares add up to 1."""
     found: set[str] = set()
     by_shape: dict[tuple[int, ...], list[tuple[str, np.ndarray]]] = {}
     for name, tensor in tensors.items():
         if len(tensor.dims) < 2 or tensor.data_type not in FLOAT_TYPES or name.endswith("weight"):
             continue
-        array = read(tensor).astype(np.float32, copy=False)
-        if array.size and np.abs(array.reshape(-1)[:1024]).max() <= 1 + MAX_ROTATION_ERROR:
+        array = read(tensor)
+        if array.size and np.isin(array.reshape(-1, array.shape[-1])[0], (0, 1)).all():
+            array = array.astype(np.float32, copy=False)
             for other, other_array in by_shape.get(array.shape, []):
                 if np.allclose(array**2 + other_array**2, 1, atol=MAX_ROTATION_ERROR):
                     found |= {name, other}

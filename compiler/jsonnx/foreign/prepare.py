@@ -12,7 +12,7 @@ import onnx
 from ..ir.type_inference import OPSET
 from .constant_tensors import ConstantTensors
 from .convert import converted
-from .prepared_graph import WEIGHTS_KEY, PreparedGraph, parsed_model
+from .prepared_graph import WEIGHTS_KEY, PreparedGraph
 from .tensors import FLOAT_TYPES, OpenFile, tensor_array
 from .weight_names import weight_names
 
@@ -51,10 +51,10 @@ class PreparedModel:
             yield weight.name, array.astype(np.float32, copy=False) if _is_float(self._tensors[tensor]) else array
 
 
-def prepare(data: bytes, open_file: OpenFile) -> PreparedModel:
-    """Prepares the model in the bytes of a file, whose syntax has been checked. Raises UnreadableGraph, and what
-    `open_file` raises."""
-    model, detached = converted(parsed_model(data))
+def prepare(model: onnx.ModelProto, open_file: OpenFile) -> PreparedModel:
+    """Prepares the model of a file, whose syntax has been checked. The model is changed, so that large tensors are in
+    memory twice at most. Raises UnreadableGraph, and what `open_file` raises."""
+    model, detached = converted(model)
     graph = model.graph
     initializers = {t.name: t for t in graph.initializer}
     weights = _weights(graph, {**initializers, **detached}, open_file)

@@ -111,6 +111,7 @@ def read_onnx_file(name: str, path: JsonPath, open_file: OpenNamed, report: Repo
     """The prepared model of a file; None after an error was reported. Raises UnreadableGraph."""
     # Imported here, because few specs name such files.
     from ...foreign.prepare import prepare
+    from ...foreign.prepared_graph import parsed_model
     from ...foreign.unreadable_graph import DAMAGED, TOO_LARGE, UnreadableGraph
     from ...interop.onnx_reader import read_onnx
     from ...interop.protobuf_reader import DecodeError
@@ -130,7 +131,8 @@ def read_onnx_file(name: str, path: JsonPath, open_file: OpenNamed, report: Repo
             raise UnreadableGraph(message, DAMAGED) from error
         file.seek(0)
         data = file.read()
-    digest = sha256(data)
+    digest, model = sha256(data), parsed_model(data)
+    del data  # large tensors are in memory twice at most
 
     def open_external(location: str) -> IO[bytes]:
         opened = open_file(os.path.join(os.path.dirname(name), location), path)
@@ -142,7 +144,7 @@ def read_onnx_file(name: str, path: JsonPath, open_file: OpenNamed, report: Repo
         with open_external(location) as external:
             while block := external.read(_BLOCK_BYTES):
                 digest.update(block)
-    return OnnxFile(prepare(data, open_external), digest.hexdigest())
+    return OnnxFile(prepare(model, open_external), digest.hexdigest())
 
 
 def warn_of_training_modes(typed: TypedNetwork, report: Report) -> None:
