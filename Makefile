@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo docs gallery test test-slow test-slow-sample test-versions reliability lint test-webgpu test-openvino test-frames test-peft test-ray test-serving test-mcp test-wheel test-docs parity parity-sample benchmarks generate clean
+.PHONY: demo docs gallery test test-slow test-slow-sample test-versions reliability lint test-webgpu test-openvino test-frames test-foreign test-peft test-ray test-serving test-mcp test-wheel test-docs parity parity-sample benchmarks generate clean
 
 demo: $(STAMP)
 	$(BIN)/jsonnx train samples/mnist_mlp.json -o runs/mnist_mlp --force
@@ -62,6 +62,10 @@ test-docs: $(STAMP)
 # Frames of pandas and polars as data.
 test-frames:
 	sh tests/environments/frames/run.sh
+
+# Networks of PyTorch and their ONNX files as layers: gradients, steps of Adam, numbers of samples.
+test-foreign:
+	sh tests/environments/foreign/run.sh
 
 # Adapters that jsonnx has trained, loaded by PEFT.
 test-peft:

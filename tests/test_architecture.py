@@ -152,9 +152,10 @@ layers/image: layers/preprocessing layers training ir core
 layers/attention: layers/normalization layers training ir core
 layers/preprocessing: layers/convolution layers training ir core
 layers/rnn: layers/normalization layers/convolution layers training ir core
+layers/onnx_files: layers/normalization layers foreign training ir core
 layers/normalization: layers/convolution layers training ir core
 layers/convolution: layers training ir core
-layers: foreign training ir core
+layers: training ir core
 sections: training ir core
 training/metrics: training/losses training ir core
 training/losses: training ir core

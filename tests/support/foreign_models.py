@@ -85,7 +85,7 @@ def prepared(proto: onnx.ModelProto) -> PreparedModel:
     def no_file(name: str) -> Any:
         raise AssertionError(f"the model has no file {name!r}")
 
-    return prepare(proto.SerializeToString(), no_file)
+    return prepare(onnx.ModelProto.FromString(proto.SerializeToString()), no_file)
 
 
 def graph_text(proto: onnx.ModelProto) -> str:

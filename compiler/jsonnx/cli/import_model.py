@@ -19,6 +19,7 @@ from .common import ALL_OPTION, handles_errors, print_diagnostics, print_documen
 @click.option("--flat", is_flag=True, help="Write every layer separately, without blocks and repetitions.")
 @click.option("--head", metavar="NAME=CLASSES", help="Of an ONNX or Hugging Face model: a new classifier at its end.")
 @click.option("--text", metavar="NAME", help="Of a Hugging Face model: take texts, in an input of this name.")
+@click.option("--loss", metavar="OUTPUT", help="Of an ONNX model: the value that training minimizes, from labels.")
 @ALL_OPTION
 @handles_errors
 def import_(
@@ -29,6 +30,7 @@ def import_(
     flat: bool,
     head: str | None,
     text: str | None,
+    loss: str | None,
 ) -> None:
     """Convert a Keras, ONNX or Hugging Face model to a spec.
 
@@ -45,7 +47,9 @@ def import_(
     if file.lower().endswith(ONNX_SUFFIX):
         if weights_file is not None or flat:
             raise UsageError("bad-option", "an ONNX model is imported without WEIGHTS and --flat", "leave them out")
-        _import_onnx(file, output, weights, head)
+        _import_onnx(file, output, weights, head, loss)
+    elif loss is not None:
+        raise UsageError("bad-option", "--loss is for ONNX models", "leave it out, and change the spec")
     elif is_folder:
         if weights_file is not None or flat:
             raise UsageError("bad-option", "a folder is imported without WEIGHTS and --flat", "leave them out")
@@ -76,12 +80,12 @@ def _import_keras(file: str, weights_file: str | None, output: str | None, weigh
     _write_spec(model.text, output, model.keras_version)
 
 
-def _import_onnx(file: str, output: str | None, weights: str | None, head: str | None) -> None:
+def _import_onnx(file: str, output: str | None, weights: str | None, head: str | None, loss: str | None) -> None:
     from ..core.files.files import write_atomically
     from ..interop.safetensors_file import weights_parts
     from ..pipeline.compile.onnx_import import import_onnx
 
-    imported = import_onnx(file, None if head is None else _head(head))
+    imported = import_onnx(file, None if head is None else _head(head), loss)
     name = os.path.relpath(file, os.path.dirname(output or "") or ".")
     if imported.file is not None and name.startswith(os.pardir):
         help = "write the spec to the folder of the model, or to one above it"

@@ -228,6 +228,8 @@ def _argument_changes(old_call: Call, new_call: Call) -> dict[str, Change]:
 def _attribute_changes(old: Component, new: Component, path: str = "") -> Iterator[tuple[str, Change]]:
     """Yields the changed attributes of a component by dotted path, with defaults in place of missing ones."""
     for name in attribute_order(type(new)):  # type: ignore[arg-type]
+        if name in getattr(new, "attributes_of_file", ()):
+            continue
         codec = new.codecs()[name]
         old_value, new_value = getattr(old, name), getattr(new, name)
         if isinstance(old_value, Component) and type(old_value) is type(new_value):

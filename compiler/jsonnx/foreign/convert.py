@@ -11,6 +11,8 @@ from onnx import defs, inliner, shape_inference, version_converter
 
 from ..core.limits import MAX_ONNX_GRAPH_DEPTH, MAX_OPERATORS
 from ..ir.type_inference import OPSET
+from .graph_emitter import MICROSOFT
+from .module_paths import name_by_scopes
 from .tensors import FLOAT_TYPES, constant_tensor, dense_tensor
 from .unreadable_graph import DAMAGED, TOO_LARGE, UnreadableGraph
 
@@ -19,6 +21,10 @@ MIN_OPSET = 7
 MAX_OPSET = 24
 MIN_DETACHED_ELEMENTS = 1025
 """Elements of the smallest tensor that is an input of the model while it is converted. No shape has that many."""
+FUSED_IN_ONNX_DOMAIN = ("LayerNormalization", "SimplifiedLayerNormalization")
+"""Operators that onnxruntime's optimizer writes in ONNX' domain, also where the opset does not have them."""
+MAX_DEFINITION_DEPTH = 3
+"""Definitions of operators that contain operators with a definition."""
 INLINED_OPERATORS = (
     "Attention",
     "GroupNormalization",
@@ -39,7 +45,7 @@ def converted(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, onnx.T
     """
     opset = _checked_opset(model)
     model.ir_version = max(model.ir_version, 8)  # before IR 4, initializers had to be inputs
-    _strip_texts(model.graph)
+    _strip_texts(model.graph, opset)
     _constants_to_initializers(model.graph)
     tensors = _detach(model.graph)
     _require_bounded_functions(model)
@@ -88,8 +94,8 @@ def _require_bounded_functions(model: onnx.ModelProto) -> None:
     node_count(model.graph.node, frozenset())
 
 
-def _with_inlined_operators(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with definitions in place of operators that have no gradient rule."""
+def _with_inlined_operators(model: onnx.ModelProto, depth: int = 0) -> onnx.ModelProto:
+    """The model with definitions in place of operators that have no gradient rule, also of those in definitions."""
     names = sorted({node.op_type for node in _all_nodes(model.graph) if not node.domain} & {*INLINED_OPERATORS})
     if not names:
         return model
@@ -98,7 +104,8 @@ def _with_inlined_operators(model: onnx.ModelProto) -> onnx.ModelProto:
         if node.op_type in names and not node.domain:
             _write_defaults(node, model)
     ids = [("", name) for name in names]
-    return inliner.inline_selected_functions(typed, ids, exclude=False, inline_schema_functions=True)
+    inlined = inliner.inline_selected_functions(typed, ids, exclude=False, inline_schema_functions=True)
+    return _with_inlined_operators(inlined, depth + 1) if depth < MAX_DEFINITION_DEPTH else inlined
 
 
 def _write_defaults(node: onnx.NodeProto, model: onnx.ModelProto) -> None:
@@ -130,14 +137,18 @@ def _all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
                 yield from _all_nodes(inner)
 
 
-def _strip_texts(graph: onnx.GraphProto) -> None:
-    """Removes comments and types of inner values, which say nothing about the result."""
+def _strip_texts(graph: onnx.GraphProto, opset: int) -> None:
+    """Removes comments, types of inner values and metadata, of which only the modules of nodes are kept, in their
+    names. Fused operators without a domain get onnxruntime's."""
+    own_operators = {name for name in FUSED_IN_ONNX_DOMAIN if defs.has(name, opset)}
     graph.doc_string = ""
     graph.ClearField("value_info")
     for node in _all_nodes(graph):
-        node.doc_string = ""
+        node.name, node.doc_string = name_by_scopes(node), ""
         node.ClearField("metadata_props")
         node.domain = "" if node.domain == "ai.onnx" else node.domain
+        if not node.domain and node.op_type in FUSED_IN_ONNX_DOMAIN and node.op_type not in own_operators:
+            node.domain = MICROSOFT
 
 
 def _constants_to_initializers(graph: onnx.GraphProto) -> None:

@@ -12,18 +12,24 @@ import onnx
 from ..core.types import Dim, Product, Quotient, ShapeError, Size
 from ..ir import Builder, Value
 from ..ir.builder import EmissionError
-from ..ir.dtypes import dtype_name
+from ..ir.dtypes import dtype_name, onnx_dtype
 from .known_values import MAX_KNOWN_ELEMENTS, Known, evaluate, known_array
+from .needed_nodes import inputs_with_captures, needed_nodes
 from .prepared_graph import ForeignWeight, PreparedGraph
 from .tensors import attributes_of
 from .unreadable_graph import UNSUPPORTED, node_text
 
 _COMPARISONS = ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "And", "Or", "Not")
+MICROSOFT = "com.microsoft"
+MICROSOFT_HELP = (
+    "export the model without onnxruntime's fused operators: before optimization, or with the level "
+    "ORT_ENABLE_BASIC (in optimum: O1)"
+)
 _EXPORT_HELP = "export the model without it, or choose `outputs` before it"
 
 
-EmitOperator = Callable[["GraphEmitter", onnx.NodeProto], Sequence[Value]]
-"""Emits a node, and returns its results."""
+EmitOperator = Callable[["GraphEmitter", onnx.NodeProto], "Sequence[Value | None]"]
+"""Emits a node, and returns its results; None for those that nothing reads."""
 
 
 class KnownValue(NamedTuple):
@@ -37,39 +43,46 @@ class GraphEmitter:
     """The values of a graph by name, as they are emitted or known.
 
     `weight_value` gives the value of a weight of the network, `special_operators` emit what `emit_node` does not do.
-    Numbers of other floating-point types become the builder's. Raises ShapeError for a graph that cannot be emitted
-    with these inputs.
+    The nodes of a module of the file have its path as an inner scope. Numbers of other floating-point types become the
+    builder's. Raises ShapeError for a graph that cannot be emitted with these inputs.
     """
 
     def __init__(
         self,
         g: Builder,
         graph: PreparedGraph,
-        inputs: Sequence[Value],
+        inputs: Mapping[str, Value],
         weight_value: Callable[[ForeignWeight], Value],
         special_operators: Mapping[str, EmitOperator],
     ) -> None:
         self.g, self.graph = g, graph
         self._weight_value, self._special_operators = weight_value, special_operators
-        self._inputs = list(inputs)
-        self._values: dict[str, Value] = {
-            declared.name: value for declared, value in zip(graph.inputs, inputs, strict=True)
-        }
+        self._inputs = list(inputs.values())
+        self._values: dict[str, Value] = dict(inputs)
         self._known: dict[str, KnownValue] = {}
         self._constants = dict(graph.constants)
         self.fixed_batch = _fixed_batch(graph)
+        self.sequences: dict[str, list[Value]] = {}
+        """The tensors of sequences."""
+        self.is_branch = False
+        """Whether the nodes are those of a branch of a conditional."""
 
     def outputs(self, names: Sequence[str]) -> list[Value]:
         """The values of these names, after the nodes that they depend on are emitted."""
+        modules = self.graph.modules
         for node in needed_nodes(self.graph.nodes, names):
-            self.emit(node)
+            self._emit_weights(node)
+            with self.g.scope(next((modules[name] for name in node.output if name), "")):
+                self.emit(node)
         return [self.value(name) for name in names]
 
     def in_branch(self) -> GraphEmitter:
         """An emitter for a branch of a conditional, which reads the values from outside."""
         inner = copy(self)
+        inner.is_branch = True
         inner.g = self.g.subgraph_builder()
         inner._values, inner._known, inner._constants = dict(self._values), dict(self._known), dict(self._constants)
+        inner.sequences = dict(self.sequences)
         return inner
 
     # -- values ------------------------------------------------------------------------------------------------------
@@ -84,10 +97,18 @@ class GraphEmitter:
             value = self._constant(self._constants[name])
         elif name in self._known:
             value = self.emitted(self._known[name])
+        elif name in self.sequences:
+            raise ShapeError(f"cannot have the value {name!r}: it is a sequence", _EXPORT_HELP, code=UNSUPPORTED)
         else:
             raise ShapeError(f"has a graph that uses {name!r} before it is defined", code="damaged-file")
         self._values[name] = value
         return value
+
+    def _emit_weights(self, node: onnx.NodeProto) -> None:
+        """Emits the weights that a node and its branches read outside of its scope, since they belong to the layer."""
+        for name in inputs_with_captures(node):
+            if name in self.graph.weights:
+                self.value(name)
 
     def add_constants(self, tensors: Iterable[onnx.TensorProto]) -> None:
         """Adds constants of a branch."""
@@ -160,9 +181,10 @@ class GraphEmitter:
     def emit(self, node: onnx.NodeProto) -> None:
         try:
             if not self._evaluate(node):
-                special = None if node.domain else self._special_operators.get(node.op_type)
+                special = self._special_operators.get(operator_name(node))
                 results = special(self, node) if special else self.emit_node(node)
-                self._values |= zip(node.output, results, strict=False)
+                named = zip(node.output, results, strict=False)
+                self._values |= {name: value for name, value in named if value is not None}
         except (EmissionError, LookupError, TypeError, ValueError, ArithmeticError) as error:  # of a malformed node
             reason = str(error).rsplit(": ", 1)[-1]
             message = f"cannot compute {node_text(node.op_type, node.name)} with these inputs: {reason}"
@@ -183,6 +205,8 @@ class GraphEmitter:
             self._known[node.output[0]] = KnownValue(sizes, "int64")
             return True
         operands = [self.known(name) if name else None for name in names]
+        if op == "CastLike" and operands[0] is not None:
+            op, operands, attributes = "Cast", operands[:1], {"to": onnx_dtype(self._dtype(names[1]))}
         if all(operand is None for operand in operands):
             return False
         try:
@@ -227,30 +251,17 @@ def _fixed_batch(graph: PreparedGraph) -> int | None:
     return size if isinstance(size, int) else None
 
 
-def needed_nodes(nodes: Sequence[onnx.NodeProto], names: Sequence[str]) -> list[onnx.NodeProto]:
-    """The nodes that values of these names depend on, in their order."""
-    needed, kept = set(names), []
-    for node in reversed(nodes):
-        if not needed.isdisjoint(node.output):
-            kept.append(node)
-            needed.update(_inputs_with_captures(node))
-    return kept[::-1]
-
-
-def _inputs_with_captures(node: onnx.NodeProto) -> set[str]:
-    names = set(node.input)
-    for attribute in node.attribute:
-        if attribute.HasField("g"):
-            names |= {value.name for value in attribute.g.output}
-            for inner in attribute.g.node:
-                names |= _inputs_with_captures(inner)
-    return names
+def operator_name(node: onnx.NodeProto) -> str:
+    """The name of a node's operator, with its domain if it is not ONNX' own."""
+    return f"{node.domain}.{node.op_type}" if node.domain else node.op_type
 
 
 def require_supported(node: onnx.NodeProto) -> None:
     """Raises ShapeError for an operator that networks cannot have."""
-    reason = ""
-    if node.domain:
+    reason, help = "", _EXPORT_HELP
+    if node.domain == MICROSOFT:
+        reason, help = "it is of onnxruntime's own domain, and has no expansion into ONNX' operators", MICROSOFT_HELP
+    elif node.domain:
         reason = f"it is of the domain {node.domain!r}, which is not ONNX's own"
     elif node.op_type in ("Loop", "Scan"):
         reason = "it is a loop"
@@ -260,4 +271,4 @@ def require_supported(node: onnx.NodeProto) -> None:
         reason = "it draws random numbers, which onnxruntime cannot repeat"
     if reason:
         message = f"cannot have {node_text(node.op_type, node.name)}: {reason}"
-        raise ShapeError(message, _EXPORT_HELP, code=UNSUPPORTED)
+        raise ShapeError(message, help, code=UNSUPPORTED)

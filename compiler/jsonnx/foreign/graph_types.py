@@ -14,10 +14,10 @@ from .prepared_graph import ForeignWeight, read_graph_text
 def output_types(text: str, names: tuple[str, ...], types: tuple[TensorType, ...]) -> tuple[TensorType, ...]:
     """The types of the values of these names in the graph of a text. Raises ShapeError, UnreadableGraph."""
     graph, g = read_graph_text(text), Builder()
-    inputs: list[Value] = []
-    for index, (declared, type) in enumerate(zip(graph.inputs, types, strict=True)):
+    inputs: dict[str, Value] = {}
+    for index, (declared, type) in enumerate(zip(graph.inputs_of(names), types, strict=True)):
         x = g.input(f"input_{index}", type)
-        inputs.append(x if "float" in declared.dtype else g.cast(x, declared.dtype))
+        inputs[declared.name] = x if "float" in declared.dtype else g.cast(x, declared.dtype)
 
     def weight(declared: ForeignWeight) -> Value:
         is_real = "float" in declared.dtype

@@ -10,13 +10,12 @@ import numpy as np
 import onnx
 
 from ..ir.type_inference import OPSET
+from .constant_tensors import ConstantTensors
 from .convert import converted
-from .prepared_graph import WEIGHTS_KEY, PreparedGraph, parsed_model
+from .prepared_graph import WEIGHTS_KEY, PreparedGraph
 from .tensors import FLOAT_TYPES, OpenFile, tensor_array
 from .weight_names import weight_names
 
-MAX_MASK_VALUE = -1e4
-"""The largest number that stands for "minus infinity" in a mask, which is added to scores and never trained."""
 NOT_OPERANDS: Mapping[str, frozenset[int]] = {
     "Clip": frozenset((1, 2)),
     "Dropout": frozenset((1, 2)),
@@ -28,8 +27,14 @@ NOT_OPERANDS: Mapping[str, frozenset[int]] = {
     "LSTM": frozenset((5, 6)),
     "GRU": frozenset((5,)),
     "RNN": frozenset((5,)),
+    "MatMulNBits": frozenset((2, 3)),
+    "RotaryEmbedding": frozenset((2, 3)),
+    "GroupQueryAttention": frozenset((7, 8)),
 }
 """Inputs of operators that are options or initial states, by their index."""
+MIN_STORED_ELEMENTS = 1 << 14
+"""Elements of the smallest constant that is stored like a weight, without a gradient, and not in the graph: integers of
+a quantized file, tables of angles."""
 _STATE_INPUTS: Mapping[str, frozenset[int]] = {"BatchNormalization": frozenset((3, 4))}
 
 
@@ -46,15 +51,19 @@ class PreparedModel:
             yield weight.name, array.astype(np.float32, copy=False) if _is_float(self._tensors[tensor]) else array
 
 
-def prepare(data: bytes, open_file: OpenFile) -> PreparedModel:
-    """Prepares the model in the bytes of a file, whose syntax has been checked. Raises UnreadableGraph, and what
-    `open_file` raises."""
-    model, detached = converted(parsed_model(data))
+def prepare(model: onnx.ModelProto, open_file: OpenFile) -> PreparedModel:
+    """Prepares the model of a file, whose syntax has been checked. The model is changed, so that large tensors are in
+    memory twice at most. Raises UnreadableGraph, and what `open_file` raises."""
+    model, detached = converted(model)
     graph = model.graph
     initializers = {t.name: t for t in graph.initializer}
     weights = _weights(graph, {**initializers, **detached}, open_file)
-    for name in detached.keys() - weights.keys():  # a large constant, such as a mask
-        initializers[name] = onnx.numpy_helper.from_array(tensor_array(detached[name], open_file), name)
+    read = {name for node in graph.node for name in node.input}
+    for name in sorted(detached.keys() - weights.keys()):  # a large constant, such as a mask
+        if name in read and prod(detached[name].dims) >= MIN_STORED_ELEMENTS:
+            weights[name] = detached[name], True
+        else:
+            initializers[name] = onnx.numpy_helper.from_array(tensor_array(detached[name], open_file), name)
     names = weight_names(graph, list(weights))
     return PreparedModel(
         PreparedGraph(_prepared(graph, initializers, weights, names)),
@@ -96,6 +105,7 @@ def _weights(
 ) -> dict[str, tuple[onnx.TensorProto, bool]]:
     """The tensors that are weights, in the order in which nodes read them, and whether they are states."""
     found: dict[str, tuple[onnx.TensorProto, bool]] = {}
+    constants = ConstantTensors(graph, tensors, lambda tensor: tensor_array(tensor, open_file))
     for node in graph.node:
         excluded, states = NOT_OPERANDS.get(node.op_type, ()), _STATE_INPUTS.get(node.op_type, ())
         for index, name in enumerate(node.input):
@@ -103,26 +113,10 @@ def _weights(
             if tensor is None or name in found or index in excluded or not _is_float(tensor):
                 continue
             is_normalization = node.op_type == "BatchNormalization"  # also of a single channel
-            is_constant = _is_mask(node, tensor, open_file) or _is_neutral(node, index, tensor, open_file)
-            if (prod(tensor.dims) > 1 or is_normalization) and not is_constant:
+            if (prod(tensor.dims) > 1 or is_normalization) and not constants.contains(node, index, tensor):
                 found[name] = tensor, index in states
     return found
 
 
 def _is_float(tensor: onnx.TensorProto) -> bool:
     return tensor.data_type in FLOAT_TYPES
-
-
-def _is_neutral(node: onnx.NodeProto, index: int, tensor: onnx.TensorProto, open_file: OpenFile) -> bool:
-    """Whether a tensor is the scale of ones or the bias of zeros of an InstanceNormalization, in which PyTorch writes a
-    group normalization before its weights."""
-    if node.op_type != "InstanceNormalization":
-        return False
-    return bool((tensor_array(tensor, open_file) == (1 if index == 1 else 0)).all())
-
-
-def _is_mask(node: onnx.NodeProto, tensor: onnx.TensorProto, open_file: OpenFile) -> bool:
-    """Whether a tensor is added to scores or selected from, and holds numbers that stand for minus infinity."""
-    if node.op_type not in ("Add", "Where", "Mul", "Sub"):
-        return False
-    return bool((tensor_array(tensor, open_file) <= MAX_MASK_VALUE).any())

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
+import bz2
 import json
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -16,10 +16,11 @@ from onnx import numpy_helper
 
 from ..core.limits import MAX_FOREIGN_GRAPH_BYTES, MAX_STRING_CHARACTERS, bytes_text
 from ..ir.dtypes import dtype_name
+from .module_paths import node_modules
+from .needed_nodes import needed_names
 from .unreadable_graph import DAMAGED, TOO_LARGE, UnreadableGraph
 
 WEIGHTS_KEY = "weights"
-_COMPRESSION_LEVEL = 9
 
 
 class ForeignWeight(NamedTuple):
@@ -63,9 +64,19 @@ class PreparedGraph:
         values = [value for value in self.model.graph.input if value.name not in self.weights]
         return [ForeignInput(value.name, *_type(value)) for value in values]
 
+    def inputs_of(self, values: Sequence[str]) -> list[ForeignInput]:
+        """The inputs that values of these names depend on, in the order of the file."""
+        read = needed_names(self.nodes, values)
+        return [declared for declared in self.inputs if declared.name in read]
+
     @cached_property
     def constants(self) -> dict[str, np.ndarray]:
         return {tensor.name: numpy_helper.to_array(tensor) for tensor in self.model.graph.initializer}
+
+    @cached_property
+    def modules(self) -> Mapping[str, str]:
+        """The module of each node, such as `layer4.0.conv1`, by the names of its results."""
+        return node_modules(self.nodes, {tensor: weight.name for tensor, weight in self.weights.items()})
 
     @property
     def output_names(self) -> list[str]:
@@ -76,9 +87,10 @@ class PreparedGraph:
         return list(self.model.graph.node)
 
     def to_text(self) -> str:
-        """The graph as a text. Raises UnreadableGraph `too-large`."""
+        """The graph as a text, in the same bytes everywhere: of bzip2 there is one implementation, of zlib there are
+        several. Raises UnreadableGraph `too-large`."""
         data = self.model.SerializeToString(deterministic=True)
-        text = base64.b64encode(zlib.compress(data, _COMPRESSION_LEVEL)).decode()
+        text = base64.b64encode(bz2.compress(data)).decode()
         if len(data) > MAX_FOREIGN_GRAPH_BYTES or len(text) > MAX_STRING_CHARACTERS:
             limit = f"{bytes_text(MAX_FOREIGN_GRAPH_BYTES)}, and {MAX_STRING_CHARACTERS:,} compressed"
             message = f"its graph has {bytes_text(len(data))} without weights, {len(text):,} compressed; the limit is"
@@ -106,11 +118,11 @@ def _type(value: onnx.ValueInfoProto) -> tuple[str, tuple[int | str | None, ...]
 def read_graph_text(text: str) -> PreparedGraph:
     """The graph of a text that `to_text` wrote. Raises UnreadableGraph."""
     try:
-        decoder = zlib.decompressobj()
+        decoder = bz2.BZ2Decompressor()
         data = decoder.decompress(base64.b64decode(text, validate=True), MAX_FOREIGN_GRAPH_BYTES)
-    except (ValueError, zlib.error) as error:
+    except (ValueError, OSError, EOFError) as error:
         raise UnreadableGraph("it is not compressed ONNX in base64", DAMAGED) from error
-    if decoder.unconsumed_tail or not decoder.eof:
+    if not decoder.eof or decoder.unused_data:
         raise UnreadableGraph("it is too large or incomplete", DAMAGED)
     return PreparedGraph(parsed_model(data))
 

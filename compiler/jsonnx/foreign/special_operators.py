@@ -17,8 +17,8 @@ from .known_values import known_array
 from .tensors import FLOAT_TYPES, attributes_of, constant_tensor
 from .unreadable_graph import UNSUPPORTED, node_text
 
-MAX_AXIS_END = 1 << 31
-"""Ends of slices from here on mean the end of the axis."""
+MIN_AXIS_END = 10**9
+"""The least end of a slice that means the end of the axis, as TensorFlow writes it; PyTorch's is 2 ** 63 - 1."""
 
 SPECIAL_OPERATORS: dict[str, EmitOperator] = {}
 
@@ -143,6 +143,13 @@ def _reshape(e: GraphEmitter, node: onnx.NodeProto) -> Sequence[Value]:
     return (g.refine(result, _resolved(target, x.shape, result.shape)),)
 
 
+@_special("Flatten")
+def _flatten(e: GraphEmitter, node: onnx.NodeProto) -> Sequence[Value]:
+    x, axis = e.value(node.input[0]), attributes_of(node).get("axis", 1)
+    axis = axis if axis >= 0 else axis + x.rank
+    return (e.g.refine(e.emit_node(node)[0], [product(x.shape[:axis]), product(x.shape[axis:])]),)
+
+
 def _resolved(target: list[Dim], shape: tuple[Dim, ...], inferred: tuple[Dim, ...]) -> list[Dim]:
     """The target with the size that -1 stands for, or that was inferred where it cannot be told."""
     if -1 not in target:
@@ -196,16 +203,40 @@ def _slice(e: GraphEmitter, node: onnx.NodeProto) -> Sequence[Value]:
     starts, ends = e.known(node.input[1]), e.known(node.input[2])
     axes = e.known(node.input[3]) if len(node.input) > 3 and node.input[3] else known_array(list(range(x.rank)))
     steps = e.known(node.input[4]) if len(node.input) > 4 and node.input[4] else None
-    if starts is None or ends is None or axes is None or (steps is not None and any(step != 1 for step in steps)):
+    if axes is None:
         return (result,)
-    shape = list(result.shape)
-    for start, end, axis in zip(starts, ends, axes, strict=False):
-        size = x.shape[axis]
-        if end == size or (isinstance(end, int) and end >= MAX_AXIS_END):
-            shape[axis] = size - start if isinstance(start, Size) or start >= 0 else shape[axis]
-        elif isinstance(end, Size) and (isinstance(start, Size) or start >= 0):
-            shape[axis] = end - start
+    shape = list(x.shape)
+    for index, axis in enumerate(axes):
+        start, end = (None if each is None else each[index] for each in (starts, ends))
+        step = 1 if steps is None else steps[index]
+        shape[axis] = _slice_size(x.shape[axis], start, end, step, result.shape[axis])
     return (e.g.refine(result, shape),)
+
+
+def _slice_size(size: Dim, start: Dim | None, end: Dim | None, step: int, inferred: Dim) -> Dim:
+    """The size of a slice of an axis; the inferred one where its bounds do not tell it."""
+    if start is None or end is None:
+        return inferred
+    if isinstance(size, int) and isinstance(start, int) and isinstance(end, int):
+        return len(range(*slice(start, end, step).indices(size)))
+    from_first = isinstance(start, Size) or start >= 0
+    if step != 1 or not from_first:
+        return inferred
+    if end == size or (isinstance(end, int) and end >= MIN_AXIS_END):
+        return size - start
+    return end - start if isinstance(end, Size) else inferred
+
+
+@_special("Resize")
+def _resize(e: GraphEmitter, node: onnx.NodeProto) -> Sequence[Value]:
+    """Sizes of the file's one number of samples become those of the batch."""
+    attributes, x = attributes_of(node), e.value(node.input[0])
+    sizes = e.known(node.input[3]) if len(node.input) > 3 and node.input[3] else None
+    if sizes is None or sizes.size != x.rank or "axes" in attributes:
+        return e.emit_node(node)
+    target = [BATCH if axis == 0 and x.shape[0] == BATCH else size for axis, size in enumerate(sizes)]
+    operands = [x, None, None, e.emitted(KnownValue(known_array(target), "int64"))]
+    return tuple(e.g.refine(y, target) for y in e.emit_operator("Resize", operands, attributes))
 
 
 @_special("Concat")

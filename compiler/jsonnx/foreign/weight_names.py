@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import onnx
 
+from .module_paths import module_path
+
 MAX_NAME_CHARACTERS = 200
 
 _GENERATED = re.compile(
@@ -15,7 +17,6 @@ _GENERATED = re.compile(
 )
 """Names that exporters make up for values without a name."""
 _FORBIDDEN = re.compile(r"[^\w./-]+")
-_NODE_NUMBER = re.compile(r"(node_)?[A-Za-z]+_?\d*")
 
 OPERANDS: Mapping[str, Sequence[str]] = {
     **dict.fromkeys(("Conv", "ConvTranspose"), ("input", "weight", "bias")),
@@ -23,6 +24,12 @@ OPERANDS: Mapping[str, Sequence[str]] = {
     "MatMul": ("weight", "weight"),
     **dict.fromkeys(("Add", "Sub"), ("bias", "bias")),
     **dict.fromkeys(("Mul", "Div"), ("scale", "scale")),
+    "FusedConv": ("input", "weight", "bias"),
+    **dict.fromkeys(("FusedMatMul", "FusedGemm"), ("weight", "weight", "bias")),
+    "SkipLayerNormalization": ("input", "skip", "weight", "bias", "skip_bias"),
+    "SkipSimplifiedLayerNormalization": ("input", "skip", "weight", "skip_bias"),
+    "SimplifiedLayerNormalization": ("input", "weight"),
+    **dict.fromkeys(("BiasGelu", "FastGelu"), ("input", "bias")),
     "BatchNormalization": ("input", "weight", "bias", "running_mean", "running_var"),
     **dict.fromkeys(("LayerNormalization", "InstanceNormalization", "GroupNormalization"), ("input", "weight", "bias")),
     "Gather": ("weight",),
@@ -80,7 +87,7 @@ class _Namer:
         bias = self._bias(node)
         if bias is not None and operand == "weight":
             return _cleaned(f"{bias.removesuffix('bias')}weight")
-        path = _module_path(node.name)
+        path = module_path(node.name)
         return _cleaned(f"{path or f'{node.op_type.lower()}_{self._numbers[id(node)]}'}.{operand}")
 
     def _reader(self, tensor: str) -> tuple[onnx.NodeProto, int]:
@@ -95,15 +102,3 @@ class _Namer:
         nodes = [node, *(reader for reader, _ in self._readers.get(node.output[0], ()) if reader.op_type == "Add")]
         names = [name for each in nodes for name in each.input if name.endswith((".bias", "/bias", "_bias"))]
         return next((name for name in names if is_readable(name)), None)
-
-
-def _module_path(node_name: str) -> str:
-    """The module that a node is in, after PyTorch's names such as `/features/features.0/Conv`; empty if it has none."""
-    parts = [part for part in node_name.split("/")[:-1] if part]
-    kept: list[str] = []
-    for part in parts:
-        if kept and part.startswith(f"{kept[-1]}."):
-            kept.pop()
-        kept.append(part)
-    path = ".".join(kept)
-    return "" if not path or (_NODE_NUMBER.fullmatch(path) and path.startswith("node_")) else path

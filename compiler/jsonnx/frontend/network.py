@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -105,6 +105,15 @@ class Call:
         except ShapeError:  # an invalid inner layer, which `infer` reports
             further_outputs = ()
         return (self.name, *(f"{self.name}.{output}" for output in further_outputs))
+
+    def sources_of(self, values: Collection[str]) -> tuple[str, ...]:
+        """The sources on which those of its results depend that are among these values."""
+        try:
+            indices = [index for index, name in enumerate(self.results) if name in values]
+            read = self.layer.inputs_of_results(indices) if self.layer else None
+        except ShapeError:  # which `infer` reports
+            return self.sources
+        return self.sources if read is None else tuple(self.sources[i] for i in read if i < len(self.sources))
 
     @property
     def may_lack_sources(self) -> bool:
@@ -219,7 +228,7 @@ class Network:
         """The inputs of the compiled model: those that its outputs depend on."""
         if not self.added_losses and not self.auxiliary_outputs:
             return dict(self.inputs)  # every input that nothing uses is an error
-        read = {source for call in self.inference_calls for source in call.sources}
+        read = self._values_needed_for(self.inference_outputs)
         return {name: type for name, type in self.inputs.items() if name in read}
 
     @cached_property
@@ -227,12 +236,21 @@ class Network:
         """The calls on which the outputs of the compiled model depend."""
         if not self.added_losses and not self.auxiliary_outputs:
             return self.calls  # every layer that nothing uses is an error
-        return tuple(self.calls_needed_for(self.inference_outputs))
+        needed = self._values_needed_for(self.inference_outputs)
+        return tuple(call for call in self.calls if not needed.isdisjoint(call.results))
 
     @cached_property
     def inference_owners(self) -> frozenset[str]:
         """The layers whose weights the compiled model has."""
         return frozenset(call.owner for call in self.inference_calls)
+
+    def _values_needed_for(self, values: Iterable[str]) -> set[str]:
+        """These values, and those that they depend on."""
+        needed = set(values)
+        for call in reversed(self.calls):
+            if not needed.isdisjoint(call.results):
+                needed.update(call.sources_of(needed))
+        return needed
 
     def calls_needed_for(self, values: Iterable[str], known: Container[str] = ()) -> list[Call]:
         """The calls on which some values depend, in order. The search stops at calls whose name is `known`."""

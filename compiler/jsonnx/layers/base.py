@@ -99,6 +99,15 @@ class Layer(Component):
     """Whether the result depends on the shape of the first input, not on its values: it has neither their gradient nor
     their mask."""
 
+    freezes_single_states: ClassVar[bool] = False
+    """Whether patterns of `freeze` for single weights also freeze moving averages of the layer."""
+
+    attributes_of_file: ClassVar[tuple[str, ...]] = ()
+    """Attributes that jsonnx records from a file, whose digest is another attribute: differences do not show them."""
+
+    has_modules: ClassVar[bool] = False
+    """Whether the scopes of its operators, and the names of its weights, are those of modules of another program."""
+
     is_unbounded: ClassVar[bool] = False
     """Whether the result has numbers of both signs without bounds: weights, or products with weights, which have no
     constraint."""
@@ -148,6 +157,10 @@ class Layer(Component):
     def output_names(self) -> tuple[str, ...]:
         """The names of the outputs after the first, as in `from: encoder.state_h`. May raise ShapeError."""
         return ()
+
+    def inputs_of_results(self, indices: Sequence[int]) -> Sequence[int] | None:
+        """The indices of the inputs that results of these indices depend on; None for all. May raise ShapeError."""
+        return None
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
         """The type of the mask of the first `masked_output_count` outputs, or None if they have no mask.

@@ -84,7 +84,7 @@ MODULE_BY_TYPE = {
     "MultiHeadAttention": "attention.multi_head",
     "Multiply": "merging",
     "Normalization": "preprocessing.numerical",
-    "OnnxModel": "onnx_model",
+    "OnnxModel": "onnx_files.onnx_model",
     "PReLU": "activation_layers",
     "Permute": "reshaping",
     "Pipeline": "image.pipeline",

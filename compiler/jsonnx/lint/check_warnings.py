@@ -7,6 +7,7 @@ CHECK_WARNINGS = (
     "mask-ends",
     "metric-activation",
     "no-validation-data",
+    "nothing-to-restore",
     "nothing-trains",
     "partly-used-copies",
     "regression-accuracy",

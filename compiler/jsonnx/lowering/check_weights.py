@@ -70,14 +70,16 @@ def check_frozen_weights(typed: TypedNetwork, graph: Graph | None, report: Repor
         return
     from .lower import lower
 
-    parameters = (graph or lower(typed)).parameters
-    names = list(parameters)
+    lowered = graph or lower(typed)
+    parameters = lowered.parameters
+    averaging = {call.owner for call in typed.network.calls if call.layer and call.layer.freezes_single_states}
+    names = [*parameters, *(name for name in lowered.states if name.partition(WEIGHT_SEPARATOR)[0] in averaging)]
     for index, pattern in enumerate(training.freeze):
         if WEIGHT_SEPARATOR in pattern and not matching_names(pattern.removeprefix(EXCLUSION), names):
             help = report.suggestion(pattern.removeprefix(EXCLUSION), names) or known_names_help(names)
             message = f"{short_name(pattern)} matches the name of no weight"
             report.add("unknown-name", ("training", "freeze", index), message, help=help)
-    if names and not report.has_errors() and not any(parameter.trainable for parameter in parameters.values()):
+    if parameters and not report.has_errors() and not any(parameter.trainable for parameter in parameters.values()):
         help = "leave out the weights that training should change"
         message = "nothing trains: all weights are frozen"
         report.add("nothing-trains", ("training", "freeze"), message, help=help, severity="warning")

@@ -12,6 +12,7 @@ from ..frontend.network import Call
 from ..ir import Graph, Node, Parameter, State
 from ..ir.cost import MICROSOFT_DOMAIN, sum_macs
 from ..ir.polynomial import Polynomial
+from .module_costs import ModuleCost, module_costs
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class LayerCost:
     """The mask of the first output."""
     is_training_only: bool = False
     """Whether the compiled model does not have the layer."""
+    modules: tuple[ModuleCost, ...] = ()
+    """The modules of an ONNX file that is a layer."""
     compiled_parameters: int = 0
     """Those of its parameters that the compiled model has."""
 
@@ -78,6 +81,7 @@ def _call_cost(
         parameters=sum(prod(weight.shape) for weight in weights.values()) if is_first else 0,
         trainable=sum(prod(weight.shape) for weight in trainable) if is_first else 0,
         macs=sum_macs(nodes),
+        modules=module_costs(nodes, weights if is_first else {}) if call.layer and call.layer.has_modules else (),
         sources=call.sources,
         onnxruntime_ops=tuple(sorted({node.op for node in nodes if node.domain == MICROSOFT_DOMAIN})),
         block_path=call.block_uses,

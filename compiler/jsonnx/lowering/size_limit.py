@@ -14,7 +14,7 @@ from ..frontend.network import Call
 from ..layers import Layer
 from ..layers.activations import ActivationFunction
 from ..layers.attention.position_embeddings import PositionEmbedding
-from ..layers.onnx_model import OnnxModel
+from ..layers.onnx_files.onnx_model import OnnxModel
 from ..layers.rnn.rnn import MAX_UNROLLED_STEPS, Recurrent
 from ..layers.rnn.time_distributed import TimeDistributed
 from ..training.weights.regularizers import Regularizer

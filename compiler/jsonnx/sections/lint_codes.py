@@ -42,6 +42,7 @@ LINT_CODES = (
     "no-validation",
     "no-validation-data",
     "normalization-momentum",
+    "nothing-to-restore",
     "nothing-trains",
     "partly-used-copies",
     "patience-exceeds-epochs",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
+import bz2
 import json
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -92,8 +92,45 @@ def _without_attribute() -> onnx.ModelProto:
     return model([helper.make_node("Concat", ["x", "x"], ["y"])], {"x": ["N", 4]}, {"y": ["N", 8]})
 
 
+def _many_heads() -> onnx.ModelProto:
+    operands, attributes = ["q", "q", "q"], {"num_heads": 1 << 40, "kv_num_heads": 1}
+    nodes = [
+        helper.make_node("Unsqueeze", ["x", "axis"], ["q"]),
+        helper.make_node("GroupQueryAttention", operands, ["y"], domain="com.microsoft", **attributes),
+    ]
+    return _with_microsoft(nodes, {"x": ["N", 4]}, {"axis": np.int64([1])})
+
+
+def _many_parts() -> onnx.ModelProto:
+    nodes = [
+        helper.make_node("ReduceSum", ["x", "axis"], ["sum"]),
+        helper.make_node("Expand", ["sum", "s"], ["wide"]),
+        helper.make_node("SplitToSequence", ["wide"], ["parts"], axis=1),
+        helper.make_node("SequenceAt", ["parts", "first"], ["y"]),
+    ]
+    constants = {"s": np.int64([1, 1 << 40]), "first": np.int64(0), "axis": np.int64([1])}
+    return model(nodes, {"x": ["N", 4]}, {"y": None}, constants)
+
+
+def _without_block_size() -> onnx.ModelProto:
+    tensors = {"q": np.zeros((4, 1, 2), "uint8"), "s": numbers(4)}
+    node = helper.make_node("MatMulNBits", ["x", "q", "s"], ["y"], domain="com.microsoft", K=4, N=1 << 40, block_size=0)
+    return _with_microsoft([node], {"x": ["N", 4]}, tensors)
+
+
+def _with_microsoft(nodes: list[onnx.NodeProto], inputs: dict, tensors: dict) -> onnx.ModelProto:
+    return model(nodes, inputs, {"y": None}, tensors, domains=[helper.make_opsetid("com.microsoft", 1)])
+
+
+def _deep_scopes() -> onnx.ModelProto:
+    proto = perceptron()
+    proto.graph.node[1].name = "tanh"
+    proto.graph.node[1].metadata_props.add(key="pkg.torch.onnx.name_scopes", value="[" * 5000)
+    return proto
+
+
 def _packed(data: bytes) -> str:
-    return base64.b64encode(zlib.compress(data, 9)).decode()
+    return base64.b64encode(bz2.compress(data)).decode()
 
 
 ONNX = (
@@ -112,6 +149,10 @@ ONNX = (
     _file("E4", "beyond_the_end", lambda: _external(SPEC, offset="100000"), "compile", SPEC, "-o", "out.onnx"),
     _file("E5", "sparse_tensor", _sparse),
     _file("E5", "constant_of_shape", _huge_shape),
+    _file("E5", "many_heads", _many_heads),
+    _file("E5", "many_parts", _many_parts),
+    _file("E2", "no_block_size", _without_block_size),
+    _file("E2", "deep_scopes", _deep_scopes),
     _graph("E6", "no_base64", lambda: "\u00e9"),
     _graph("E6", "no_model", lambda: _packed(b"\xff" * 40)),
     _graph("E6", "bomb", lambda: _packed(bytes(80 * MIB))),

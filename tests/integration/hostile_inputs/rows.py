@@ -181,7 +181,7 @@ ROWS = {
     "E2": Row("a damaged model, nodes without their inputs or attributes", "damaged-file, or an error with the node"),
     "E3": Row("functions that call functions", "too-large before they are inlined"),
     "E4": Row("weights in files outside of the folder", "unsafe-path or unreadable-file"),
-    "E5": Row("constants of huge shapes", "an error before they are computed"),
+    "E5": Row("constants of huge shapes, huge numbers of heads and parts", "an error before they are computed"),
     "E6": Row("a graph in the spec that is none", "damaged-file"),
     "E7": Row("an adapter with unknown options, regular expressions, damaged arrays, in another folder",
               "unsupported-adapter, damaged-file, weights-mismatch, not-finite, unsafe-path",

@@ -145,6 +145,23 @@ def test_a_class_token_is_repeated_for_the_batch(tmp_path) -> None:
     assert_computes(proto, tmp_path, (3, 4))
 
 
+@pytest.mark.parametrize("sizes", [None, 2, [2, 1, 1]])
+def test_sequences_of_parts(sizes: Any, tmp_path) -> None:
+    """A split as PyTorch exports it, and the concatenation of a sequence."""
+    inputs = ["x"] if sizes is None else ["x", "sizes"]
+    nodes = [
+        node("SplitToSequence", inputs, ["parts"], axis=-1),
+        node("SequenceAt", ["parts", "first"], ["a"]),
+        node("SequenceAt", ["parts", "last"], ["b"]),
+        node("SequenceConstruct", ["b", "a"], ["swapped"]),
+        node("ConcatFromSequence", ["swapped"], ["c"], axis=-1),
+        node("Mul", ["c", "w"], ["y"]),
+    ]
+    constants = {"first": np.int64(0), "last": np.int64(-1), "w": np.float32([2])}
+    constants |= {} if sizes is None else {"sizes": np.int64(sizes)}
+    assert_computes(model(nodes, {"x": ["N", 4]}, {"y": None}, constants), tmp_path, (4,))
+
+
 def test_recurrent_networks_with_initial_states_of_one_sample(tmp_path) -> None:
     nodes = [
         node("Transpose", ["x"], ["t"], perm=[1, 0, 2]),
@@ -195,7 +212,8 @@ def test_dropout_and_training_normalizations_compute_as_in_inference(tmp_path) -
     ("inner", "message"),
     [
         (node("RandomNormalLike", ["x"], ["y"], name="noise"), "the operator RandomNormalLike of the node 'noise'"),
-        (node("SequenceConstruct", ["x"], ["y"]), "the operator SequenceConstruct: its values are not tensors"),
+        (node("SequenceInsert", ["x", "x"], ["y"]), "the operator SequenceInsert: its values are not tensors"),
+        (node("SequenceConstruct", ["x"], ["y"]), "cannot have the value 'y': it is a sequence"),
         (node("FusedThing", ["x"], ["y"], domain="com.example"), "domain 'com.example', which is not ONNX's own"),
     ],
 )

@@ -140,12 +140,12 @@ def test_weights_in_another_file(tmp_path) -> None:
     def open_beside(name: str) -> IO[bytes]:
         return (tmp_path / name).open("rb")
 
-    found = prepare(path.read_bytes(), open_beside)
+    found = prepare(onnx.load(path, load_external_data=False), open_beside)
     assert dict(found.arrays())["w"].tobytes() == numbers(64, 32).tobytes()
     data = (tmp_path / "model.data").read_bytes()
     (tmp_path / "model.data").write_bytes(data[:-4])
     with pytest.raises(UnreadableGraph, match="end after"):
-        list(prepare(path.read_bytes(), open_beside).arrays())
+        list(prepare(onnx.load(path, load_external_data=False), open_beside).arrays())
 
 
 def test_numbers_of_other_types_become_float32() -> None:
@@ -188,3 +188,39 @@ def test_the_neutral_factors_of_an_instance_normalization_are_no_weights() -> No
 
     assert weights_of([1, 1], [0, 0]) == []
     assert weights_of([1, 2], [0, 1]) == ["scale", "bias"]
+
+
+def test_frequencies_of_rotary_embeddings_are_constants() -> None:
+    """Angles are products of positions and frequencies, as transformers exports them; other sines have weights."""
+    nodes = [
+        helper.make_node("Cast", ["positions"], ["p"], to=FLOAT),
+        helper.make_node("MatMul", ["p", "inv_freq"], ["angles"]),
+        helper.make_node("Concat", ["angles", "angles"], ["both"], axis=-1),
+        helper.make_node("Cos", ["both"], ["cos"]),
+        helper.make_node("Sin", ["both"], ["sin"]),
+        helper.make_node("Add", ["cos", "sin"], ["y"]),
+    ]
+    tensors = {"inv_freq": numbers(1, 4)}
+    rotary = model(nodes, {"positions": ["N", "T", 1]}, {"y": None}, tensors, dtypes={"positions": 7})
+    assert weights(rotary) == {}
+    assert weights(model(nodes[1:], {"p": ["N", "T", 1]}, {"y": None}, tensors)) == {"inv_freq": (1, 4)}
+
+
+def test_tables_of_cosines_and_sines_are_constants() -> None:
+    angles = np.outer(np.arange(6), [1, 0.1]).astype("float32")
+    nodes = [
+        helper.make_node("Mul", ["x", "cos_cached"], ["a"]),
+        helper.make_node("Mul", ["x", "sin_cached"], ["b"]),
+        helper.make_node("Add", ["a", "b"], ["y"]),
+    ]
+    tables = {"cos_cached": np.cos(angles), "sin_cached": np.sin(angles)}
+    assert weights(model(nodes, {"x": ["N", 6, 2]}, {"y": None}, tables)) == {}
+    others = {name: 0.9 * table for name, table in tables.items()}
+    assert len(weights(model(nodes, {"x": ["N", 6, 2]}, {"y": None}, others))) == 2
+
+
+def test_a_layer_normalization_without_bias_has_none() -> None:
+    tensors = {"ln.weight": numbers(4), "Constant_7": np.zeros(4, "float32")}
+    assert weights(one_node("LayerNormalization", ["ln.weight", "Constant_7"], tensors)) == {"ln.weight": (4,)}
+    named = {"ln.weight": numbers(4), "ln.bias": np.zeros(4, "float32")}
+    assert set(weights(one_node("LayerNormalization", ["ln.weight", "ln.bias"], named))) == {"ln.weight", "ln.bias"}

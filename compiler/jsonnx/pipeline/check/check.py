@@ -67,7 +67,7 @@ from ...lowering.size_limit import check_sizes
 from ...sections.data_section import DATA_PARTS
 from ...training.metrics.objective import Objective
 from .name_fixes import with_certain_name_fixes
-from .onnx_files import files_without_graph, inline_graphs, onnx_files
+from .onnx_files import files_without_graph, inline_graphs, onnx_files, warn_of_training_modes
 from .tokenizer_files import read_tokenizers, tokenizer_entries, with_digests
 
 if TYPE_CHECKING:
@@ -276,6 +276,7 @@ def check_source(
     check_optimizer_patterns(typed, lowered, report)
     check_frozen_weights(typed, lowered, report)
     check_adapted_weights(typed, lowered, report)
+    warn_of_training_modes(typed, report)
     objective = resolve_objective(typed, report)
     if objective is not None:
         check_activations(typed, objective, report)

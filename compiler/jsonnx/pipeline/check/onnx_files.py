@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
+from ...analysis.shape_inference import TypedNetwork
 from ...core.components import Json
 from ...core.diagnostics import JsonPath, Report, SourceMap
 from ...core.files.file_kinds import ONNX, other_kind_error
@@ -18,10 +19,16 @@ if TYPE_CHECKING:
     from ...foreign.prepare import PreparedModel
 
 ONNX_MODEL = "OnnxModel"
+RESTORED_OPERATORS = ("BatchNormalization", "Dropout")
 GRAPH_KEY, DIGEST_KEY, FILE_KEY = "graph", "sha256", "file"
 CONFLICT_HELP = "write the layer once for each file"
 
 _BLOCK_BYTES = 1 << 20
+
+EXPORT_FOR_TRAINING_HELP = (
+    "export it for training and without folding of constants, since exporters remove dropout and fold batch "
+    "normalizations into convolutions; or leave out `training_mode`"
+)
 
 OpenNamed = Callable[[str, JsonPath], "IO[bytes] | None"]
 """Opens a file that the spec names at a path; returns None after it has reported an error."""
@@ -104,6 +111,7 @@ def read_onnx_file(name: str, path: JsonPath, open_file: OpenNamed, report: Repo
     """The prepared model of a file; None after an error was reported. Raises UnreadableGraph."""
     # Imported here, because few specs name such files.
     from ...foreign.prepare import prepare
+    from ...foreign.prepared_graph import parsed_model
     from ...foreign.unreadable_graph import DAMAGED, TOO_LARGE, UnreadableGraph
     from ...interop.onnx_reader import read_onnx
     from ...interop.protobuf_reader import DecodeError
@@ -123,7 +131,8 @@ def read_onnx_file(name: str, path: JsonPath, open_file: OpenNamed, report: Repo
             raise UnreadableGraph(message, DAMAGED) from error
         file.seek(0)
         data = file.read()
-    digest = sha256(data)
+    digest, model = sha256(data), parsed_model(data)
+    del data  # large tensors are in memory twice at most
 
     def open_external(location: str) -> IO[bytes]:
         opened = open_file(os.path.join(os.path.dirname(name), location), path)
@@ -135,4 +144,16 @@ def read_onnx_file(name: str, path: JsonPath, open_file: OpenNamed, report: Repo
         with open_external(location) as external:
             while block := external.read(_BLOCK_BYTES):
                 digest.update(block)
-    return OnnxFile(prepare(data, open_external), digest.hexdigest())
+    return OnnxFile(prepare(model, open_external), digest.hexdigest())
+
+
+def warn_of_training_modes(typed: TypedNetwork, report: Report) -> None:
+    """Warns of `training_mode` for files with nothing that it restores."""
+    for call in typed.network.calls:
+        layer: Any = call.layer
+        if layer is None or layer.type_name != ONNX_MODEL or call.name != call.owner or call.name not in typed.types:
+            continue
+        if layer.training_mode and not layer.has_operator(*RESTORED_OPERATORS):
+            message = f"{layer.file!r} has neither batch normalizations nor dropout: its training mode changes nothing"
+            path = (*call.path, "training_mode")
+            report.add("nothing-to-restore", path, message, help=EXPORT_FOR_TRAINING_HELP, severity="warning")

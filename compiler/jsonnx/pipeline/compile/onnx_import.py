@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from ...core.diagnostics import CompileError, Diagnostic, JsonPath, Report, Usag
 from ...core.files.files import UnsafePath, open_beneath, open_file
 from ...core.types import TensorType
 from ...foreign.classifier import features_of
+from ...foreign.loss_output import LossOutput, loss_output
 from ...foreign.prepared_graph import ForeignInput, PreparedGraph
 from ...foreign.unreadable_graph import UnreadableGraph
 from ...frontend.json.json_reader import from_value
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 
     from ...ir import Value
 
-LAYER_NAME = "net"
+LAYER_NAME, LOSS_LAYER_NAME = "net", "model_loss"
+OPTIMIZER = {"type": "adam", "learning_rate": 0.001}
 MAX_NODES_SHOWN = 3
 
 
@@ -63,34 +65,48 @@ class ImportedOnnx:
 
 
 def from_onnx(
-    path: str | os.PathLike[str], head: Mapping[str, int] | None = None
+    path: str | os.PathLike[str], head: Mapping[str, int] | None = None, loss: str | None = None
 ) -> tuple[dict[str, Any], dict[str, np.ndarray] | None]:
     """Imports an ONNX file of any program: its network is the layer `net`.
 
     Returns the spec, which has the graph of the file and needs no file, and the weights by name. With `head`, such as
     `{"kind": 5}`, a new layer of this name and number of classes takes the place of the last layer with weights, and
-    the spec trains it alone. Of a model that jsonnx compiled, the spec is its own, and the weights are None. Raises
-    CompileError for a file that cannot be read or has operators that a network cannot have, UsageError for a missing
-    file.
+    the spec trains it alone. `loss` names the value of the file that training minimizes, computed from labels that are
+    an input; an output that is a single number is recognized. The model needs no labels.
+
+    Of a model that jsonnx compiled, the spec is its own, and the weights are None. Raises CompileError for a file that
+    cannot be read or has operators that a network cannot have, UsageError for a missing file.
     """
-    imported = import_onnx(path, head)
+    imported = import_onnx(path, head, loss)
     return imported.spec, imported.weights()
 
 
-def import_onnx(path: str | os.PathLike[str], head: Mapping[str, int] | None = None) -> ImportedOnnx:
+def import_onnx(
+    path: str | os.PathLike[str], head: Mapping[str, int] | None = None, loss: str | None = None
+) -> ImportedOnnx:
     """As `from_onnx`, with the prepared file and warnings."""
     info = inspect_model(path, verify=False)
     if info.has_spec:
-        if head is not None:
+        if head is not None or loss is not None:
             help = "import it without, and write the layer into the spec"
             raise UsageError("bad-option", f"{os.fspath(path)!r} is a model of jsonnx, which has its own spec", help)
         own_spec: Any = info.spec.value
         return ImportedOnnx(own_spec, None)
+    if head is not None and loss is not None:
+        raise UsageError("bad-option", "a new head has a loss of its own", "leave out --loss, or --head")
     file = _read(os.fspath(path))
     graph = file.model.graph
-    spec = _spec(graph, Path(path).name, file.sha256)
-    notices = tuple(_without_gradient(spec, graph, os.fspath(path)))
-    return ImportedOnnx(spec if head is None else _with_head(spec, graph, head), file, notices)
+    try:
+        text, _ = graph.to_text(), graph.inputs
+        own_loss = loss_output(graph, loss) if head is None else None
+    except UnreadableGraph as error:
+        raise CompileError([Diagnostic(error.code, error.message, file=os.fspath(path), help=error.help)]) from error
+    recorded = {FILE_KEY: Path(path).name, GRAPH_KEY: text, DIGEST_KEY: file.sha256}
+    if own_loss is not None:
+        spec = _with_loss(graph, recorded, own_loss)
+    else:
+        spec = _spec(graph, recorded) if head is None else _with_head(graph, recorded, head)
+    return ImportedOnnx(spec, file, tuple(_without_gradient(spec, graph, os.fspath(path))))
 
 
 def _read(path: str) -> OnnxFile:
@@ -110,18 +126,42 @@ def _read(path: str) -> OnnxFile:
     return file
 
 
-def _spec(graph: PreparedGraph, file: str, digest: str) -> dict[str, Any]:
-    """A spec whose only layer is the model."""
-    names = _input_names(graph)
-    inputs = {name: _input_json(declared) for name, declared in zip(names, graph.inputs, strict=True)}
+def _spec(
+    graph: PreparedGraph, recorded: Mapping[str, str], outputs: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """A spec whose only layer is the model, with the outputs of the file or with these."""
+    inputs = graph.inputs_of(list(outputs.values()) if outputs else graph.output_names)
+    names = _input_names(inputs)
+    declared = {name: _input_json(each) for name, each in zip(names, inputs, strict=True)}
     source = {"from": names} if len(names) > 1 else {}
-    recorded = {FILE_KEY: file, GRAPH_KEY: graph.to_text(), DIGEST_KEY: digest}
-    return {"inputs": inputs, "layers": [{"type": ONNX_MODEL, "name": LAYER_NAME, **source, **recorded}]}
+    chosen = {"outputs": dict(outputs)} if outputs else {}
+    return {"inputs": declared, "layers": [{"type": ONNX_MODEL, "name": LAYER_NAME, **source, **recorded, **chosen}]}
 
 
-def _input_names(graph: PreparedGraph) -> list[str]:
+def _with_loss(graph: PreparedGraph, recorded: Mapping[str, str], own_loss: LossOutput) -> dict[str, Any]:
+    """A spec that trains the model by the loss in its file; its outputs depend on no labels."""
+    outputs = _output_names([*own_loss.results, own_loss.loss])
+    spec = _spec(graph, recorded, outputs)
+    *results, loss_name = outputs
+    layers = [*spec["layers"], {"type": "AddLoss", "name": LOSS_LAYER_NAME, "from": f"{LAYER_NAME}.{loss_name}"}]
+    named = [LAYER_NAME, *(f"{LAYER_NAME}.{name}" for name in results[1:])]
+    return {**spec, "layers": layers, "outputs": named, "training": {"optimizer": OPTIMIZER}}
+
+
+def _output_names(values: Sequence[str]) -> dict[str, str]:
+    """Values of a file by valid names of outputs."""
+    names: dict[str, str] = {}
+    for value in values:
+        base = name = re.sub(r"\W+", "_", value, flags=re.ASCII).strip("_") or "output"
+        while name in names:
+            name = f"{base}_{len(names)}"
+        names[name] = value
+    return names
+
+
+def _input_names(inputs: Sequence[ForeignInput]) -> list[str]:
     names: list[str] = []
-    for declared in graph.inputs:
+    for declared in inputs:
         base = name = re.sub(r"\W+", "_", declared.name, flags=re.ASCII).strip("_") or "x"
         base = name = base if base[0].isalpha() and base != LAYER_NAME else f"input_{base}"
         while name in names:
@@ -140,11 +180,11 @@ def _input_json(declared: ForeignInput) -> dict[str, Any]:
     return {"shape": shape, **({} if "float" in declared.dtype else {"dtype": dtype})}
 
 
-def _with_head(spec: dict[str, Any], graph: PreparedGraph, head: Mapping[str, int]) -> dict[str, Any]:
-    """The spec with new layers in place of the last one with weights. Raises CompileError, UsageError."""
-    model = {**spec["layers"][0], "outputs": {"features": features_of(graph)}}
-    features = check_spec({**spec, "layers": [model]}).require().types[LAYER_NAME]
-    return with_classifier({**spec, "layers": [model, *_pooling(features)]}, head, [LAYER_NAME])
+def _with_head(graph: PreparedGraph, recorded: Mapping[str, str], head: Mapping[str, int]) -> dict[str, Any]:
+    """A spec with new layers in place of the last one with weights. Raises CompileError, UsageError."""
+    spec = _spec(graph, recorded, {"features": features_of(graph)})
+    features = check_spec(spec).require().types[LAYER_NAME]
+    return with_classifier({**spec, "layers": [*spec["layers"], *_pooling(features)]}, head, [LAYER_NAME])
 
 
 def _pooling(features: TensorType) -> list[dict[str, Any]]:

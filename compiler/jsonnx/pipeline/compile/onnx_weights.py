@@ -12,7 +12,7 @@ from ...core.files.files import UnsafePath
 from ...core.files.spec_folders import OWN_FOLDER_HELP, SpecFolders
 from ...foreign.unreadable_graph import UnreadableGraph
 from ...frontend.network import Call
-from ...layers.onnx_model import OnnxModel
+from ...layers.onnx_files.onnx_model import OnnxModel
 from ..check.check import CheckedSpec
 from ..check.onnx_files import FILE_KEY, OnnxFile, read_onnx_file
 

@@ -23,7 +23,7 @@ from ...interop.peft_adapter import ARRAYS_FILE, CONFIG_FILE, PREFIX, PeftAdapte
 from ...interop.safetensors_file import safetensors_parts
 from ...ir import Adapter, Graph, Node, Parameter, Value
 from ...ir.adapter_arrays import unique_adapters
-from ...layers.onnx_model import OnnxModel
+from ...layers.onnx_files.onnx_model import OnnxModel
 from ...runtime.session.weight_files import check_finite
 from ..check.check import CheckedSpec
 from .adapters import adapted_graph, has_adapters

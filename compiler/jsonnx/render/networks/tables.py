@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ...frontend.network import Network
     from ...lowering.cost import LayerCost
     from ...lowering.dropped_layers import DroppedLayer
+    from ...lowering.module_costs import ModuleCost
     from ...lowering.precision_cost import PrecisionCost
     from ...runtime.execution.step_memory import TrainingEstimate
     from ...runtime.providers.provider_availability import Availability
@@ -44,23 +45,23 @@ def summary_text(
     If the network has frozen layers or masks, a column shows them. `with_descriptions` adds a column and lists of the
     descriptions in the spec. Cells of a table that is wider than `width` are wrapped.
     """
-    has_notes, descriptions = any(map(_layer_notes, rows)), network.descriptions
+    lines, previous = summary_rows(rows, depth), [*network.inputs][:1]
+    has_notes, descriptions = any(map(_row_notes, lines)), network.descriptions
     further_titles = [*(["notes"] if has_notes else []), *(["description"] if with_descriptions else [])]
     titles = ("layer", "type", "output shape", "parameters", "multiply-adds", "from", *further_titles)
     table = TextTable(titles, right=(3, 4))
-    lines, previous = summary_rows(rows, depth), [*network.inputs][:1]
     references = _ReferenceNames(network, lines)
     for line in lines:
         row = line.rows[-1]
-        shapes = "\n".join(keras_shape_text(type.shape) for type in row.outputs)
+        shapes = "" if line.module else "\n".join(keras_shape_text(type.shape) for type in row.outputs)
         sources = [references.name(source) for source in line.sources]
-        is_shown = sources != previous and (line.is_collapsed or not line.is_block)
+        is_shown = sources != previous and (line.is_collapsed or not line.is_block) and line.module is None
         name = f"{'  ' * line.nesting_level}{line.name}"
-        notes = [_block_notes(line.rows) if line.is_block else _layer_notes(row)] if has_notes else []
+        notes = [_row_notes(line)] if has_notes else []
         notes += [descriptions.get(line.name, "")] if with_descriptions else []
         counts = (f"{line.parameters:,}", _count_text(line.macs))
         table.add_row(name, line.type, shapes, *counts, (", ".join(sources) or "(none)") if is_shown else "", *notes)
-        if line.is_collapsed or not line.is_block:
+        if line.module is None and (line.is_collapsed or not line.is_block):
             previous = [line.name]
     inputs = ", ".join(f"{name} {_type_text(type)}" for name, type in network.inputs.items())
     outputs = ", ".join(f"{name} {_type_text(type)}" for name, type in _output_types(network, rows).items())
@@ -115,6 +116,19 @@ class _ReferenceNames:
         return block if outputs[value] == next(iter(outputs.values())) else f"{block}.{outputs[value]}"
 
 
+def _row_notes(line: SummaryRow) -> str:
+    if line.module:
+        return _module_notes(line.module)
+    return _block_notes(line.rows) if line.is_block else _layer_notes(line.rows[-1])
+
+
+def _module_notes(module: ModuleCost) -> str:
+    """Whether weights of a module are frozen."""
+    if module.trainable == module.learnable:
+        return ""
+    return f"{module.trainable:,} of {module.learnable:,} train" if module.trainable else "frozen"
+
+
 def _layer_notes(row: LayerCost) -> str:
     """Whether a layer is frozen or only in training, and its effect on masks."""
     notes = [*(["frozen"] if row.frozen else []), *(["training only"] if row.is_training_only else [])]
@@ -150,7 +164,7 @@ def summary_json(
     """The summary as JSON values. A symbolic size is its name; a sum with one is null beside a formula."""
     lines = summary_rows(rows, depth)
     operators, descriptions = _nonstandard_operators(rows), network.descriptions
-    layers = [_json_layer(line.rows[0]) for line in lines if not line.is_block]
+    layers = [_json_layer(line.rows[0]) for line in lines if not line.is_block and not line.module]
     blocks = [_json_block(line) for line in lines if line.is_block]
     inputs = {name: _json_type(type) for name, type in network.inputs.items()}
     outputs = {name: _json_type(type) for name, type in _output_types(network, rows).items()}
@@ -207,9 +221,20 @@ def _json_layer(row: LayerCost) -> dict[str, Any]:
         "training_only": row.is_training_only,
         **_json_macs(row.macs),
         "blocks": [name for name, _ in row.block_path],
+        **({"modules": [_json_module(module) for module in row.modules]} if row.modules else {}),
         "masked_inputs": list(row.masked_inputs),
         "reads_masks": row.reads_masks,
         "mask": _json_type(row.mask) if row.mask else None,
+    }
+
+
+def _json_module(module: ModuleCost) -> dict[str, Any]:
+    return {
+        "path": module.path,
+        "parameters": module.parameters,
+        "trainable": module.trainable,
+        "operators": dict(sorted(module.operators.items())),
+        **_json_macs(module.macs),
     }
 
 

@@ -73,7 +73,7 @@ GROUPS = (
     LayerGroup("Merging layers", ("merging",), "Concatenate Average Maximum Minimum Add Subtract Multiply Dot"),
     LayerGroup("Activation layers", ("activation_layers",), "ReLU Softmax LeakyReLU PReLU ELU"),
     LayerGroup("Layers of keras.applications", ("keras_applications",)),
-    LayerGroup("Networks of other programs", ("onnx_model",)),
+    LayerGroup("Networks of other programs", ("onnx_files",)),
     LayerGroup("keras.ops: creation", ("ops.creation",), "ops.arange ops.zeros ops.ones ops.full ops.eye"),
     LayerGroup("keras.random", ("ops.random_numbers",)),
     LayerGroup("keras.ops: element-wise functions of one tensor", ("ops.unary",)),

@@ -20,8 +20,8 @@ EXAMPLE_ARGUMENTS: dict[str, Any] = {
     "IntegerLookup.vocabulary": [10, 20, 30],
     "LayerScale.projection_dim": 32,
     "OnnxModel.file": "model.onnx",
-    "OnnxModel.graph": "eNrj4LRy5RLgYqwQYqxUYglJzMswYrBiEGJNL0osyIgSAUnwc/FyMApxcjELMfpxMXEoJAFFKzFEnVi4GAREini52MtT"
-    "M9MzSoqFmKprAauVDvI=",
+    "OnnxModel.graph": "QlpoOTFBWSZTWUEoD0MAAAt/gH7y1ABQABAQEgEEEDLhXOogAFQ1QyaGjQ0GgGQPKBqnqNBpoaPJNAAALM5w0KgIgR"
+    "BEiiaPmBQlpNA8IFuD6BwwQm4edIcDTu9t4l6nbxtSHKfco/IekREIINh2gd/fi7kinChIIJQHoYA=",
     "PositionEmbedding.sequence_length": 512,
     "SpectralNormalization.layer": {"type": "Dense", "units": 16},
     "StringLookup.vocabulary": ["red", "green", "blue"],

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING, Annotated
 
-from ..core.components import DictCodec, NullableCodec, ScalarCodec, attr
-from ..core.diagnostics import suggestion
-from ..core.types import Dim, ShapeError, TensorType, rank_help, require
-from ..training.weights.initializers import INITIALIZERS
-from .base import Layer, layer
+from ...core.components import DictCodec, NullableCodec, ScalarCodec, attr
+from ...core.diagnostics import suggestion
+from ...core.types import Dim, ShapeError, TensorType, rank_help, require
+from ...training.weights.initializers import INITIALIZERS
+from ..base import Layer, layer
 
 if TYPE_CHECKING:
-    from ..foreign.prepared_graph import ForeignInput, ForeignWeight, PreparedGraph
-    from ..ir import Builder, Value
+    from ...foreign.prepared_graph import ForeignInput, ForeignWeight, PreparedGraph
+    from ...ir import Builder, Value
 
 OUTPUT_NAME = re.compile(r"[A-Za-z0-9_]+")
 VARIANCE_NAMES = ("var", "variance")
@@ -24,19 +25,28 @@ VARIANCE_NAMES = ("var", "variance")
 class OnnxModel(Layer):
     """The network and the weights of an ONNX file.
 
-    Its inputs are those of the file, in the order of the file. Batch normalizations compute with their moving averages,
-    and Dropout does nothing.
+    Its inputs are those of the file that its outputs depend on, in the order of the file. Batch normalizations compute
+    with their moving averages, and Dropout does nothing, unless `training_mode` is true.
     """
 
     keras_name = ""
     arity = (1, None)
     stem = "onnx_model"
+    freezes_single_states = True
+    has_modules = True
+    attributes_of_file = ("graph",)
 
     file: str = attr(doc="The ONNX file, beneath the spec's folder.")
     outputs: Annotated[dict[str, str] | None, NullableCodec(DictCodec(ScalarCodec(type="string")))] = attr(
         None,
         doc="Results by the names that the spec gives them: the names of values of the file. The first one is the "
         "layer's own result, `from: layer.name` reads the others. By default the outputs of the file.",
+    )
+    training_mode: bool = attr(
+        False,
+        doc="Whether, in training, batch normalizations compute with the statistics of the batch and update their "
+        "moving averages, by the momentum of the file, and Dropout drops elements. A frozen moving average stays as "
+        "it is, and its normalization computes with it. By default both compute as in inference.",
     )
     graph: str | None = attr(
         None,
@@ -48,6 +58,15 @@ class OnnxModel(Layer):
     @property
     def has_weights(self) -> bool:
         return True
+
+    @property
+    def mixes_samples(self) -> bool:  # type: ignore[override]
+        """Whether a batch normalization computes with the statistics of the batch."""
+        return self.training_mode and self.has_operator("BatchNormalization")
+
+    def has_operator(self, *operators: str) -> bool:
+        """Whether the file has one of these operators. Raises ShapeError."""
+        return any(node.op_type in operators for node in self._prepared().nodes)
 
     def max_operators(self) -> int:
         return 4 * len(self._prepared().nodes)
@@ -75,29 +94,38 @@ class OnnxModel(Layer):
     def output_names(self) -> tuple[str, ...]:
         return tuple(self.result_names())[1:]
 
+    def inputs_of_results(self, indices: Sequence[int]) -> Sequence[int]:
+        graph, values = self._prepared(), list(self.result_names().values())
+        read = graph.inputs_of([values[index] for index in indices])
+        return [index for index, declared in enumerate(graph.inputs_of(values)) if declared in read]
+
     def infer(self, *inputs: TensorType) -> tuple[TensorType, ...]:
         graph = self._prepared()
-        _check_inputs(graph.inputs, inputs)
         self._check_outputs(graph)
-        from ..foreign.graph_types import output_types
+        _check_inputs(graph.inputs_of(list(self.result_names().values())), inputs)
+        from ...foreign.graph_types import output_types
 
         assert self.graph is not None
         return output_types(self.graph, tuple(self.result_names().values()), inputs)
 
     def lower(self, g: Builder, *inputs: Value) -> tuple[Value, ...]:
-        from ..foreign.emit_graph import emit_graph
-        from ..foreign.input_axes import input_axes
+        from ...foreign.emit_graph import emit_graph
+        from ...foreign.input_axes import input_axes
+        from ...foreign.special_operators import SPECIAL_OPERATORS
+        from .training_mode import training_operators
 
         graph = self._prepared()
-        cast = [_cast(g, x, declared) for x, declared in zip(inputs, graph.inputs, strict=True)]
+        operators = training_operators(SPECIAL_OPERATORS) if self.training_mode and g.training else {}
         names = list(self.result_names().values())
+        pairs = zip(graph.inputs_of(names), inputs, strict=True)
+        cast = {declared.name: _cast(g, x, declared) for declared, x in pairs}
         axes = input_axes(graph)
-        return emit_graph(g, graph, cast, names, lambda weight: _weight(g, weight, axes.get(weight.name)))
+        return emit_graph(g, graph, cast, names, lambda weight: _weight(g, weight, axes.get(weight.name)), operators)
 
     def _prepared(self) -> PreparedGraph:
         """The graph. Raises ShapeError."""
-        from ..foreign.prepared_graph import read_graph_text
-        from ..foreign.unreadable_graph import UnreadableGraph
+        from ...foreign.prepared_graph import read_graph_text
+        from ...foreign.unreadable_graph import UnreadableGraph
 
         require(self.graph is not None, f"has no graph of {self.file!r}")
         assert self.graph is not None
