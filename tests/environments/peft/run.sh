@@ -7,7 +7,7 @@ PYTHON=${PYTHON:-python3}
 ENV=${ENV:-.venv-peft}
 if [ ! -e "$ENV" ]; then
     "$PYTHON" -m venv "$ENV"
-    "$ENV/bin/python" -m pip install --quiet --disable-pip-version-check --extra-index-url https://download.pytorch.org/whl/cpu \
+    "$ENV/bin/python" -m pip install --quiet --disable-pip-version-check \
         torch peft onnx onnxscript --editable ".[cpu]"
 fi
 PYTHONPATH=compiler:tests/environments/peft exec "$ENV/bin/python" "tests/environments/peft/${1:-check}_adapters.py"
