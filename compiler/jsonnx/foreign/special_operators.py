@@ -4,6 +4,7 @@ element type of the file, and those that training and inference treat differentl
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import onnx
 
@@ -235,8 +236,18 @@ def _resize(e: GraphEmitter, node: onnx.NodeProto) -> Sequence[Value]:
     if sizes is None or sizes.size != x.rank or "axes" in attributes:
         return e.emit_node(node)
     target = [BATCH if axis == 0 and x.shape[0] == BATCH else size for axis, size in enumerate(sizes)]
+    if attributes.get("mode") != "cubic" or list(x.shape[:-2]) != target[:-2]:
+        return (_resized(e, x, target, attributes),)
+    # onnxruntime moves a Transpose through a Resize to sizes that its cubic kernel lacks, but not through a Reshape
+    planes = product(x.shape[:-2])
+    y = _resized(e, e.g.reshape(x, (planes, 1, *x.shape[-2:])), [planes, 1, *target[-2:]], attributes)
+    return (e.g.reshape(y, target, x),)
+
+
+def _resized(e: GraphEmitter, x: Value, target: Sequence[Dim], attributes: Mapping[str, Any]) -> Value:
     operands = [x, None, None, e.emitted(KnownValue(known_array(target), "int64"))]
-    return tuple(e.g.refine(y, target) for y in e.emit_operator("Resize", operands, attributes))
+    (y,) = e.emit_operator("Resize", operands, attributes)
+    return e.g.refine(y, target)
 
 
 @_special("Concat")
