@@ -41,6 +41,8 @@ def import_(
 
     inputs = [Path(name) for name in (file, weights_file) if name]
     refuse_overwrite(inputs, [Path(name) for name in (output, weights) if name])
+    if output and weights and os.path.realpath(output) == os.path.realpath(weights):
+        raise UsageError("bad-option", f"-o and --weights both name {output!r}", "choose two files")
     is_folder = _is_hugging_face_folder(file)
     if text is not None and not is_folder:
         raise UsageError("bad-option", "--text is for folders of Hugging Face models, whose tokenizer reads it")
@@ -112,12 +114,13 @@ def _is_hugging_face_folder(name: str) -> bool:
 
 
 def _import_folder(folder: str, output: str | None, weights: str | None, head: str | None, text: str | None) -> None:
-    from ..core.files.files import write_atomically
+    from ..core.files.files import refuse_overwrite, write_atomically
     from ..interop.safetensors_file import weights_parts
     from ..pipeline.compile.hugging_face_import import import_folder
 
     spec_folder = os.path.dirname(output or "")
     imported = import_folder(folder, None if head is None else _head(head), text, spec_folder)
+    refuse_overwrite(imported.files, [Path(name) for name in (output, weights) if name])
     if imported.notices:
         print_diagnostics(imported.notices, "text")
     if weights:

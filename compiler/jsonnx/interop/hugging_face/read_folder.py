@@ -136,6 +136,8 @@ def _check_tensors(translation: Translation, checkpoint: Checkpoint) -> None:
 def _check_copies(translation: Translation, checkpoint: Checkpoint) -> None:
     """Raises CompileError if a tensor that is stored twice has two values."""
     for copy, original in translation.copies.items():
-        if copy in checkpoint.shapes and not np.array_equal(checkpoint.read(copy), checkpoint.read(original)):
+        if {copy, original} <= checkpoint.shapes.keys() and not np.array_equal(
+            checkpoint.read(copy), checkpoint.read(original)
+        ):
             message = f"the tensors {copy!r} and {original!r} differ, though the configuration ties them"
             raise unsupported(checkpoint.file_of(copy), message)
