@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jsonnx
 import numpy as np
 import pytest
-from jsonnx.core.diagnostics import UsageError
+from jsonnx.core.diagnostics import CompileError, UsageError
 from support.commands import jsonnx as command
 from support.hugging_face_folders import FIXTURES, fixture, random_tensors, write_fixture, write_folder
 from support.small_tokenizers import word_piece
@@ -89,11 +90,43 @@ def test_a_head_has_a_new_name(head: str) -> None:
     assert "bad-option" in command("import", "model", "--head", head, status=2).stderr
 
 
-@pytest.mark.parametrize("head", [{}, {"kind": 2, "topic": 3}])
-def test_a_model_has_one_new_head(head: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    ("head", "text"),
+    [
+        ({}, "one name"),
+        ({"kind": 2, "topic": 3}, "one name"),
+        ({5: 2}, "not a valid name"),
+        ({"kind": "two"}, "at least 2 classes"),
+    ],
+)
+def test_a_model_has_one_new_head(head: Any, text: str) -> None:
     write_fixture(Path("model"), "bert")
-    with pytest.raises(UsageError, match="one name"):
+    with pytest.raises(UsageError, match=text):
         jsonnx.from_hugging_face("model", head)
+
+
+@pytest.mark.parametrize(
+    ("config", "code"),
+    [
+        ({"max_seq_length": 8, "do_lower_case": True}, "unsupported-model"),
+        ({"max_seq_length": 0}, "out-of-range"),
+        ({"max_seq_length": "8"}, "wrong-type"),
+    ],
+)
+def test_options_of_texts_that_do_not_fit_are_errors(config: dict[str, Any], code: str) -> None:
+    write_fixture(Path("model"), "bert")
+    word_piece().save("model/tokenizer.json")
+    Path("model/sentence_bert_config.json").write_text(json.dumps(config))
+    with pytest.raises(CompileError) as caught:
+        jsonnx.from_hugging_face("model", text="review")
+    assert [error.code for error in caught.value.diagnostics] == [code]
+
+
+def test_a_malformed_tokenizer_is_an_error() -> None:
+    write_fixture(Path("model"), "bert")
+    Path("model/tokenizer.json").write_text("{}")
+    with pytest.raises(UsageError, match="is no tokenizer"):
+        jsonnx.from_hugging_face("model", text="review")
 
 
 @pytest.mark.parametrize("output", ["config.json", "model.safetensors", "tokenizer.json"])

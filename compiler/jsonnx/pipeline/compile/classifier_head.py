@@ -17,7 +17,11 @@ HEAD_HELP = "write --head NAME=CLASSES, such as --head kind=5"
 def check_new_name(spec: Mapping[str, Any], name: str, help: str) -> None:
     """Raises UsageError for the name of a new layer or input that is no name, or that the spec has already. Names that
     repetitions and blocks make are not known here: duplicates of them are errors of the spec."""
-    if len(name) > MAX_NAME_CHARACTERS or not re.fullmatch(str(NAME_SCHEMA["pattern"]), name):
+    if (
+        not isinstance(name, str)
+        or len(name) > MAX_NAME_CHARACTERS
+        or not re.fullmatch(str(NAME_SCHEMA["pattern"]), name)
+    ):
         raise UsageError("bad-option", f"{short_repr(name)} is not a valid name", help)
     if name in {*spec.get("inputs", ()), *(entry.get("name") for entry in spec["layers"])}:
         raise UsageError("bad-option", f"the network has a layer or an input with the name {name!r} already", help)
@@ -30,8 +34,8 @@ def with_classifier(spec: dict[str, Any], head: Mapping[str, int], frozen: Seque
         raise UsageError("bad-option", f"a head has one name, got {len(head)}", HEAD_HELP)
     ((name, classes),) = head.items()
     check_new_name(spec, name, HEAD_HELP)
-    if classes < 2:
-        raise UsageError("bad-option", f"a head needs at least 2 classes, got {classes}", HEAD_HELP)
+    if not isinstance(classes, int) or classes < 2:
+        raise UsageError("bad-option", f"a head needs at least 2 classes, got {short_repr(classes)}", HEAD_HELP)
     dense = {"type": "Dense", "name": name, "units": classes, "activation": "softmax"}
     training = {
         "loss": "sparse_categorical_crossentropy",

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
+from ...core.files.tokenizer_file import read_tokenizer
 from ...core.limits import MAX_TEXT_TOKENS
 from ...core.types import TensorType, shape_text
 from ...frontend.json.json_reader import from_value
 from ...frontend.text.formatter import format_source
+from ...interop.hugging_face.config import Config
 from ...interop.hugging_face.read_folder import HuggingFaceModel, read_folder
 from ...interop.hugging_face.translation import Translation
 from ...runtime.session.weight_files import check_finite
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 TOKENIZER_FILE = "tokenizer.json"
-SENTENCE_FILE, MAX_LENGTH_KEY = "sentence_bert_config.json", "max_seq_length"
-"""Where sentence-transformers says how many tokens of a text it reads."""
+SENTENCE_FILE, MAX_LENGTH_KEY, LOWER_CASE_KEY = "sentence_bert_config.json", "max_seq_length", "do_lower_case"
+"""Where sentence-transformers says how many tokens of a text it reads, and whether it makes texts lower case."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,8 @@ def _with_texts(spec: dict[str, Any], model: HuggingFaceModel, text: str, spec_f
     if os.path.islink(path):
         help = "a spec names files, no links: copy the folder with cp -RL FOLDER COPY, and import the copy"
         raise UsageError("bad-option", f"{path!r} is a symbolic link", help)
+    with model.folder.open(TOKENIZER_FILE) as file:
+        read_tokenizer(file, path)
     name = os.path.relpath(path, spec_folder or ".")
     if name.startswith(os.pardir):
         help = "write the spec to the folder of the model, or to one above it"
@@ -123,10 +127,14 @@ def _max_length(spec: dict[str, Any], model: HuggingFaceModel) -> int | None:
     if (positions := layers.get("positions", {})).get("type") == "token_positions":  # those of RoBERTa
         lengths.append(layers["position_embeddings"]["input_dim"] - positions["padding"] - 1)
     if model.folder.has(SENTENCE_FILE):
-        config = model.folder.read_json(SENTENCE_FILE).value
-        length = config.get(MAX_LENGTH_KEY) if isinstance(config, dict) else None
-        lengths += [length] if type(length) is int and length > 0 else []
-    return min([*lengths, int(MAX_TEXT_TOKENS)]) if lengths else None
+        config = Config.from_source(model.folder.read_json(SENTENCE_FILE))
+        if config.flag(LOWER_CASE_KEY, False):
+            help = "set it to false in a copy of the file if the tokenizer itself makes texts lower case"
+            message = f"{LOWER_CASE_KEY!r} is true, but a Tokenizer does only what its own file says"
+            config.fail(LOWER_CASE_KEY, "unsupported-model", message, help)
+        length = config.integer(MAX_LENGTH_KEY, None, maximum=int(MAX_TEXT_TOKENS))
+        lengths += [] if length is None else [length]
+    return min(lengths, default=None)
 
 
 def _without_head(translation: Translation, folder: str) -> Translation:

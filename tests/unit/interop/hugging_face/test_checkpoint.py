@@ -294,6 +294,7 @@ def test_the_first_token_is_the_embedding_of_a_sentence(folder: Path) -> None:
         ({"pooling_mode_max_tokens": True}, ["Pooling"], "'pooling_mode_max_tokens' is true"),
         ({"pooling_mode": "lasttoken"}, ["Pooling"], "'pooling_mode' is 'lasttoken'"),
         ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True}, ["Pooling"], "several kinds of pooling"),
+        ({"pooling_mode_mean_tokens": False}, ["Pooling"], "none of the kinds of pooling"),
         ({"pooling_mode_other": True}, ["Pooling"], "'pooling_mode_other' may change results"),
         ({}, ["Dense"], "the module 'Dense'"),
     ],
