@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ..core.diagnostics import UsageError
+from ..core.diagnostics import Diagnostic, UsageError
 from .common import ALL_OPTION, handles_errors, print_diagnostics, print_document, print_status
 
 
@@ -128,6 +128,10 @@ def _import_folder(folder: str, output: str | None, weights: str | None, head: s
         write_atomically(weights, weights_parts(arrays))
         print_status(f"wrote {weights}: {len(arrays)} arrays")
     name = None if weights is None else os.path.relpath(weights, spec_folder or ".")
+    if head is not None and (name is None or name.startswith(os.pardir)):
+        message = "the spec trains the head alone, and names no file with the weights of the other layers"
+        help = "import with --weights beneath the folder of the spec, or train with --weights FILE --partial"
+        print_diagnostics([Diagnostic("frozen-random-weights", message, severity="warning", help=help)], "text")
     _write_spec(imported.text(name), output, f"a Hugging Face model of type {imported.model.model_type}")
 
 

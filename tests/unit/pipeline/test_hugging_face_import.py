@@ -84,6 +84,19 @@ def test_options_that_do_not_fit_are_errors(arguments: list[str]) -> None:
     assert "bad-option" in command("import", "model", *arguments, status=2).stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "is_warned"),
+    [([], True), (["--weights", "w.safetensors"], False), (["--weights", "../w.safetensors"], True)],
+)
+def test_a_head_on_weights_that_the_spec_does_not_name_is_a_warning(
+    arguments: list[str], is_warned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_fixture(Path("below/model"), "bert")
+    monkeypatch.chdir("below")
+    result = command("import", "model", "-o", "spec.json", "--head", "kind=5", *arguments)
+    assert ("frozen-random-weights" in result.stderr) == is_warned
+
+
 @pytest.mark.parametrize("head", ["my kind=5", "last_hidden_state=5", "input_ids=5"])
 def test_a_head_has_a_new_name(head: str) -> None:
     write_fixture(Path("model"), "bert")
