@@ -87,3 +87,16 @@ def test_layers_read_what_a_dropout_without_effect_reads(tmp_path: Path) -> None
     assert "embeddings" not in layers
     assert "dropout" not in layers
     assert layers["layer_${index}"]["from"] == ["embeddings_norm", "attention_mask"]
+
+
+@pytest.mark.parametrize(
+    ("name", "tensors"), [("llama_lm", "'lm_head.weight' is"), ("vit_classifier", "'classifier.weight' are")]
+)
+def test_tensors_of_a_head_without_a_class_are_left_out_with_a_warning(name: str, tensors: str, tmp_path: Path) -> None:
+    (notice,) = import_folder(write_fixture(tmp_path, name, architectures=None)).notices
+    assert f"{tensors} left out" in notice.message
+
+
+@pytest.mark.parametrize("name", ["bert", "vit", "dinov2", "llama", "modernbert"])
+def test_a_base_model_without_a_class_is_whole(name: str, tmp_path: Path) -> None:
+    assert import_folder(write_fixture(tmp_path, name, architectures=None)).notices == ()
