@@ -100,3 +100,11 @@ def test_tensors_of_a_head_without_a_class_are_left_out_with_a_warning(name: str
 @pytest.mark.parametrize("name", ["bert", "vit", "dinov2", "llama", "modernbert"])
 def test_a_base_model_without_a_class_is_whole(name: str, tmp_path: Path) -> None:
     assert import_folder(write_fixture(tmp_path, name, architectures=None)).notices == ()
+
+
+@pytest.mark.parametrize("name", ["llama_lm", "gemma2_lm", "bert_masked_lm"])
+def test_a_new_head_leaves_no_weights_of_logits(name: str, tmp_path: Path) -> None:
+    spec, weights = jsonnx.from_hugging_face(write_fixture(tmp_path, name), {"kind": 3})
+    assert {entry["type"] for entry in spec["layers"] if entry["name"] == "word_embeddings"} == {"Embedding"}
+    assert [key for key in weights if key.startswith("word_embeddings/")] == ["word_embeddings/embeddings"]
+    jsonnx.Trainer(spec, weights=weights, partial=True)
