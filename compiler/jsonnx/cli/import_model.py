@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ..core.diagnostics import UsageError
+from ..core.diagnostics import Diagnostic, UsageError
 from .common import ALL_OPTION, handles_errors, print_diagnostics, print_document, print_status
 
 
@@ -41,6 +41,8 @@ def import_(
 
     inputs = [Path(name) for name in (file, weights_file) if name]
     refuse_overwrite(inputs, [Path(name) for name in (output, weights) if name])
+    if output and weights and os.path.realpath(output) == os.path.realpath(weights):
+        raise UsageError("bad-option", f"-o and --weights both name {output!r}", "choose two files")
     is_folder = _is_hugging_face_folder(file)
     if text is not None and not is_folder:
         raise UsageError("bad-option", "--text is for folders of Hugging Face models, whose tokenizer reads it")
@@ -112,12 +114,13 @@ def _is_hugging_face_folder(name: str) -> bool:
 
 
 def _import_folder(folder: str, output: str | None, weights: str | None, head: str | None, text: str | None) -> None:
-    from ..core.files.files import write_atomically
+    from ..core.files.files import refuse_overwrite, write_atomically
     from ..interop.safetensors_file import weights_parts
     from ..pipeline.compile.hugging_face_import import import_folder
 
     spec_folder = os.path.dirname(output or "")
     imported = import_folder(folder, None if head is None else _head(head), text, spec_folder)
+    refuse_overwrite(imported.files, [Path(name) for name in (output, weights) if name])
     if imported.notices:
         print_diagnostics(imported.notices, "text")
     if weights:
@@ -125,6 +128,10 @@ def _import_folder(folder: str, output: str | None, weights: str | None, head: s
         write_atomically(weights, weights_parts(arrays))
         print_status(f"wrote {weights}: {len(arrays)} arrays")
     name = None if weights is None else os.path.relpath(weights, spec_folder or ".")
+    if head is not None and (name is None or name.startswith(os.pardir)):
+        message = "the spec trains the head alone, and names no file with the weights of the other layers"
+        help = "import with --weights beneath the folder of the spec, or train with --weights FILE --partial"
+        print_diagnostics([Diagnostic("frozen-random-weights", message, severity="warning", help=help)], "text")
     _write_spec(imported.text(name), output, f"a Hugging Face model of type {imported.model.model_type}")
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jsonnx
 import numpy as np
 import pytest
-from jsonnx.core.diagnostics import UsageError
+from jsonnx.core.diagnostics import CompileError, UsageError
 from support.commands import jsonnx as command
-from support.hugging_face_folders import FIXTURES, fixture, write_fixture
+from support.hugging_face_folders import FIXTURES, fixture, random_tensors, write_fixture, write_folder
+from support.small_tokenizers import word_piece
 
 NAMES = sorted(file.stem for file in FIXTURES.glob("*.json"))
 
@@ -80,6 +82,106 @@ def test_weights_outside_of_the_folder_of_the_spec_are_not_named() -> None:
 def test_options_that_do_not_fit_are_errors(arguments: list[str]) -> None:
     write_fixture(Path("model"), "bert")
     assert "bad-option" in command("import", "model", *arguments, status=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_warned"),
+    [([], True), (["--weights", "w.safetensors"], False), (["--weights", "../w.safetensors"], True)],
+)
+def test_a_head_on_weights_that_the_spec_does_not_name_is_a_warning(
+    arguments: list[str], is_warned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_fixture(Path("below/model"), "bert")
+    monkeypatch.chdir("below")
+    result = command("import", "model", "-o", "spec.json", "--head", "kind=5", *arguments)
+    assert ("frozen-random-weights" in result.stderr) == is_warned
+
+
+@pytest.mark.parametrize("head", ["my kind=5", "last_hidden_state=5", "input_ids=5"])
+def test_a_head_has_a_new_name(head: str) -> None:
+    write_fixture(Path("model"), "bert")
+    assert "bad-option" in command("import", "model", "--head", head, status=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("head", "text"),
+    [
+        ({}, "one name"),
+        ({"kind": 2, "topic": 3}, "one name"),
+        ({5: 2}, "not a valid name"),
+        ({"kind": "two"}, "at least 2 classes"),
+    ],
+)
+def test_a_model_has_one_new_head(head: Any, text: str) -> None:
+    write_fixture(Path("model"), "bert")
+    with pytest.raises(UsageError, match=text):
+        jsonnx.from_hugging_face("model", head)
+
+
+@pytest.mark.parametrize(
+    ("config", "code"),
+    [
+        ({"max_seq_length": 8, "do_lower_case": True}, "unsupported-model"),
+        ({"max_seq_length": 0}, "out-of-range"),
+        ({"max_seq_length": "8"}, "wrong-type"),
+    ],
+)
+def test_options_of_texts_that_do_not_fit_are_errors(config: dict[str, Any], code: str) -> None:
+    write_fixture(Path("model"), "bert")
+    word_piece().save("model/tokenizer.json")
+    Path("model/sentence_bert_config.json").write_text(json.dumps(config))
+    with pytest.raises(CompileError) as caught:
+        jsonnx.from_hugging_face("model", text="review")
+    assert [error.code for error in caught.value.diagnostics] == [code]
+
+
+def test_a_malformed_tokenizer_is_an_error() -> None:
+    write_fixture(Path("model"), "bert")
+    Path("model/tokenizer.json").write_text("{}")
+    with pytest.raises(UsageError, match="is no tokenizer"):
+        jsonnx.from_hugging_face("model", text="review")
+
+
+@pytest.mark.parametrize("output", ["config.json", "model.safetensors", "tokenizer.json"])
+@pytest.mark.parametrize("option", ["-o", "--weights"])
+def test_files_of_the_folder_are_not_overwritten(option: str, output: str) -> None:
+    write_fixture(Path("model"), "bert")
+    path = Path("model", output)
+    path.write_bytes(data := path.read_bytes() if path.exists() else b"{}")
+    assert "is-an-input" in command("import", "model", option, str(path), status=2).stderr
+    assert path.read_bytes() == data
+
+
+def test_spec_and_weights_are_two_files() -> None:
+    write_fixture(Path("model"), "bert")
+    assert "choose two" in command("import", "model", "-o", "same", "--weights", "./same", status=2).stderr
+
+
+@pytest.mark.parametrize(("name", "positions", "length"), [("bert", 20, 20), ("roberta", 40, 38)])
+def test_a_tokenizer_has_the_length_that_the_positions_allow(name: str, positions: int, length: int) -> None:
+    recorded = fixture(name)
+    config = {**recorded["config"], "max_position_embeddings": positions}
+    prefix = "embeddings.position_embeddings.weight"
+    shapes = {
+        key: [positions, shape[1]] if key.endswith(prefix) else shape for key, shape in recorded["tensors"].items()
+    }
+    write_folder(Path("model"), config, random_tensors(shapes))
+    word_piece().save("model/tokenizer.json")
+    assert jsonnx.from_hugging_face("model", text="review")[0]["layers"][0]["max_length"] == length
+
+
+@pytest.mark.parametrize("text", ["", "my text", "last_hidden_state", "input_ids"])
+def test_a_text_has_a_new_name(text: str) -> None:
+    write_fixture(Path("model"), "bert")
+    word_piece().save("model/tokenizer.json")
+    assert "bad-option" in command("import", "model", "--text", text, status=2).stderr
+
+
+def test_a_tokenizer_that_is_a_link_is_an_error() -> None:
+    write_fixture(Path("model"), "bert")
+    word_piece().save("real_tokenizer.json")
+    Path("model/tokenizer.json").symlink_to("../real_tokenizer.json")
+    assert "cp -RL" in command("import", "model", "--text", "review", status=2).stderr
 
 
 def test_an_existing_file_is_not_taken_for_a_folder() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from ...core.diagnostics import CompileError, Diagnostic, suggestion
 from ...core.files.files import MissingFile
 from ...core.types import shape_text
-from ...frontend.schema.phrases import known_names_help, short_name
+from ...frontend.schema.phrases import known_names_help, name_list, short_name
 from .checkpoint import Checkpoint, open_checkpoint
 from .config import Config
 from .families.bert import translate_bert, translate_distilbert, translate_roberta
@@ -61,6 +61,8 @@ ARCHITECTURES: dict[str, Translator] = {
 BUFFERS = ("*position_ids", "*rotary_emb.inv_freq", "*.attn.bias", "*.attn.masked_bias")
 """Patterns of tensors that are computed from the configuration: older versions of transformers stored them."""
 
+UNUSED_OF_BASE_MODELS = ("*pooler.*", "*mask_token")
+"""Patterns of tensors that base models have, and that a translation may not need."""
 
 MAX_TENSOR_ERRORS = 9
 """Tensors that do not fit that are listed; further ones are counted."""
@@ -102,10 +104,34 @@ def read_folder(path: str | os.PathLike[str]) -> HuggingFaceModel:
     with open_checkpoint(folder) as checkpoint:
         translation = without_idle_dropout(ARCHITECTURES[model_type](config, checkpoint.shapes))
         config.check_all_read()
+        translation = _with_notice_of_heads(translation, config, checkpoint)
         if folder.has(MODULES_FILE):
             translation = with_sentence_embedding(folder, translation)
         _check_tensors(translation, checkpoint)
     return HuggingFaceModel(folder, translation, model_type)
+
+
+def _with_notice_of_heads(translation: Translation, config: Config, checkpoint: Checkpoint) -> Translation:
+    """The translation with a notice of tensors of heads that are left out, if no class says which head the model has.
+    Without a class, a model is a base model."""
+    if any("For" in name for name in config.list_of("architectures", str, [])):
+        return translation
+    needed = {name for source in translation.weights.values() for name, _ in source.parts}
+    used = (*BUFFERS, *UNUSED_OF_BASE_MODELS, *translation.copies)
+    left = [
+        name
+        for name in sorted(checkpoint.shapes.keys() - needed)
+        if _matches(name, translation.unused) and not _matches(name, used)
+    ]
+    if not left:
+        return translation
+    verb = "is" if len(left) == 1 else "are"
+    notice = f"{name_list(left)} {verb} left out: 'architectures' of {CONFIG_FILE} names no class that has a head"
+    return replace(translation, notices=(*translation.notices, notice))
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _check_tensors(translation: Translation, checkpoint: Checkpoint) -> None:
@@ -121,7 +147,7 @@ def _check_tensors(translation: Translation, checkpoint: Checkpoint) -> None:
             errors.append(Diagnostic("weights-mismatch", message + shape_text(shape), file=checkpoint.file_of(name)))
     unused = (*BUFFERS, *translation.unused, *translation.copies)
     for name in stored.keys() - needed.keys():
-        if not any(fnmatchcase(name, pattern) for pattern in unused):
+        if not _matches(name, unused):
             message = f"the tensor {short_name(name)} belongs to no weight of the network"
             errors.append(Diagnostic("weights-mismatch", message, file=checkpoint.file_of(name)))
     if errors:
@@ -136,6 +162,8 @@ def _check_tensors(translation: Translation, checkpoint: Checkpoint) -> None:
 def _check_copies(translation: Translation, checkpoint: Checkpoint) -> None:
     """Raises CompileError if a tensor that is stored twice has two values."""
     for copy, original in translation.copies.items():
-        if copy in checkpoint.shapes and not np.array_equal(checkpoint.read(copy), checkpoint.read(original)):
+        if {copy, original} <= checkpoint.shapes.keys() and not np.array_equal(
+            checkpoint.read(copy), checkpoint.read(original)
+        ):
             message = f"the tensors {copy!r} and {original!r} differ, though the configuration ties them"
             raise unsupported(checkpoint.file_of(copy), message)

@@ -76,6 +76,8 @@ def _pooling(folder: ModelFolder, name: str) -> dict[str, Any]:
     modes = [mode for flag, mode in POOLING_FLAGS.items() if config.flag(flag, False)]
     if len(modes) > 1:
         raise unsupported(config.file, "several kinds of pooling at once are not imported")
+    if not modes and config.has("pooling_mode_mean_tokens") and not config.has("pooling_mode"):
+        raise unsupported(config.file, "none of the kinds of pooling that are imported is true")
     pooling = config.choice("pooling_mode", POOLINGS, modes[0] if modes else "mean")
     config.check_all_read()
     return pooling

@@ -125,12 +125,21 @@ class Translation:
 
     def up_to(self, name: str, *entries: dict[str, Any]) -> Translation:
         """The model up to an entry of `layers`, with other entries behind it, whose last result is the output. The
-        tensors of the entries that are dropped are unused."""
+        tensors of the entries that are dropped are unused, and those of logits by the embedding."""
         layers = self.spec["layers"]
         end = [entry.get("name") for entry in layers].index(name) + 1
         dropped = tuple(f"{entry['name']}/" for entry in layers[end:])
-        unused = {part for key, source in self.weights.items() if key.startswith(dropped) for part, _ in source.parts}
-        weights = {key: source for key, source in self.weights.items() if not dropped or not key.startswith(dropped)}
+        is_dropped = {key: key.startswith(dropped) or key.endswith("/reverse_embeddings") for key in self.weights}
+        unused = {part for key, source in self.weights.items() if is_dropped[key] for part, _ in source.parts}
+        weights = {key: source for key, source in self.weights.items() if not is_dropped[key]}
         spec = {key: value for key, value in self.spec.items() if key != "outputs"}
-        spec["layers"] = [*layers[:end], *entries]
+        spec["layers"] = [*map(_without_logits, layers[:end]), *entries]
         return replace(self, spec=spec, weights=weights, unused=(*self.unused, *sorted(unused)))
+
+
+def _without_logits(entry: dict[str, Any]) -> dict[str, Any]:
+    """The entry, or for an embedding that also gives logits, one that does not."""
+    if entry.get("type") != "ReversibleEmbedding":
+        return entry
+    options = ("tie_weights", "logit_soft_cap")
+    return {**{key: value for key, value in entry.items() if key not in options}, "type": "Embedding"}

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.diagnostics import CompileError, Diagnostic, UsageError
+from ...core.files.tokenizer_file import read_tokenizer
+from ...core.limits import MAX_TEXT_TOKENS
 from ...core.types import TensorType, shape_text
 from ...frontend.json.json_reader import from_value
 from ...frontend.text.formatter import format_source
+from ...interop.hugging_face.config import Config
 from ...interop.hugging_face.read_folder import HuggingFaceModel, read_folder
 from ...interop.hugging_face.translation import Translation
 from ...runtime.session.weight_files import check_finite
@@ -23,8 +27,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 TOKENIZER_FILE = "tokenizer.json"
-SENTENCE_FILE, MAX_LENGTH_KEY = "sentence_bert_config.json", "max_seq_length"
-"""Where sentence-transformers says how many tokens of a text it reads."""
+SENTENCE_FILE, MAX_LENGTH_KEY, LOWER_CASE_KEY = "sentence_bert_config.json", "max_seq_length", "do_lower_case"
+"""Where sentence-transformers says how many tokens of a text it reads, and whether it makes texts lower case."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,12 @@ class ImportedFolder:
         file = os.fspath(self.model.folder.path)
         warnings = self.model.translation.notices
         return tuple(Diagnostic("not-imported", text, file=file, severity="warning") for text in warnings)
+
+    @property
+    def files(self) -> list[Path]:
+        """The files of the folder that were read, and its tokenizer."""
+        folder = self.model.folder
+        return [folder.path / name for name in sorted({*folder.opened, TOKENIZER_FILE})]
 
     def text(self, weights: str | None = None) -> str:
         """The spec in its canonical form. A spec that trains a new head names the file of the other weights, if it lies
@@ -87,8 +97,8 @@ def import_folder(
     else:
         body = _without_head(model.translation, os.fspath(folder))
         _check_weights(body, body.spec, os.fspath(folder))
-        ((name, _),) = head.items()
-        model, spec = replace(model, translation=body), with_classifier(body.spec, head, ["*", f"!{name}"])
+        spec = with_classifier(body.spec, head, ["*", *(f"!{name}" for name in head)])
+        model = replace(model, translation=body)
     return ImportedFolder(spec if text is None else _with_texts(spec, model, text, spec_folder), model)
 
 
@@ -98,6 +108,11 @@ def _with_texts(spec: dict[str, Any], model: HuggingFaceModel, text: str, spec_f
     if not model.folder.has(TOKENIZER_FILE):
         help = "a vocabulary in other files is no tokenizer yet: transformers' save_pretrained writes this file"
         raise UsageError("unreadable-file", f"there is no {path!r}", help)
+    if os.path.islink(path):
+        help = "a spec names files, no links: copy the folder with cp -RL FOLDER COPY, and import the copy"
+        raise UsageError("bad-option", f"{path!r} is a symbolic link", help)
+    with model.folder.open(TOKENIZER_FILE) as file:
+        read_tokenizer(file, path)
     name = os.path.relpath(path, spec_folder or ".")
     if name.startswith(os.pardir):
         help = "write the spec to the folder of the model, or to one above it"
@@ -107,11 +122,18 @@ def _with_texts(spec: dict[str, Any], model: HuggingFaceModel, text: str, spec_f
 
 def _max_length(spec: dict[str, Any], model: HuggingFaceModel) -> int | None:
     """The number of tokens that the model takes, as far as the folder tells; None for the Tokenizer's own default."""
-    lengths = [entry["sequence_length"] for entry in spec["layers"] if entry.get("type") == "PositionEmbedding"]
+    layers = {entry["name"]: entry for entry in spec["layers"]}
+    lengths = [entry["sequence_length"] for entry in layers.values() if entry.get("type") == "PositionEmbedding"]
+    if (positions := layers.get("positions", {})).get("type") == "token_positions":  # those of RoBERTa
+        lengths.append(layers["position_embeddings"]["input_dim"] - positions["padding"] - 1)
     if model.folder.has(SENTENCE_FILE):
-        config = model.folder.read_json(SENTENCE_FILE).value
-        length = config.get(MAX_LENGTH_KEY) if isinstance(config, dict) else None
-        lengths += [length] if type(length) is int and length > 0 else []
+        config = Config.from_source(model.folder.read_json(SENTENCE_FILE))
+        if config.flag(LOWER_CASE_KEY, False):
+            help = "set it to false in a copy of the file if the tokenizer itself makes texts lower case"
+            message = f"{LOWER_CASE_KEY!r} is true, but a Tokenizer does only what its own file says"
+            config.fail(LOWER_CASE_KEY, "unsupported-model", message, help)
+        length = config.integer(MAX_LENGTH_KEY, None, maximum=int(MAX_TEXT_TOKENS))
+        lengths += [] if length is None else [length]
     return min(lengths, default=None)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...core.diagnostics import UsageError
 from ...layers.preprocessing.tokenizer import IDS, MASK, TYPE_IDS
+from .classifier_head import check_new_name
 
 TOKENIZER_NAME = "tokens"
 REPLACED_INPUTS = {
@@ -27,6 +28,7 @@ def with_tokenizer(document: Mapping[str, Any], text: str, file: str, max_length
     inputs = dict(document.get("inputs", {}))
     if IDS not in inputs:
         raise UsageError("not-supported", f"the network has no input {IDS!r}, so that no Tokenizer fits before it")
+    check_new_name(document, text, "write --text NAME, such as --text review")
     layers = [dict(entry) for entry in document["layers"]]
     others = {name: entry for name, entry in inputs.items() if name not in REPLACED_INPUTS}
     taken = {*others, *(entry.get("name") for entry in layers)} & {text, TOKENIZER_NAME}

@@ -168,6 +168,41 @@ def test_a_link_is_refused(name: str, folder: Path) -> None:
     assert "cp -RL" in (error.help or "")
 
 
+@pytest.fixture
+def cached(folder: Path, tmp_path: Path) -> Path:
+    """A folder as the cache of Hugging Face has it: links into `blobs`."""
+    model = tmp_path / "models--owner--bert"
+    version = model / "snapshots" / "5f3a"
+    version.mkdir(parents=True)
+    (model / "blobs").mkdir()
+    for number, name in enumerate(("config.json", "model.safetensors")):
+        (folder / name).rename(model / "blobs" / f"b{number}")
+        os.symlink(f"../../blobs/b{number}", version / name)
+    return version
+
+
+def test_links_of_the_cache_are_followed(cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = weights_of(cached)
+    monkeypatch.chdir(cached)
+    assert_equal(weights_of(Path()), weights)
+
+
+@pytest.mark.parametrize("target", ["../../../secret", "/etc/hosts", "../../blobs/link", "../../blobs/../../secret"])
+def test_other_links_in_the_cache_are_refused(target: str, cached: Path) -> None:
+    blobs = cached.parents[1] / "blobs"
+    (cached.parents[2] / "secret").write_text("{}")
+    (blobs / "link").symlink_to(cached.parents[2] / "secret")
+    (cached / "config.json").unlink()
+    (cached / "config.json").symlink_to(target)
+    assert error_of(cached).code == "unsafe-file"
+
+
+def test_a_model_of_the_cache_leads_to_its_versions(cached: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        jsonnx.from_hugging_face(cached.parents[1])
+    assert "snapshots" in (caught.value.diagnostic.help or "")
+
+
 @pytest.mark.parametrize("suffix", [".bin", ".pkl"])
 def test_an_index_that_names_pickles_is_refused(suffix: str, folder: Path) -> None:
     write_shards(folder, halves(), **{WORDS: f"pytorch_model-1{suffix}"})
@@ -259,6 +294,7 @@ def test_the_first_token_is_the_embedding_of_a_sentence(folder: Path) -> None:
         ({"pooling_mode_max_tokens": True}, ["Pooling"], "'pooling_mode_max_tokens' is true"),
         ({"pooling_mode": "lasttoken"}, ["Pooling"], "'pooling_mode' is 'lasttoken'"),
         ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True}, ["Pooling"], "several kinds of pooling"),
+        ({"pooling_mode_mean_tokens": False}, ["Pooling"], "none of the kinds of pooling"),
         ({"pooling_mode_other": True}, ["Pooling"], "'pooling_mode_other' may change results"),
         ({}, ["Dense"], "the module 'Dense'"),
     ],

@@ -127,3 +127,18 @@ def test_irregular_types_of_layers_are_written_out(tmp_path: Path) -> None:
     kinds = ["sliding_attention", "full_attention", "full_attention", "sliding_attention"]
     spec, _ = jsonnx.from_hugging_face(write_fixture(tmp_path, "modernbert", layer_types=kinds))
     assert "${null if index in [1, 2] else 3}" in json.dumps(spec)
+
+
+def test_a_missing_window_of_mistral_is_its_default_and_null_is_none(tmp_path: Path) -> None:
+    folder = write_fixture(tmp_path / "model", "mistral", sliding_window=None)
+
+    def window() -> Any:
+        (block,) = [
+            each for each in jsonnx.from_hugging_face(folder)[0]["layers"] if each.get("type") == "std.LlamaBlock"
+        ]
+        return block.get("sliding_window")
+
+    assert window() == 4096
+    values = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**values, "sliding_window": None}))
+    assert window() is None

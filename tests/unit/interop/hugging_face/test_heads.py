@@ -87,3 +87,24 @@ def test_layers_read_what_a_dropout_without_effect_reads(tmp_path: Path) -> None
     assert "embeddings" not in layers
     assert "dropout" not in layers
     assert layers["layer_${index}"]["from"] == ["embeddings_norm", "attention_mask"]
+
+
+@pytest.mark.parametrize(
+    ("name", "tensors"), [("llama_lm", "'lm_head.weight' is"), ("vit_classifier", "'classifier.weight' are")]
+)
+def test_tensors_of_a_head_without_a_class_are_left_out_with_a_warning(name: str, tensors: str, tmp_path: Path) -> None:
+    (notice,) = import_folder(write_fixture(tmp_path, name, architectures=None)).notices
+    assert f"{tensors} left out" in notice.message
+
+
+@pytest.mark.parametrize("name", ["bert", "vit", "dinov2", "llama", "modernbert"])
+def test_a_base_model_without_a_class_is_whole(name: str, tmp_path: Path) -> None:
+    assert import_folder(write_fixture(tmp_path, name, architectures=None)).notices == ()
+
+
+@pytest.mark.parametrize("name", ["llama_lm", "gemma2_lm", "bert_masked_lm"])
+def test_a_new_head_leaves_no_weights_of_logits(name: str, tmp_path: Path) -> None:
+    spec, weights = jsonnx.from_hugging_face(write_fixture(tmp_path, name), {"kind": 3})
+    assert {entry["type"] for entry in spec["layers"] if entry["name"] == "word_embeddings"} == {"Embedding"}
+    assert [key for key in weights if key.startswith("word_embeddings/")] == ["word_embeddings/embeddings"]
+    jsonnx.Trainer(spec, weights=weights, partial=True)

@@ -23,8 +23,9 @@ def translate_llama(config: Config, tensors: Mapping[str, Shape]) -> Translation
 
 
 def translate_mistral(config: Config, tensors: Mapping[str, Shape]) -> Translation:
-    """Mistral: every layer attends to a window."""
-    window = config.integer("sliding_window", None)
+    """Mistral: every layer attends to a window, of 4096 tokens if the key is missing, and to all if it is null."""
+    stored = config.keys()
+    window = config.integer("sliding_window", None if "sliding_window" in stored else 4096)
     return _translate(config, tensors, read_decoder(config), **({} if window is None else {"sliding_window": window}))
 
 
