@@ -7,7 +7,7 @@ The module of a weight is the path of its layer, with dots. A weight `encoder.q.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cached_property
 from math import prod, sqrt
 from pathlib import Path
@@ -193,15 +193,21 @@ def _settings(layout: PeftLayout) -> PeftAdapter:
         for module, adapter in layout.modules.items()
     }
     rank, alpha = (Counter(values.values()).most_common(1)[0][0] for values in (ranks, alphas))
+    patterns = {module: _module_pattern(module, layout.modules) for module in layout.modules}
     return PeftAdapter(
         {},
         rank,
         alpha,
         is_rslora,
         any(adapter.magnitude is not None for adapter in layout.adapters),
-        {module: value for module, value in ranks.items() if value != rank},
-        {module: value for module, value in alphas.items() if value != alpha},
+        {patterns[module]: value for module, value in ranks.items() if value != rank},
+        {patterns[module]: value for module, value in alphas.items() if value != alpha},
     )
+
+
+def _module_pattern(module: str, modules: Collection[str]) -> str:
+    """The pattern that matches this module alone: PEFT's patterns without `^` match the ends of names, too."""
+    return f"^{module}" if any(other.endswith(f".{module}") for other in modules) else module
 
 
 def _plain(alpha: float) -> float:
