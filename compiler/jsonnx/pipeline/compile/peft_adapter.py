@@ -169,6 +169,8 @@ def peft_files(checked: CheckedSpec, weights: Mapping[str, np.ndarray]) -> dict[
     if not has_adapters(checked.network):
         return {}
     layout = PeftLayout(checked)
+    if not layout.adapters:
+        return {}
     arrays: dict[str, np.ndarray] = {}
     for module, adapter in layout.modules.items():
         for name, weight in layout.names(module, adapter).items():
