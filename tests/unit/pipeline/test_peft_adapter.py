@@ -138,6 +138,22 @@ def test_a_module_whose_name_ends_another_has_a_rank_of_its_own(tmp_path: Path) 
     assert all(np.array_equal(array, current[name]) for name, array in read.items())
 
 
+def test_two_models_of_one_file_have_their_layers_in_the_names_of_modules(folder: Path) -> None:
+    path = write_spec(folder, "lora", weights=["*/q.weight"])
+    spec = json.loads(Path(path).read_text())
+    layer = {"type": "OnnxModel", "file": "net.onnx", "from": "x"}
+    spec["layers"] = [{**layer, "name": "net"}, {**layer, "name": "other"}, {"type": "Add", "from": ["net", "other"]}]
+    spec["training"]["freeze"] = ["*", "!*/head*"]
+    Path(path).write_text(json.dumps(spec))
+    checked = check_spec(path)
+    weights = {name: array + 1 for name, array in trainer_weights(checked).items()}
+    write_peft_folder(checked, weights, folder)
+    read = read_peft_folder(checked, str(folder))
+    assert {"net/q.weight/lora_a", "other/q.weight/lora_b", "net/head.weight", "other/head.weight"} <= read.keys()
+    assert all(np.array_equal(array, weights[name]) for name, array in read.items())
+    assert "net.q" in json.loads((folder / "adapter_config.json").read_text())["target_modules"]
+
+
 BAD_CONFIGS: list[tuple[dict[str, Any], str]] = [
     ({"fan_in_fan_out": True}, "'fan_in_fan_out' is true"),
     ({"bias": "all"}, "'bias' is \"all\""),

@@ -1,7 +1,8 @@
 """The adapters of a network in PEFT's layout: the names of modules, and PyTorch's order of axes.
 
 The module of a weight is the path of its layer, with dots. A weight `encoder.q.weight` of an OnnxModel has the module
-`encoder.q`, the name that it has in the PyTorch model which the file was exported from.
+`encoder.q`, the name that it has in the PyTorch model which the file was exported from. If two weights would have the
+same name then, as in two OnnxModels of one file, the name of the layer comes before it.
 """
 
 from __future__ import annotations
@@ -69,11 +70,21 @@ class PeftLayout:
     def onnx_layers(self) -> frozenset[str]:
         return frozenset(call.owner for call in self.network.calls if isinstance(call.layer, OnnxModel))
 
+    @cached_property
+    def has_names_of_file(self) -> bool:
+        """Whether weights of an OnnxModel have their names in the file alone, without the layer's: unless two weights
+        would have the same name then."""
+        names = [self._split(name, True) for name in (*self.graph.parameters, *self.graph.states)]
+        return len({*names}) == len(names)
+
     def split(self, weight: str) -> tuple[str, str]:
         """The module of a weight, and PyTorch's name of the weight in it."""
+        return self._split(weight, self.has_names_of_file)
+
+    def _split(self, weight: str, has_names_of_file: bool) -> tuple[str, str]:
         layer, _, name = weight.partition("/")
         if layer in self.onnx_layers:
-            module, _, own = name.rpartition(".")
+            module, _, own = (name if has_names_of_file else f"{layer}.{name}").rpartition(".")
             return module, own
         scope, _, own = weight.rpartition("/")
         return scope.replace("/", "."), PYTORCH_NAMES.get(own, own)
