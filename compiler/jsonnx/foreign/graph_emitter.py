@@ -64,6 +64,8 @@ class GraphEmitter:
         self.fixed_batch = _fixed_batch(graph)
         self.sequences: dict[str, list[Value]] = {}
         """The tensors of sequences."""
+        self._absent: dict[str, onnx.NodeProto] = {}
+        """By name: the nodes of results that are not emitted."""
         self.is_branch = False
         """Whether the nodes are those of a branch of a conditional."""
 
@@ -99,6 +101,11 @@ class GraphEmitter:
             value = self.emitted(self._known[name])
         elif name in self.sequences:
             raise ShapeError(f"cannot have the value {name!r}: it is a sequence", _EXPORT_HELP, code=UNSUPPORTED)
+        elif name in self._absent:
+            node = self._absent[name]
+            message = f"cannot have {node_text(node.op_type, node.name)}: its result {name!r} is not supported"
+            help = MICROSOFT_HELP if node.domain == MICROSOFT else _EXPORT_HELP
+            raise ShapeError(message, help, code=UNSUPPORTED)
         else:
             raise ShapeError(f"has a graph that uses {name!r} before it is defined", code="damaged-file")
         self._values[name] = value
@@ -185,6 +192,7 @@ class GraphEmitter:
                 results = special(self, node) if special else self.emit_node(node)
                 named = zip(node.output, results, strict=False)
                 self._values |= {name: value for name, value in named if value is not None}
+                self._absent |= dict.fromkeys(node.output, node)
         except (EmissionError, LookupError, TypeError, ValueError, ArithmeticError) as error:  # of a malformed node
             reason = str(error).rsplit(": ", 1)[-1]
             message = f"cannot compute {node_text(node.op_type, node.name)} with these inputs: {reason}"

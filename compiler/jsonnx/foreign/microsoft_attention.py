@@ -66,7 +66,7 @@ def group_query_attention(g: Builder, node: Operands) -> list[Value | None]:
 def rotary_embedding(g: Builder, node: Operands) -> Value:
     """Queries or keys rotated by the angles of their positions."""
     x, cos, sin = node[0], node[2], node[3]
-    heads, rotated = node.attribute("num_heads", 0), node.attribute("rotary_embedding_dim", 0)
+    heads = node.attribute("num_heads", 0)
     if x.rank == 3:
         count = heads or x.type.static_size(2) // (2 * cos.type.static_size(1))
         by_head = _split_heads(g, x, count)
@@ -77,13 +77,7 @@ def rotary_embedding(g: Builder, node: Operands) -> Value:
         steps = g.Squeeze(g.Shape(by_head, start=2, end=3), [0])
         counted = g.Range(g.const(0, "int64"), steps, g.const(1, "int64"))
         positions = g.refine(g.Unsqueeze(g.Add(counted, positions), [0]), (1, by_head.shape[2]))
-    size = by_head.type.static_size(3)
-    if rotated and rotated != size:
-        first, rest = g.emit("Split", by_head, [rotated, size - rotated], outputs=2, axis=3)
-        turned = _rotated(g, first, positions, cos, sin, bool(node.attribute("interleaved", 0)))
-        result = g.Concat(turned, rest, axis=3)
-    else:
-        result = _rotated(g, by_head, positions, cos, sin, bool(node.attribute("interleaved", 0)))
+    result = _rotated(g, by_head, positions, cos, sin, bool(node.attribute("interleaved", 0)))
     return _merged(g, result) if x.rank == 3 else result
 
 
@@ -118,8 +112,13 @@ def _positions(g: Builder, x: Value) -> Value:
 
 
 def _rotated(g: Builder, x: Value, positions: Value, cos: Value, sin: Value, interleaved: bool) -> Value:
-    """X [batch, heads, steps, size] with its halves, or its pairs, turned by the angles of the positions."""
-    half = x.type.static_size(3) // 2
+    """X [batch, heads, steps, size] with its halves, or its pairs, turned by the angles of the positions. Features
+    beyond twice the number of angles stay as they are."""
+    half, size = cos.type.static_size(1), x.type.static_size(3)
+    if 2 * half < size:
+        turned, rest = g.emit("Split", x, [2 * half, size - 2 * half], outputs=2, axis=3)
+        turned = _rotated(g, turned, positions, cos, sin, interleaved)
+        return g.refine(g.Concat(turned, rest, axis=3), x.shape)
     tables = [g.Unsqueeze(g.Gather(table, positions, axis=0), [1]) for table in (cos, sin)]
     c, s = (g.refine(table, (positions.shape[0], 1, positions.shape[1], half)) for table in tables)
     if interleaved:

@@ -64,9 +64,12 @@ class PeftAdapter:
 
 
 def _value_for(module: str, patterns: Mapping[str, float], default: float) -> float:
-    """The value of the first pattern that is the module's name, or its end after a dot."""
-    ends = (value for pattern, value in patterns.items() if f".{module}".endswith(f".{_literal(pattern)}"))
-    return next(ends, default)
+    """The value of the first pattern that is the module's name or, without `^`, its end after a dot."""
+    for pattern, value in patterns.items():
+        name = _literal(pattern)
+        if module == name or (not pattern.startswith("^") and module.endswith(f".{name}")):
+            return value
+    return default
 
 
 def _literal(pattern: str) -> str:

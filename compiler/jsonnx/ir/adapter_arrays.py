@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from .adapters import MIN_SQUARED_NORM
 from .graph import Adapter, Graph
 
 
@@ -20,7 +21,7 @@ def merged_weight(adapter: Adapter, arrays: Mapping[str, np.ndarray]) -> np.ndar
     matrix = _as_matrix(adapter, weight)
     merged = matrix + np.float32(adapter.scale) * (arrays[adapter.a.name] @ arrays[adapter.b.name])
     if adapter.magnitude is not None:
-        merged *= arrays[adapter.magnitude.name] / _column_norms(merged)
+        merged *= arrays[adapter.magnitude.name] / np.maximum(_column_norms(merged), MIN_SQUARED_NORM**0.5)
     return _from_matrix(adapter, merged.astype(weight.dtype, copy=False), weight.shape)
 
 

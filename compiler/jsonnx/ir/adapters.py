@@ -12,6 +12,9 @@ from .emitter import Emitter
 from .graph import Adapter, Parameter, Value
 from .weight_shapes import require_same_shape, require_weight_size
 
+MIN_SQUARED_NORM = 1e-30
+"""Keeps the factor of a column of zeros, whose magnitude is zero, finite."""
+
 
 class AdapterSettings(Protocol):
     """The size of an adapter, the factor of its product, and the initializers of its weights."""
@@ -79,7 +82,8 @@ def column_factors(g: Emitter, adapter: Adapter) -> Value:
             g.Mul(g.MatMul(transposed, to_matrix(g, weight, adapter)), 2.0 * scale),
             g.Mul(g.MatMul(g.MatMul(transposed, a), b), scale * scale),
         )
-        norms = g.Sqrt(g.Add(squares, g.ReduceSum(g.Mul(b, products), [0], keepdims=0)))
+        squares = g.Add(squares, g.ReduceSum(g.Mul(b, products), [0], keepdims=0))
+        norms = g.Sqrt(g.Max(squares, MIN_SQUARED_NORM))
     assert adapter.magnitude is not None
     return g.Div(adapter.magnitude, norms)
 

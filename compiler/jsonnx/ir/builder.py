@@ -162,7 +162,8 @@ class Builder(ScopedDraft):
         full_name = f"{self._origin.scope}/{name}"
         type = TensorType(self.float_dtype, tuple(shape))
         require_weight_size(name, type)
-        settings = (adapter or self.adapter_settings(full_name)) if self.has_adapters and input_axes else None
+        is_adaptable = self.has_adapters and input_axes and name not in self._weight_transforms
+        settings = (adapter or self.adapter_settings(full_name)) if is_adaptable else None
         trainable = self.trainable and settings is None and not self.is_frozen(full_name)
         axes = None if input_axes is None else tuple(input_axes)
         parameter = Parameter(full_name, type, initializer, regularizer, constraint, trainable, axes)

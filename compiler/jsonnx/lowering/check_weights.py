@@ -94,8 +94,12 @@ def check_adapted_weights(typed: TypedNetwork, graph: Graph | None, report: Repo
     from .lower import lower
 
     graph = graph or lower(typed)
-    matrices = [name for name, weight in graph.parameters.items() if weight.input_axes]
     adapted_names = [adapter.weight.name for adapter in graph.adapters.values()]
+    matrices = [
+        name
+        for name, weight in graph.parameters.items()
+        if weight.input_axes and (name in adapted_names or not adapted.selects(name))
+    ]
     for index, pattern in enumerate(adapted.lora.weights):
         others = [name for name, weight in {**graph.parameters, **graph.states}.items() if name not in matrices]
         others = [name for name in others if not is_adapter_weight(name)]

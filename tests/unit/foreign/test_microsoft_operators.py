@@ -114,10 +114,11 @@ def test_embeddings_with_their_normalization(tmp_path) -> None:
     assert_computes(proto, tmp_path, **ids)
 
 
-def test_group_query_attention_without_a_cache(tmp_path) -> None:
-    size, heads, key_heads = 16, 4, 2
+@pytest.mark.parametrize("rotated", [32, 16])
+def test_group_query_attention_without_a_cache(rotated: int, tmp_path) -> None:
+    size, heads, key_heads = 32, 4, 2
     sizes = [heads * size, key_heads * size, key_heads * size]
-    angles = np.outer(np.arange(8), 0.1 ** np.arange(size // 2)).astype("float32")
+    angles = np.outer(np.arange(8), 0.1 ** np.arange(rotated // 2)).astype("float32")
     tensors = {"w": 0.3 * numbers(H, sum(sizes), seed=7), "sizes": np.int64(sizes)}
     tensors |= {"last": np.int32([S - 1]), "total": np.int32(S), "cos": np.cos(angles), "sin": np.sin(angles)}
     operands = ["q", "k", "v", "", "", "last", "total", "cos", "sin"]
@@ -174,6 +175,17 @@ def test_weights_of_few_bits_are_stored_beside_the_graph(tmp_path) -> None:
     trained = jsonnx.Trainer(spec, weights=weights, partial=True)
     trained.fit(numbers(4, columns), numbers(4, 2), verbose=0)
     assert trained.weights()["net/fc.qweight"].tobytes() == packed.tobytes()
+
+
+def test_results_without_an_expansion_are_named(tmp_path) -> None:
+    case = ("SkipLayerNormalization", ["x", "skip", "g"], VECTORS, {})
+    proto = file_of(case)
+    proto.graph.node[0].output.append("mean")
+    proto.graph.output.append(helper.make_tensor_value_info("mean", TensorProto.FLOAT, [B, S, 1]))
+    onnx.save(proto, tmp_path / "model.onnx")
+    with pytest.raises(jsonnx.CompileError, match="its result 'mean' is not supported") as error:
+        jsonnx.from_onnx(tmp_path / "model.onnx")
+    assert error.value.diagnostics[0].code == "unsupported-operator"
 
 
 @pytest.mark.parametrize(

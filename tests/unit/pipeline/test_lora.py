@@ -159,6 +159,31 @@ def test_arguments_of_layers_are_those_of_keras() -> None:
     assert "lora_rank" in jsonnx.to_keras(spec).config["config"]["layers"][2]["config"]
 
 
+def test_magnitudes_of_columns_of_zeros_stay_zero() -> None:
+    trainer = jsonnx.Trainer(spec_with(lora={"use_dora": True}), seed=1)
+    weights = {name: array for name, array in trainer.current_weights().items() if not is_adapter_weight(name)}
+    weights["hidden/kernel"] = weights["hidden/kernel"] * (np.arange(256) % 2)
+    weights["hidden/kernel"] = weights["hidden/kernel"].astype(np.float32)
+    trainer = jsonnx.Trainer(spec_with(lora={"use_dora": True}), weights=weights)
+    assert np.isfinite(trainer.fit(X, Y).history["loss"]).all()
+    np.testing.assert_allclose(output_of(trainer.model()), trainer.predict(X), atol=1e-5)
+    assert not trainer.model().weights["hidden/kernel"][:, ::2].any()
+
+
+def test_weights_that_a_wrapper_transforms_have_no_adapter() -> None:
+    wrapped = {"type": "SpectralNormalization", "name": "wrapped", "layer": {"type": "Dense", "units": 4}}
+    spec: dict[str, Any] = {
+        "inputs": {"x": {"shape": [4]}},
+        "layers": [wrapped, {"type": "Dense", "name": "y", "units": 1}],
+    }
+    spec["training"] = {"loss": "mse", "lora": {"weights": ["*"], "rank": 2}}
+    trained = {name for name, weight in jsonnx.Trainer(spec).plan.train.parameters.items() if weight.trainable}
+    assert trained > {"wrapped/dense/kernel", "y/kernel/lora_a"}
+    spec["training"]["lora"]["weights"] = ["wrapped"]
+    (diagnostic,) = jsonnx.validate(spec)
+    assert (diagnostic.code, diagnostic.path) == ("unknown-name", "$.training.lora.weights[0]")
+
+
 def test_ranks_and_scales_by_patterns() -> None:
     lora = {"rank_pattern": {"hidden": 2, "*": 6}, "alpha_pattern": {"conv/*": 3}, "use_rslora": True}
     trainer = jsonnx.Trainer(spec_with(lora=lora))

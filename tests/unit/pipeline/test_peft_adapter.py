@@ -9,10 +9,13 @@ from typing import Any
 
 import jsonnx
 import numpy as np
+import onnx
 import pytest
 from jsonnx.interop.safetensors_file import SafetensorsFile, safetensors_parts
 from jsonnx.pipeline.check.check import check_spec
 from jsonnx.pipeline.compile.peft_adapter import read_peft_folder, write_peft_folder
+from onnx import helper
+from support.foreign_models import model, numbers
 
 FIXTURES = Path(__file__).parent / "peft_adapters"
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -117,6 +120,38 @@ def test_layers_have_their_path_as_module(tmp_path: Path) -> None:
     assert {"norm.weight", "norm.bias", "norm.running_mean", "norm.running_var"} <= shapes.keys()
     for name, array in read_peft_folder(checked, str(tmp_path)).items():
         np.testing.assert_array_equal(array, weights[name])
+
+
+def test_a_module_whose_name_ends_another_has_a_rank_of_its_own(tmp_path: Path) -> None:
+    weights = {"q.weight": numbers(4, 4), "enc.q.weight": numbers(4, 4), "o.weight": numbers(4, 3)}
+    names = ["x", "a", "b", "y"]
+    nodes = [helper.make_node("MatMul", [names[i], weight], [names[i + 1]]) for i, weight in enumerate(weights)]
+    onnx.save(model(nodes, {"x": ["N", 4]}, {"y": None}, weights), tmp_path / "model.onnx")
+    spec, arrays = jsonnx.from_onnx(tmp_path / "model.onnx")
+    lora = {"weights": ["*"], "rank": 3, "rank_pattern": {"net/q.weight": 2}, "alpha_pattern": {"net/q.weight": 7}}
+    checked = check_spec({**spec, "training": {"loss": "mse", "lora": lora}})
+    current = jsonnx.Trainer(checked, weights=arrays).current_weights()
+    write_peft_folder(checked, current, tmp_path)
+    assert json.loads((tmp_path / "adapter_config.json").read_text())["rank_pattern"] == {"^q": 2}
+    read = read_peft_folder(checked, str(tmp_path))
+    assert read.keys() == {f"net/{name}/lora_{side}" for name in weights for side in "ab"}
+    assert all(np.array_equal(array, current[name]) for name, array in read.items())
+
+
+def test_two_models_of_one_file_have_their_layers_in_the_names_of_modules(folder: Path) -> None:
+    path = write_spec(folder, "lora", weights=["*/q.weight"])
+    spec = json.loads(Path(path).read_text())
+    layer = {"type": "OnnxModel", "file": "net.onnx", "from": "x"}
+    spec["layers"] = [{**layer, "name": "net"}, {**layer, "name": "other"}, {"type": "Add", "from": ["net", "other"]}]
+    spec["training"]["freeze"] = ["*", "!*/head*"]
+    Path(path).write_text(json.dumps(spec))
+    checked = check_spec(path)
+    weights = {name: array + 1 for name, array in trainer_weights(checked).items()}
+    write_peft_folder(checked, weights, folder)
+    read = read_peft_folder(checked, str(folder))
+    assert {"net/q.weight/lora_a", "other/q.weight/lora_b", "net/head.weight", "other/head.weight"} <= read.keys()
+    assert all(np.array_equal(array, weights[name]) for name, array in read.items())
+    assert "net.q" in json.loads((folder / "adapter_config.json").read_text())["target_modules"]
 
 
 BAD_CONFIGS: list[tuple[dict[str, Any], str]] = [

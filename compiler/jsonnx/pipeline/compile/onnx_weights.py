@@ -10,6 +10,7 @@ import numpy as np
 from ...core.diagnostics import JsonPath, UsageError
 from ...core.files.files import UnsafePath
 from ...core.files.spec_folders import OWN_FOLDER_HELP, SpecFolders
+from ...core.reserved_names import is_adapter_weight
 from ...foreign.unreadable_graph import UnreadableGraph
 from ...frontend.network import Call
 from ...layers.onnx_files.onnx_model import OnnxModel
@@ -25,7 +26,7 @@ def onnx_weights(checked: CheckedSpec, names: Collection[str]) -> dict[str, np.n
     """
     arrays: dict[str, np.ndarray] = {}
     for call in onnx_calls(checked):
-        wanted = {name for name in names if name.startswith(f"{call.owner}/")}
+        wanted = {name for name in names if name.startswith(f"{call.owner}/") and not is_adapter_weight(name)}
         if wanted:
             found = dict(_file_weights(checked, call))
             arrays |= {name: found[name] for name in wanted & found.keys()}

@@ -1,13 +1,14 @@
 """The adapters of a network in PEFT's layout: the names of modules, and PyTorch's order of axes.
 
 The module of a weight is the path of its layer, with dots. A weight `encoder.q.weight` of an OnnxModel has the module
-`encoder.q`, the name that it has in the PyTorch model which the file was exported from.
+`encoder.q`, the name that it has in the PyTorch model which the file was exported from. If two weights would have the
+same name then, as in two OnnxModels of one file, the name of the layer comes before it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cached_property
 from math import prod, sqrt
 from pathlib import Path
@@ -69,11 +70,21 @@ class PeftLayout:
     def onnx_layers(self) -> frozenset[str]:
         return frozenset(call.owner for call in self.network.calls if isinstance(call.layer, OnnxModel))
 
+    @cached_property
+    def has_names_of_file(self) -> bool:
+        """Whether weights of an OnnxModel have their names in the file alone, without the layer's: unless two weights
+        would have the same name then."""
+        names = [self._split(name, True) for name in (*self.graph.parameters, *self.graph.states)]
+        return len({*names}) == len(names)
+
     def split(self, weight: str) -> tuple[str, str]:
         """The module of a weight, and PyTorch's name of the weight in it."""
+        return self._split(weight, self.has_names_of_file)
+
+    def _split(self, weight: str, has_names_of_file: bool) -> tuple[str, str]:
         layer, _, name = weight.partition("/")
         if layer in self.onnx_layers:
-            module, _, own = name.rpartition(".")
+            module, _, own = (name if has_names_of_file else f"{layer}.{name}").rpartition(".")
             return module, own
         scope, _, own = weight.rpartition("/")
         return scope.replace("/", "."), PYTORCH_NAMES.get(own, own)
@@ -169,6 +180,8 @@ def peft_files(checked: CheckedSpec, weights: Mapping[str, np.ndarray]) -> dict[
     if not has_adapters(checked.network):
         return {}
     layout = PeftLayout(checked)
+    if not layout.adapters:
+        return {}
     arrays: dict[str, np.ndarray] = {}
     for module, adapter in layout.modules.items():
         for name, weight in layout.names(module, adapter).items():
@@ -193,15 +206,21 @@ def _settings(layout: PeftLayout) -> PeftAdapter:
         for module, adapter in layout.modules.items()
     }
     rank, alpha = (Counter(values.values()).most_common(1)[0][0] for values in (ranks, alphas))
+    patterns = {module: _module_pattern(module, layout.modules) for module in layout.modules}
     return PeftAdapter(
         {},
         rank,
         alpha,
         is_rslora,
         any(adapter.magnitude is not None for adapter in layout.adapters),
-        {module: value for module, value in ranks.items() if value != rank},
-        {module: value for module, value in alphas.items() if value != alpha},
+        {patterns[module]: value for module, value in ranks.items() if value != rank},
+        {patterns[module]: value for module, value in alphas.items() if value != alpha},
     )
+
+
+def _module_pattern(module: str, modules: Collection[str]) -> str:
+    """The pattern that matches this module alone: PEFT's patterns without `^` match the ends of names, too."""
+    return f"^{module}" if any(other.endswith(f".{module}") for other in modules) else module
 
 
 def _plain(alpha: float) -> float:

@@ -294,11 +294,12 @@ class PreparedRun:
         if statistics is not None:
             self.folder.write_texts({self.folder.paths.data_statistics: statistics_text(statistics)})
         model = self.trainer.model()
-        self.folder.write_adapter(peft_files(self.checked, self.trainer.current_weights()))
-        return {
+        digests = {
             WEIGHTS_FILE: self.folder.write_weights(self.trainer.current_weights()),
             MODEL_FILE: self.folder.write_model(model.writer, model.labels_file),
         }
+        self.folder.write_adapter(peft_files(self.checked, self.trainer.current_weights()))
+        return digests
 
     def write_end(
         self,

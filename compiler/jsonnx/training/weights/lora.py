@@ -74,7 +74,8 @@ class LoraSection(Component):
     )
     adapter: str | None = attr(
         None,
-        doc="Folder with an adapter as PEFT saves it, with which training starts; the path is relative to the spec.",
+        doc="Folder with an adapter as PEFT saves it, with which training starts; the path is relative to the spec. "
+        "Weights that a command or a call passes, such as `--weights`, take its place.",
     )
 
     def settings(self, rank: int | None, alpha: float | None) -> LowRank:
