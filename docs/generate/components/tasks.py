@@ -74,8 +74,8 @@ TASKS = (
         layers="GlobalAveragePooling2D Dense Dropout",
         losses="sparse_categorical_crossentropy categorical_crossentropy",
         metrics="accuracy sparse_categorical_accuracy",
-        pages="guides/training/fine-tuning guides/deploy/keras-files guides/deploy/hugging-face-folders "
-        "start/from-keras",
+        pages="guides/training/fine-tuning guides/training/models-from-elsewhere guides/training/lora "
+        "guides/deploy/keras-files guides/deploy/hugging-face-folders start/from-keras",
         samples="digits_transfer",
     ),
     Task(
