@@ -42,6 +42,25 @@ def test_equal_folders_give_equal_bytes() -> None:
         assert Path(f"one.{suffix}").read_bytes() == Path(f"two.{suffix}").read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("id2label", "labels"),
+    [
+        ({"1": "sad", "0": "glad", "2": "angry"}, ["glad", "sad", "angry"]),
+        ({"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"}, None),
+        ({"0": "same", "1": "same", "2": "other"}, None),
+    ],
+)
+def test_classes_have_the_names_of_the_configuration(id2label: dict[str, str], labels: list[str] | None) -> None:
+    name = next(name for name in NAMES if fixture(name)["outputs"].keys() == {"classifier"} and "bert" in name)
+    write_fixture(Path("model"), name)
+    config = json.loads(Path("model/config.json").read_text())
+    Path("model/config.json").write_text(json.dumps({**config, "id2label": id2label}))
+    spec, weights = jsonnx.from_hugging_face("model")
+    assert spec.get("labels") == labels
+    jsonnx.compile(spec, weights=weights)
+    assert "labels" not in jsonnx.from_hugging_face("model", head={"kind": 5})[0]
+
+
 def test_layers_are_one_repeated_block() -> None:
     write_fixture(Path("model"), "bert")
     layers = jsonnx.from_hugging_face("model")[0]["layers"]

@@ -16,6 +16,7 @@ from ...frontend.schema.phrases import known_names_help, name_list, short_name
 from .checkpoint import Checkpoint, open_checkpoint
 from .config import Config
 from .families.bert import translate_bert, translate_distilbert, translate_roberta
+from .families.common import class_names
 from .families.gemma import translate_gemma2, translate_gemma3
 from .families.gpt2 import translate_gpt2
 from .families.llama import (
@@ -34,6 +35,8 @@ from .sentence_embedding import MODULES_FILE, with_sentence_embedding
 from .translation import Shape, Translation
 
 CONFIG_FILE = "config.json"
+CLASSIFIER = "classifier"
+"""The name of the output of classifiers."""
 
 Translator = Callable[[Config, Mapping[str, Shape]], Translation]
 
@@ -102,7 +105,7 @@ def read_folder(path: str | os.PathLike[str]) -> HuggingFaceModel:
         help = suggestion(model_type, known) or known_names_help(known, len(known))
         config.fail("model_type", "unsupported-model", f"there is no import of {short_name(model_type)}", help)
     with open_checkpoint(folder) as checkpoint:
-        translation = without_idle_dropout(ARCHITECTURES[model_type](config, checkpoint.shapes))
+        translation = _with_labels(without_idle_dropout(ARCHITECTURES[model_type](config, checkpoint.shapes)), config)
         config.check_all_read()
         translation = _with_notice_of_heads(translation, config, checkpoint)
         if folder.has(MODULES_FILE):
@@ -132,6 +135,12 @@ def _with_notice_of_heads(translation: Translation, config: Config, checkpoint: 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _with_labels(translation: Translation, config: Config) -> Translation:
+    """A classifier with the names of its classes."""
+    names = class_names(config) if translation.spec.get("outputs") == [CLASSIFIER] else []
+    return replace(translation, spec={**translation.spec, "labels": names}) if names else translation
 
 
 def _check_tensors(translation: Translation, checkpoint: Checkpoint) -> None:

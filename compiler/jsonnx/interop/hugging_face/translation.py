@@ -132,7 +132,7 @@ class Translation:
         is_dropped = {key: key.startswith(dropped) or key.endswith("/reverse_embeddings") for key in self.weights}
         unused = {part for key, source in self.weights.items() if is_dropped[key] for part, _ in source.parts}
         weights = {key: source for key, source in self.weights.items() if not is_dropped[key]}
-        spec = {key: value for key, value in self.spec.items() if key != "outputs"}
+        spec = {key: value for key, value in self.spec.items() if key not in ("outputs", "labels")}
         spec["layers"] = [*map(_without_logits, layers[:end]), *entries]
         return replace(self, spec=spec, weights=weights, unused=(*self.unused, *sorted(unused)))
 

@@ -65,6 +65,18 @@ def class_count(config: Config) -> int:
     return len(labels.keys())
 
 
+def class_names(config: Config) -> list[str]:
+    """The names of the classes of a classifier; none if the configuration has no names but those that transformers
+    numbers."""
+    labels = config.section("id2label")
+    keys = [] if labels is None else labels.keys()
+    if labels is None or len(keys) < 2 or set(keys) != {str(index) for index in range(len(keys))}:
+        return []
+    names = [labels.text(str(index)) for index in range(len(keys))]
+    is_numbered = all(name == f"LABEL_{index}" for index, name in enumerate(names))
+    return [] if is_numbered or len(set(names)) < len(names) or "" in names else names
+
+
 def prefix_of(prefix: str, names: Iterable[str]) -> str:
     """The prefix, if tensors have it: base models are saved without."""
     return prefix if any(name.startswith(prefix) for name in names) else ""
