@@ -101,6 +101,8 @@ def _import_onnx(file: str, output: str | None, weights: str | None, head: str |
     if weights and arrays is not None:
         write_atomically(weights, weights_parts(arrays))
         print_status(f"wrote {weights}: {len(arrays)} arrays")
+    if imported.loss is not None and loss is None:
+        print_status(f"the scalar output {imported.loss!r} is trained as the loss")
     _write_spec(imported.text(name), output, "its own spec" if imported.file is None else "an ONNX model")
 
 

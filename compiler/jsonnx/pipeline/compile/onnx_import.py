@@ -46,6 +46,8 @@ class ImportedOnnx:
     """The spec, with the graph of the file unless it is one of jsonnx' own."""
     file: OnnxFile | None
     """The prepared file; None for a model that jsonnx wrote."""
+    loss: str | None = None
+    """The output of the file that the spec trains as the loss."""
     notices: tuple[Diagnostic, ...] = ()
     """Warnings: operators without a gradient."""
 
@@ -106,7 +108,8 @@ def import_onnx(
         spec = _with_loss(graph, recorded, own_loss)
     else:
         spec = _spec(graph, recorded) if head is None else _with_head(graph, recorded, head)
-    return ImportedOnnx(spec, file, tuple(_without_gradient(spec, graph, os.fspath(path))))
+    loss_name = None if own_loss is None else own_loss.loss
+    return ImportedOnnx(spec, file, loss_name, tuple(_without_gradient(spec, graph, os.fspath(path))))
 
 
 def _read(path: str) -> OnnxFile:
