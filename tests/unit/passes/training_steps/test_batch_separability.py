@@ -8,6 +8,7 @@ import pytest
 from jsonnx.layers import LAYERS
 from jsonnx.pipeline.check.check import check_spec
 from jsonnx.pipeline.train.plan_training import plan_training
+from support.foreign_models import convolution, graph_text
 
 Layers = list[dict[str, Any]]
 
@@ -104,11 +105,18 @@ def test_an_accuracy_along_the_batch_axis_is_not_separable() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [name for name, layer in LAYERS.by_name.items() if getattr(layer, "mixes_samples", False)]
+    "kind", [name for name, layer in LAYERS.by_name.items() if getattr(layer, "mixes_samples", False) is True]
 )
 def test_layers_that_mix_samples_are_not_separable(kind: str) -> None:
     inner = {"layer": HEAD} if kind == "SpectralNormalization" else {}
     assert not is_separable([{"type": kind, **inner}, HEAD], [5])
+
+
+@pytest.mark.parametrize("training_mode", [False, True])
+def test_an_onnx_file_mixes_samples_if_its_batch_normalizations_are_trained(training_mode: bool) -> None:
+    graph = graph_text(convolution(batch="N"))
+    layer = {"type": "OnnxModel", "file": "model.onnx", "graph": graph, "training_mode": training_mode}
+    assert is_separable([layer, HEAD], [2, 6, 6]) != training_mode
 
 
 def test_a_mean_over_a_number_of_positions_that_depends_on_the_batch_is_not_separable() -> None:
