@@ -4,18 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import NamedTuple
 
 from ..core.types import BATCH, Dim, Size, evaluate_size
 
 
-def batched_target(target: Sequence[Dim], shape: Sequence[Dim], fixed_batch: int) -> list[Dim]:
+class BatchedTarget(NamedTuple):
+    """The target of a Reshape."""
+
+    sizes: list[Dim]
+    is_inner: bool = False
+    """Whether the samples are the faster index of an axis that has them and others, as in rows of steps and samples.
+    Otherwise they are the slower one, as in an axis of samples and heads."""
+
+
+def batched_target(
+    target: Sequence[Dim], shape: Sequence[Dim], fixed_batch: int, is_inner: bool = False
+) -> BatchedTarget:
     """The target of a Reshape of a value of this shape, with the symbolic batch where the file has `fixed_batch`.
 
-    Axes of both shapes are matched from the left, in the smallest groups of equal numbers of elements. In the group
-    that the batch falls into, the size that equals the file's number counts the samples, or else the first one. An
-    explicit -1 counts them if the size would otherwise be another number of the file.
+    The samples keep their place in the order of the elements: the sizes before them have the same product in both
+    shapes. A size that equals the file's number counts them; where none does, they are merged with the axis that
+    begins at their place, or with the one that ends there. An explicit -1 counts them if the size would otherwise be
+    another number of the file. The target itself is returned if no size can count them.
     """
-    unchanged = list(target)
+    unchanged = BatchedTarget(list(target))
     sizes = [_with_fixed_batch(size, fixed_batch) for size in shape]
     explicit = [size for size in target if size != -1]
     if BATCH not in _symbols(shape) or not all(isinstance(size, int) for size in (*sizes, *explicit)):
@@ -26,10 +39,12 @@ def batched_target(target: Sequence[Dim], shape: Sequence[Dim], fixed_batch: int
         wanted[wanted.index(-1)] = prod(known) // rest if rest else 0
     if prod(known) != prod(wanted) or prod(known) == 0:
         return unchanged
-    axis = _batch_axis(shape, known, wanted, fixed_batch)
-    if axis is None or (-1 in target and target[axis] not in (-1, fixed_batch)):
+    source = next(axis for axis, size in enumerate(shape) if isinstance(size, Size))
+    found = _batch_axis(source, known, wanted, fixed_batch, is_inner)
+    if found is None or (-1 in target and target[found[0]] not in (-1, fixed_batch)):
         return unchanged
-    return [BATCH * (size // fixed_batch) if index == axis else size for index, size in enumerate(wanted)]
+    batched = [BATCH * (size // fixed_batch) if axis == found[0] else size for axis, size in enumerate(wanted)]
+    return BatchedTarget(batched, found[1])
 
 
 def _symbols(shape: Sequence[Dim]) -> set[Dim]:
@@ -43,28 +58,18 @@ def _with_fixed_batch(size: Dim, fixed_batch: int) -> Dim:
         return size
 
 
-def _batch_axis(shape: Sequence[Dim], known: list[int], wanted: list[int], fixed_batch: int) -> int | None:
-    """The axis of the target that counts the samples."""
-    start = end = 0
-    for first, last in _groups(known, wanted):
-        end = last[1]
-        if any(isinstance(size, Size) for size in shape[first[0] : first[1]]):
-            axes = sorted(range(start, end), key=lambda axis: wanted[axis] != fixed_batch)
-            return next((axis for axis in axes if wanted[axis] % fixed_batch == 0), None)
-        start = end
-    return None
-
-
-def _groups(known: list[int], wanted: list[int]) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """The smallest groups of axes of two shapes with equal numbers of elements, from the left."""
-    groups, i, j = [], 0, 0
-    while i < len(known) and j < len(wanted):
-        first, second = (i, j), (known[i], wanted[j])
-        i, j = i + 1, j + 1
-        while second[0] != second[1]:
-            if second[0] < second[1]:
-                second, i = (second[0] * known[i], second[1]), i + 1
-            else:
-                second, j = (second[0], second[1] * wanted[j]), j + 1
-        groups.append(((first[0], i), (first[1], j)))
-    return groups
+def _batch_axis(
+    source: int, known: list[int], wanted: list[int], fixed_batch: int, is_inner: bool
+) -> tuple[int, bool] | None:
+    """The axis of the target that counts the samples, and whether they are its faster index."""
+    before = prod(known[:source]) * (known[source] // fixed_batch if is_inner else 1)
+    possible = [axis for axis, size in enumerate(wanted) if size % fixed_batch == 0]
+    begins = [axis for axis in possible if prod(wanted[:axis]) == before]
+    ends = [axis for axis in possible if prod(wanted[: axis + 1]) == before * fixed_batch and axis not in begins]
+    own = [axis for axis in begins if wanted[axis] == fixed_batch]
+    if own:
+        return (source if source in own else own[0]), False
+    following = known[source + 1 : source + 2]
+    if begins and not (ends and (begins[0] == len(wanted) - 1 or following == [wanted[begins[0]]])):
+        return begins[0], False
+    return (ends[-1], True) if ends else None

@@ -16,6 +16,7 @@ from ..ir.dtypes import dtype_name, onnx_dtype
 from .known_values import MAX_KNOWN_ELEMENTS, Known, evaluate, known_array
 from .needed_nodes import inputs_with_captures, needed_nodes
 from .prepared_graph import ForeignWeight, PreparedGraph
+from .sample_axes import has_merged_batch, require_any_batch
 from .tensors import attributes_of
 from .unreadable_graph import UNSUPPORTED, node_text
 
@@ -66,6 +67,8 @@ class GraphEmitter:
         """The tensors of sequences."""
         self._absent: dict[str, onnx.NodeProto] = {}
         """By name: the nodes of results that are not emitted."""
+        self.inner_batches: set[Value] = set()
+        """Values with an axis of others and samples, whose faster index counts the samples."""
         self.is_branch = False
         """Whether the nodes are those of a branch of a conditional."""
 
@@ -193,6 +196,10 @@ class GraphEmitter:
                 named = zip(node.output, results, strict=False)
                 self._values |= {name: value for name, value in named if value is not None}
                 self._absent |= dict.fromkeys(node.output, node)
+                operands, results = ([self._values.get(name) for name in names] for names in (node.input, node.output))
+                require_any_batch(node, operands, results, self.fixed_batch)
+                if node.op_type != "Reshape" and not self.inner_batches.isdisjoint(operands):
+                    self.inner_batches.update(y for y in results if y is not None and has_merged_batch(y.shape))
         except (EmissionError, LookupError, TypeError, ValueError, ArithmeticError) as error:  # of a malformed node
             reason = str(error).rsplit(": ", 1)[-1]
             message = f"cannot compute {node_text(node.op_type, node.name)} with these inputs: {reason}"

@@ -127,13 +127,14 @@ def _conditional(e: GraphEmitter, node: onnx.NodeProto, branches: Mapping[str, o
 
 @_special("Reshape")
 def _reshape(e: GraphEmitter, node: onnx.NodeProto) -> Sequence[Value]:
-    """A target that the file fixes for its number of samples gets the batch as its first size."""
+    """A target that the file fixes for its number of samples gets the symbolic batch."""
     g, x, known = e.g, e.value(node.input[0]), e.known(node.input[1])
     if known is None or (attributes_of(node).get("allowzero") and 0 in known.tolist()):
         return e.emit_node(node)
     target: list[Dim] = [x.shape[axis] if size == 0 else size for axis, size in enumerate(known)]
+    is_inner = False
     if e.fixed_batch is not None:
-        target = batched_target(target, x.shape, e.fixed_batch)
+        target, is_inner = batched_target(target, x.shape, e.fixed_batch, x in e.inner_batches)
     copied = [0 if axis < x.rank and x.shape[axis] == size else size for axis, size in enumerate(target)]
     for sizes in (target, copied):
         if sum(size == -1 or isinstance(size, Size) for size in sizes) <= 1:
@@ -141,7 +142,10 @@ def _reshape(e: GraphEmitter, node: onnx.NodeProto) -> Sequence[Value]:
             break
     else:
         result = g.Reshape(x, e.emitted(KnownValue(known_array(target), "int64")))
-    return (g.refine(result, _resolved(target, x.shape, result.shape)),)
+    y = g.refine(result, _resolved(target, x.shape, result.shape))
+    if is_inner:
+        e.inner_batches.add(y)
+    return (y,)
 
 
 @_special("Flatten")
@@ -168,14 +172,16 @@ def _resolved(target: list[Dim], shape: tuple[Dim, ...], inferred: tuple[Dim, ..
 
 @_special("Expand")
 def _expand(e: GraphEmitter, node: onnx.NodeProto) -> Sequence[Value]:
+    """A size that the file fixes for its number of samples stays that of the value."""
     x, known = e.value(node.input[0]), e.known(node.input[1])
-    result = e.g.Expand(x, e.value(node.input[1]))
     if known is None:
-        return (result,)
+        return (e.g.Expand(x, e.value(node.input[1])),)
     rank = max(x.rank, known.size)
     own = (1,) * (rank - x.rank) + x.shape
     wanted = (1,) * (rank - known.size) + tuple(known)
-    return (e.g.refine(result, [a if b == 1 else b for a, b in zip(own, wanted, strict=True)]),)
+    target = [1 if a == BATCH and b == e.fixed_batch else b for a, b in zip(own, wanted, strict=True)]
+    result = e.g.Expand(x, e.emitted(KnownValue(known_array(target), "int64")))
+    return (e.g.refine(result, [a if b == 1 else b for a, b in zip(own, target, strict=True)]),)
 
 
 @_special("ConstantOfShape")

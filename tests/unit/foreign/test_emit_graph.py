@@ -12,7 +12,7 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from support.foreign_models import Inputs, convolution, model, numbers, perceptron
+from support.foreign_models import Inputs, convolution, model, numbers, perceptron, sequence_first_transformer
 
 node = helper.make_node
 BATCHES = (1, 3, 8)
@@ -143,6 +143,69 @@ def test_a_class_token_is_repeated_for_the_batch(tmp_path) -> None:
     nodes = [node("Concat", ["token", "x"], ["y"], axis=1)]
     proto = model(nodes, {"x": [1, 3, 4]}, {"y": [1, 4, 4]}, {"token": numbers(1, 1, 4)})
     assert_computes(proto, tmp_path, (3, 4))
+
+
+def test_a_transformer_of_one_image(tmp_path) -> None:
+    assert_computes(sequence_first_transformer(), tmp_path, (3, 32, 32))
+
+
+def test_a_fixed_number_of_samples_is_expanded(tmp_path) -> None:
+    nodes = [node("Expand", ["x", "shape"], ["e"]), node("Mul", ["e", "w"], ["y"])]
+    constants = {"shape": np.int64([2, 3, 4]), "w": numbers(3, 4)}
+    proto = model(nodes, {"x": [2, 1, 4]}, {"y": [2, 3, 4]}, constants)
+    x = numbers(6, 1, 4)
+    expected = np.broadcast_to(x, (6, 3, 4)) * constants["w"]
+    np.testing.assert_allclose(compiled(proto, tmp_path, {"x": (1, 4)}).run(None, {"x": x})[0], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "constants", "message"),
+    [
+        ([node("Squeeze", ["x", "zero"], ["s"], name="/a/Squeeze")], {"zero": np.int64([0])}, "Squeeze"),
+        ([node("Gather", ["x", "index"], ["s"], name="/a/Gather")], {"index": np.int64(0)}, "Gather"),
+        ([node("Add", ["x", "pair"], ["s"], name="/a/Add")], {"pair": numbers(2, 3, 4)}, "Add"),
+        ([node("Concat", ["x", "pair"], ["s"], axis=1, name="/a/Concat")], {"pair": numbers(2, 3, 4)}, "Concat"),
+        (  # a product of all rows of steps and samples with one another
+            [
+                node("Reshape", ["x", "rows"], ["r"]),
+                node("Transpose", ["r"], ["t"], perm=[1, 0]),
+                node("MatMul", ["t", "r"], ["s"], name="/a/MatMul"),
+            ],
+            {"rows": np.int64([3, 4])},
+            "MatMul",
+        ),
+        (  # features of all samples in one row
+            [
+                node("Reshape", ["x", "row"], ["r"]),
+                node("Gemm", ["r", "weight"], ["s"], name="/a/Gemm"),
+            ],
+            {"row": np.int64([1, -1]), "weight": numbers(12, 4)},
+            None,
+        ),
+        (  # rows of steps and samples as those of samples and steps
+            [
+                node("Transpose", ["x"], ["t"], perm=[1, 0, 2]),
+                node("Reshape", ["t", "rows"], ["r"]),
+                node("Reshape", ["r", "batch_first"], ["b"]),
+                node("Add", ["b", "x"], ["s"], name="/a/Add"),
+            ],
+            {"rows": np.int64([3, 4]), "batch_first": np.int64([1, 3, 4])},
+            "Add",
+        ),
+    ],
+    ids=["squeeze", "gather", "add", "concat", "sum", "flatten", "order"],
+)
+def test_graphs_of_one_sample_alone(nodes: Any, constants: Any, message: str | None, tmp_path) -> None:
+    """A graph computes with every number of samples, or is an error that names the node."""
+    proto = model(nodes, {"x": [1, 3, 4]}, {"s": None}, constants)
+    if message is None:
+        assert_computes(proto, tmp_path, (3, 4))
+        return
+    with pytest.raises(jsonnx.CompileError) as error:
+        compiled(proto, tmp_path, {"x": (3, 4)})
+    text = str(error.value)
+    assert f"operator {message} of the node '/a/{message}' for any number of samples" in text
+    assert "dynamic_axes" in text
 
 
 @pytest.mark.parametrize("sizes", [None, 2, [2, 1, 1]])
