@@ -12,7 +12,7 @@ run() {  # NAME PYTHON RESOLUTION
     if [ ! -e "$environment/.installed" ] || [ pyproject.toml -nt "$environment/.installed" ]; then
         rm -rf "$environment"
         "$UV" venv --quiet --python "$python" "$environment"
-        "$UV" pip install --quiet --python "$environment" --resolution "$resolution" --editable ".[cpu,data,images,serve,grpc]" \
+        "$UV" pip install --quiet --python "$environment" --resolution "$resolution" --editable ".[cpu,data,images,serve,grpc,text]" \
             "pytest>=8" "pytest-xdist>=3.5" "safetensors>=0.4"
         touch "$environment/.installed"
     fi
