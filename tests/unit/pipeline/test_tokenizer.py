@@ -214,13 +214,13 @@ def test_a_model_without_its_tokenizer_takes_ids() -> None:
     assert command("predict", "alone/model.onnx", "--data", "ids.npz").stdout.count("\n") == 3
     assert list(jsonnx.Session("alone/model.onnx").inputs) == ["input_ids", "attention_mask"]
     error = command("predict", "alone/model.onnx", "--data", "data.csv", status=1)
-    assert "input_ids" in error.output
+    assert "input_ids" in error.stderr
 
 
 def test_another_tokenizer_beside_a_model_is_an_error() -> None:
     trained_run()
     byte_level_bpe().save(f"run/{FILE}")
-    error = command("predict", "run", "--data", "data.csv", status=1).output
+    error = command("predict", "run", "--data", "data.csv", status=1).stderr
     assert "error[digest-mismatch]" in error
 
 
@@ -293,7 +293,7 @@ def test_rows_are_served_as_texts() -> None:
 
 def errors(document: dict[str, Any]) -> str:
     Path("bad.json").write_text(json.dumps(document))
-    return command("validate", "bad.json", status=1).output
+    return command("validate", "bad.json", status=1).stderr
 
 
 def test_an_embedding_with_too_few_vectors_is_an_error_with_both_numbers() -> None:
@@ -357,7 +357,7 @@ def test_a_max_length_that_special_tokens_fill_is_an_error() -> None:
     write_data()
     tokens, *others = CLASSIFIER["layers"]
     Path("spec.json").write_text(json.dumps(CLASSIFIER | {"layers": [tokens | {"max_length": 2}, *others]}))
-    error = command("train", "spec.json", "-o", "run", status=2).output
+    error = command("train", "spec.json", "-o", "run", status=2).stderr
     assert "max_length of 2" in error
     assert "2 special tokens" in error
 
@@ -370,7 +370,7 @@ def test_without_the_package_an_error_says_how_to_install_it(monkeypatch: pytest
     write_data()
     Path("spec.json").write_text(json.dumps(CLASSIFIER))
     command("validate", "spec.json")
-    error = command("train", "spec.json", "-o", "run", status=2).output
+    error = command("train", "spec.json", "-o", "run", status=2).stderr
     assert "error[missing-package]" in error
     assert "[text]" in error
 
@@ -378,5 +378,5 @@ def test_without_the_package_an_error_says_how_to_install_it(monkeypatch: pytest
 def test_a_resumed_run_keeps_its_tokenizer() -> None:
     trained_run()
     word_piece(size=150).save(FILE)
-    error = command("train", "spec.json", "-o", "run", "--resume", status=1).output
+    error = command("train", "spec.json", "-o", "run", "--resume", status=1).stderr
     assert "error[checkpoint-mismatch]" in error
