@@ -4,14 +4,15 @@ names."""
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
-from ...core.diagnostics import CompileError, Diagnostic, Report, UsageError
+from ...core.diagnostics import CompileError, Diagnostic, JsonPath, Report, UsageError
 from ...core.files.files import UnsafePath, display_path, open_beneath, open_file
 from ...core.files.run_layout import WEIGHTS_FILE, RunPaths
 from ...core.files.spec_folders import OWN_FOLDER_HELP, WEIGHTS_HELP, spec_weight_file
@@ -107,20 +108,8 @@ def _adapter_arrays(checked: CheckedSpec, folder: str, is_from_spec: bool) -> di
     CompileError, UsageError."""
     if not is_from_spec:
         return read_peft_folder(checked, folder)
-    report, path = checked.new_report(), ("training", "lora", "adapter")
-
-    def open_named(name: str) -> IO[bytes]:
-        return open_beneath(checked.folder, f"{folder}/{name}")
-
-    try:
-        return read_peft_folder(checked, folder, open_named)
-    except UnsafePath as error:
-        report.add("unsafe-path", path, str(error), help=OWN_FOLDER_HELP)
-        raise CompileError(report) from error
-    except UsageError as error:
-        report.add(error.diagnostic.code, path, error.diagnostic.message)
-        (error.diagnostic,) = report
-        raise
+    with _errors_at(checked.new_report(), ("training", "lora", "adapter")):
+        return read_peft_folder(checked, folder, lambda name: open_beneath(checked.folder, f"{folder}/{name}"))
 
 
 def weights_from_spec(
@@ -207,9 +196,15 @@ def read_keras_weights(checked: CheckedSpec, file: IO[bytes] | None, name: str, 
 
 def open_spec_weights(checked: CheckedSpec, name: str, report: Report) -> IO[bytes]:
     """Opens the spec's weight file, which must be below the spec's folder. Raises CompileError, UsageError."""
-    path = ("training", "weights")
-    try:
+    with _errors_at(report, ("training", "weights")):
         return open_beneath(checked.folder, name)
+
+
+@contextmanager
+def _errors_at(report: Report, path: JsonPath) -> Iterator[None]:
+    """Reports errors of a file that the spec names at the place of its name."""
+    try:
+        yield
     except UnsafePath as error:
         report.add("unsafe-path", path, str(error), help=OWN_FOLDER_HELP)
         raise CompileError(report) from error

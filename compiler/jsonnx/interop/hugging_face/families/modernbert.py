@@ -10,8 +10,8 @@ from ..config import Config
 from ..translation import Shape, Translation, Weights, dense, head_output, layer_norm, tensor
 from .common import ACTIVATIONS, FIRST_TOKEN, TOKEN_INPUTS, class_count, entry, prefix_of, task_of
 from .heads import CLASSIFIER_TASK, MASKED_TASK, Head, MaskedLanguageModel, require_tied_words, with_head
+from .layer_values import FULL, SLIDING, layer_types, value_by_layer
 
-FULL, SLIDING = "full_attention", "sliding_attention"
 UNUSED = ("head.*", "decoder.*", "classifier.*")
 """Tensors of heads that are not imported."""
 
@@ -72,14 +72,7 @@ def translate_modernbert(config: Config, tensors: Mapping[str, Shape]) -> Transl
 def _repeated_layer(config: Config, sizes: Sizes, epsilon: float) -> dict[str, Any]:
     """The entry of all layers, whose options depend on whether the layer attends globally."""
     every = config.integer("global_attn_every_n_layers", 3)
-    kinds = [FULL if index % every == 0 else SLIDING for index in range(sizes.layers)]
-    stored = config.list_of("layer_types", str, None)
-    if stored is not None:
-        if len(stored) != sizes.layers or not set(stored) <= {FULL, SLIDING}:
-            message = f"'layer_types' has to name {FULL!r} or {SLIDING!r} for each of {sizes.layers} layers"
-            config.fail("layer_types", "invalid-value", message)
-        kinds = stored
-    is_full = _condition([index for index, kind in enumerate(kinds) if kind == FULL], sizes.layers)
+    kinds = layer_types(config, [FULL if index % every == 0 else SLIDING for index in range(sizes.layers)])
     window = config.integer("local_attention", 128) // 2 + 1
     full, local = (_rope_theta(config, kind) for kind in (FULL, SLIDING))
     return entry(
@@ -90,20 +83,14 @@ def _repeated_layer(config: Config, sizes: Sizes, epsilon: float) -> dict[str, A
         hidden_dim=sizes.hidden,
         intermediate_dim=sizes.intermediate,
         num_heads=sizes.heads,
-        sliding_window=f"${{null if {is_full} else {window}}}",
-        rope_max_wavelength=f"${{{full!r} if {is_full} else {local!r}}}",
+        sliding_window=value_by_layer([None if kind == FULL else window for kind in kinds]),
+        rope_max_wavelength=value_by_layer([full if kind == FULL else local for kind in kinds]),
         normalize_attention="${index > 0}",
         activation=config.choice("hidden_activation", ACTIVATIONS, "gelu"),
         attention_dropout=config.rate("attention_dropout"),
         dropout=config.rate("mlp_dropout"),
         layer_norm_epsilon=epsilon,
     )
-
-
-def _condition(indices: list[int], count: int) -> str:
-    """The expression that is true for these indices."""
-    step = indices[1] if len(indices) > 1 else count
-    return f"index % {step} == 0" if indices == [*range(0, count, step)] else f"index in {indices}"
 
 
 def _rope_theta(config: Config, kind: str) -> float:
