@@ -380,3 +380,17 @@ def test_a_resumed_run_keeps_its_tokenizer() -> None:
     word_piece(size=150).save(FILE)
     error = command("train", "spec.json", "-o", "run", "--resume", status=1).stderr
     assert "error[checkpoint-mismatch]" in error
+
+
+def test_one_column_is_that_of_the_text() -> None:
+    write_data()
+    Path("data.csv").write_text(Path("data.csv").read_text().replace("text,y", "words,y", 1))
+    data = {"train": "data.csv", "x": "words", "y": "y"}
+    Path("spec.json").write_text(json.dumps(with_data(data)))
+    command("validate", "spec.json", "--data")
+    command("train", "spec.json", "-o", "run")
+    assert "the names are 'text'" in errors(with_data({**data, "x": {"input_ids": "words"}}))
+
+
+def with_data(data: dict[str, Any]) -> dict[str, Any]:
+    return {**CLASSIFIER, "training": {**CLASSIFIER["training"], "data": data}}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import IO, Any, NamedTuple
 
 from ..diagnostics import UsageError
 from ..limits import MAX_TOKENIZER_BYTES, MAX_TOKENIZER_VALUES
+from ..types import TensorType
 
 TOKENIZER_SUFFIX = "tokenizer.json"
 """How names of such files end, so that a copy in a RUN folder replaces no other file of a run."""
@@ -43,6 +44,19 @@ class Tokenization:
     file: TokenizerFile | None = None
     """None of a model without its tokenizer: then the ids themselves are its data."""
     file_name: str = ""
+
+
+def data_inputs(
+    inputs: Mapping[str, TensorType], texts: Mapping[str, TensorType], tokenizations: Iterable[Tokenization]
+) -> dict[str, TensorType]:
+    """The inputs of the data: texts in place of those inputs of the graph that Tokenizers with a known file compute.
+
+    `texts` are the inputs of texts that only Tokenizers read.
+    """
+    known = [tokens for tokens in tokenizations if tokens.file is not None]
+    read = {text: texts[text] for tokens in known for text in tokens.texts if text in texts}
+    computed = {name for tokens in known for name in tokens.inputs.values()}
+    return {**read, **{name: type for name, type in inputs.items() if name not in computed}}
 
 
 def read_tokenizer(file: IO[bytes], name: str) -> TokenizerFile:

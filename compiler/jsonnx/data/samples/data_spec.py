@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ...core.date_formats import FormatName
-from ...core.files.tokenizer_file import Tokenization
+from ...core.files.tokenizer_file import Tokenization, data_inputs
 from ...core.reserved_names import sample_weight_name
 from ...core.types import TensorType
 from ...sections.class_names import classes_by_boolean, classes_by_number
@@ -93,10 +93,8 @@ class DataSpec:
             known += [replace(tokens, inputs=needed)] if needed and tokens.file is not None else []
         if not known:
             return self
-        read = {text: texts[text] for tokens in known for text in tokens.texts if text in texts}
-        computed = {name for tokens in known for name in tokens.inputs.values()}
-        others = {name: type for name, type in self.inputs.items() if name not in computed}
-        return replace(self, inputs={**read, **others}, tokenizations=tuple(known), fed_inputs=self.inputs)
+        inputs = data_inputs(self.inputs, texts, known)
+        return replace(self, inputs=inputs, tokenizations=tuple(known), fed_inputs=self.inputs)
 
     def with_results_of_tokenizers(self, names: Collection[str]) -> DataSpec:
         """The data from which Tokenizers compute only these inputs of the graphs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...core.diagnostics import Diagnostic
+from ...core.files.tokenizer_file import data_inputs
 from ...sections.columns import SAMPLE_WEIGHT, column_errors
 from ...sections.file_names import file_name_errors
 from ...sections.label_sets import label_separator_errors, label_set_outputs
@@ -25,22 +26,23 @@ def check_columns(checked: CheckedSpec) -> list[Diagnostic]:
     if typed is None or training is None or training.data is None:
         return []
     data = training.data
+    inputs = data_inputs(typed.inputs, typed.network.text_inputs, typed.network.tokenizations)
     targets = objective.targets if objective is not None else _outputs_with_loss(checked, training)
-    for key, names in (("x", typed.inputs), ("y", targets), (SAMPLE_WEIGHT, targets)):
+    for key, names in (("x", inputs), ("y", targets), (SAMPLE_WEIGHT, targets)):
         for error in column_errors(getattr(data, key), key, names) if names else ():
             is_key = error.code == "unknown-name"
             report.add(error.code, error.path, error.message, help=error.help, fix=error.fix, at_key=is_key)
-    for error in file_name_errors(data, typed.inputs, targets) if targets else ():
+    for error in file_name_errors(data, inputs, targets) if targets else ():
         report.add(error.code, error.path, error.message, help=error.help, fix=error.fix, at_key=True)
     if objective is None:
         return list(report)
     if data.thousands == data.decimal:
         message = f"the mark of thousands is the decimal mark, {data.decimal!r}"
         report.add("ambiguous-columns", ("training", "data", "thousands"), message, help="give the file's two marks")
-    window = window_errors(data, typed.inputs, objective.targets)
+    window = window_errors(data, inputs, objective.targets)
     masks = mask_errors(data, mask_class_counts(typed.outputs, objective.targets, objective.losses))
     labels = label_separator_errors(data, objective.targets, label_set_outputs(typed.outputs, objective.losses))
-    for error in (*split_errors(data), *window, *sequence_errors(data, typed.inputs), *masks, *labels):
+    for error in (*split_errors(data), *window, *sequence_errors(data, inputs), *masks, *labels):
         report.add(error.code, error.path, error.message, help=error.help, fix=error.fix)
     return list(report)
 
